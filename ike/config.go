@@ -1,0 +1,129 @@
+package ike
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+)
+
+// Config is what a Server needs from the world.
+type Config struct {
+	// Rand is the source of cookies, nonces, SPIs and private keys. Required;
+	// crypto/rand.Reader but in tests. It is only read from within calls.
+	Rand io.Reader
+	// Candidates returns the keys that a dialler between these addresses may
+	// use, in the order in which to try them. It is asked for every new
+	// exchange, so it must be cheap; the slice and the keys must stay as they
+	// are. Nil: nobody may dial in.
+	Candidates func(local, remote netip.Addr) []Candidate
+	// AllocateSPI returns a fresh inbound SPI, unique in the process and above
+	// 255. Nil: drawn from Rand.
+	AllocateSPI func() SPI
+	Limits      Limits
+	Retransmit  Retransmit
+	// RawESP allows child SAs without UDP encapsulation, for owners that can
+	// send and receive IP protocol 50. NAT-D hashes are then honest.
+	RawESP bool
+}
+
+// Candidate is one key under which a dialler may be accepted.
+type Candidate struct {
+	Tenant string
+	PSK    []byte
+	Policy *Policy // nil: the zero Policy
+}
+
+// Policy is what one tenant allows and wants. The zero value is usable: strong
+// algorithms, the lifetimes of the peer, no rekeying by us, no DPD.
+type Policy struct {
+	// Legacy also allows 3DES and the groups MODP1024 and MODP1536.
+	Legacy bool
+	// IKELifetime and ChildLifetime bound how long we use an SA, and are what
+	// we propose when we start an exchange. Zero: what the peer offers, or the
+	// defaults (8 h and 1 h).
+	IKELifetime, ChildLifetime time.Duration
+	// Rekey says that we start rekeying before an SA expires if the peer does
+	// not. A Server that dialled always does.
+	Rekey bool
+	// DPD is the silence after which a peer that understands RFC 3706 is asked
+	// whether it lives. Zero: never.
+	DPD time.Duration
+	// DPDTries is how many questions stay unanswered before the peer is taken
+	// for dead. Zero: 5.
+	DPDTries int
+}
+
+// Limits bound what strangers can make a Server hold and compute. Zero fields
+// take their defaults.
+type Limits struct {
+	HalfOpen          int // unauthenticated exchanges in total (4096)
+	HalfOpenPerSource int // the same for one source address (256)
+	TriesPerSource    int // PSK trials a second for one source address (2000)
+	Tries             int // PSK trials a second in total (50000)
+	Computations      int // DH computations under way for strangers (256)
+	Children          int // child SAs of one peer (16)
+	Exchanges         int // quick modes under way of one peer (8)
+	IKEs              int // ISAKMP SAs of one peer (6)
+}
+
+// Retransmit is the timing of an exchange that we started (and of QM2). Zero
+// fields take their defaults.
+type Retransmit struct {
+	First time.Duration // until the first repetition (1 s); doubled each time
+	Max   time.Duration // bound of the interval (8 s)
+	Tries int           // repetitions before giving up (6)
+}
+
+// DialConfig is one connection to make.
+type DialConfig struct {
+	// Path is where message 1 goes (remote port 500) and NATTPath where the
+	// exchange moves once NAT traversal is agreed (remote port 4500). If both
+	// are the same the dial begins on 4500. The local addresses must be the real
+	// ones, they are what the peer is told.
+	Path, NATTPath Path
+	PSK            []byte // copied
+	// Identity is sent instead of our address if set: a name (ID_FQDN), or with
+	// an @ inside ID_USER_FQDN.
+	Identity string
+	// Persona is the kind of client to look like; see Personas. Empty: culvert.
+	Persona string
+	// Local and Remote are the traffic to protect. Invalid addresses are those
+	// of the path. The zero Selectors stand for UDP port 1701 on both sides, in
+	// the way of the persona.
+	Local, Remote Selector
+	// LocalPort is the port of the L2TP socket if it is not 1701, for personas
+	// that name it in their selector.
+	LocalPort uint16
+	PFS       bool // ask for a DH in quick mode (the persona may by itself)
+	Policy    *Policy
+	Tenant    string // label, returned in events
+	// Offer restricts what the persona proposes to suites named like
+	// "aes256-sha256-modp2048" (IKE) and "aes256gcm16", "aes128-sha1" (ESP).
+	Offer, OfferESP []string
+}
+
+// withDefaults validates c and fills what is zero.
+func (c Config) withDefaults() (Config, error) {
+	if c.Rand == nil {
+		return c, fmt.Errorf("ike: Config.Rand is required")
+	}
+	setDefault(&c.Limits.HalfOpen, 4096)
+	setDefault(&c.Limits.HalfOpenPerSource, 256)
+	setDefault(&c.Limits.TriesPerSource, 2000)
+	setDefault(&c.Limits.Tries, 50000)
+	setDefault(&c.Limits.Computations, 256)
+	setDefault(&c.Limits.Children, 16)
+	setDefault(&c.Limits.Exchanges, 8)
+	setDefault(&c.Limits.IKEs, 6)
+	setDefault(&c.Retransmit.First, time.Second)
+	setDefault(&c.Retransmit.Max, 8*time.Second)
+	setDefault(&c.Retransmit.Tries, 6)
+	return c, nil
+}
+
+func setDefault[T int | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}

@@ -1,0 +1,34 @@
+// Package ike keeps the IKE security associations of one gateway: it decides
+// which version and which exchange a datagram belongs to, bounds what strangers
+// may cost, runs the machines of package v1 in both roles, and tells its owner
+// which child SAs to install, use and forget.
+//
+// It is a machine without I/O: no sockets, no goroutines, no clock, no locks, no
+// logging. The owner calls
+//
+//	Input(now, path, msg)  a datagram came; msg is borrowed and is decrypted in place
+//	Computed(now, id, r)   the result of a Compute event
+//	Advance(now)           do what is due
+//	Deadline()             when Advance is wanted next; zero: never
+//	Dial, Rekey, Close     what the operator wants
+//	Alive, Moved           what the dataplane saw
+//
+// and drains Next after every call. A Server belongs to one goroutine. Events
+// and everything they point to belong to whoever takes them from Next. An error
+// of Input means that the datagram was dropped and the state is as it was; the
+// causes are counted in Stats.
+//
+// Messages come and go without the non-ESP marker of RFC 3948; Path.NATT says
+// that the marker belongs in front.
+//
+// Lifetime of an association: a Peer is one remote party over all its IKE SAs
+// and child SAs. A main mode that a known party runs from the same address with
+// the same identity and key joins its Peer, so renewing phase 1 disturbs nothing.
+// Child SAs outlive the IKE SA under which they were made. Rekeying is
+// make-before-break: the new SA receives before the peer can send on it, and the
+// old one receives until the peer deletes it or its lifetime and a grace period
+// are over.
+//
+// It does not touch packets of ESP, does not send NAT keepalives itself (it says
+// when one is due), and does not speak aggressive mode or tunnel mode.
+package ike

@@ -1,0 +1,24 @@
+package ike
+
+import "errors"
+
+// Errors of Input: the datagram was dropped and the state is as it was.
+var (
+	ErrMalformed   = errors.New("ike: malformed message")
+	ErrVersion     = errors.New("ike: unsupported IKE version")
+	ErrExchange    = errors.New("ike: unexpected exchange")
+	ErrUnknownSA   = errors.New("ike: no such IKE SA")
+	ErrDuplicate   = errors.New("ike: repeated message")
+	ErrState       = errors.New("ike: message does not fit the state of its exchange")
+	ErrAuth        = errors.New("ike: authentication failed")
+	ErrLimit       = errors.New("ike: limit reached")
+	ErrRefused     = errors.New("ike: refused by policy")
+	ErrUnprotected = errors.New("ike: unprotected notification ignored")
+)
+
+// Errors of Dial, Rekey and NewServer.
+var (
+	ErrNoPeer  = errors.New("ike: no such peer")
+	ErrPersona = errors.New("ike: unknown persona")
+	ErrConfig  = errors.New("ike: invalid configuration")
+)

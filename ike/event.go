@@ -1,0 +1,158 @@
+package ike
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Peer is one remote party over all its IKE and child SAs. Numbers are never
+// used twice in a process; zero is nobody.
+type Peer uint64
+
+// SPI is the security parameter index of a child SA (RFC 4303 section 2.1).
+type SPI uint32
+
+// ComputeID names one Compute event until its result came back.
+type ComputeID uint64
+
+// Path is the pair of addresses that a datagram travels between.
+type Path struct {
+	Local, Remote netip.AddrPort
+	// NATT says that IKE messages on this path carry the non-ESP marker (port
+	// 4500, RFC 3948 section 2.2).
+	NATT bool
+}
+
+// Event is something that the Server wants done or known. The types in this
+// file are all there are.
+type Event interface{ event() }
+
+// Send wants Data sent along Path.
+type Send struct {
+	Path Path
+	Data []byte
+}
+
+// Compute wants Do run, on any goroutine, and its result given to Computed.
+type Compute struct {
+	ID ComputeID
+	Do func() any
+}
+
+// Up says that the first IKE SA of a peer stands and both sides are authentic.
+type Up struct {
+	Peer      Peer
+	Path      Path
+	Tenant    string // Candidate.Tenant or DialConfig.Tenant
+	Identity  string // what the peer calls itself, in words ("192.168.1.10")
+	Family    string // kind of client by vendor IDs and proposal ("windows10")
+	Suite     string // phase 1 suite in words ("aes256-sha1-modp2048")
+	Initiator bool   // we dialled
+}
+
+// Installed says that the keys of both directions are known. The owner receives
+// on the SA from now on, and sends on it if Child.Active.
+type Installed struct {
+	Peer  Peer
+	Child ChildSA
+}
+
+// Activated says that the peer receives on the SA: send on it from now on.
+type Activated struct {
+	Peer Peer
+	In   SPI
+}
+
+// Removed says that an SA is gone in both directions.
+type Removed struct {
+	Peer    Peer
+	In, Out SPI
+}
+
+// Moved says that an authenticated message came from, or the handshake moved
+// to, another path: send there from now on.
+type Moved struct {
+	Peer Peer
+	Path Path
+}
+
+// Keepalive wants one NAT keepalive (a single byte 0xFF, RFC 3948 section 2.3)
+// sent along Path.
+type Keepalive struct {
+	Peer Peer
+	Path Path
+}
+
+// Failed is a refused attempt, for the log and the metrics.
+type Failed struct {
+	Peer   Peer // zero if the attempt belonged to nobody yet
+	Path   Path
+	Tenant string // empty if not known yet
+	Cause  Cause
+	Detail string // plain words, including what was offered
+}
+
+// Closed says that a peer has neither IKE SA nor child SA left, and that nothing
+// more will be heard of it.
+type Closed struct {
+	Peer   Peer
+	Reason Reason
+	Cause  Cause // why a negotiation failed; CauseNone otherwise
+	Detail string
+}
+
+func (Send) event()      {}
+func (Compute) event()   {}
+func (Up) event()        {}
+func (Installed) event() {}
+func (Activated) event() {}
+func (Removed) event()   {}
+func (Moved) event()     {}
+func (Keepalive) event() {}
+func (Failed) event()    {}
+func (Closed) event()    {}
+
+// ChildSA is a pair of ESP SAs as negotiated, all that is needed to use it.
+type ChildSA struct {
+	In, Out   SPI
+	Initiator bool // we started the exchange that made it
+	Active    bool // send on it at once; otherwise after Activated
+	Transport bool // transport mode, RFC 4303 section 3.1.1
+	UDPEncap  bool // UDP encapsulation, RFC 3948; otherwise IP protocol 50
+
+	Encryption uint8  // ESP transform of the IPsec DOI, RFC 2407 section 4.4.4
+	KeyBits    int    // 0 for ciphers with one length only
+	Integrity  uint16 // authentication algorithm of the IPsec DOI; 0 with AEAD
+	ESN        bool
+	KeyIn      ChildKeys
+	KeyOut     ChildKeys
+
+	Local, Remote Selector
+	// LocalOriginal and RemoteOriginal are the addresses the peer computed its
+	// inner checksums with (RFC 3947 section 5.2): ours and its own as it knows
+	// them. Invalid if the peer did not say.
+	LocalOriginal, RemoteOriginal netip.Addr
+
+	Lifetime  time.Duration // as negotiated; 0: none
+	LifeBytes uint64        // as negotiated; 0: none
+	Path      Path
+	Replaces  SPI // inbound SPI of the SA that this one renews; 0: none
+}
+
+// ChildKeys are the keys of one direction, in the order of KEYMAT (RFC 2409
+// section 5.5). With AES-GCM Encryption ends in the four bytes of salt (RFC 4106
+// section 8.1). The receiver of the event owns and zeroes them.
+type ChildKeys struct{ Encryption, Integrity []byte }
+
+// Zero overwrites the keys.
+func (k ChildKeys) Zero() {
+	clear(k.Encryption)
+	clear(k.Integrity)
+}
+
+// Selector is one side of the traffic of a child SA.
+type Selector struct {
+	Addr  netip.Prefix
+	Proto uint8  // IP protocol; 0: any
+	Port  uint16 // 0: any
+}
