@@ -1,0 +1,143 @@
+package esp
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"sync/atomic"
+)
+
+// OutboundConfig describes an SA that packets are sent on.
+type OutboundConfig struct {
+	SPI       SPI // chosen by the receiver, at least 256
+	Transform Transform
+	Keys      Keys // borrowed for the call of NewOutbound
+	// ESN: extended, 64 bit sequence numbers were negotiated.
+	ESN bool
+	// Rand seeds the initialisation vectors of CBC; nil: crypto/rand.Reader.
+	Rand io.Reader
+}
+
+// Outbound is an SA that packets are sent on. One key must have no more than
+// one Outbound, ever: AES-GCM breaks when two of them use the same sequence
+// number.
+type Outbound struct {
+	spi       SPI
+	transform Transform
+	limit     uint64 // the last sequence number there is
+	lanes     lanes[sealer]
+	sequence  atomic.Uint64 // the last one taken
+	bytes     atomic.Uint64
+}
+
+// NewOutbound makes an SA whose first packet has the sequence number 1. An
+// error wraps ErrConfig, ErrTransform or ErrKeys.
+func NewOutbound(c OutboundConfig) (*Outbound, error) {
+	if c.SPI < minSPI {
+		return nil, fmt.Errorf("%w: SPI %d is reserved", ErrConfig, c.SPI)
+	}
+	if err := c.Transform.checkKeys(c.Keys); err != nil {
+		return nil, err
+	}
+	o := &Outbound{spi: c.SPI, transform: c.Transform, limit: math.MaxUint32}
+	if c.ESN {
+		o.limit = math.MaxInt64
+	}
+	var err error
+	o.lanes.make, err = newSealer(c)
+	if err != nil {
+		return nil, err
+	}
+	o.lanes.claim().release()
+	return o, nil
+}
+
+func newSealer(c OutboundConfig) (func() sealer, error) {
+	if c.Transform.enc.icv > 0 {
+		f, err := newGCM(c.Transform, c.Keys, c.ESN)
+		return func() sealer { return f() }, err
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	f, err := newCBCSealer(c.Transform, c.Keys, c.ESN, c.Rand)
+	return func() sealer { return f() }, err
+}
+
+// Seal encrypts the payload plain, whose protocol is nh, and returns the
+// packet, which is dst[:SealedLen(len(plain))]. dst needs that capacity
+// (ErrSpace); its length does not matter, and bytes beyond the packet are not
+// touched. plain may be anywhere, dst's own memory included; if it begins
+// HeaderLen bytes into dst, nothing is copied. It returns
+// ErrSequenceExhausted when every number was used; a number is never used
+// twice.
+func (o *Outbound) Seal(dst, plain []byte, nh uint8) ([]byte, error) {
+	n := o.transform.SealedLen(len(plain))
+	if cap(dst) < n {
+		return nil, ErrSpace
+	}
+	if o.sequence.Load() >= o.limit {
+		return nil, ErrSequenceExhausted
+	}
+	seq := o.sequence.Add(1)
+	if seq > o.limit {
+		return nil, ErrSequenceExhausted
+	}
+	pkt := dst[:n]
+	body := pkt[o.transform.HeaderLen() : n-o.transform.ICVLen()]
+	if len(plain) > 0 && &plain[0] != &body[0] {
+		copy(body, plain)
+	}
+	putTrailer(body, len(plain), nh)
+	binary.BigEndian.PutUint32(pkt, uint32(o.spi))
+	binary.BigEndian.PutUint32(pkt[4:], uint32(seq))
+	lane := o.lanes.claim()
+	lane.work.seal(pkt, seq)
+	lane.release()
+	o.bytes.Add(uint64(len(body)))
+	return pkt, nil
+}
+
+// putTrailer fills body behind its n bytes of payload: padding 1, 2, 3, ..., its
+// length, and the next header (RFC 4303, section 2.4).
+func putTrailer(body []byte, n int, nh uint8) {
+	pad := body[n : len(body)-padFields]
+	for i := range pad {
+		pad[i] = byte(i + 1)
+	}
+	body[len(body)-2] = byte(len(pad))
+	body[len(body)-1] = nh
+}
+
+// SPI is the SA's name at its receiver.
+func (o *Outbound) SPI() SPI { return o.spi }
+
+// Transform is what the SA was made with.
+func (o *Outbound) Transform() Transform { return o.transform }
+
+// HeaderLen is what precedes the payload in a sealed packet, in bytes.
+func (o *Outbound) HeaderLen() int { return o.transform.HeaderLen() }
+
+// TrailerMax is the most that follows the payload in a sealed packet, in bytes.
+func (o *Outbound) TrailerMax() int { return o.transform.TrailerMax() }
+
+// SealedLen is the length in bytes of the packet made of n bytes of payload.
+func (o *Outbound) SealedLen(n int) int { return o.transform.SealedLen(n) }
+
+// MaxPayload is the longest payload whose packet has at most size bytes, or -1.
+func (o *Outbound) MaxPayload(size int) int { return o.transform.MaxPayload(size) }
+
+// Sealed reports the packets sealed so far, and the bytes given to the cipher
+// for them (payload, padding, pad length, next header), which is what the
+// lifetime of an SA is measured by (RFC 4301, section 4.4.2.1).
+func (o *Outbound) Sealed() (packets, bytes uint64) {
+	return o.HighSequence(), o.bytes.Load()
+}
+
+// HighSequence is the sequence number that was taken last; 0: none yet.
+func (o *Outbound) HighSequence() uint64 { return min(o.sequence.Load(), o.limit) }
+
+// Remaining is how many packets can still be sealed.
+func (o *Outbound) Remaining() uint64 { return o.limit - o.HighSequence() }
