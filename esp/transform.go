@@ -31,9 +31,9 @@ const (
 )
 
 const (
-	headerLen = 8  // SPI and sequence number
-	saltLen   = 4  // AES-GCM, RFC 4106, section 4
-	padFields = 2  // pad length and next header
+	headerLen = 8 // SPI and sequence number
+	saltLen   = 4 // AES-GCM, RFC 4106, section 4
+	padFields = 2 // pad length and next header
 )
 
 // Transform is the set of algorithms of an SA. The zero Transform is none;

@@ -1,0 +1,100 @@
+package udp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// ErrConfig: an address that cannot be listened on, or a negative buffer size.
+var ErrConfig = errors.New("udp: invalid configuration")
+
+// Conn is a bound UDP socket, real or simulated.
+type Conn interface {
+	// NewReader makes a reader of up to batch receive buffers a call.
+	NewReader(batch int) Reader
+	// NewWriter makes a writer that holds up to batch datagrams.
+	NewWriter(batch int) Writer
+	// LocalAddr is the address bound to, with the port that the system chose.
+	LocalAddr() netip.AddrPort
+	// Close ends all reading and writing. It may be called more than once.
+	Close() error
+}
+
+// Message is one datagram received.
+type Message struct {
+	// Data is writable until the next Read; its capacity is its own.
+	Data []byte
+	// Remote is where it came from. IPv4 addresses are never in IPv6 form.
+	Remote netip.AddrPort
+	// Local is the address it was sent to, also of a socket bound to all
+	// addresses. Answers should come from there.
+	Local netip.Addr
+}
+
+// Reader receives datagrams for one goroutine.
+type Reader interface {
+	// Read blocks until there is at least one message, and returns all that one
+	// system call brought, in the order of arrival. They are lent until the
+	// next Read. The error is net.ErrClosed after Close.
+	Read() ([]Message, error)
+}
+
+// Writer sends datagrams for one goroutine.
+type Writer interface {
+	// Commit adds a datagram to the batch. data is borrowed until Flush. local
+	// is the address to send from; the zero Addr leaves it to the system.
+	Commit(data []byte, remote netip.AddrPort, local netip.Addr)
+	// Flush sends the batch. Datagrams refused by the system are counted and
+	// dropped without an error; an error says that the socket is unusable, and
+	// is net.ErrClosed after Close.
+	Flush() error
+}
+
+// Config describes a socket.
+type Config struct {
+	// Addr to bind. An unspecified address listens on all addresses of its
+	// family only: 0.0.0.0 and :: are two sockets.
+	Addr netip.AddrPort
+	// ReusePort lets several sockets bind Addr and share what arrives.
+	ReusePort bool
+	// ReceiveBuffer and SendBuffer are the sizes asked of the kernel, in bytes;
+	// 0: the system's default. Socket.Granted tells what came of it.
+	ReceiveBuffer, SendBuffer int
+}
+
+// Granted is what the system gave a socket.
+type Granted struct {
+	// ReceiveBuffer and SendBuffer are in bytes, comparable to those of Config.
+	ReceiveBuffer, SendBuffer int
+	// GRO and GSO: the kernel joins what arrives and splits what leaves.
+	GRO, GSO bool
+}
+
+// Stats count datagrams since Listen.
+type Stats struct {
+	Received  uint64 // handed out by Read
+	Truncated uint64 // dropped: longer than a receive buffer, or without the kernel's notes on it
+	Sent      uint64 // accepted by the kernel
+	Refused   uint64 // dropped: refused by the kernel, or of the wrong address family
+	Calls     uint64 // system calls that sent or received something
+}
+
+func (c *Config) check() error {
+	if !c.Addr.IsValid() {
+		return fmt.Errorf("%w: no address to listen on", ErrConfig)
+	}
+	if c.ReceiveBuffer < 0 || c.SendBuffer < 0 {
+		return fmt.Errorf("%w: negative buffer size", ErrConfig)
+	}
+	c.Addr = netip.AddrPortFrom(c.Addr.Addr().Unmap(), c.Addr.Port())
+	return nil
+}
+
+// network is the one of net.ListenPacket for the address family.
+func (c *Config) network() string {
+	if c.Addr.Addr().Is4() {
+		return "udp4"
+	}
+	return "udp6"
+}
