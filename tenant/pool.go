@@ -10,10 +10,6 @@ import (
 // the owner they had.
 const DefaultRemember = 65536
 
-// maxPrefixBits bounds a prefix to 2^48 addresses, so that sizes fit an int
-// with room to add them up.
-const maxPrefixBits = 48
-
 // PoolConfig describes a Pool.
 type PoolConfig struct {
 	// Prefixes are the addresses to lease, all of one family, none overlapping
@@ -51,10 +47,10 @@ type Pool struct {
 	size     int
 	leased   int
 
-	fresh    cursor                // addresses that nobody had
-	slots    map[netip.Addr]*slot  // every address that was leased or must not be
-	free     slotList              // not leased, the longest free in front
-	byOwner  map[string]*ownerList // the free addresses of an owner, the latest in front
+	fresh   cursor                // addresses that nobody had
+	slots   map[netip.Addr]*slot  // every address that was leased or must not be
+	free    slotList              // not leased, the longest free in front
+	byOwner map[string]*ownerList // the free addresses of an owner, the latest in front
 }
 
 // NewPool checks the configuration and returns a Pool without any lease.
@@ -148,7 +144,7 @@ func (p *Pool) pick(owner string) *slot {
 	if p.free.len > 0 {
 		return p.take(p.free.front())
 	}
-	return p.takeFresh()
+	return nil
 }
 
 // takeFresh makes a slot for an address that nobody had.

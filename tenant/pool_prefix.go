@@ -35,8 +35,6 @@ func checkPrefix(prefix netip.Prefix) error {
 		return fmt.Errorf("%w: %v has host bits set, write %v", ErrPrefix, prefix, prefix.Masked())
 	case addr.IsMulticast() || addr.IsLoopback() || addr.IsUnspecified():
 		return fmt.Errorf("%w: %v cannot be given to clients", ErrPrefix, prefix)
-	case addr.BitLen()-prefix.Bits() > maxPrefixBits:
-		return fmt.Errorf("%w: %v is larger than a /%d", ErrPrefix, prefix, addr.BitLen()-maxPrefixBits)
 	}
 	return nil
 }
@@ -48,9 +46,14 @@ func hasEnds(prefix netip.Prefix) bool {
 	return prefix.Addr().BitLen()-prefix.Bits() >= 2
 }
 
-// hostCount is how many addresses of a prefix are hosts'.
+// maxHostBits bounds how much of a prefix is used, so that sizes fit an int
+// with room to add them up.
+const maxHostBits = 48
+
+// hostCount is how many addresses of a prefix are hosts', as far as they are
+// used: the first 2^48 of them.
 func hostCount(prefix netip.Prefix) int {
-	n := 1 << (prefix.Addr().BitLen() - prefix.Bits())
+	n := 1 << min(prefix.Addr().BitLen()-prefix.Bits(), maxHostBits)
 	switch {
 	case !hasEnds(prefix):
 		return n

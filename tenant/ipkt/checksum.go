@@ -1,0 +1,68 @@
+package ipkt
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Checksum adds b to initial in the Internet checksum's arithmetic (RFC 1071)
+// and returns the sum, not its complement. b begins at an even offset of what
+// is summed. A region that holds a valid checksum sums up to 0xffff.
+func Checksum(b []byte, initial uint16) uint16 {
+	var sum, carry uint64
+	for len(b) >= 32 {
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[8:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[16:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[24:]), carry)
+		b = b[32:]
+	}
+	for len(b) >= 8 {
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
+		b = b[8:]
+	}
+	sum, carry = bits.Add64(sum, tail(b), carry)
+	sum, carry = bits.Add64(sum, uint64(bits.ReverseBytes16(initial)), carry)
+	sum, carry = bits.Add64(sum, carry, 0)
+	return bits.ReverseBytes16(fold(sum + carry))
+}
+
+// tail is the last bytes of a sum, fewer than 8 of them, as a little endian
+// number.
+func tail(b []byte) uint64 {
+	var n uint64
+	for i, c := range b {
+		n |= uint64(c) << (8 * i)
+	}
+	return n
+}
+
+// fold brings a sum down to 16 bits with end-around carry.
+func fold(sum uint64) uint16 {
+	sum = sum>>32 + sum&0xffffffff
+	sum = sum>>16 + sum&0xffff
+	sum = sum>>16 + sum&0xffff
+	return uint16(sum>>16 + sum&0xffff)
+}
+
+// PseudoChecksum is the sum of the pseudo header (RFC 9293 section 3.1, RFC
+// 8200 section 8.1) for length bytes of the packet's transport protocol.
+func (p Packet) PseudoChecksum(length int) uint16 {
+	addrs := p.Bytes[12:20]
+	if !p.Is4() {
+		addrs = p.Bytes[8:40]
+	}
+	return Checksum(addrs, fold(uint64(p.Protocol)+uint64(length)))
+}
+
+// update returns the checksum field that follows from sum when a 16-bit word
+// of what is summed changes from old to new (RFC 1624 equation 3).
+func update(sum, old, new uint16) uint16 {
+	return ^fold(uint64(^sum) + uint64(^old) + uint64(new))
+}
+
+// SetHeaderChecksum computes the checksum of an IPv4 header anew.
+func SetHeaderChecksum(header []byte) {
+	header[10], header[11] = 0, 0
+	binary.BigEndian.PutUint16(header[10:], ^Checksum(header, 0))
+}

@@ -1,0 +1,135 @@
+package netstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/tenant/dns"
+)
+
+// ErrConfig says that a Config cannot be used.
+var ErrConfig = errors.New("netstack: bad configuration")
+
+// Defaults of Config.
+const (
+	DefaultMTU                = 1500
+	DefaultFlows              = 65536
+	DefaultFlowsPerSource     = 1024
+	DefaultHandshakes         = 4096
+	DefaultHandshakeTimeout   = 15 * time.Second
+	DefaultTCPIdle            = 2 * time.Hour
+	DefaultUDPIdle            = 60 * time.Second
+	DefaultDNSIdle            = 10 * time.Second
+	DefaultEchoesPerSecond    = 1000
+	DefaultEchoesPerSource    = 100
+	DefaultQueue              = 2048
+	minMTU                    = 576
+	maxMTU                    = 65535
+	handshakeShare            = 16 // one source may have a 16th of the handshakes
+	minHandshakesPerSource    = 64
+	maxBuffer                 = 4 << 20 // of one direction of one TCP flow, in bytes
+	defaultBuffer, minBufSize = 128 << 10, 4 << 10
+)
+
+// Config describes a Device. Addresses is what must be given.
+type Config struct {
+	// Addresses are the tenant's gateway addresses, each with the length of
+	// the prefix that its clients are in.
+	Addresses []netip.Prefix
+	// Pool lists the prefixes of clients, which are no destinations: what goes
+	// from client to client does not come here.
+	Pool []netip.Prefix
+	// MTU is the largest packet in bytes; 0: DefaultMTU.
+	MTU int
+	// Deny and Allow say which destinations are reached, as in
+	// tenant.PolicyConfig; tenant.NeverReached and Pool are denied besides.
+	Deny, Allow []netip.Prefix
+	// DNS answers at the gateway addresses, port 53; nil: nobody does. It may
+	// be shared by devices.
+	DNS *dns.Forwarder
+
+	// Flows and FlowsPerSource bound the TCP and UDP flows in total and for
+	// one client address.
+	Flows, FlowsPerSource int
+	// Handshakes bounds the TCP connections that are being dialled.
+	Handshakes int
+	// HandshakeTimeout is how long dialling may take.
+	HandshakeTimeout time.Duration
+	// TCPIdle, UDPIdle and DNSIdle are how long flows of TCP, of UDP and of
+	// UDP to port 53 last without a byte.
+	TCPIdle, UDPIdle, DNSIdle time.Duration
+	// EchoesPerSecond and EchoesPerSource bound ICMP echoes a second in total
+	// and for one client address.
+	EchoesPerSecond, EchoesPerSource int
+	// Queue bounds the packets that wait to be read, in packets.
+	Queue int
+
+	// DialContext makes the host's TCP and UDP sockets; network is "tcp" or
+	// "udp" and address a literal one. nil: a net.Dialer.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// ListenPacket makes the host's ICMP sockets, of the networks "udp4" and
+	// "udp6" (unprivileged) or "ip4:icmp" and "ip6:ipv6-icmp", in the manner
+	// of golang.org/x/net/icmp. nil: that package.
+	ListenPacket func(network, address string) (net.PacketConn, error)
+}
+
+// withDefaults fills in what is zero and checks the rest.
+func (c Config) withDefaults() (Config, error) {
+	if len(c.Addresses) == 0 {
+		return c, fmt.Errorf("%w: no gateway address", ErrConfig)
+	}
+	for _, a := range c.Addresses {
+		if !a.IsValid() || a.Addr().Is4In6() {
+			return c, fmt.Errorf("%w: %v is no gateway address", ErrConfig, a)
+		}
+	}
+	for _, n := range []*int{&c.MTU, &c.Flows, &c.FlowsPerSource, &c.Handshakes, &c.EchoesPerSecond, &c.EchoesPerSource, &c.Queue} {
+		if *n < 0 {
+			return c, fmt.Errorf("%w: negative limit %d", ErrConfig, *n)
+		}
+	}
+	setDefault(&c.MTU, DefaultMTU)
+	setDefault(&c.Flows, DefaultFlows)
+	setDefault(&c.FlowsPerSource, DefaultFlowsPerSource)
+	setDefault(&c.Handshakes, DefaultHandshakes)
+	setDefault(&c.EchoesPerSecond, DefaultEchoesPerSecond)
+	setDefault(&c.EchoesPerSource, DefaultEchoesPerSource)
+	setDefault(&c.Queue, DefaultQueue)
+	setDefault(&c.HandshakeTimeout, DefaultHandshakeTimeout)
+	setDefault(&c.TCPIdle, DefaultTCPIdle)
+	setDefault(&c.UDPIdle, DefaultUDPIdle)
+	setDefault(&c.DNSIdle, DefaultDNSIdle)
+	if c.MTU < minMTU || c.MTU > maxMTU {
+		return c, fmt.Errorf("%w: MTU %d is not between %d and %d", ErrConfig, c.MTU, minMTU, maxMTU)
+	}
+	if c.DialContext == nil {
+		c.DialContext = (&net.Dialer{}).DialContext
+	}
+	if c.ListenPacket == nil {
+		c.ListenPacket = listenICMP
+	}
+	return c, nil
+}
+
+func setDefault[T int | time.Duration](v *T, fallback T) {
+	if *v == 0 {
+		*v = fallback
+	}
+}
+
+// reach compiles which destinations are denied.
+func (c Config) reach() (*tenant.Reach, error) {
+	deny := append(tenant.NeverReached(), c.Deny...)
+	for _, prefix := range c.Pool {
+		deny = append(deny, prefix.Masked())
+	}
+	for _, a := range c.Addresses {
+		deny = append(deny, netip.PrefixFrom(a.Addr(), a.Addr().BitLen()))
+	}
+	return tenant.NewReach(deny, c.Allow)
+}

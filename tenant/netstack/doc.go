@@ -1,0 +1,33 @@
+// Package netstack is a tenant's network as a program: a TCP/IP stack in user
+// space that terminates what clients send and continues it with the host's
+// own sockets. It needs no privilege, no forwarding and no firewall rule.
+//
+// # Verbs
+//
+// New makes a Device with its stack, and goroutines that last until Close. The
+// stack answers for every destination: a TCP connection is dialled from the
+// host first and completed towards the client only when that worked, so that a
+// client sees refused ports as refused; each UDP flow gets a host socket of its
+// own; an ICMP echo is sent by the host, and answered when the destination
+// answers. The tenant's gateway address answers echo and DNS itself. Forget
+// ends everything that an address had under way: for when its session ends.
+//
+// # Bounds
+//
+// Flows are bounded in total and by client address, TCP handshakes under way
+// likewise; idle flows are closed. A destination that tenant.NeverReached
+// lists, or the pool holds, or the configuration denies, is refused as if
+// nothing listened there.
+//
+// # Memory
+//
+// Flush copies what was committed, once, into memory of the stack. Packets
+// that a Source lends lie in a buffer of its own. Buffers to copy between
+// sockets are taken when there is something to copy, so an idle flow holds
+// none, and a device without flows holds no more than its stack.
+//
+// # What it does not do
+//
+// It reaches no client by itself: there are no connections from outside to
+// clients. It carries no other protocol than TCP, UDP and ICMP echo.
+package netstack
