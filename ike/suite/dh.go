@@ -1,6 +1,10 @@
 package suite
 
-import "io"
+import (
+	"crypto/ecdh"
+	"fmt"
+	"io"
+)
 
 // Group is a Diffie-Hellman group by its number in IKE, the same in both versions.
 type Group uint16
@@ -32,11 +36,78 @@ type PrivateKey struct {
 	exchange
 }
 
-// GenerateKey returns a new secret of the group with the randomness of rand. The
-// same bytes from rand give the same key.
-func (g Group) GenerateKey(rand io.Reader) (*PrivateKey, error) {
-	return nil, ErrUnsupported
+// generator makes keys of a group.
+type generator interface {
+	generate(rand io.Reader) (exchange, error)
 }
+
+func (g Group) generator() generator {
+	switch g {
+	case GroupMODP1024:
+		return modp1024()
+	case GroupMODP1536:
+		return modp1536()
+	case GroupMODP2048:
+		return modp2048()
+	case GroupMODP3072:
+		return modp3072()
+	case GroupMODP4096:
+		return modp4096()
+	case GroupECP256:
+		return curve{Curve: ecdh.P256(), scalar: 32, mask: 0xff, point: true}
+	case GroupECP384:
+		return curve{Curve: ecdh.P384(), scalar: 48, mask: 0xff, point: true}
+	case GroupECP521:
+		return curve{Curve: ecdh.P521(), scalar: 66, mask: 0x01, point: true}
+	case GroupX25519:
+		return curve{Curve: ecdh.X25519(), scalar: 32, mask: 0xff}
+	}
+	return nil
+}
+
+// GenerateKey returns a new secret of the group with the randomness of rand. The
+// same bytes from rand give the same key. The first key of a MODP group takes
+// some milliseconds longer, for the group's table.
+func (g Group) GenerateKey(rand io.Reader) (*PrivateKey, error) {
+	gen := g.generator()
+	if gen == nil {
+		return nil, fmt.Errorf("%w: %v", ErrUnsupported, g)
+	}
+	x, err := gen.generate(rand)
+	if err != nil {
+		return nil, err
+	}
+	return &PrivateKey{group: g, exchange: x}, nil
+}
+
+// PublicLen returns the length of a public value in bytes, zero for a group that
+// is not supported.
+func (g Group) PublicLen() int {
+	switch g {
+	case GroupMODP1024:
+		return 128
+	case GroupMODP1536:
+		return 192
+	case GroupMODP2048:
+		return 256
+	case GroupMODP3072:
+		return 384
+	case GroupMODP4096:
+		return 512
+	case GroupECP256:
+		return 64
+	case GroupECP384:
+		return 96
+	case GroupECP521:
+		return 132
+	case GroupX25519:
+		return 32
+	}
+	return 0
+}
+
+// Supported reports whether keys of the group can be made.
+func (g Group) Supported() bool { return g.PublicLen() != 0 }
 
 // Group returns the group the key belongs to.
 func (k *PrivateKey) Group() Group { return k.group }

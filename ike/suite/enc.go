@@ -14,21 +14,34 @@ type Encryption uint8
 // The ciphers that have a name here. Those without keys below are known only so
 // that a refusal can name them.
 const (
-	EncDES       Encryption = 2
-	Enc3DES      Encryption = 3
-	EncBlowfish  Encryption = 7
-	EncNULL      Encryption = 11
-	EncAESCBC    Encryption = 12
-	EncAESCTR    Encryption = 13
-	EncAESGCM8   Encryption = 18
-	EncAESGCM12  Encryption = 19
-	EncAESGCM16  Encryption = 20
-	EncCamellia  Encryption = 23
-	encCAST      Encryption = 6
-	encIDEA      Encryption = 5
-	encRC5       Encryption = 4
-	tripleDESLen            = 24
+	EncDES      Encryption = 2
+	Enc3DES     Encryption = 3
+	EncRC5      Encryption = 4
+	EncIDEA     Encryption = 5
+	EncCAST     Encryption = 6
+	EncBlowfish Encryption = 7
+	EncNULL     Encryption = 11
+	EncAESCBC   Encryption = 12
+	EncAESCTR   Encryption = 13
+	EncAESGCM8  Encryption = 18
+	EncAESGCM12 Encryption = 19
+	EncAESGCM16 Encryption = 20
+	EncCamellia Encryption = 22
 )
+
+// IKEKeyLen returns the length of an IKE SA's key in bytes, zero for a cipher
+// that is not used there.
+func (s IKESuite) IKEKeyLen() int {
+	switch {
+	case s.Encryption == Enc3DES && s.KeyBits == 0:
+		return 24
+	case s.Encryption == EncAESCBC && aesBits(s.KeyBits):
+		return int(s.KeyBits) / 8
+	}
+	return 0
+}
+
+func aesBits(n uint16) bool { return n == 128 || n == 192 || n == 256 }
 
 // CBC is one key of an IKE SA's cipher.
 type CBC struct{ block cipher.Block }

@@ -12,6 +12,8 @@ var (
 	// ErrPublicValue: a peer's Diffie-Hellman value has the wrong length, is out
 	// of range, or is not on the curve.
 	ErrPublicValue = errors.New("suite: invalid public value")
+	// ErrZeroed: a private key that has been zeroed cannot be used.
+	ErrZeroed = errors.New("suite: private key was zeroed")
 	// ErrNoProposal: nothing in an offer is allowed here. The error itself is a
 	// *Refusal, which says what was offered.
 	ErrNoProposal = errors.New("suite: no proposal chosen")

@@ -36,14 +36,53 @@ func (e Encapsulation) IsTransport() bool {
 	return e == Transport || e == UDPTransport || e == UDPTransportDraft
 }
 
+// gcmSalt is the length of the salt behind a GCM key (RFC 4106, section 4).
+const gcmSalt = 4
+
+// IsAEAD reports whether the cipher authenticates by itself.
+func (e Encryption) IsAEAD() bool { return e >= EncAESGCM8 && e <= EncAESGCM16 }
+
 // EncryptionKeyLen returns the length of the cipher's part of the KEYMAT in
 // bytes: the key and, for GCM, the four bytes of salt behind it (RFC 4106,
-// section 8.1). Zero: not supported.
-func (s ESPSuite) EncryptionKeyLen() int { return 0 }
+// section 8.1). Zero: the cipher is not supported.
+func (s ESPSuite) EncryptionKeyLen() int {
+	switch {
+	case s.Encryption == Enc3DES && s.KeyBits == 0:
+		return 24
+	case s.Encryption == EncAESCBC && aesBits(s.KeyBits):
+		return int(s.KeyBits) / 8
+	case s.Encryption.IsAEAD() && aesBits(s.KeyBits):
+		return int(s.KeyBits)/8 + gcmSalt
+	}
+	return 0
+}
 
 // IntegrityKeyLen returns the length of the integrity key, which follows the
-// cipher's (RFC 2404; RFC 4868, section 2.6).
-func (s ESPSuite) IntegrityKeyLen() int { return 0 }
+// cipher's: that of the hash (RFC 2404, section 3; RFC 4868, section 2.1.1). Zero:
+// none, or one that is not supported.
+func (s ESPSuite) IntegrityKeyLen() int {
+	switch s.Integrity {
+	case IntegSHA1:
+		return 20
+	case IntegSHA256:
+		return 32
+	case IntegSHA384:
+		return 48
+	case IntegSHA512:
+		return 64
+	}
+	return 0
+}
 
-// KeymatLen returns the length of the KEYMAT of one SA.
+// KeymatLen returns the length of the KEYMAT of one SA: the cipher's part first,
+// then the integrity key (RFC 2409, section 5.5).
 func (s ESPSuite) KeymatLen() int { return s.EncryptionKeyLen() + s.IntegrityKeyLen() }
+
+// Supported reports whether SAs of the suite can be made: the cipher is known and
+// there is integrity, either its own or another's.
+func (s ESPSuite) Supported() bool {
+	if s.Encryption.IsAEAD() {
+		return s.EncryptionKeyLen() > 0 && s.Integrity == IntegNone
+	}
+	return s.EncryptionKeyLen() > 0 && s.IntegrityKeyLen() > 0
+}

@@ -27,31 +27,115 @@ type Layout struct {
 	Split    bool // a proposal for each transform, instead of one for all
 }
 
-// OfferIKE returns a phase 1 offer of the transforms in their order.
-func OfferIKE(transforms []IKE, l Layout) wire.SA { return wire.SA{} }
+// The numbers of life types, the same in both phases.
+const (
+	lifeSeconds   = 1
+	lifeKilobytes = 2
+)
 
-// OfferESP returns a quick mode offer of the transforms in their order; spi is
-// that of our inbound SA.
-func OfferESP(transforms []ESP, spi [4]byte, l Layout) wire.SA { return wire.SA{} }
-
-// Persona is how one family of clients opens its exchanges.
-type Persona struct {
-	Name      string
-	IKE       []IKE
-	IKELayout Layout
-	ESP       []ESP // without encapsulation
-	ESPLayout Layout
-	Vendors   []wire.VendorID // of the first message, in their order
-	NonceLen  int
+// OfferIKE returns a phase 1 offer of the transforms in their order. More than
+// 255 cannot be numbered and are left out.
+func OfferIKE(transforms []IKE, l Layout) wire.SA {
+	var list []wire.Transform
+	for _, t := range transforms {
+		list = append(list, wire.Transform{ID: wire.TransformKeyIKE, Attributes: l.encodeIKE(t)})
+	}
+	return l.offer(wire.ProtocolISAKMP, nil, list)
 }
 
-// PersonaNamed returns the persona of that name: culvert, windows7, windows10,
-// macos, ios, android, chromeos, mikrotik, networkmanager, kl2tpd or tplink.
-// The caller owns it.
-func PersonaNamed(name string) (Persona, bool) { return Persona{}, false }
+// OfferESP returns a quick mode offer of the transforms in their order; spi is
+// that of our inbound SA. More than 255 are left out.
+func OfferESP(transforms []ESP, spi [4]byte, l Layout) wire.SA {
+	var list []wire.Transform
+	for _, t := range transforms {
+		list = append(list, wire.Transform{ID: uint8(t.Encryption), Attributes: l.encodeESP(t)})
+	}
+	return l.offer(wire.ProtocolESP, spi[:], list)
+}
 
-// OfferIKE returns the persona's phase 1 offer.
-func (p Persona) OfferIKE() wire.SA { return OfferIKE(p.IKE, p.IKELayout) }
+// offer arranges transforms into proposals and numbers both from one.
+func (l Layout) offer(protocol wire.ProtocolID, spi []byte, list []wire.Transform) wire.SA {
+	sa := wire.SA{DOI: wire.DOIIPsec, Situation: wire.SituationIdentityOnly}
+	list = list[:min(len(list), 255)]
+	for i := range list {
+		list[i].Number = uint8(i + 1)
+	}
+	if !l.Split {
+		sa.Proposals = []wire.Proposal{{Number: 1, Protocol: protocol, SPI: spi, Transforms: list}}
+		return sa
+	}
+	for i := range list {
+		number := list[i].Number
+		list[i].Number = 1
+		sa.Proposals = append(sa.Proposals,
+			wire.Proposal{Number: number, Protocol: protocol, SPI: spi, Transforms: list[i : i+1]})
+	}
+	return sa
+}
 
-// OfferESP returns the persona's quick mode offer.
-func (p Persona) OfferESP(spi [4]byte, e Encapsulation) wire.SA { return wire.SA{} }
+func (l Layout) encodeIKE(t IKE) wire.Attributes {
+	var a wire.Attributes
+	for _, f := range l.Order {
+		switch f {
+		case FieldEncryption:
+			a = appendValue(a, wire.AttributeEncryption, phase1Ciphers[t.Encryption])
+		case FieldKeyLength:
+			a = appendValue(a, wire.AttributeKeyLength, t.KeyBits)
+		case FieldHash:
+			a = appendValue(a, wire.AttributeHash, uint16(t.Hash))
+		case FieldGroup:
+			a = appendValue(a, wire.AttributeGroup, uint16(t.Group))
+		case FieldAuth:
+			a = appendValue(a, wire.AttributeAuth, uint16(t.Auth))
+		case FieldSeconds:
+			a = l.appendLife(a, wire.AttributeLifeType, wire.AttributeLifeDuration, lifeSeconds, t.Life.Seconds)
+		case FieldKilobytes:
+			a = l.appendLife(a, wire.AttributeLifeType, wire.AttributeLifeDuration, lifeKilobytes, t.Life.Kilobytes)
+		}
+	}
+	return a
+}
+
+func (l Layout) encodeESP(t ESP) wire.Attributes {
+	var a wire.Attributes
+	for _, f := range l.Order {
+		switch f {
+		case FieldKeyLength:
+			a = appendValue(a, wire.AttributeESPKeyLength, t.KeyBits)
+		case FieldIntegrity:
+			a = appendValue(a, wire.AttributeAuthentication, uint16(t.Integrity))
+		case FieldGroup:
+			a = appendValue(a, wire.AttributeGroupDescription, uint16(t.Group))
+		case FieldEncapsulation:
+			a = appendValue(a, wire.AttributeEncapsulation, uint16(t.Encapsulation))
+		case FieldESN:
+			if t.ESN {
+				a = appendValue(a, wire.AttributeExtendedSequence, 1)
+			}
+		case FieldSeconds:
+			a = l.appendLife(a, wire.AttributeSALifeType, wire.AttributeSALifeDuration, lifeSeconds, t.Life.Seconds)
+		case FieldKilobytes:
+			a = l.appendLife(a, wire.AttributeSALifeType, wire.AttributeSALifeDuration, lifeKilobytes, t.Life.Kilobytes)
+		}
+	}
+	return a
+}
+
+func appendValue(a wire.Attributes, t wire.AttributeType, v uint16) wire.Attributes {
+	if v == 0 {
+		return a
+	}
+	return a.AppendTV(t, v)
+}
+
+// appendLife appends the pair of attributes of a lifetime.
+func (l Layout) appendLife(a wire.Attributes, t, d wire.AttributeType, unit uint16, v uint32) wire.Attributes {
+	if v == 0 {
+		return a
+	}
+	a = a.AppendTV(t, unit)
+	if l.LongLife || v > 0xffff {
+		return a.AppendTLV(d, v)
+	}
+	return a.AppendTV(d, uint16(v))
+}

@@ -35,6 +35,11 @@ type IKESuite struct {
 	Group      Group
 }
 
+// Supported reports whether IKE SAs of the suite can be made.
+func (s IKESuite) Supported() bool {
+	return s.IKEKeyLen() > 0 && s.Hash.Supported() && s.Group.Supported()
+}
+
 // IKE is a phase 1 transform.
 type IKE struct {
 	IKESuite
@@ -45,7 +50,7 @@ type IKE struct {
 // ESPSuite is the algorithms of an ESP SA.
 type ESPSuite struct {
 	Encryption Encryption
-	KeyBits    uint16    // zero where the cipher has one length
+	KeyBits    uint16    // without the salt of GCM; zero where the cipher has one length
 	Integrity  Integrity // zero where the cipher authenticates itself
 }
 
@@ -54,81 +59,133 @@ type ESP struct {
 	ESPSuite
 	Encapsulation Encapsulation
 	Group         Group // of perfect forward secrecy, GroupNone without
-	ESN           bool  // 64-bit sequence numbers
+	ESN           bool  // 64-bit sequence numbers (RFC 4304)
 	Life          Life
 }
 
-// IKEPolicy is what we accept in phase 1, the best first.
-type IKEPolicy struct {
-	Suites []IKESuite
-	Auth   []AuthMethod
+// DecodeIKE reads a phase 1 transform. It reports false for one that holds
+// anything this package does not know; what it does know is filled in.
+func DecodeIKE(t wire.Transform) (IKE, bool) {
+	var out IKE
+	d := decoder{lifeType: wire.AttributeLifeType, lifeDuration: wire.AttributeLifeDuration, life: &out.Life}
+	ok := t.ID == wire.TransformKeyIKE
+	for a := range t.Attributes.All() {
+		ok = d.attribute(a, func(v uint16) bool {
+			switch a.Type {
+			case wire.AttributeEncryption:
+				out.Encryption = phase1Encryption(v)
+			case wire.AttributeKeyLength:
+				out.KeyBits = v
+			case wire.AttributeHash:
+				out.Hash = Hash(min(v, 0xff))
+			case wire.AttributeGroup:
+				out.Group = Group(v)
+			case wire.AttributeAuth:
+				out.Auth = AuthMethod(v)
+			default:
+				return false
+			}
+			return true
+		}) && ok
+	}
+	out.KeyBits = keyBits(out.Encryption, out.KeyBits)
+	return out, ok
 }
 
-// ESPPolicy is what we accept in quick mode, the best first.
-type ESPPolicy struct {
-	Suites         []ESPSuite
-	Encapsulations []Encapsulation // empty: any
-	// KeyExchange says that the request carries a KE payload: exactly the
-	// transforms that name a group of Groups fit then, else exactly those that
-	// name none.
-	KeyExchange bool
-	Groups      []Group
+// DecodeESP reads an ESP transform of quick mode in the same way.
+func DecodeESP(t wire.Transform) (ESP, bool) {
+	out := ESP{ESPSuite: ESPSuite{Encryption: Encryption(t.ID)}}
+	d := decoder{lifeType: wire.AttributeSALifeType, lifeDuration: wire.AttributeSALifeDuration, life: &out.Life}
+	ok := true
+	for a := range t.Attributes.All() {
+		ok = d.attribute(a, func(v uint16) bool {
+			switch a.Type {
+			case wire.AttributeESPKeyLength:
+				out.KeyBits = v
+			case wire.AttributeAuthentication:
+				out.Integrity = Integrity(v)
+			case wire.AttributeGroupDescription:
+				out.Group = Group(v)
+			case wire.AttributeEncapsulation:
+				out.Encapsulation = Encapsulation(v)
+			case wire.AttributeExtendedSequence:
+				out.ESN = v == 1
+			default:
+				return false
+			}
+			return true
+		}) && ok
+	}
+	out.KeyBits = keyBits(out.Encryption, out.KeyBits)
+	return out, ok
 }
 
-// DefaultIKE is the policy that every supported client of today finds something
-// in, with the authentication methods given. legacy adds 3DES and the groups
-// MODP1536 and MODP1024 behind everything else.
-func DefaultIKE(legacy bool, auth ...AuthMethod) IKEPolicy { return IKEPolicy{} }
-
-// DefaultESP is the same for ESP; legacy adds 3DES and the small groups.
-func DefaultESP(legacy bool) ESPPolicy { return ESPPolicy{} }
-
-// IKEChoice is the transform of a phase 1 offer that both sides use.
-type IKEChoice struct {
-	IKE
-	// Answer is the SA payload to answer with: the one proposal and the one
-	// transform, exactly as offered.
-	Answer wire.SA
+// keyBits leaves out the key length that some peers state for 3DES, whose keys
+// have one length only.
+func keyBits(e Encryption, bits uint16) uint16 {
+	if e == Enc3DES && bits == 192 {
+		return 0
+	}
+	return bits
 }
 
-// ESPChoice is the transform of a quick mode offer that both sides use.
-type ESPChoice struct {
-	ESP
-	// SPI is the one the peer put into its proposal: the SPI of our outbound SA.
-	SPI [4]byte
-	// Answer is the SA payload to answer with, after AnswerSPI.
-	Answer wire.SA
+// decoder keeps what is common to the attributes of both phases: lifetimes come
+// in pairs of attributes, everything else once.
+type decoder struct {
+	lifeType, lifeDuration wire.AttributeType
+	life                   *Life
+	unit                   *uint32 // what the next duration is for
+	seen                   uint32  // attribute types so far, a bit each
 }
 
-// AnswerSPI returns the SA payload to answer with, in which spi is the SPI of our
-// inbound SA.
-func (c ESPChoice) AnswerSPI(spi [4]byte) wire.SA { return wire.SA{} }
-
-// SelectIKE chooses from a phase 1 offer the transform that p likes best. The
-// error is a *Refusal or one of package wire's.
-func SelectIKE(offer wire.SA, p IKEPolicy) (IKEChoice, error) { return IKEChoice{}, ErrNoProposal }
-
-// SelectESP chooses from a quick mode offer the transform that p likes best. The
-// error is a *Refusal or one of package wire's.
-func SelectESP(offer wire.SA, p ESPPolicy) (ESPChoice, error) { return ESPChoice{}, ErrNoProposal }
-
-// AcceptIKE checks the answer to our phase 1 offer: one proposal with one
-// transform whose algorithms were offered. The lifetimes are the answer's.
-func AcceptIKE(offer, answer wire.SA) (IKEChoice, error) { return IKEChoice{}, ErrAnswer }
-
-// AcceptESP checks the answer to our quick mode offer in the same way; SPI is
-// then that of our outbound SA.
-func AcceptESP(offer, answer wire.SA) (ESPChoice, error) { return ESPChoice{}, ErrAnswer }
-
-// Refusal says why nothing was chosen: what was offered and what is allowed.
-type Refusal struct {
-	Phase   string   // "IKE" or "ESP"
-	Offered []string // the transforms in their order
-	Allowed []string // the suites of the policy
+// attribute takes one attribute and reports whether it is understood. A value
+// that is not a lifetime goes to set, if it comes for the first time and has 16
+// bits, in whichever encoding.
+func (d *decoder) attribute(a wire.Attribute, set func(v uint16) bool) bool {
+	v := a.Uint()
+	switch a.Type {
+	case d.lifeType:
+		d.unit = nil
+		switch v {
+		case 1:
+			d.unit = &d.life.Seconds
+		case 2:
+			d.unit = &d.life.Kilobytes
+		}
+		return d.unit != nil
+	case d.lifeDuration:
+		// RFC 2407, section 4.5: a duration follows the type it belongs to.
+		if d.unit == nil {
+			return false
+		}
+		*d.unit = uint32(min(v, 1<<32-1))
+		d.unit = nil
+		return true
+	}
+	bit := uint32(1) << (a.Type & 31)
+	if a.Type > 31 || d.seen&bit != 0 || v > 0xffff {
+		return false
+	}
+	d.seen |= bit
+	return set(uint16(v))
 }
 
-// Error is a sentence for the operator's log.
-func (r *Refusal) Error() string { return ErrNoProposal.Error() }
+// phase1Ciphers are the numbers that phase 1 has for ciphers (RFC 2409, appendix
+// A; RFC 3602; RFC 4312) by ours, in which phase 1 is alone.
+var phase1Ciphers = map[Encryption]uint16{
+	EncDES: 1, EncIDEA: 2, EncBlowfish: 3, EncRC5: 4, Enc3DES: 5, EncCAST: 6, EncAESCBC: 7, EncCamellia: 8,
+}
 
-// Unwrap returns ErrNoProposal.
-func (r *Refusal) Unwrap() error { return ErrNoProposal }
+func phase1Encryption(v uint16) Encryption {
+	e, _ := lookupNumber(phase1Ciphers, v)
+	return e
+}
+
+func lookupNumber(numbers map[Encryption]uint16, v uint16) (Encryption, bool) {
+	for e, n := range numbers {
+		if n == v {
+			return e, true
+		}
+	}
+	return 0, false
+}
