@@ -1,0 +1,195 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// check finds the faults that are between values.
+func (r *reader) check() {
+	r.checkNames()
+	r.checkDefault()
+	r.checkRealms()
+	for _, t := range r.tenants {
+		t.checkLocal()
+		t.checkPool()
+		t.checkUsers()
+		t.checkLeases()
+	}
+	r.checkKeys()
+	r.checkDevices()
+}
+
+// checkListen refuses addresses that cannot be bound beside each other.
+func (r *reader) checkListen(at []value) {
+	for i, v := range at {
+		a := r.config.Listen[i]
+		for j, b := range r.config.Listen[:i] {
+			switch {
+			case a == b:
+				v.refuse(fmt.Sprintf("%s: %s is listed twice", v.path, a), "drop one of the two")
+			case a.Is4() == b.Is4() && (a.IsUnspecified() || b.IsUnspecified()):
+				v.refuse(fmt.Sprintf("%s: %s and %s (line %d) share a port", v.path, a, b, at[j].line()), "keep the wildcard alone, or the addresses alone")
+			}
+		}
+	}
+}
+
+// checkNames refuses two tenants with one name.
+func (r *reader) checkNames() {
+	seen := map[string]*tenantValues{}
+	for _, t := range r.tenants {
+		key := strings.ToLower(t.Name)
+		if first, ok := seen[key]; ok && key != "" {
+			t.name.refuse(fmt.Sprintf("two tenants are called %s; the other is on line %d", t.Name, first.name.line()), "give each a name of its own")
+			continue
+		}
+		seen[key] = t
+	}
+}
+
+// checkDefault refuses two tenants that both take whoever names no realm.
+func (r *reader) checkDefault() {
+	var first *tenantValues
+	for _, t := range r.tenants {
+		switch {
+		case !t.Default:
+		case first == nil:
+			first = t
+		default:
+			t.isDefault.refuse(fmt.Sprintf("tenants %s and %s are both the default; the other is on line %d", first.Name, t.Name, first.isDefault.line()),
+				"keep default: true on the one that takes users who name no realm")
+		}
+	}
+}
+
+// checkRealms refuses two tenants with one realm.
+func (r *reader) checkRealms() {
+	type owner struct {
+		tenant *tenantValues
+		at     value
+	}
+	seen := map[string]owner{}
+	for _, t := range r.tenants {
+		for i, realm := range t.Match.Realms {
+			if first, ok := seen[realm]; ok {
+				t.realms[i].refuse(fmt.Sprintf("realm %s is tenant %s's already, on line %d", realm, first.tenant.Name, first.at.line()), "keep it with one of the two")
+				continue
+			}
+			seen[realm] = owner{t, t.realms[i]}
+		}
+	}
+}
+
+// checkLocal refuses local addresses on which nothing listens.
+func (t *tenantValues) checkLocal() {
+	for i, a := range t.Match.Local {
+		v := t.local[i]
+		covers := func(l netip.Addr) bool { return l == a || l.IsUnspecified() && l.Is4() == a.Is4() }
+		if !slices.ContainsFunc(v.r.config.Listen, covers) {
+			v.refuse(fmt.Sprintf("%s: culvert does not listen on %s", v.path, a), fmt.Sprintf("add it, as in listen: [%q]", a))
+		}
+		if slices.Contains(t.Match.Local[:i], a) {
+			v.refuse(fmt.Sprintf("%s: %s is listed twice", v.path, a), "drop one of the two")
+		}
+	}
+}
+
+// checkPool refuses ranges of one tenant that overlap. Those of different
+// tenants may: nothing is known by an inner address alone.
+func (t *tenantValues) checkPool() {
+	for i, p := range t.Pool {
+		for j, q := range t.Pool[:i] {
+			if p.Overlaps(q) {
+				t.pool[i].refuse(fmt.Sprintf("%s: %s overlaps with %s on line %d", t.pool[i].path, p, q, t.pool[j].line()), "keep the larger of the two")
+			}
+		}
+	}
+}
+
+// checkUsers refuses two users of one name, and those that no allowed method
+// could let in.
+func (t *tenantValues) checkUsers() {
+	seen := map[string]value{}
+	for i, u := range t.Auth.Users {
+		v, key := t.users[i], UserKey(u.Name)
+		if first, ok := seen[key]; ok {
+			v.refuse(fmt.Sprintf("user %s of tenant %s is written twice; the other is on line %d", u.Name, t.Name, first.line()), "keep one of the two; case does not count in names")
+		}
+		seen[key] = v
+		if u.NTHash.Len() > 0 && !t.Auth.Allow.MSCHAPv2 && !t.Auth.Allow.PAP {
+			v.refuse(fmt.Sprintf("user %s could never log in: chap needs the password, and nt_hash does not hold it", u.Name), "allow mschapv2, or write password: instead")
+		}
+	}
+}
+
+// checkLeases refuses static addresses outside the pool, those that are not
+// a client's to have, and those given twice.
+func (t *tenantValues) checkLeases() {
+	users, addrs := map[string]value{}, map[netip.Addr]value{}
+	for i, l := range t.Leases {
+		v := t.leases[i]
+		if why := t.notGiven(l.Addr); why != "" {
+			v.refuse(fmt.Sprintf("%s: %s %s", v.path, l.Addr, why), "write another address of pool")
+		}
+		if first, ok := addrs[l.Addr]; ok {
+			v.refuse(fmt.Sprintf("%s: %s is given to another user on line %d", v.path, l.Addr, first.line()), "write another address of pool")
+		}
+		if first, ok := users[UserKey(l.User)]; ok && l.User != "" {
+			v.refuse(fmt.Sprintf("%s: user %s has an address on line %d already", v.path, l.User, first.line()), "keep one of the two")
+		}
+		users[UserKey(l.User)], addrs[l.Addr] = v, v
+	}
+}
+
+// notGiven says why an address cannot be given to a client; empty: it can.
+func (t *tenantValues) notGiven(a netip.Addr) string {
+	for i, p := range t.Pool {
+		switch {
+		case !p.Contains(a):
+		case a == p.Addr():
+			return "is the network address of " + p.String()
+		case i == 0 && a == t.Gateway():
+			return "is the gateway's own"
+		case !p.Contains(a.Next()):
+			return "is the broadcast address of " + p.String()
+		default:
+			return ""
+		}
+	}
+	if len(t.Pool) == 0 {
+		return ""
+	}
+	return "is not in the pool"
+}
+
+// checkDevices refuses two tenants with one device, and two whose addresses
+// would meet in one routing table.
+func (r *reader) checkDevices() {
+	for i, t := range r.tenants {
+		for _, other := range r.tenants[:i] {
+			if t.Egress.TUN != nil && other.Egress.TUN != nil && t.Egress.TUN.NetNS == other.Egress.TUN.NetNS {
+				t.checkBeside(other)
+			}
+		}
+	}
+}
+
+// checkBeside compares two tenants with devices in one namespace.
+func (t *tenantValues) checkBeside(other *tenantValues) {
+	if t.Egress.TUN.Device == other.Egress.TUN.Device && t.Egress.TUN.Device != "" {
+		t.egress.refuse(fmt.Sprintf("device %s is tenant %s's already, on line %d", t.Egress.TUN.Device, other.Name, other.egress.line()), "give each tenant a device, or a netns, of its own")
+		return
+	}
+	for i, p := range t.Pool {
+		for j, q := range other.Pool {
+			if p.Overlaps(q) {
+				t.pool[i].refuse(fmt.Sprintf("pools %s and, of tenant %s on line %d, %s would meet in one routing table", p, other.Name, other.pool[j].line(), q),
+					"put one of the devices into a netns of its own, or change the pool")
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,270 @@
+package config
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// What a file that says nothing gets.
+const (
+	DefaultState         = "/var/lib/culvert"
+	DefaultPortIKE       = 500
+	DefaultPortNATT      = 4500
+	DefaultLogLevel      = "info"
+	DefaultLogFormat     = "console"
+	DefaultIKELifetime   = 24 * time.Hour
+	DefaultChildLifetime = 8 * time.Hour
+	DefaultDPDInterval   = 30 * time.Second
+	DefaultDPDTries      = 5
+	DefaultFlows         = 4096
+)
+
+// Config is a whole configuration file, checked.
+type Config struct {
+	// Listen holds the addresses to bind, each on both ports; the wildcards
+	// 0.0.0.0 and :: when the file names none.
+	Listen []netip.Addr
+	// Ports are the UDP ports; 500 and 4500, where native clients look.
+	Ports Ports
+	// State is the directory of internal/store.
+	State string
+	// Log says what is logged and how.
+	Log Log
+	// Workers is the number of data workers; 0 is one a CPU.
+	Workers int
+	// Tenants, in the order of the file; at least one.
+	Tenants []Tenant
+	// Warnings are the places where the file is legal and unwise.
+	Warnings Problems
+
+	inline bool // the file itself has secrets in it
+}
+
+// Ports are the two UDP ports of IKE.
+type Ports struct {
+	// IKE is where clients begin (RFC 2408 section 2.5.1: 500).
+	IKE uint16
+	// NATT is where they move to, for IKE and ESP in UDP (RFC 3947: 4500).
+	NATT uint16
+}
+
+// Log says what is logged and how.
+type Log struct {
+	// Level is debug, info, warn or error.
+	Level string
+	// Format is console (for people) or json (one object a line).
+	Format string
+}
+
+// Tenant is all that belongs to one customer.
+type Tenant struct {
+	// Name names the tenant in logs, commands and the state store.
+	Name string
+	// Default is set on the one tenant that takes users who name no realm
+	// where the pre-shared key alone leaves a choice.
+	Default bool
+	// Legacy allows 3DES and the 1024 and 1536 bit MODP groups.
+	Legacy bool
+	// Match says how clients of this tenant are recognised.
+	Match Match
+	// PSKs are the pre-shared keys that open this tenant; at least one. All
+	// are accepted, so that a key can be changed without a cut.
+	PSKs []Secret
+	// Auth says who may log in and how.
+	Auth Auth
+	// Pool holds the IPv4 ranges client addresses are given from, disjoint.
+	// The first host address of the first range is the gateway's own.
+	Pool []netip.Prefix
+	// Leases are the users that always get one address, from `leases` and
+	// from the users' own `address`; no user and no address appears twice.
+	Leases []Lease
+	// DNS servers told to clients. Empty: the tenant's gateway address,
+	// where culvert's own forwarder answers.
+	DNS []netip.Addr
+	// NBNS servers (WINS) told to clients; empty: none.
+	NBNS []netip.Addr
+	// Routes pushed to clients; empty: everything goes through the tunnel.
+	Routes []netip.Prefix
+	// MTU is the largest inner packet in bytes; 0: found from the
+	// encapsulation in use.
+	MTU int
+	// IKE holds lifetimes and liveness of the security associations.
+	IKE IKE
+	// Limits bound what the tenant and each of its sessions may take.
+	Limits Limits
+	// Egress is how the tenant's traffic leaves.
+	Egress Egress
+}
+
+// Match says how clients of a tenant are recognised, beside its keys.
+type Match struct {
+	// Realms, in lower case, are the acme of alice@acme and acme\alice.
+	Realms []string
+	// Local are the addresses of ours that this tenant's clients dial;
+	// empty: any.
+	Local []netip.Addr
+}
+
+// Auth says who may log in to a tenant and how.
+type Auth struct {
+	// Allow holds the PPP authentication methods that may be offered.
+	Allow Methods
+	// Users written in the file. Users of the state store come on top; of
+	// two with one name the file's counts.
+	Users []User
+}
+
+// Methods is a set of PPP authentication methods.
+type Methods struct {
+	// MSCHAPv2 (RFC 2759) works with every native client and with a
+	// password of which only the NT hash is known. The default.
+	MSCHAPv2 bool
+	// CHAP with MD5 (RFC 1994) needs the password itself.
+	CHAP bool
+	// PAP (RFC 1334) sends the password through the IPsec tunnel as it is.
+	PAP bool
+}
+
+// User is a user written in the file. Exactly one of Password and NTHash is
+// not empty.
+type User struct {
+	// Name, as written. Names are equal when [UserKey] of them is.
+	Name string
+	// Password itself, in UTF-8.
+	Password Secret
+	// NTHash is the 16 byte MD4 of the password in UTF-16LE (RFC 2759
+	// section 8.3); as good as the password to whoever reads it.
+	NTHash Secret
+}
+
+// Lease ties a user to one address.
+type Lease struct {
+	// User is the name as written, without a realm.
+	User string
+	// Addr is inside the tenant's pool.
+	Addr netip.Addr
+}
+
+// IKE holds lifetimes and liveness of a tenant's security associations. The
+// lifetimes a client asks for are answered as they are asked; these are when
+// we let go, or renew, if the client does nothing.
+type IKE struct {
+	// Lifetime of an IKE SA.
+	Lifetime time.Duration
+	// ChildLifetime of an ESP SA.
+	ChildLifetime time.Duration
+	// InitiateRekey makes us renew both before they run out. Native clients
+	// do it themselves.
+	InitiateRekey bool
+	// DPD asks silent peers for a sign of life (RFC 3706).
+	DPD DPD
+}
+
+// DPD is dead peer detection (RFC 3706).
+type DPD struct {
+	// Interval of silence after which we ask; 0: never.
+	Interval time.Duration
+	// Tries without an answer after which a peer is gone.
+	Tries int
+}
+
+// Limits bound what a tenant and each of its sessions may take.
+type Limits struct {
+	// Sessions up at once; 0: as many as the pool has addresses.
+	Sessions int
+	// SessionTimeout ends a session after that long; 0: never.
+	SessionTimeout time.Duration
+	// IdleTimeout ends a session after that long without traffic; 0: never.
+	IdleTimeout time.Duration
+	// Flows one session may have open at once through netstack.
+	Flows int
+}
+
+// Egress is how a tenant's traffic leaves; exactly one field is set.
+type Egress struct {
+	// Netstack: a network stack inside culvert, to the host's sockets.
+	Netstack *Netstack
+	// TUN: a device of the kernel.
+	TUN *TUN
+}
+
+// Netstack is egress through culvert's own stack; it needs no privilege.
+type Netstack struct {
+	// Allow, when not empty, is all that clients may reach; it also opens
+	// destinations that are closed by default.
+	Allow []netip.Prefix
+	// Deny is what clients may not reach; it wins over Allow.
+	Deny []netip.Prefix
+}
+
+// TUN is egress through a TUN device, made, addressed and routed by culvert.
+type TUN struct {
+	// Device is the name of the interface, 1 to 15 bytes.
+	Device string
+	// NetNS is where the device is put: empty for culvert's own namespace,
+	// the name of one under /run/netns, or an absolute path.
+	NetNS string
+}
+
+// Tenant returns the tenant of that name.
+func (c *Config) Tenant(name string) (*Tenant, bool) {
+	for i := range c.Tenants {
+		if c.Tenants[i].Name == name {
+			return &c.Tenants[i], true
+		}
+	}
+	return nil, false
+}
+
+// DefaultTenant returns the tenant that says so, or the only one there is.
+func (c *Config) DefaultTenant() (*Tenant, bool) {
+	for i := range c.Tenants {
+		if c.Tenants[i].Default {
+			return &c.Tenants[i], true
+		}
+	}
+	if len(c.Tenants) == 1 {
+		return &c.Tenants[0], true
+	}
+	return nil, false
+}
+
+// Zero overwrites every secret in the configuration.
+func (c *Config) Zero() {
+	for i := range c.Tenants {
+		t := &c.Tenants[i]
+		for _, psk := range t.PSKs {
+			psk.Zero()
+		}
+		for _, u := range t.Auth.Users {
+			u.Password.Zero()
+			u.NTHash.Zero()
+		}
+	}
+}
+
+// Gateway returns the tenant's own address inside the tunnel: the first host
+// address of the first range of its pool.
+func (t *Tenant) Gateway() netip.Addr {
+	if len(t.Pool) == 0 {
+		return netip.Addr{}
+	}
+	return t.Pool[0].Addr().Next()
+}
+
+// User returns the user of that name from the file.
+func (t *Tenant) User(name string) (*User, bool) {
+	key := UserKey(name)
+	for i := range t.Auth.Users {
+		if UserKey(t.Auth.Users[i].Name) == key {
+			return &t.Auth.Users[i], true
+		}
+	}
+	return nil, false
+}
+
+// UserKey is the form of a user's name that names are compared in: telephones
+// like to begin a name with a capital letter, so case does not count. The
+// password's proof is computed with the name as the client sent it.
+func UserKey(name string) string { return strings.ToLower(name) }

@@ -1,0 +1,289 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected errors of testdata/configs/bad")
+
+const configs = "../../testdata/configs"
+
+// stage puts the secret files that the test configurations name into a
+// directory, with the modes that matter, and goes there.
+func stage(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, file := range map[string]struct {
+		content string
+		mode    os.FileMode
+	}{
+		"good.psk":  {"from-a-file-with-a-newline\n", 0o600},
+		"open.psk":  {"not-to-be-shown\n", 0o644},
+		"empty.psk": {"\n", 0o600},
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(file.content), file.mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, file.mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	t.Setenv("CULVERT_TEST_PSK", "from-the-environment")
+}
+
+// texts returns the configurations of a directory, by name.
+func texts(tb testing.TB, kind string) map[string][]byte {
+	tb.Helper()
+	paths, err := filepath.Glob(filepath.Join(configs, kind, "*.yaml"))
+	if err != nil || len(paths) == 0 {
+		tb.Fatalf("no configurations in %s: %v", kind, err)
+	}
+	all := map[string][]byte{}
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		all[filepath.Base(path)] = b
+	}
+	return all
+}
+
+func TestBadConfigsSayWhatToWrite(t *testing.T) {
+	dir, err := filepath.Abs(filepath.Join(configs, "bad"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := texts(t, "bad")
+	stage(t)
+	for name, text := range files {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse(name, text)
+			if !errors.Is(err, ErrInvalid) {
+				t.Fatalf("error is %v, want ErrInvalid", err)
+			}
+			got := err.Error() + "\n"
+			if strings.Contains(got, "to-be") || strings.Contains(got, "to be shown") || strings.Contains(got, "0123456789abcdef") {
+				t.Errorf("a secret shows:\n%s", got)
+			}
+			golden := filepath.Join(dir, strings.TrimSuffix(name, ".yaml")+".err")
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestGoodConfigs(t *testing.T) {
+	files := texts(t, "good")
+	stage(t)
+	for name, text := range files {
+		t.Run(name, func(t *testing.T) {
+			c, err := Parse(name, text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range c.Tenants {
+				if !c.Tenants[i].Gateway().IsValid() {
+					t.Errorf("tenant %s has no gateway", c.Tenants[i].Name)
+				}
+			}
+		})
+	}
+}
+
+// wantConfig parses a configuration that is right.
+func wantConfig(t *testing.T, text string) *Config {
+	t.Helper()
+	c, err := Parse("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestDefaults(t *testing.T) {
+	c := wantConfig(t, "tenants: [{name: office, psk: a-long-enough-secret, pool: 10.100.1.0/24}]")
+	if want := []netip.Addr{netip.MustParseAddr("0.0.0.0"), netip.MustParseAddr("::")}; !slices.Equal(c.Listen, want) {
+		t.Errorf("listen %v", c.Listen)
+	}
+	if c.Ports != (Ports{500, 4500}) || c.State != "/var/lib/culvert" || c.Log != (Log{"info", "console"}) || c.Workers != 0 {
+		t.Errorf("top: %+v", c)
+	}
+	o := c.Tenants[0]
+	if o.Auth.Allow != (Methods{MSCHAPv2: true}) || o.Legacy || o.Egress.Netstack == nil || o.Egress.TUN != nil || o.MTU != 0 {
+		t.Errorf("tenant: %+v", o)
+	}
+	if o.IKE != (IKE{24 * time.Hour, 8 * time.Hour, false, DPD{30 * time.Second, 5}}) || o.Limits != (Limits{Flows: 4096}) {
+		t.Errorf("tenant: %+v %+v", o.IKE, o.Limits)
+	}
+	if got := o.Gateway(); got != netip.MustParseAddr("10.100.1.1") {
+		t.Errorf("gateway %v", got)
+	}
+	if d, ok := c.DefaultTenant(); !ok || d.Name != "office" {
+		t.Errorf("the only tenant is not the default")
+	}
+}
+
+func TestEveryKeyIsRead(t *testing.T) {
+	text := texts(t, "good")["rotation.yaml"]
+	stage(t)
+	c := wantConfig(t, string(text))
+	if c.Ports != (Ports{5500, 5501}) || c.Log != (Log{"debug", "json"}) || c.Workers != 2 {
+		t.Errorf("top: %+v", c)
+	}
+	o, ok := c.Tenant("office")
+	if !ok || len(o.PSKs) != 2 || string(o.PSKs[0].Bytes()) != "from-a-file-with-a-newline" || string(o.PSKs[1].Bytes()) != "from-the-environment" {
+		t.Fatalf("keys are not what the file and the environment hold")
+	}
+	if o.Match.Realms[0] != "office" || !o.Legacy || o.MTU != 1300 || o.Auth.Allow != (Methods{true, true, true}) {
+		t.Errorf("tenant: %+v", o)
+	}
+	if u, ok := o.User("BOB"); !ok || u.NTHash.Len() != 16 || u.Password.Len() != 0 {
+		t.Errorf("bob is not found by another case of letters, or without a hash")
+	}
+	want := []Lease{{"Bob", netip.MustParseAddr("10.100.1.9")}, {"carol", netip.MustParseAddr("10.100.2.2")}}
+	if !slices.Equal(o.Leases, want) {
+		t.Errorf("leases %v", o.Leases)
+	}
+	if o.IKE != (IKE{45 * time.Second, 20 * time.Second, true, DPD{0, 5}}) || o.Limits != (Limits{10, 12 * time.Hour, 30 * time.Minute, 100}) {
+		t.Errorf("tenant: %+v %+v", o.IKE, o.Limits)
+	}
+	if len(o.Routes) != 2 || len(o.DNS) != 1 || len(o.NBNS) != 1 || len(o.Egress.Netstack.Allow) != 2 || len(o.Egress.Netstack.Deny) != 1 {
+		t.Errorf("tenant: %+v", o)
+	}
+}
+
+func TestExampleIsValidAndComplete(t *testing.T) {
+	c := wantConfig(t, string(Example()))
+	if len(c.Warnings) != 0 {
+		t.Errorf("the example is warned about:\n%v", c.Warnings)
+	}
+	for _, key := range []string{"listen", "ports", "state", "log", "workers", "name", "default", "legacy", "match", "psk", "auth", "allow",
+		"pool", "leases", "dns", "nbns", "routes", "mtu", "ike", "limits", "egress"} {
+		if !strings.Contains(string(Example()), key+":") {
+			t.Errorf("the example does not show %s", key)
+		}
+	}
+}
+
+func TestQuickstart(t *testing.T) {
+	c := wantConfig(t, string(Quickstart(QuickstartConfig{State: "/var/lib/it's", PSK: "abc: 'def' #gh", User: "alice", Password: `"x\y"`})))
+	o := c.Tenants[0]
+	if string(o.PSKs[0].Bytes()) != "abc: 'def' #gh" || string(o.Auth.Users[0].Password.Bytes()) != `"x\y"` || c.State != "/var/lib/it's" {
+		t.Errorf("what was put in did not come out")
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"tenants: [{name: a, psk: short, pool: 10.0.0.0/24}]", "can guess it"},
+		{"tenants: [{name: a, psk: schlüssel-der-tür, pool: 10.0.0.0/24}]", "beyond plain ASCII"},
+		{"ports: {ike: 5000}\ntenants: [{name: a, psk: long-enough-key, pool: 10.0.0.0/24}]", "500 and 4500 only"},
+	} {
+		c := wantConfig(t, test.text)
+		if len(c.Warnings) != 1 || !strings.Contains(c.Warnings.Error(), test.want) {
+			t.Errorf("%s: warnings %v, want %q", test.text, c.Warnings, test.want)
+		}
+		if strings.Contains(c.Warnings.Error(), "short,") || strings.Contains(c.Warnings.Error(), "schl") {
+			t.Errorf("a secret shows:\n%v", c.Warnings)
+		}
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "culvert.yaml")
+	if _, err := Load(path); err == nil || errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "culvert config example") {
+		t.Errorf("a missing file: %v", err)
+	}
+	text := []byte("tenants: [{name: a, psk: file:a.psk, pool: 10.0.0.0/24}]\n")
+	for name, b := range map[string][]byte{path: text, filepath.Join(dir, "a.psk"): []byte("beside-the-file\r\n")} {
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(c.Tenants[0].PSKs[0].Bytes()); got != "beside-the-file" {
+		t.Errorf("psk %q", got)
+	}
+	if err := os.WriteFile(path, bytes.ReplaceAll(text, []byte("file:a.psk"), []byte("written-out")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[os.FileMode]int{0o600: 0, 0o640: 1} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		c, err = Load(path)
+		if err != nil || len(c.Warnings) != want {
+			t.Errorf("mode %o: %v, warnings %v", mode, err, c.Warnings)
+		}
+	}
+}
+
+func TestZero(t *testing.T) {
+	c := wantConfig(t, string(Example()))
+	psk := c.Tenants[0].PSKs[0].Bytes()
+	c.Zero()
+	if !bytes.Equal(psk, make([]byte, len(psk))) {
+		t.Errorf("the key is still there")
+	}
+	if c.Tenants[0].Auth.Users[0].Password.Len() != 0 {
+		t.Errorf("the password is still there")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, kind := range []string{"good", "bad"} {
+		for _, text := range texts(f, kind) {
+			f.Add(text)
+		}
+	}
+	f.Add(Example())
+	out := outside{
+		file: func(string) ([]byte, error) { return []byte("from-a-file"), nil },
+		env:  func(string) (string, bool) { return "from-the-environment", true },
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := parse("fuzz.yaml", text, out)
+		if err != nil {
+			for _, p := range err.(Problems) {
+				if p.Line < 1 || p.Column < 1 || p.Text == "" || p.Remedy == "" {
+					t.Errorf("a problem without a place or a remedy: %#v", p)
+				}
+			}
+			return
+		}
+		if len(c.Tenants) == 0 || len(c.Listen) == 0 {
+			t.Errorf("accepted with nothing to serve: %+v", c)
+		}
+		for i := range c.Tenants {
+			if o := &c.Tenants[i]; o.Name == "" || len(o.PSKs) == 0 || len(o.Pool) == 0 || (o.Egress.Netstack == nil) == (o.Egress.TUN == nil) {
+				t.Errorf("accepted without what it needs: %+v", o)
+			}
+		}
+	})
+}

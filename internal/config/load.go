@@ -1,0 +1,159 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// maxFile bounds what is read as a configuration, in bytes.
+const maxFile = 8 << 20
+
+// Load reads and checks a file. Secrets named by relative file: paths are
+// looked for beside it. The error is Problems when the content is at fault.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("config: %s is larger than %d MiB; is it the right file?", path, maxFile>>20)
+	}
+	c, err := Parse(path, data)
+	if err != nil {
+		return nil, err
+	}
+	c.warnReadable(f, path)
+	return c, nil
+}
+
+// openError says what to do about a configuration that does not open.
+func openError(path string, err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("config: %s does not exist; `culvert config example` prints one to start from", path)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("config: %s may not be read by this user; use sudo, or change its owner", path)
+	}
+	return fmt.Errorf("config: %w", err)
+}
+
+// warnReadable warns of a file that has secrets in it and that others read.
+func (c *Config) warnReadable(f *os.File, path string) {
+	info, err := f.Stat()
+	if err != nil || info.Mode().Perm()&0o077 == 0 || !c.inline {
+		return
+	}
+	c.Warnings = append(c.Warnings, &Problem{
+		File: path, Line: 1, Column: 1,
+		Text:   "the file has secrets in it, and others than its owner may read it",
+		Remedy: "chmod 600 " + path,
+	})
+}
+
+// Parse checks a configuration already in memory; name is used in messages,
+// and relative file: paths are looked for in its directory. The error is
+// always Problems.
+func Parse(name string, data []byte) (*Config, error) {
+	return parse(name, data, surroundings(filepath.Dir(name)))
+}
+
+// reader is the state of reading one file.
+type reader struct {
+	file     string
+	src      *source
+	outside  outside
+	anchors  map[string]ast.Node
+	problems Problems
+	warnings Problems
+	config   *Config
+	tenants  []*tenantValues
+}
+
+// parse reads a configuration with a given outside world.
+func parse(name string, data []byte, out outside) (*Config, error) {
+	r := &reader{file: name, src: newSource(string(data)), outside: out, anchors: map[string]ast.Node{}}
+	if root, ok := r.tree(data); ok {
+		r.config = defaults()
+		r.readConfig(root)
+		r.check()
+	}
+	if len(r.problems) > 0 {
+		if r.config != nil {
+			r.config.Zero()
+		}
+		return nil, r.problems.finish(r.src)
+	}
+	r.config.Warnings = r.warnings.finish(r.src)
+	return r.config, nil
+}
+
+// problem makes a problem at a place of this file.
+func (r *reader) problem(at *token.Position, text, remedy string) *Problem {
+	return &Problem{File: r.file, Line: at.Line, Column: at.Column, Text: text, Remedy: remedy}
+}
+
+// tree parses the file and collects its anchors.
+func (r *reader) tree(data []byte) (value, bool) {
+	start := &token.Position{Line: 1, Column: 1}
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		r.problems = append(r.problems, r.syntax(err))
+		return value{}, false
+	}
+	switch {
+	case len(file.Docs) == 0 || file.Docs[0].Body == nil:
+		r.problems = append(r.problems, r.problem(start, "the file is empty", "`culvert config example` prints one to start from"))
+		return value{}, false
+	case len(file.Docs) > 1:
+		at := start
+		if t := file.Docs[1].Start; t != nil {
+			at = t.Position
+		}
+		r.problems = append(r.problems, r.problem(at, "the file holds more than one document", "keep what is above the --- line, and drop the rest"))
+		return value{}, false
+	}
+	ast.Walk(anchorVisitor(r.anchors), file.Docs[0].Body)
+	return value{r: r}.child(file.Docs[0].Body, "", ""), true
+}
+
+// syntax turns an error of the YAML parser into a problem.
+func (r *reader) syntax(err error) *Problem {
+	at, text := &token.Position{Line: 1, Column: 1}, "is not YAML"
+	var y yaml.Error
+	if errors.As(err, &y) {
+		if t := y.GetToken(); t != nil && t.Position != nil {
+			at = t.Position
+		}
+		text = y.GetMessage()
+	}
+	remedy := "indent with spaces, one key a line; text with : or # in it wants quotes"
+	if strings.Contains(text, "already defined") {
+		remedy = "keep one of the two"
+	}
+	return r.problem(at, text, remedy)
+}
+
+// anchorVisitor collects the nodes that aliases can name.
+type anchorVisitor map[string]ast.Node
+
+// Visit implements ast.Visitor.
+func (a anchorVisitor) Visit(n ast.Node) ast.Visitor {
+	if anchor, ok := n.(*ast.AnchorNode); ok {
+		a[anchor.Name.GetToken().Value] = anchor.Value
+	}
+	return a
+}

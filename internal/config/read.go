@@ -1,0 +1,285 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// defaults is the configuration of a file that says nothing.
+func defaults() *Config {
+	return &Config{
+		Ports: Ports{IKE: DefaultPortIKE, NATT: DefaultPortNATT},
+		State: DefaultState,
+		Log:   Log{Level: DefaultLogLevel, Format: DefaultLogFormat},
+	}
+}
+
+// defaultTenant is the tenant of an entry that says nothing.
+func defaultTenant() Tenant {
+	return Tenant{
+		Auth: Auth{Allow: Methods{MSCHAPv2: true}},
+		IKE: IKE{
+			Lifetime:      DefaultIKELifetime,
+			ChildLifetime: DefaultChildLifetime,
+			DPD:           DPD{Interval: DefaultDPDInterval, Tries: DefaultDPDTries},
+		},
+		Limits: Limits{Flows: DefaultFlows},
+		Egress: Egress{Netstack: &Netstack{}},
+	}
+}
+
+// readConfig reads the top of the file.
+func (r *reader) readConfig(root value) {
+	c := r.config
+	var listen []value
+	root.fields([]field{
+		{"listen", `["0.0.0.0", "::"]`, false, func(v value) { listen = r.readListen(v) }},
+		{"ports", "{ike: 500, nat_t: 4500}", false, r.readPorts},
+		{"state", DefaultState, false, func(v value) { v.directory(&c.State) }},
+		{"log", "{level: info, format: console}", false, r.readLog},
+		{"workers", "4", false, func(v value) { v.integer(&c.Workers, 0, 1024) }},
+		{"tenants", "[{name: office, psk: [file:office.psk], pool: [10.100.1.0/24]}]", true, r.readTenants},
+	})
+	if len(listen) == 0 {
+		c.Listen = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+	}
+	r.checkListen(listen)
+}
+
+// readListen reads the addresses to bind.
+func (r *reader) readListen(v value) (at []value) {
+	v.items(func(item value) {
+		a, ok := item.address()
+		if !ok {
+			return
+		}
+		if a.IsMulticast() {
+			item.refuseValue("is a multicast address")
+			return
+		}
+		r.config.Listen = append(r.config.Listen, a)
+		at = append(at, item)
+	})
+	return at
+}
+
+// readPorts reads the two ports.
+func (r *reader) readPorts(v value) {
+	ike, natt := DefaultPortIKE, DefaultPortNATT
+	v.fields([]field{
+		{"ike", "500", false, func(v value) { v.integer(&ike, 1, 65535) }},
+		{"nat_t", "4500", false, func(v value) { v.integer(&natt, 1, 65535) }},
+	})
+	r.config.Ports = Ports{IKE: uint16(ike), NATT: uint16(natt)}
+	switch {
+	case ike == natt:
+		v.refuse("ports.ike and ports.nat_t are the same", "write ports: {ike: 500, nat_t: 4500}")
+	case ike != DefaultPortIKE || natt != DefaultPortNATT:
+		v.warn("the clients built into Windows, macOS, iOS and Android dial ports 500 and 4500 only",
+			"leave ports out, unless something in front of culvert maps them")
+	}
+}
+
+// readLog reads what is logged and how.
+func (r *reader) readLog(v value) {
+	v.fields([]field{
+		{"level", "info", false, func(v value) { v.choice(&r.config.Log.Level, "debug", "info", "warn", "error") }},
+		{"format", "console", false, func(v value) { v.choice(&r.config.Log.Format, "console", "json") }},
+	})
+}
+
+// readTenants reads the list of tenants.
+func (r *reader) readTenants(v value) {
+	if v.isNull() || v.isEmptyList() {
+		v.refuse("tenants is empty: nobody could dial in", "write at least one: - {name: office, psk: [file:office.psk], pool: [10.100.1.0/24]}")
+		return
+	}
+	v.items(func(item value) { r.tenants = append(r.tenants, r.readTenant(item)) })
+	for _, t := range r.tenants {
+		r.config.Tenants = append(r.config.Tenants, t.Tenant)
+	}
+}
+
+// tenantValues is a tenant with the places of what is checked across values.
+type tenantValues struct {
+	Tenant
+	self, name, isDefault value
+	realms, local, psks   []value
+	pool, leases, users   []value
+	egress, shared        value
+}
+
+// readTenant reads one tenant.
+func (r *reader) readTenant(v value) *tenantValues {
+	t := &tenantValues{Tenant: defaultTenant(), self: v, name: v, isDefault: v, egress: v, shared: v}
+	v.fields([]field{
+		{"name", "office", true, t.readName},
+		{"default", "true", false, func(v value) { t.isDefault = v; v.boolean(&t.Default) }},
+		{"legacy", "true", false, func(v value) { v.boolean(&t.Legacy) }},
+		{"match", "{realms: [office], local: [203.0.113.10]}", false, t.readMatch},
+		{"psk", "[file:office.psk]", true, t.readPSKs},
+		{"auth", "{local: {users: [{name: alice, password: file:alice.password}]}}", false, t.readAuth},
+		{"pool", "[10.100.1.0/24]", true, t.readPool},
+		{"leases", "{alice: 10.100.1.10}", false, t.readLeases},
+		{"dns", "[10.100.0.53]", false, func(v value) { t.DNS = addresses4(v) }},
+		{"nbns", "[10.100.0.54]", false, func(v value) { t.NBNS = addresses4(v) }},
+		{"routes", "[10.100.0.0/16]", false, t.readRoutes},
+		{"mtu", "1400", false, func(v value) { v.integer(&t.MTU, 576, 1500) }},
+		{"ike", "{lifetime: 24h, child_lifetime: 8h}", false, t.readIKE},
+		{"limits", "{sessions: 100, idle_timeout: 1h}", false, t.readLimits},
+		{"egress", "netstack", false, t.readEgress},
+	})
+	return t
+}
+
+// readName reads the tenant's name.
+func (t *tenantValues) readName(v value) {
+	t.name = v
+	s, ok := v.text()
+	if !ok {
+		return
+	}
+	if !isName(s) {
+		v.refuse(fmt.Sprintf("%s: %q is not a name", v.path, s), "write up to 63 letters, digits, dots, dashes and underscores")
+		return
+	}
+	t.Name = s
+}
+
+// isName reports whether s can name a tenant or be a realm.
+func isName(s string) bool {
+	if len(s) == 0 || len(s) > 63 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if !isWordByte(c) && c != '.' && c != '-' {
+			return false
+		}
+	}
+	return s[0] != '.' && s[0] != '-'
+}
+
+// isWordByte reports whether c is an ASCII letter, digit or underscore.
+func isWordByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'
+}
+
+// readMatch reads how clients are recognised.
+func (t *tenantValues) readMatch(v value) {
+	v.fields([]field{
+		{"realms", "[office]", false, t.readRealms},
+		{"local", "[203.0.113.10]", false, func(v value) {
+			v.items(func(item value) {
+				if a, ok := item.address(); ok {
+					t.Match.Local = append(t.Match.Local, a)
+					t.local = append(t.local, item)
+				}
+			})
+		}},
+	})
+}
+
+// readRealms reads the realms that are this tenant's.
+func (t *tenantValues) readRealms(v value) {
+	v.items(func(item value) {
+		s, ok := item.text()
+		if !ok {
+			return
+		}
+		if !isName(s) {
+			item.refuse(fmt.Sprintf("%s: %q is not a realm", item.path, s), "write the acme of alice@acme and acme\\alice, and nothing around it")
+			return
+		}
+		t.Match.Realms = append(t.Match.Realms, strings.ToLower(s))
+		t.realms = append(t.realms, item)
+	})
+}
+
+// readPSKs reads the pre-shared keys.
+func (t *tenantValues) readPSKs(v value) {
+	v.items(func(item value) {
+		s, ok := item.secret()
+		if !ok {
+			return
+		}
+		if slices.ContainsFunc(t.PSKs, s.Equal) {
+			item.refuse(item.path+" is the same key as one before it", "drop it, or write the next key in its place")
+			return
+		}
+		item.judgePSK(s)
+		t.PSKs = append(t.PSKs, s)
+		t.psks = append(t.psks, item)
+	})
+	if v.isEmptyList() {
+		v.refuse(v.path+" is empty: nobody could dial in", "write psk: [file:office.psk]")
+	}
+}
+
+// judgePSK warns of keys that are easily guessed or typed wrong.
+func (v value) judgePSK(s Secret) {
+	if s.Len() < 8 {
+		v.warn(fmt.Sprintf("%s is %d bytes long: whoever records one dial-in can guess it", v.path, s.Len()), "use 20 random characters or more")
+	}
+	for _, c := range s.Bytes() {
+		if c < 0x20 || c > 0x7e {
+			v.warn(v.path+" has characters beyond plain ASCII: clients encode them differently", "use letters, digits and signs of the English keyboard")
+			return
+		}
+	}
+}
+
+// readRoutes reads the routes pushed to clients.
+func (t *tenantValues) readRoutes(v value) {
+	v.items(func(item value) {
+		if p, ok := item.prefix4(); ok {
+			t.Routes = append(t.Routes, p)
+		}
+	})
+}
+
+// readIKE reads lifetimes and liveness.
+func (t *tenantValues) readIKE(v value) {
+	const least, most = 10 * time.Second, 7 * 24 * time.Hour
+	t.shared = v
+	v.fields([]field{
+		{"lifetime", "24h", false, func(v value) { v.duration(&t.IKE.Lifetime, least, most, false) }},
+		{"child_lifetime", "8h", false, func(v value) { v.duration(&t.IKE.ChildLifetime, least, most, false) }},
+		{"rekey", "{initiate: true}", false, func(v value) {
+			v.fields([]field{{"initiate", "true", true, func(v value) { v.boolean(&t.IKE.InitiateRekey) }}})
+		}},
+		{"dpd", "{interval: 30s, tries: 5}", false, t.readDPD},
+	})
+}
+
+// readDPD reads dead peer detection.
+func (t *tenantValues) readDPD(v value) {
+	v.fields([]field{
+		{"interval", "30s", false, func(v value) { v.duration(&t.IKE.DPD.Interval, time.Second, time.Hour, true) }},
+		{"tries", "5", false, func(v value) { v.integer(&t.IKE.DPD.Tries, 1, 100) }},
+	})
+}
+
+// readLimits reads the bounds of the tenant and its sessions.
+func (t *tenantValues) readLimits(v value) {
+	const most = 366 * 24 * time.Hour
+	v.fields([]field{
+		{"sessions", "100", false, func(v value) { v.integer(&t.Limits.Sessions, 0, math.MaxInt32) }},
+		{"session_timeout", "12h", false, func(v value) { v.duration(&t.Limits.SessionTimeout, time.Second, most, true) }},
+		{"idle_timeout", "1h", false, func(v value) { v.duration(&t.Limits.IdleTimeout, time.Second, most, true) }},
+		{"flows", "4096", false, func(v value) { v.integer(&t.Limits.Flows, 1, 1<<20) }},
+	})
+}
+
+// addresses4 reads a list of IPv4 hosts.
+func addresses4(v value) (list []netip.Addr) {
+	v.items(func(item value) {
+		if a, ok := item.address4(); ok {
+			list = append(list, a)
+		}
+	})
+	return list
+}
