@@ -98,13 +98,13 @@ func (v value) userName() (string, bool) {
 }
 
 // CheckUserName refuses names that no client could log in with: empty ones,
-// those over 128 bytes, and those with a realm in them.
+// those over 128 bytes, and those with a domain in them.
 func CheckUserName(s string) error {
 	switch {
 	case s == "" || len(s) > 128:
 		return fmt.Errorf("config: a user's name has 1 to 128 bytes")
-	case strings.ContainsAny(s, `@\`):
-		return fmt.Errorf(`config: a user is named without the realm; the tenant's match.realms has that`)
+	case strings.ContainsRune(s, '\\'):
+		return fmt.Errorf(`config: what stands before a \ is a realm or a domain, and no part of a user's name`)
 	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) || strings.TrimSpace(s) != s:
 		return fmt.Errorf("config: a user's name has no control characters, and no space at its ends")
 	}

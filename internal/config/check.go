@@ -114,6 +114,9 @@ func (t *tenantValues) checkPool() {
 func (t *tenantValues) checkUsers() {
 	seen := map[string]value{}
 	for i, u := range t.Auth.Users {
+		if realm, ok := t.users[i].r.config.realmIn(u.Name); ok {
+			t.users[i].refuse(fmt.Sprintf("user %s could never log in: @%s is taken for the realm of a tenant", u.Name, realm), "write the name alone, under the tenant that has the realm")
+		}
 		v, key := t.users[i], UserKey(u.Name)
 		if first, ok := seen[key]; ok {
 			v.refuse(fmt.Sprintf("user %s of tenant %s is written twice; the other is on line %d", u.Name, t.Name, first.line()), "keep one of the two; case does not count in names")

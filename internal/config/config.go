@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -189,12 +190,14 @@ type Egress struct {
 	TUN *TUN
 }
 
-// Netstack is egress through culvert's own stack; it needs no privilege.
+// Netstack is egress through culvert's own stack; it needs no privilege. Of
+// Allow, Deny and what is closed by default (the host itself, link-local
+// addresses, other clients) the longest range that holds a destination
+// decides; of two of one length, Allow.
 type Netstack struct {
-	// Allow, when not empty, is all that clients may reach; it also opens
-	// destinations that are closed by default.
+	// Allow opens destinations.
 	Allow []netip.Prefix
-	// Deny is what clients may not reach; it wins over Allow.
+	// Deny closes destinations.
 	Deny []netip.Prefix
 }
 
@@ -228,6 +231,34 @@ func (c *Config) DefaultTenant() (*Tenant, bool) {
 		return &c.Tenants[0], true
 	}
 	return nil, false
+}
+
+// CheckUser refuses a name that CheckUserName refuses, and one that ends in a
+// tenant's realm: that is cut off before the name is looked up.
+func (c *Config) CheckUser(name string) error {
+	if err := CheckUserName(name); err != nil {
+		return err
+	}
+	if realm, ok := c.realmIn(name); ok {
+		return fmt.Errorf("config: @%s is the realm of a tenant; name the user without it", realm)
+	}
+	return nil
+}
+
+// realmIn returns the realm of a tenant that a user's name ends in.
+func (c *Config) realmIn(name string) (string, bool) {
+	at := strings.LastIndexByte(name, '@')
+	if at < 0 {
+		return "", false
+	}
+	for i := range c.Tenants {
+		for _, realm := range c.Tenants[i].Match.Realms {
+			if strings.EqualFold(realm, name[at+1:]) {
+				return realm, true
+			}
+		}
+	}
+	return "", false
 }
 
 // Zero overwrites every secret in the configuration.

@@ -12,7 +12,7 @@ import (
 // IKEv1 main mode knows a client by its key alone, so the key decides which
 // tenants it may reach at all: a realm outside of the gate is unknown, however
 // right its password. One gate has several tenants only where they share the
-// key; then every one of them but one has a realm, and the realm in the user's
+// key; then each has a realm, or is the default, and the realm in the user's
 // name chooses. Tenants that share a key have the same Legacy and IKE, which
 // are needed before the name is known.
 type Gate struct {
@@ -23,13 +23,13 @@ type Gate struct {
 }
 
 // Default returns the tenant behind the gate that takes users who name no
-// realm: the only one, the one that says default, or the one without realms.
+// realm: the only one, or the one that says default.
 func (g Gate) Default() (*Tenant, bool) {
 	if len(g.Tenants) == 1 {
 		return g.Tenants[0], true
 	}
 	for _, t := range g.Tenants {
-		if t.Default || len(t.Match.Realms) == 0 {
+		if t.Default {
 			return t, true
 		}
 	}
@@ -106,25 +106,18 @@ func (t *tenantValues) meets(other *tenantValues) bool {
 	return slices.ContainsFunc(t.Match.Local, func(a netip.Addr) bool { return slices.Contains(other.Match.Local, a) })
 }
 
-// checkShared refuses two tenants behind one key that have no realms, or that
-// differ in what is needed before the realm is known.
+// checkShared refuses two tenants behind one key of which one could not be
+// reached, or that differ in what is needed before the realm is known.
 func (t *tenantValues) checkShared(other *tenantValues, at value) {
-	switch {
-	case len(t.Match.Realms) == 0 && len(other.Match.Realms) == 0:
-		at.refuse(fmt.Sprintf("tenants %s and %s share this key and take clients on the same addresses: nothing tells them apart (the other is on line %d)", other.Name, t.Name, other.self.line()),
-			"give one a key of its own, or match: {realms: [...]}")
-	case t.Default && len(other.Match.Realms) == 0:
-		at.refuseHidden(t, other)
-	case other.Default && len(t.Match.Realms) == 0:
-		at.refuseHidden(other, t)
-	case t.Legacy != other.Legacy || t.IKE != other.IKE:
+	for _, x := range []*tenantValues{t, other} {
+		if len(x.Match.Realms) == 0 && !x.Default {
+			at.refuse(fmt.Sprintf("tenants %s and %s share this key and take clients on the same addresses (%s is on line %d), and nothing says who is %s's", other.Name, t.Name, other.Name, other.self.line(), x.Name),
+				"give "+x.Name+" a key of its own, or match: {realms: [...]}, or default: true")
+			return
+		}
+	}
+	if t.Legacy != other.Legacy || t.IKE != other.IKE {
 		t.shared.refuse(fmt.Sprintf("tenants %s and %s share a key and differ in legacy or ike, which are needed before the realm is known", other.Name, t.Name),
 			"write the same for both, or give one a key of its own")
 	}
-}
-
-// refuseHidden refuses a tenant without realms behind one that is the default.
-func (v value) refuseHidden(def, hidden *tenantValues) {
-	v.refuse(fmt.Sprintf("tenants %s and %s share this key; %s takes users who name no realm, and %s has no realm: nobody could reach it", def.Name, hidden.Name, def.Name, hidden.Name),
-		"give "+hidden.Name+" a key of its own, or match: {realms: [...]}")
 }
