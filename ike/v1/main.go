@@ -1,0 +1,284 @@
+package v1
+
+import (
+	"bytes"
+	"crypto/sha3"
+	"io"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// Main is phase 1 in main mode with a pre-shared key (RFC 2409, section 5.4;
+// the vendor IDs and NAT-D payloads are those of RFC 3947, section 3):
+//
+//	     Initiator                        Responder
+//	1    HDR, SA, VID           -->
+//	2                           <--       HDR, SA, VID
+//	3    HDR, KE, Ni, NAT-D     -->
+//	4                           <--       HDR, KE, Nr, NAT-D
+//	5    HDR*, IDii, HASH_I     -->
+//	6                           <--       HDR*, IDir, HASH_R
+type Main struct {
+	initiator bool
+	state     mainState
+	i, r      wire.Cookie
+	choice    suite.IKE
+	features  Features
+	ends      Ends
+	rand      io.Reader
+	dial      InitiatorConfig // initiator only
+	offerSA   wire.SA         // initiator only
+
+	offer    []byte            // SAi_b: the body of the initiator's SA payload
+	ni, nr   []byte            // bodies of the nonces
+	gxi, gxr []byte            // public values
+	gxy      []byte            // shared secret
+	key      *suite.PrivateKey // initiator, until message 4
+	natCopy  []byte            // what the peer sent as the hash of our address
+
+	message5       []byte // responder: ciphertext that waits for its key
+	sa             *SA    // once the keys are known
+	thread         thread
+	skeyid         []byte
+	identity       wire.ID
+	initialContact bool
+}
+
+// mainState is what a Main waits for.
+type mainState uint8
+
+const (
+	// waitMM2: initiator, message 1 is out.
+	waitMM2 mainState = iota
+	// makeKey: initiator, our public value is being computed.
+	makeKey
+	// waitMM4: initiator, message 3 is out.
+	waitMM4
+	// share: the shared secret is being computed.
+	share
+	// waitMM6: initiator, message 5 is out.
+	waitMM6
+	// waitMM3: responder, message 2 is out; the initiator has not proved that it
+	// receives what we send.
+	waitMM3
+	// waitMM5: responder, message 4 is out; the keys depend on whose PSK it is.
+	waitMM5
+	// search: responder, message 5 is here and the owner tries keys on it.
+	search
+	// done: the ISAKMP SA stands.
+	done
+)
+
+// setState moves the machine on.
+func (m *Main) setState(s mainState) { m.state = s }
+
+// Outcome is what a machine wants after a message or a computation.
+type Outcome struct {
+	Send    []byte     // the next message of the exchange; nil: none
+	Compute func() any // slow work, to run anywhere; its result goes to Computed
+	Float   bool       // initiator: from now on, Send included, on port 4500
+	Search  bool       // responder: find the key with Try, then Accept or Reject
+	Done    bool       // the exchange is over
+}
+
+// Features is what the peer announced.
+func (m *Main) Features() Features { return m.features }
+
+// Choice is the transform that was agreed.
+func (m *Main) Choice() suite.IKE { return m.choice }
+
+// Cookies name the SA. The responder's is zero before message 2.
+func (m *Main) Cookies() (i, r wire.Cookie) { return m.i, m.r }
+
+// Identity is what the peer calls itself, once it has proved it.
+func (m *Main) Identity() wire.ID { return m.identity }
+
+// InitialContact reports whether the peer said that this is its first SA with us
+// (RFC 2407, section 4.6.3.3).
+func (m *Main) InitialContact() bool { return m.initialContact }
+
+// SA returns the ISAKMP SA of an exchange that is done.
+func (m *Main) SA() *SA { return m.sa }
+
+// Answered reports whether the responder has seen message 3: the initiator's
+// address is real.
+func (m *Main) Answered() bool { return m.state != waitMM3 }
+
+// Keyed reports whether the peers have keys: an unprotected notification says
+// nothing any more.
+func (m *Main) Keyed() bool { return m.sa != nil }
+
+// Close overwrites the secrets of an exchange, but for the SA it has made.
+func (m *Main) Close() {
+	clear(m.gxy)
+	clear(m.skeyid)
+	clear(m.dial.PSK)
+	if m.key != nil {
+		m.key.Zero()
+		m.key = nil
+	}
+	if m.state != done && m.sa != nil {
+		m.sa.Zero()
+	}
+	m.message5 = nil
+}
+
+// Input takes a message of the exchange. body is what follows its header.
+func (m *Main) Input(h wire.Header, body []byte, ends Ends) (Outcome, error) {
+	if h.Exchange != wire.ExchangeMain || h.MessageID != 0 {
+		return Outcome{}, ErrState
+	}
+	if m.state == waitMM5 {
+		return m.handleMM5(h, body)
+	}
+	if m.state == waitMM6 {
+		return m.handleMM6(h, body)
+	}
+	if h.Flags&wire.FlagEncryption != 0 {
+		return Outcome{}, ErrState
+	}
+	chain, err := wire.ParsePayloads(nil, h.Version, h.Next, body)
+	if err != nil {
+		return Outcome{}, err
+	}
+	switch m.state {
+	case waitMM2:
+		return m.handleMM2(h, chain)
+	case waitMM3:
+		m.ends = ends
+		return m.handleMM3(chain)
+	case waitMM4:
+		return m.handleMM4(chain)
+	}
+	return Outcome{}, ErrState
+}
+
+// Computed takes the result of a computation.
+func (m *Main) Computed(result any) (Outcome, error) {
+	a, ok := result.(*agreement)
+	if !ok {
+		return Outcome{}, ErrCompute
+	}
+	if a.err != nil {
+		return Outcome{}, a.err
+	}
+	switch {
+	case m.state == makeKey:
+		return m.sendMM3(a)
+	case m.state == share && m.initiator:
+		return m.sendMM5(a)
+	case m.state == share:
+		return m.sendMM4(a)
+	}
+	a.zero()
+	return Outcome{}, ErrState
+}
+
+// agreement is the result of Diffie-Hellman computations.
+type agreement struct {
+	key    *suite.PrivateKey // kept by an initiator for the second half
+	public []byte
+	shared []byte
+	err    error
+}
+
+func (a *agreement) zero() {
+	clear(a.shared)
+	if a.key != nil {
+		a.key.Zero()
+	}
+}
+
+// Discard overwrites a result that nobody waits for any more.
+func Discard(result any) {
+	if a, ok := result.(*agreement); ok && a != nil {
+		a.zero()
+	}
+}
+
+// computeKey returns the computation of a key of group g. It may run on another
+// goroutine while rand belongs to this one, so it stretches a seed from rand.
+func computeKey(rand io.Reader, g suite.Group) (func() *agreement, error) {
+	seed, err := random(rand, 64)
+	if err != nil {
+		return nil, err
+	}
+	return func() *agreement {
+		defer clear(seed)
+		stream := sha3.NewSHAKE256()
+		stream.Write(seed)
+		key, err := g.GenerateKey(stream)
+		if err != nil {
+			return &agreement{err: err}
+		}
+		return &agreement{key: key, public: key.Public()}
+	}, nil
+}
+
+// share finishes an agreement with the public value of the peer.
+func (a *agreement) share(peer []byte) {
+	if a.err == nil {
+		a.shared, a.err = a.key.Shared(peer)
+	}
+}
+
+// readKeyExchange takes the peer's public value and nonce out of message 3 or 4.
+// A value of the wrong length is refused before it costs a computation.
+func (m *Main) readKeyExchange(chain []wire.Payload) (public, nonce []byte, err error) {
+	ke, ok := wire.Find(chain, wire.PayloadKE)
+	no, ok2 := wire.Find(chain, wire.PayloadNonce)
+	if !ok || !ok2 || wire.Count(chain, wire.PayloadKE) > 1 || wire.Count(chain, wire.PayloadNonce) > 1 {
+		return nil, nil, ErrPayloads
+	}
+	if len(ke.Body) != m.choice.Group.PublicLen() {
+		return nil, nil, suite.ErrPublicValue
+	}
+	if nonce, err = wire.ConsumeNonce(no.Body); err != nil {
+		return nil, nil, err
+	}
+	return bytes.Clone(ke.Body), bytes.Clone(nonce), nil
+}
+
+// establish derives the keys once SKEYID is known.
+func (m *Main) establish(skeyid []byte) error {
+	k, err := deriveKeys(m.choice.IKESuite, skeyid, m.gxy, m.i, m.r)
+	if err != nil {
+		return err
+	}
+	m.skeyid = skeyid
+	m.sa = &SA{Initiator: m.i, Responder: m.r, Choice: m.choice, Features: m.features, keys: k}
+	m.thread = thread{sa: m.sa, iv: firstIV(m.choice.IKESuite, k.cbc, m.gxi, m.gxr)}
+	return nil
+}
+
+// finish ends the exchange: the SA stands.
+func (m *Main) finish() {
+	m.sa.last = m.thread.iv
+	m.setState(done)
+	m.Close()
+}
+
+// decrypt decrypts the body of message 5 or 6 in place, behind the thread.
+func (m *Main) decrypt(h wire.Header, body []byte) ([]wire.Payload, []byte, error) {
+	if len(body) < len(m.thread.iv) || h.Flags&wire.FlagEncryption == 0 || h.Next != wire.PayloadID {
+		return nil, nil, ErrPayloads
+	}
+	next := lastBlock(body, len(m.thread.iv))
+	if err := m.sa.keys.cbc.Decrypt(body, m.thread.iv, body); err != nil {
+		return nil, nil, err
+	}
+	chain, _, err := wire.ParseDecrypted(nil, h.Next, body)
+	return chain, next, err
+}
+
+// readIdentity takes ID and HASH out of message 5 or 6.
+func readIdentity(chain []wire.Payload) (wire.ID, []byte, []byte, error) {
+	idp, ok := wire.Find(chain, wire.PayloadID)
+	hash, ok2 := wire.Find(chain, wire.PayloadHash)
+	if !ok || !ok2 {
+		return wire.ID{}, nil, nil, ErrPayloads
+	}
+	id, err := wire.ConsumeID(bytes.Clone(idp.Body))
+	return id, idp.Body, hash.Body, err
+}

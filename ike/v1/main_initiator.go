@@ -1,0 +1,142 @@
+package v1
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// InitiatorConfig is what an initiator of phase 1 says.
+type InitiatorConfig struct {
+	Rand           io.Reader
+	Offer          wire.SA
+	Vendors        []wire.VendorID
+	NonceLen       int
+	PSK            []byte // overwritten when the exchange ends
+	Identity       wire.ID
+	InitialContact bool
+	Ends           Ends
+}
+
+// StartMain begins a main mode and returns message 1.
+func StartMain(c InitiatorConfig) (*Main, []byte, error) {
+	if len(c.Offer.Proposals) != 1 || len(c.Offer.Proposals[0].Transforms) == 0 {
+		return nil, nil, ErrOffer
+	}
+	m := &Main{initiator: true, state: waitMM2, rand: c.Rand, dial: c, ends: c.Ends, offerSA: c.Offer}
+	for m.i.IsZero() {
+		if _, err := io.ReadFull(c.Rand, m.i[:]); err != nil {
+			return nil, nil, err
+		}
+	}
+	m.offer = c.Offer.AppendBody(nil)
+	msg := m.start(0)
+	msg.Add(c.Offer)
+	for _, v := range c.Vendors {
+		msg.Add(v)
+	}
+	return m, msg.Finish(), nil
+}
+
+// start begins a message of the exchange.
+func (m *Main) start(f wire.Flags) *wire.Message {
+	return wire.StartMessage(nil, wire.Header{
+		Initiator: m.i, Responder: m.r, Version: wire.V1, Exchange: wire.ExchangeMain, Flags: f,
+	})
+}
+
+// handleMM2 takes the responder's choice.
+func (m *Main) handleMM2(h wire.Header, chain []wire.Payload) (Outcome, error) {
+	if h.Responder.IsZero() || len(chain) == 0 || chain[0].Type != wire.PayloadSA {
+		return Outcome{}, ErrPayloads
+	}
+	answer, err := wire.ConsumeSA(chain[0].Body)
+	if err != nil {
+		return Outcome{}, err
+	}
+	choice, err := suite.AcceptIKE(m.offerSA, answer)
+	if err != nil {
+		return Outcome{}, err
+	}
+	compute, err := computeKey(m.rand, choice.Group)
+	if err != nil {
+		return Outcome{}, err
+	}
+	m.r, m.choice, m.features = h.Responder, choice.IKE, readVendors(chain)
+	m.setState(makeKey)
+	return Outcome{Compute: func() any { return compute() }}, nil
+}
+
+// sendMM3 sends our half of the key exchange.
+func (m *Main) sendMM3(a *agreement) (Outcome, error) {
+	ni, err := random(m.rand, m.dial.NonceLen)
+	if err != nil {
+		return Outcome{}, err
+	}
+	m.key, m.gxi, m.ni = a.key, a.public, ni
+	msg := m.start(0)
+	msg.Add(wire.KeyExchange(m.gxi))
+	msg.Add(wire.Nonce(m.ni))
+	if m.features.NATT != NATTNone {
+		if err := m.addNATD(msg, m.rand, nil); err != nil {
+			return Outcome{}, err
+		}
+	}
+	m.setState(waitMM4)
+	return Outcome{Send: msg.Finish()}, nil
+}
+
+// handleMM4 takes the responder's half. Its NAT-D payloads need no look: we have
+// made it believe in a NAT ourselves.
+func (m *Main) handleMM4(chain []wire.Payload) (Outcome, error) {
+	public, nonce, err := m.readKeyExchange(chain)
+	if err != nil {
+		return Outcome{}, err
+	}
+	m.gxr, m.nr = public, nonce
+	m.setState(share)
+	a := &agreement{key: m.key, public: m.gxi}
+	return Outcome{Compute: func() any { a.share(public); return a }}, nil
+}
+
+// sendMM5 sends who we are and the proof of it. "The initiator sets both UDP
+// source and destination ports to 4500" from here on (RFC 3947, section 4).
+func (m *Main) sendMM5(a *agreement) (Outcome, error) {
+	m.gxy = a.shared
+	if err := m.establish(auth.SKEYID(m.choice.Hash, m.dial.PSK, m.ni, m.nr)); err != nil {
+		return Outcome{}, err
+	}
+	proof := auth.Proof{Own: m.gxi, Other: m.gxr, OwnCookie: m.i, OtherCookie: m.r, SA: m.offer,
+		ID: m.dial.Identity.AppendBody(nil)}
+	msg := m.start(wire.FlagEncryption)
+	msg.Add(m.dial.Identity)
+	msg.Add(wire.Hash(proof.Hash(m.choice.Hash, m.skeyid)))
+	if m.dial.InitialContact {
+		msg.Add(wire.Notify{DOI: wire.DOIIPsec, Protocol: wire.ProtocolISAKMP,
+			SPI: wire.CookieSPI(m.i, m.r), Type: wire.NotifyInitialContact})
+	}
+	m.setState(waitMM6)
+	return Outcome{Send: m.thread.seal(msg), Float: m.features.NATT != NATTNone}, nil
+}
+
+// handleMM6 verifies who the responder is.
+func (m *Main) handleMM6(h wire.Header, body []byte) (Outcome, error) {
+	chain, next, err := m.decrypt(h, bytes.Clone(body))
+	if err != nil {
+		return Outcome{}, err
+	}
+	id, idBody, hash, err := readIdentity(chain)
+	if err != nil {
+		return Outcome{}, err
+	}
+	proof := auth.Proof{Own: m.gxr, Other: m.gxi, OwnCookie: m.r, OtherCookie: m.i, SA: m.offer, ID: idBody}
+	if !proof.Verify(m.choice.Hash, m.skeyid, hash) {
+		return Outcome{}, ErrAuth
+	}
+	m.identity, m.thread.iv = id, next
+	m.finish()
+	return Outcome{Done: true}, nil
+}

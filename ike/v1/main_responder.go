@@ -1,0 +1,187 @@
+package v1
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// AnswerMain takes message 1 and returns message 2: the transform that policy
+// likes best, exactly as it was offered. What it keeps until message 3 shows
+// that the initiator's address is real is little more than the offer.
+func AnswerMain(rand io.Reader, h wire.Header, body []byte, policy suite.IKEPolicy) (*Main, []byte, error) {
+	if h.Initiator.IsZero() || h.Flags&wire.FlagEncryption != 0 || h.MessageID != 0 {
+		return nil, nil, ErrState
+	}
+	chain, err := wire.ParsePayloads(nil, h.Version, h.Next, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(chain) == 0 || chain[0].Type != wire.PayloadSA || wire.Count(chain, wire.PayloadSA) > 1 {
+		return nil, nil, ErrPayloads
+	}
+	offer, err := wire.ConsumeSA(chain[0].Body)
+	if err != nil {
+		return nil, nil, err
+	}
+	choice, err := suite.SelectIKE(offer, policy)
+	if err != nil {
+		return nil, nil, err
+	}
+	m := &Main{state: waitMM3, rand: rand, i: h.Initiator, choice: choice.IKE,
+		features: readVendors(chain), offer: bytes.Clone(chain[0].Body)}
+	for m.r.IsZero() {
+		if _, err := io.ReadFull(rand, m.r[:]); err != nil {
+			return nil, nil, err
+		}
+	}
+	return m, m.message2(choice.Answer), nil
+}
+
+func (m *Main) message2(answer wire.SA) []byte {
+	msg := m.start(0)
+	msg.Add(answer)
+	for _, v := range m.features.answers() {
+		msg.Add(v)
+	}
+	return msg.Finish()
+}
+
+// handleMM3 takes the initiator's half of the key exchange.
+func (m *Main) handleMM3(chain []wire.Payload) (Outcome, error) {
+	public, nonce, err := m.readKeyExchange(chain)
+	if err != nil {
+		return Outcome{}, err
+	}
+	nr, err := random(m.rand, 32)
+	if err != nil {
+		return Outcome{}, err
+	}
+	compute, err := computeKey(m.rand, m.choice.Group)
+	if err != nil {
+		return Outcome{}, err
+	}
+	m.gxi, m.ni, m.nr = public, nonce, nr
+	m.readNATD(chain)
+	m.setState(share)
+	return Outcome{Compute: func() any {
+		a := compute()
+		a.share(public)
+		return a
+	}}, nil
+}
+
+// readNATD keeps the first NAT-D of message 3, the initiator's view of our
+// address. Without any, the initiator does not use NAT traversal after all.
+func (m *Main) readNATD(chain []wire.Payload) {
+	for _, p := range chain {
+		if wire.IsNATD(p.Type) && len(p.Body) > 0 {
+			m.natCopy = bytes.Clone(p.Body)
+			return
+		}
+	}
+	m.features.NATT = NATTNone
+}
+
+// sendMM4 sends our half. Microsoft's clients refuse servers behind a NAT, so
+// they get their own hash of our address back and see none.
+func (m *Main) sendMM4(a *agreement) (Outcome, error) {
+	m.gxr, m.gxy = a.public, a.shared
+	a.key.Zero()
+	msg := m.start(0)
+	msg.Add(wire.KeyExchange(m.gxr))
+	msg.Add(wire.Nonce(m.nr))
+	if m.features.NATT != NATTNone {
+		var local []byte
+		if m.features.Microsoft {
+			local = m.natCopy
+		}
+		if err := m.addNATD(msg, m.rand, local); err != nil {
+			return Outcome{}, err
+		}
+	}
+	m.setState(waitMM5)
+	return Outcome{Send: msg.Finish()}, nil
+}
+
+// handleMM5 keeps message 5 for Try: which key opens it says who wrote it.
+func (m *Main) handleMM5(h wire.Header, body []byte) (Outcome, error) {
+	if h.Flags&wire.FlagEncryption == 0 || h.Next != wire.PayloadID || len(body) == 0 || len(body)%8 != 0 {
+		return Outcome{}, ErrPayloads
+	}
+	m.message5 = bytes.Clone(body)
+	m.setState(search)
+	return Outcome{Search: true}, nil
+}
+
+// Try reports whether message 5 was written by somebody who knows psk: it
+// decrypts to payloads, and its HASH_I verifies.
+func (m *Main) Try(psk []byte) bool {
+	if m.state != search {
+		return false
+	}
+	skeyid := auth.SKEYID(m.choice.Hash, psk, m.ni, m.nr)
+	if m.establish(skeyid) == nil && m.verifyMM5() {
+		return true
+	}
+	if m.sa != nil {
+		m.sa.Zero()
+		m.sa = nil
+	}
+	clear(skeyid)
+	return false
+}
+
+func (m *Main) verifyMM5() bool {
+	h := wire.Header{Next: wire.PayloadID, Flags: wire.FlagEncryption}
+	chain, next, err := m.decrypt(h, bytes.Clone(m.message5))
+	if err != nil {
+		return false
+	}
+	id, idBody, hash, err := readIdentity(chain)
+	if err != nil {
+		return false
+	}
+	proof := auth.Proof{Own: m.gxi, Other: m.gxr, OwnCookie: m.i, OtherCookie: m.r, SA: m.offer, ID: idBody}
+	if !proof.Verify(m.choice.Hash, m.skeyid, hash) {
+		return false
+	}
+	m.identity, m.thread.iv = id, next
+	m.initialContact = hasInitialContact(chain)
+	return true
+}
+
+func hasInitialContact(chain []wire.Payload) bool {
+	for _, p := range chain {
+		if p.Type != wire.PayloadNotify {
+			continue
+		}
+		if n, err := wire.ConsumeNotify(p.Body); err == nil && n.Type == wire.NotifyInitialContact {
+			return true
+		}
+	}
+	return false
+}
+
+// Reject goes back to waiting for message 5: none of the keys fits this one.
+func (m *Main) Reject() {
+	m.message5 = nil
+	m.setState(waitMM5)
+}
+
+// Accept answers the message 5 that Try verified, as identity, and is done.
+func (m *Main) Accept(identity wire.ID) (Outcome, error) {
+	if m.state != search || m.sa == nil {
+		return Outcome{}, ErrState
+	}
+	proof := auth.Proof{Own: m.gxr, Other: m.gxi, OwnCookie: m.r, OtherCookie: m.i, SA: m.offer, ID: identity.AppendBody(nil)}
+	msg := m.start(wire.FlagEncryption)
+	msg.Add(identity)
+	msg.Add(wire.Hash(proof.Hash(m.choice.Hash, m.skeyid)))
+	reply := m.thread.seal(msg)
+	m.finish()
+	return Outcome{Send: reply, Done: true}, nil
+}
