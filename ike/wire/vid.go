@@ -1,8 +1,8 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/hex"
+	"strings"
 )
 
 // VendorID is a vendor ID payload: a constant that announces an implementation
@@ -82,12 +82,19 @@ var vendors = [...]vendorEntry{
 	VendorMSCGA:            {"IKE CGA version 1", "e3a5966a76379fe707228231e5ce8652", false},
 }
 
+// longestVendor is the length of the longest constant in bytes.
+const longestVendor = 16
+
 // Known names the vendor ID and returns what follows its constant: a version or
 // capabilities, borrowed.
 func (v VendorID) Known() (Vendor, []byte) {
+	text := hex.EncodeToString(v[:min(len(v), longestVendor)])
 	for i := VendorRFC3947; int(i) < len(vendors); i++ {
-		rest, ok := bytes.CutPrefix(v, i.ID())
-		if ok && (vendors[i].version || len(rest) == 0) {
+		if !strings.HasPrefix(text, vendors[i].id) {
+			continue
+		}
+		rest := v[len(vendors[i].id)/2:]
+		if vendors[i].version || len(rest) == 0 {
 			return i, rest
 		}
 	}
