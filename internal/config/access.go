@@ -114,8 +114,8 @@ func CheckUserName(s string) error {
 // ntHash reads 32 hexadecimal digits, secret as they are.
 func (v value) ntHash() (Secret, bool) {
 	s, ok := v.secret()
-	if !ok {
-		return Secret{}, false
+	if !ok || v.r.outside.outline {
+		return s, ok
 	}
 	hash := make([]byte, hex.DecodedLen(s.Len()))
 	_, err := hex.Decode(hash, s.Bytes())

@@ -244,6 +244,31 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+func TestColonsWithinBraces(t *testing.T) {
+	t.Setenv("CULVERT_TEST_PSK", "from-the-environment")
+	c := wantConfig(t, `{tenants: [{name: a, psk: [env:CULVERT_TEST_PSK, second-key], pool: [10.0.0.0/24], match: {local: [2001:db8::1]},
+  auth: {local: {users: [{name: u, password: env:CULVERT_TEST_PSK}]}}, egress: {netstack: {allow: [2001:db8::/32, 10.0.0.0/8]}}}]}`)
+	a := c.Tenants[0]
+	if string(a.PSKs[0].Bytes()) != "from-the-environment" || a.Match.Local[0] != netip.MustParseAddr("2001:db8::1") || len(a.Egress.Netstack.Allow) != 2 {
+		t.Errorf("tenant %+v", a)
+	}
+}
+
+func TestLoadOutline(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "culvert.yaml")
+	text := "tenants: [{name: a, psk: [env:NOWHERE, file:nowhere], pool: 10.0.0.0/24, auth: {local: {users: [{name: u, nt_hash: file:nowhere}]}}}]"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); !errors.Is(err, ErrInvalid) {
+		t.Errorf("secrets that are not there: %v", err)
+	}
+	c, err := LoadOutline(path)
+	if err != nil || string(c.Tenants[0].PSKs[0].Bytes()) != "env:NOWHERE" {
+		t.Errorf("the outline: %v", err)
+	}
+}
+
 func TestZero(t *testing.T) {
 	c := wantConfig(t, string(Example()))
 	psk := c.Tenants[0].PSKs[0].Bytes()

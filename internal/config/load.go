@@ -20,6 +20,11 @@ const maxFile = 8 << 20
 // Load reads and checks a file. Secrets named by relative file: paths are
 // looked for beside it. The error is Problems when the content is at fault.
 func Load(path string) (*Config, error) {
+	return load(path, surroundings(filepath.Dir(path)))
+}
+
+// load reads and checks a file with a given outside world.
+func load(path string, out outside) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, openError(path, err)
@@ -32,12 +37,23 @@ func Load(path string) (*Config, error) {
 	if len(data) > maxFile {
 		return nil, fmt.Errorf("config: %s is larger than %d MiB; is it the right file?", path, maxFile>>20)
 	}
-	c, err := Parse(path, data)
+	c, err := parse(path, data, out)
 	if err != nil {
 		return nil, err
 	}
 	c.warnReadable(f, path)
 	return c, nil
+}
+
+// LoadOutline is Load without the secrets: what file: and env: name is not
+// looked at, and every secret of that kind is its own reference. It serves
+// commands that run where the server's secrets are not to be had.
+func LoadOutline(path string) (*Config, error) {
+	return load(path, outside{
+		file:    func(name string) ([]byte, error) { return []byte("file:" + name), nil },
+		env:     func(name string) (string, bool) { return "env:" + name, true },
+		outline: true,
+	})
 }
 
 // openError says what to do about a configuration that does not open.

@@ -209,14 +209,32 @@ func (v value) text() (string, bool) {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
 		s = n.GetToken().Value
 	default:
-		v.refuseValue("wants a single value, and has " + v.kind())
-		return "", false
+		var ok bool
+		if s, ok = glued(v.node); !ok {
+			v.refuseValue("wants a single value, and has " + v.kind())
+			return "", false
+		}
 	}
 	if s == "" {
 		v.refuse(v.path+" is empty", "write "+v.key()+": "+v.example)
 		return "", false
 	}
 	return s, true
+}
+
+// glued returns the text of a plain value with a colon in it, such as env:PSK,
+// that the parser took for a mapping. It does so with the first item of a list
+// within braces, where YAML 1.2 wants a space behind the colon of a mapping.
+func glued(n ast.Node) (string, bool) {
+	m, ok := n.(*ast.MappingNode)
+	if !ok || m.IsFlowStyle || len(m.Values) != 1 {
+		return "", false
+	}
+	key, val := m.Values[0].Key.GetToken(), m.Values[0].Value.GetToken()
+	if _, ok := m.Values[0].Value.(ast.ScalarNode); !ok || key.Position.Line != val.Position.Line {
+		return "", false
+	}
+	return key.Value + ":" + val.Value, val.Position.Column == key.Position.Column+len([]rune(key.Value))+1
 }
 
 // boolean reads true or false.

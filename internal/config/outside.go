@@ -21,6 +21,8 @@ type outside struct {
 	file func(path string) ([]byte, error)
 	// env returns an environment variable.
 	env func(name string) (string, bool)
+	// outline: the values are references, not secrets.
+	outline bool
 }
 
 // surroundings are the real files, relative to a directory, and environment.
