@@ -109,7 +109,7 @@ func (i *Inbound) Open(pkt []byte) (payload []byte, nh uint8, err error) {
 // checkShape refuses what cannot be of this SA by its length or SPI.
 func (i *Inbound) checkShape(pkt []byte) error {
 	body := len(pkt) - i.transform.HeaderLen() - i.transform.ICVLen()
-	if body < padFields || body%i.transform.enc.block != 0 {
+	if body < padFields || body&(i.transform.enc.block-1) != 0 {
 		return ErrShort
 	}
 	if SPI(binary.BigEndian.Uint32(pkt)) != i.spi {

@@ -50,7 +50,7 @@ type encryption struct {
 	bits  int // key length as negotiated
 	key   int // key length as used, with the salt
 	iv    int
-	block int // ciphertext is a multiple of this
+	block int // ciphertext is a multiple of this; a power of two
 	icv   int // of an AEAD; 0: the ICV is the integrity algorithm's
 }
 
@@ -162,7 +162,7 @@ func (t Transform) TrailerMax() int { return t.align() - 1 + padFields + t.ICVLe
 // of n bytes.
 func (t Transform) SealedLen(n int) int {
 	align := t.align()
-	return t.HeaderLen() + (n+padFields+align-1)/align*align + t.ICVLen()
+	return t.HeaderLen() + (n+padFields+align-1)&^(align-1) + t.ICVLen()
 }
 
 // MaxPayload is the length in bytes of the longest payload that sealed takes no
@@ -172,7 +172,7 @@ func (t Transform) MaxPayload(size int) int {
 	if room < 0 {
 		return -1
 	}
-	return max(room/t.align()*t.align()-padFields, -1)
+	return max(room&^(t.align()-1)-padFields, -1)
 }
 
 // align is what the payload with its trailer, less the ICV, is a multiple of:
