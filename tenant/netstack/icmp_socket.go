@@ -1,12 +1,143 @@
 package netstack
 
 import (
+	"crypto/rand"
 	"net"
+	"net/netip"
+	"time"
 
 	"golang.org/x/net/icmp"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+
+	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
 // listenICMP opens an ICMP socket of the host.
 func listenICMP(network, address string) (net.PacketConn, error) {
 	return icmp.ListenPacket(network, address)
 }
+
+// family is what differs between ICMP and ICMPv6 sockets.
+type family struct {
+	unprivileged, privileged, any string
+	request, reply                uint8
+}
+
+var (
+	family4 = family{"udp4", "ip4:icmp", "0.0.0.0", uint8(header.ICMPv4Echo), uint8(header.ICMPv4EchoReply)}
+	family6 = family{"udp6", "ip6:ipv6-icmp", "::", uint8(header.ICMPv6EchoRequest), uint8(header.ICMPv6EchoReply)}
+)
+
+// echoSocket is a host socket for echoes and what they wait for. Our sequence
+// numbers stand for the clients' ids and sequence numbers.
+type echoSocket struct {
+	family  family
+	conn    net.PacketConn // nil until needed
+	raw     bool           // sees everybody's answers, and ids are ours
+	id      uint16         // of a raw socket
+	next    uint16
+	pending map[uint16]echo
+	failed  time.Time
+	buf     []byte
+}
+
+func newEchoSocket(f family) *echoSocket {
+	return &echoSocket{family: f, pending: make(map[uint16]echo)}
+}
+
+// open takes an unprivileged socket where net.ipv4.ping_group_range allows it,
+// else a raw one.
+func (s *echoSocket) open(listen func(network, address string) (net.PacketConn, error)) error {
+	conn, err := listen(s.family.unprivileged, s.family.any)
+	s.raw = err != nil
+	if s.raw {
+		if conn, err = listen(s.family.privileged, s.family.any); err != nil {
+			return err
+		}
+	}
+	var random [4]byte
+	rand.Read(random[:])
+	s.id, s.next = word(random[:]), word(random[2:])
+	s.conn = conn
+	return nil
+}
+
+func (s *echoSocket) close() {
+	if s.conn != nil {
+		s.conn.Close()
+		s.conn = nil
+	}
+	clear(s.pending)
+}
+
+// keep remembers an echo under a sequence number of ours.
+func (s *echoSocket) keep(e echo) (seq uint16, ok bool) {
+	if len(s.pending) >= maxEchoes {
+		for seq, old := range s.pending {
+			if e.sent.Sub(old.sent) > echoPatience {
+				delete(s.pending, seq)
+			}
+		}
+	}
+	s.next++
+	if old, used := s.pending[s.next]; len(s.pending) >= maxEchoes || used && e.sent.Sub(old.sent) <= echoPatience {
+		return 0, false
+	}
+	s.pending[s.next] = e
+	return s.next, true
+}
+
+func (s *echoSocket) write(seq uint16, target netip.Addr, data []byte) error {
+	s.buf = append(s.buf[:0], s.family.request, 0, 0, 0, 0, 0, 0, 0)
+	putWord(s.buf[4:], s.id)
+	putWord(s.buf[6:], seq)
+	s.buf = append(s.buf, data...)
+	if target.Is4() { // the kernel sums up ICMPv6
+		putWord(s.buf[2:], ^ipkt.Checksum(s.buf, 0))
+	}
+	var to net.Addr = &net.UDPAddr{IP: target.AsSlice()}
+	if s.raw {
+		to = &net.IPAddr{IP: target.AsSlice()}
+	}
+	s.conn.SetWriteDeadline(time.Now().Add(sendPatience))
+	_, err := s.conn.WriteTo(s.buf, to)
+	return err
+}
+
+// match finds the echo that an ICMP message answers.
+func (s *echoSocket) match(b []byte, from net.Addr) (echo, bool) {
+	if len(b) < echoHeaderLen || b[0] != s.family.reply || s.raw && word(b[4:]) != s.id {
+		return echo{}, false
+	}
+	e, ok := s.pending[word(b[6:])]
+	if !ok || e.target != hostAddr(from) {
+		return echo{}, false
+	}
+	delete(s.pending, word(b[6:]))
+	return e, true
+}
+
+func (s *echoSocket) forget(client netip.Addr) {
+	for seq, e := range s.pending {
+		if e.client == client {
+			delete(s.pending, seq)
+		}
+	}
+}
+
+// hostAddr is the address that a host socket reports.
+func hostAddr(a net.Addr) netip.Addr {
+	var ip net.IP
+	switch a := a.(type) {
+	case *net.UDPAddr:
+		ip = a.IP
+	case *net.IPAddr:
+		ip = a.IP
+	}
+	addr, _ := netip.AddrFromSlice(ip)
+	return addr.Unmap()
+}
+
+func word(b []byte) uint16 { return uint16(b[0])<<8 | uint16(b[1]) }
+
+func putWord(b []byte, v uint16) { b[0], b[1] = uint8(v>>8), uint8(v) }

@@ -1,0 +1,175 @@
+package netstack
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+
+	"github.com/culvert-vpn/culvert/tenant"
+)
+
+// Device is a tenant's network stack. It implements tenant.Device.
+type Device struct {
+	cfg     Config
+	reach   *tenant.Reach
+	link    *link
+	stack   *stack.Stack
+	sources []tenant.Source
+	flows   *flows
+	tcp     *tcp.Forwarder
+	pinger  *pinger
+	buffers sync.Pool // *[copySize]byte
+
+	cancel    context.CancelFunc
+	running   sync.WaitGroup // goroutines that are no flow's
+	listeners []interface{ Close() error }
+	closing   sync.Once
+}
+
+var _ tenant.Device = (*Device)(nil)
+
+// Counters are what a Device refused so far, and the flows that it has.
+type Counters struct {
+	Flows        int    // now
+	FlowsRefused uint64 // beyond the limits
+	QueueDrops   uint64 // packets that nobody read in time
+	EchoDrops    uint64 // ICMP echoes beyond the limits, or without a socket
+}
+
+// New makes a stack and starts it. It lasts until Close.
+func New(cfg Config) (*Device, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	reach, err := cfg.reach()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	q := newQueue(cfg.Queue)
+	l := &link{queue: q, mtu: uint32(cfg.MTU)}
+	s, err := newStack(cfg, l)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	d := &Device{
+		cfg: cfg, reach: reach, link: l, stack: s, cancel: cancel,
+		sources: []tenant.Source{newSource(q, cfg.MTU)},
+		flows:   newFlows(ctx, cfg),
+	}
+	d.buffers.New = func() any { return new([copySize]byte) }
+	d.pinger = newPinger(d)
+	d.handleTransports()
+	if err := d.serveDNS(); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// handleTransports makes the stack hand over what no endpoint of its own is
+// there for.
+func (d *Device) handleTransports() {
+	// The limits are kept by flows, before the forwarder sees a packet.
+	d.tcp = tcp.NewForwarder(d.stack, 0, 1<<30, d.acceptTCP)
+	d.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, d.handleTCP)
+	d.stack.SetTransportProtocolHandler(udp.ProtocolNumber, d.handleUDP)
+	d.stack.SetTransportProtocolHandler(icmp.ProtocolNumber4, d.pinger.handleEcho)
+	d.stack.SetTransportProtocolHandler(icmp.ProtocolNumber6, d.pinger.handleEcho)
+}
+
+// serveDNS answers queries at the gateway addresses.
+func (d *Device) serveDNS() error {
+	if d.cfg.DNS == nil {
+		return nil
+	}
+	for _, a := range d.cfg.Addresses {
+		pc, ln, err := d.listen(netip.AddrPortFrom(a.Addr(), 53))
+		if err != nil {
+			return err
+		}
+		d.listeners = append(d.listeners, pc, ln)
+		d.running.Go(func() { d.cfg.DNS.Serve(pc, ln) })
+	}
+	return nil
+}
+
+// listen opens sockets of the stack on one of its own addresses.
+func (d *Device) listen(at netip.AddrPort) (net.PacketConn, net.Listener, error) {
+	full := tcpip.FullAddress{NIC: nicID, Addr: tcpip.AddrFromSlice(at.Addr().AsSlice()), Port: at.Port()}
+	pc, err := gonet.DialUDP(d.stack, &full, nil, protocolFor(at.Addr()))
+	if err != nil {
+		return nil, nil, fmt.Errorf("netstack: listen on UDP %v: %w", at, err)
+	}
+	ln, err := gonet.ListenTCP(d.stack, full, protocolFor(at.Addr()))
+	if err != nil {
+		pc.Close()
+		return nil, nil, fmt.Errorf("netstack: listen on TCP %v: %w", at, err)
+	}
+	return pc, ln, nil
+}
+
+// Sources implements tenant.Device; there is one.
+func (d *Device) Sources() []tenant.Source { return d.sources }
+
+// Writer implements tenant.Device.
+func (d *Device) Writer() tenant.Writer { return &writer{link: d.link} }
+
+// MTU implements tenant.Device.
+func (d *Device) MTU() int { return d.cfg.MTU }
+
+// Forget ends all flows of a client's address, so that the next client with
+// that address inherits none.
+func (d *Device) Forget(addr netip.Addr) {
+	d.flows.forget(addr.Unmap())
+	d.pinger.forget(addr.Unmap())
+}
+
+// Counters returns what the device refused so far.
+func (d *Device) Counters() Counters {
+	return Counters{d.flows.count(), d.flows.refused.Load(), d.link.queue.dropped.Load(), d.pinger.dropped.Load()}
+}
+
+// Close implements tenant.Device. It returns when every goroutine has ended.
+func (d *Device) Close() error {
+	d.closing.Do(d.shut)
+	return nil
+}
+
+func (d *Device) shut() {
+	d.flows.close()
+	d.cancel()
+	d.pinger.close()
+	for _, l := range d.listeners {
+		l.Close()
+	}
+	ended := make(chan struct{})
+	go func() {
+		d.running.Wait()
+		d.flows.running.Wait()
+		close(ended)
+	}()
+	for done := false; !done; {
+		d.stack.Close() // again for handshakes that began in between
+		select {
+		case <-ended:
+			done = true
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	d.link.queue.close()
+	d.stack.RemoveNIC(nicID)
+	d.stack.TransportProtocolInstance(header.TCPProtocolNumber).Wait()
+}

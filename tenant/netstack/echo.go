@@ -1,0 +1,209 @@
+package netstack
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/culvert-vpn/culvert/tenant/ipkt"
+)
+
+const (
+	maxEchoes     = 4096             // that wait for their answer, of one family
+	echoPatience  = 10 * time.Second // after which an answer is not waited for
+	socketRetry   = 10 * time.Second // after an ICMP socket was refused
+	echoHeaderLen = 8
+	sendPatience  = time.Millisecond
+)
+
+// pinger sends the ICMP echoes of clients from sockets of the host and brings
+// the answers back. A client sees an answer only when the destination gave it.
+type pinger struct {
+	d       *Device
+	dropped atomic.Uint64
+
+	mu     sync.Mutex
+	rate   echoRate
+	v4, v6 *echoSocket
+	closed bool
+}
+
+// echo is an echo of a client that waits for its answer.
+type echo struct {
+	client, target netip.Addr
+	id, seq        uint16
+	sent           time.Time
+}
+
+func newPinger(d *Device) *pinger {
+	return &pinger{
+		d:    d,
+		rate: echoRate{total: d.cfg.EchoesPerSecond, perSource: d.cfg.EchoesPerSource, sources: make(map[netip.Addr]int)},
+		v4:   newEchoSocket(family4),
+		v6:   newEchoSocket(family6),
+	}
+}
+
+// handleEcho takes ICMP echoes; what it leaves alone is for the stack: echoes
+// to its own addresses. It runs in the caller of Flush.
+func (p *pinger) handleEcho(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
+	target, client := addrOf(id.LocalAddress), addrOf(id.RemoteAddress)
+	if p.d.isOwn(target) {
+		return false
+	}
+	message := stack.PayloadSince(pkt.TransportHeader())
+	defer message.Release()
+	b := message.AsSlice()
+	if len(b) < echoHeaderLen || b[0] != echoRequestType(target) {
+		return true
+	}
+	if p.d.reach.Denies(target) {
+		p.d.sendErrorAbout(pkt, ipkt.ReasonProhibited)
+		return true
+	}
+	e := echo{client: client, target: target, id: word(b[4:]), seq: word(b[6:]), sent: time.Now()}
+	if !p.send(e, b[echoHeaderLen:]) {
+		p.dropped.Add(1)
+	}
+	return true
+}
+
+func echoRequestType(target netip.Addr) uint8 {
+	if target.Is4() {
+		return uint8(header.ICMPv4Echo)
+	}
+	return uint8(header.ICMPv6EchoRequest)
+}
+
+func (p *pinger) send(e echo, data []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || !p.rate.admit(e.client, e.sent) {
+		return false
+	}
+	s := p.v6
+	if e.target.Is4() {
+		s = p.v4
+	}
+	if s.conn == nil && !p.open(s, e.sent) {
+		return false
+	}
+	seq, ok := s.keep(e)
+	if !ok {
+		return false
+	}
+	return s.write(seq, e.target, data) == nil
+}
+
+// open makes a host socket and starts its reader, unless that failed a moment
+// ago.
+func (p *pinger) open(s *echoSocket, now time.Time) bool {
+	if now.Sub(s.failed) < socketRetry {
+		return false
+	}
+	if err := s.open(p.d.cfg.ListenPacket); err != nil {
+		s.failed = now
+		return false
+	}
+	conn := s.conn
+	p.d.running.Go(func() { p.readAnswers(s, conn) })
+	return true
+}
+
+// readAnswers is the goroutine of an ICMP socket.
+func (p *pinger) readAnswers(s *echoSocket, conn net.PacketConn) {
+	buf := make([]byte, copySize)
+	for failures := 0; failures < 100; {
+		n, from, err := conn.ReadFrom(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			failures++ // an ICMP error for an earlier echo, mostly
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		failures = 0
+		p.mu.Lock()
+		e, ok := s.match(buf[:n], from)
+		p.mu.Unlock()
+		if ok {
+			p.d.sendEchoReply(e, buf[:n])
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.close()
+}
+
+// forget drops the echoes of a client.
+func (p *pinger) forget(client netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.v4.forget(client)
+	p.v6.forget(client)
+}
+
+func (p *pinger) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	p.v4.close()
+	p.v6.close()
+}
+
+// sendEchoReply makes the destination's answer the client's.
+func (d *Device) sendEchoReply(e echo, answer []byte) {
+	b := append([]byte(nil), answer...)
+	putWord(b[4:], e.id)
+	putWord(b[6:], e.seq)
+	putWord(b[2:], 0)
+	var sum uint16
+	proto := header.ICMPv4ProtocolNumber
+	route, err := d.stack.FindRoute(nicID, addressOf(e.target), addressOf(e.client), protocolFor(e.client), false)
+	if err != nil {
+		return
+	}
+	defer route.Release()
+	if e.client.Is6() {
+		proto = header.ICMPv6ProtocolNumber
+		sum = route.PseudoHeaderChecksum(proto, uint16(len(b)))
+	}
+	putWord(b[2:], ^ipkt.Checksum(b, sum))
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{
+		ReserveHeaderBytes: echoHeaderLen + int(route.MaxHeaderLength()),
+		Payload:            buffer.MakeWithData(b[echoHeaderLen:]),
+	})
+	defer pkt.DecRef()
+	pkt.TransportProtocolNumber = proto
+	copy(pkt.TransportHeader().Push(echoHeaderLen), b)
+	route.WritePacket(stack.NetworkHeaderParams{Protocol: proto, TTL: replyTTL}, pkt)
+}
+
+// echoRate bounds echoes a second, in total and by source.
+type echoRate struct {
+	total, perSource int
+	second           int64
+	count            int
+	sources          map[netip.Addr]int // no more entries than echoes in a second
+}
+
+func (r *echoRate) admit(source netip.Addr, now time.Time) bool {
+	if second := now.Unix(); second != r.second {
+		r.second, r.count = second, 0
+		clear(r.sources)
+	}
+	if r.count >= r.total || r.sources[source] >= r.perSource {
+		return false
+	}
+	r.count++
+	r.sources[source]++
+	return true
+}

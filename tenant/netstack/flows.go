@@ -1,0 +1,213 @@
+package netstack
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// flow is what every flow of a client has: whose it is, when it was last used,
+// and how to end it.
+type flow struct {
+	key    flowKey
+	source netip.Addr
+	ctx    context.Context // done when the flow is to end
+	cancel context.CancelFunc
+	idle   atomic.Int64 // how long it may be unused, in nanoseconds
+	used   atomic.Int64 // when it was last used, in nanoseconds since flows.epoch
+	epoch  time.Time
+
+	dialling bool     // guarded by flows.mu: has a place among the handshakes
+	sequence uint32   // of a TCP flow's SYN
+	udp      *udpFlow // nil: TCP
+}
+
+// flowKey names a flow as packets of it do.
+type flowKey struct {
+	tcp bool
+	id  stack.TransportEndpointID
+}
+
+// touch says that the flow is in use.
+func (f *flow) touch() { f.used.Store(int64(time.Since(f.epoch))) }
+
+// setIdle bounds how long the flow may be unused from now on.
+func (f *flow) setIdle(d time.Duration) { f.idle.Store(int64(d)) }
+
+// flows are the flows of a device, bounded in total and by source. Flows that
+// are not used are ended by a timer that runs only while there are flows.
+type flows struct {
+	limits flowLimits
+	epoch  time.Time
+	ctx    context.Context // parent of all flows'
+	every  time.Duration   // how often idle flows are looked for
+
+	mu       sync.Mutex
+	all      map[flowKey]*flow
+	sources  map[netip.Addr]*sourceFlows
+	dialling int
+	timer    *time.Timer
+	closed   bool
+	refused  atomic.Uint64
+	running  sync.WaitGroup // flows that have not ended
+}
+
+type flowLimits struct {
+	total, perSource, handshakes, handshakesPerSource int
+}
+
+// sourceFlows are the flows of one client.
+type sourceFlows struct {
+	flows    map[*flow]struct{}
+	dialling int
+}
+
+func newFlows(ctx context.Context, cfg Config) *flows {
+	fs := &flows{
+		limits: flowLimits{
+			total:               cfg.Flows,
+			perSource:           cfg.FlowsPerSource,
+			handshakes:          cfg.Handshakes,
+			handshakesPerSource: min(max(cfg.Handshakes/handshakeShare, minHandshakesPerSource), cfg.Handshakes),
+		},
+		epoch:   time.Now(),
+		ctx:     ctx,
+		every:   max(min(cfg.TCPIdle, cfg.UDPIdle, cfg.DNSIdle)/4, 10*time.Millisecond),
+		all:     make(map[flowKey]*flow),
+		sources: make(map[netip.Addr]*sourceFlows),
+	}
+	fs.timer = time.AfterFunc(time.Hour, fs.sweep)
+	fs.timer.Stop()
+	return fs
+}
+
+// find returns the flow of key, or nil.
+func (fs *flows) find(key flowKey) *flow {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.all[key]
+}
+
+// open returns the flow of key. fresh says that it is a new one, which the
+// caller ends with end; a nil flow is one too many.
+func (fs *flows) open(key flowKey, idle time.Duration) (f *flow, fresh bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f := fs.all[key]; f != nil {
+		return f, false
+	}
+	source := addrOf(key.id.RemoteAddress)
+	mine := fs.sources[source]
+	if fs.full(key, mine) {
+		fs.refused.Add(1)
+		return nil, false
+	}
+	if mine == nil {
+		mine = &sourceFlows{flows: make(map[*flow]struct{})}
+		fs.sources[source] = mine
+	}
+	f = &flow{key: key, source: source, epoch: fs.epoch, dialling: key.tcp}
+	f.ctx, f.cancel = context.WithCancel(fs.ctx)
+	f.setIdle(idle)
+	f.touch()
+	if f.dialling {
+		fs.dialling++
+		mine.dialling++
+	} else {
+		f.udp = &udpFlow{}
+	}
+	fs.running.Add(1)
+	if len(fs.all) == 0 {
+		fs.timer.Reset(fs.every)
+	}
+	fs.all[key] = f
+	mine.flows[f] = struct{}{}
+	return f, true
+}
+
+func (fs *flows) full(key flowKey, mine *sourceFlows) bool {
+	if fs.closed || len(fs.all) >= fs.limits.total {
+		return true
+	}
+	if key.tcp && fs.dialling >= fs.limits.handshakes {
+		return true
+	}
+	if mine == nil {
+		return false
+	}
+	return len(mine.flows) >= fs.limits.perSource || key.tcp && mine.dialling >= fs.limits.handshakesPerSource
+}
+
+// established gives the flow's place among the handshakes back.
+func (fs *flows) established(f *flow) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.endDialling(f)
+}
+
+func (fs *flows) endDialling(f *flow) {
+	if f.dialling {
+		f.dialling = false
+		fs.dialling--
+		fs.sources[f.source].dialling--
+	}
+}
+
+// end forgets a flow that open returned as fresh.
+func (fs *flows) end(f *flow) {
+	defer fs.running.Done()
+	f.cancel()
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	mine := fs.sources[f.source]
+	fs.endDialling(f)
+	delete(fs.all, f.key)
+	delete(mine.flows, f)
+	if len(mine.flows) == 0 {
+		delete(fs.sources, f.source)
+	}
+}
+
+// sweep ends the flows that were unused for too long.
+func (fs *flows) sweep() {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	now := int64(time.Since(fs.epoch))
+	for _, f := range fs.all {
+		if now-f.used.Load() >= f.idle.Load() {
+			f.cancel()
+		}
+	}
+	if len(fs.all) > 0 && !fs.closed {
+		fs.timer.Reset(fs.every)
+	}
+}
+
+// forget ends all flows of a source.
+func (fs *flows) forget(source netip.Addr) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if mine := fs.sources[source]; mine != nil {
+		for f := range mine.flows {
+			f.cancel()
+		}
+	}
+}
+
+// close admits no more flows; those that are there end with their context.
+func (fs *flows) close() {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.closed = true
+	fs.timer.Stop()
+}
+
+func (fs *flows) count() int {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return len(fs.all)
+}

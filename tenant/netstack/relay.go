@@ -1,0 +1,203 @@
+package netstack
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip"
+)
+
+const (
+	// copySize is the size in bytes of the buffers between sockets; a datagram
+	// fits.
+	copySize = 64 << 10
+	// halfClosedIdle is how long a connection may be unused after one side has
+	// said that it sends no more.
+	halfClosedIdle = 10 * time.Minute
+)
+
+// relay copies both ways until both have ended or the flow is to.
+func (d *Device) relay(f *flow, client *clientConn, host *hostConn) {
+	stop := context.AfterFunc(f.ctx, host.interrupt)
+	var down sync.WaitGroup
+	var downErr error
+	down.Go(func() {
+		if downErr = d.copyDown(f, client, host); downErr != nil {
+			f.cancel()
+		}
+	})
+	upErr := d.copyUp(f, client, host)
+	if upErr != nil {
+		f.cancel()
+	}
+	down.Wait()
+	stop()
+	failed := upErr != nil || downErr != nil
+	if failed {
+		host.reset()
+	}
+	client.close(failed)
+}
+
+// copyUp copies from the client to the host until the client sends no more.
+func (d *Device) copyUp(f *flow, client *clientConn, host *hostConn) error {
+	for client.awaitRead(f.ctx) {
+		buf := d.buffers.Get().(*[copySize]byte)
+		n, err := client.read(buf[:])
+		if n > 0 {
+			f.touch()
+			_, err = host.conn.Write(buf[:n])
+		}
+		d.buffers.Put(buf)
+		if err == io.EOF {
+			d.halfClose(f)
+			return host.closeWrite()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return f.ctx.Err()
+}
+
+// copyDown copies from the host to the client until the host sends no more.
+func (d *Device) copyDown(f *flow, client *clientConn, host *hostConn) error {
+	for {
+		buf, n, err := host.read()
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			d.halfClose(f)
+			return client.closeWrite()
+		}
+		f.touch()
+		err = client.write(f.ctx, buf[:n])
+		d.buffers.Put(buf)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Device) halfClose(f *flow) { f.setIdle(min(d.cfg.TCPIdle, halfClosedIdle)) }
+
+// read takes what is there: no bytes and no error when there is nothing.
+func (c *clientConn) read(b []byte) (int, error) {
+	w := tcpip.SliceWriter(b)
+	result, err := c.ep.Read(&w, tcpip.ReadOptions{})
+	switch err.(type) {
+	case nil:
+		return result.Count, nil
+	case *tcpip.ErrWouldBlock:
+		return 0, nil
+	case *tcpip.ErrClosedForReceive:
+		return 0, io.EOF
+	}
+	return 0, tcpipError{err}
+}
+
+// write blocks until all is taken.
+func (c *clientConn) write(ctx context.Context, b []byte) error {
+	r := bytes.NewReader(b)
+	for r.Len() > 0 {
+		n, err := c.ep.Write(r, tcpip.WriteOptions{})
+		if _, full := err.(*tcpip.ErrWouldBlock); full {
+			if n == 0 && !c.awaitWrite(ctx) {
+				return ctx.Err()
+			}
+			continue
+		}
+		if err != nil {
+			return tcpipError{err}
+		}
+	}
+	return nil
+}
+
+func (c *clientConn) closeWrite() error {
+	if err := c.ep.Shutdown(tcpip.ShutdownWrite); err != nil {
+		return tcpipError{err}
+	}
+	return nil
+}
+
+// tcpipError is an error of the stack as a Go error.
+type tcpipError struct{ err tcpip.Error }
+
+func (e tcpipError) Error() string { return "netstack: " + e.err.String() }
+
+// reader reads a host socket without holding a buffer while there is nothing
+// to read.
+type reader struct {
+	plain   net.Conn
+	raw     syscall.RawConn // nil: not a socket
+	buffers *sync.Pool
+	try     func(fd uintptr) bool
+	buf     *[copySize]byte // what try read into
+	n       int
+	err     error
+}
+
+func newHostConn(conn net.Conn, buffers *sync.Pool) *hostConn {
+	h := &hostConn{conn: conn, reader: reader{plain: conn, buffers: buffers}}
+	if sc, ok := conn.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			h.raw = raw
+		}
+	}
+	h.try = h.tryRead
+	return h
+}
+
+// read returns a buffer that the caller gives back, unless there is an error.
+// No bytes are the end of a stream, or an empty datagram.
+func (r *reader) read() (*[copySize]byte, int, error) {
+	if r.raw == nil {
+		return r.readPlain()
+	}
+	if err := r.raw.Read(r.try); err != nil {
+		return nil, 0, err
+	}
+	if r.err != nil {
+		r.buffers.Put(r.buf)
+		return nil, 0, r.err
+	}
+	return r.buf, r.n, nil
+}
+
+// tryRead reports false, for the runtime to wait, when there is nothing to read.
+func (r *reader) tryRead(fd uintptr) bool {
+	buf := r.buffers.Get().(*[copySize]byte)
+	for {
+		n, err := unix.Read(int(fd), buf[:])
+		switch err {
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			r.buffers.Put(buf)
+			return false
+		}
+		r.buf, r.n, r.err = buf, n, err
+		return true
+	}
+}
+
+func (r *reader) readPlain() (*[copySize]byte, int, error) {
+	buf := r.buffers.Get().(*[copySize]byte)
+	n, err := r.plain.Read(buf[:])
+	if err == io.EOF {
+		return buf, 0, nil
+	}
+	if err != nil {
+		r.buffers.Put(buf)
+		return nil, 0, err
+	}
+	return buf, n, nil
+}

@@ -1,0 +1,176 @@
+package netstack
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"github.com/culvert-vpn/culvert/tenant/ipkt"
+)
+
+// handleTCP takes TCP segments that belong to no connection. What it refuses,
+// the stack answers with RST.
+func (d *Device) handleTCP(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
+	segment := header.TCP(pkt.TransportHeader().Slice())
+	if len(segment) < header.TCPMinimumSize || segment.Flags()&(header.TCPFlagSyn|header.TCPFlagAck) != header.TCPFlagSyn {
+		return false
+	}
+	if d.reach.Denies(addrOf(id.LocalAddress)) {
+		return false
+	}
+	f, fresh := d.flows.open(flowKey{tcp: true, id: id}, d.cfg.TCPIdle)
+	if !fresh {
+		return true // dialled already; or one too many, which the client tries again
+	}
+	f.sequence = segment.SequenceNumber()
+	if !d.tcp.HandlePacket(id, pkt) {
+		d.flows.end(f)
+		return false
+	}
+	return true
+}
+
+// acceptTCP dials the destination of a connection and completes the client's
+// handshake when that worked. It is a goroutine a connection.
+func (d *Device) acceptTCP(req *tcp.ForwarderRequest) {
+	f := d.flows.find(flowKey{tcp: true, id: req.ID()})
+	defer d.flows.end(f)
+	ctx, cancel := context.WithTimeout(f.ctx, d.cfg.HandshakeTimeout)
+	host, err := d.cfg.DialContext(ctx, "tcp", destination(req.ID()))
+	cancel()
+	if err != nil {
+		d.refuse(req, f, err)
+		return
+	}
+	defer host.Close()
+	var wq waiter.Queue
+	ep, terr := req.CreateEndpoint(&wq)
+	req.Complete(false)
+	if terr != nil {
+		return // the client gave up
+	}
+	d.flows.established(f)
+	f.touch()
+	d.relay(f, newClientConn(ep, &wq), newHostConn(host, &d.buffers))
+}
+
+func destination(id stack.TransportEndpointID) string {
+	return netip.AddrPortFrom(addrOf(id.LocalAddress), id.LocalPort).String()
+}
+
+// refuse tells the client what the host's network said: RST for a refused
+// port, an ICMP error where there is no way, nothing where nobody answered, so
+// that the client's own patience decides.
+func (d *Device) refuse(req *tcp.ForwarderRequest, f *flow, err error) {
+	reason, unreachable := reasonOf(err)
+	silent := unreachable || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, unix.ETIMEDOUT) || f.ctx.Err() != nil
+	if unreachable {
+		d.sendError(f, reason)
+	}
+	req.Complete(!silent)
+}
+
+// reasonOf is the ICMP error that stands behind an error of the host.
+func reasonOf(err error) (ipkt.Reason, bool) {
+	switch {
+	case errors.Is(err, unix.EHOSTUNREACH):
+		return ipkt.ReasonHost, true
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EADDRNOTAVAIL):
+		return ipkt.ReasonNoRoute, true
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return ipkt.ReasonProhibited, true
+	}
+	return 0, false
+}
+
+// clientConn is a client's end of a connection, in the stack. One goroutine
+// may read and another write.
+type clientConn struct {
+	ep       tcpip.Endpoint
+	wq       *waiter.Queue
+	readable waiter.Entry
+	writable waiter.Entry
+	mayRead  chan struct{}
+	mayWrite chan struct{}
+}
+
+const endEvents = waiter.EventHUp | waiter.EventErr
+
+func newClientConn(ep tcpip.Endpoint, wq *waiter.Queue) *clientConn {
+	c := &clientConn{ep: ep, wq: wq}
+	c.readable, c.mayRead = waiter.NewChannelEntry(waiter.ReadableEvents | endEvents)
+	c.writable, c.mayWrite = waiter.NewChannelEntry(waiter.WritableEvents | endEvents)
+	wq.EventRegister(&c.readable)
+	wq.EventRegister(&c.writable)
+	ep.SocketOptions().SetKeepAlive(true)
+	ep.SocketOptions().SetDelayOption(false)
+	idle, every, timeout := tcpip.KeepaliveIdleOption(keepIdle), tcpip.KeepaliveIntervalOption(keepEvery), tcpip.TCPUserTimeoutOption(userTimeout)
+	for _, option := range []tcpip.SettableSocketOption{&idle, &every, &timeout} {
+		ep.SetSockOpt(option)
+	}
+	return c
+}
+
+// awaitRead blocks until a read would not, or the flow ends.
+func (c *clientConn) awaitRead(ctx context.Context) bool {
+	for c.ep.Readiness(waiter.ReadableEvents)&waiter.ReadableEvents == 0 {
+		select {
+		case <-c.mayRead:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+func (c *clientConn) awaitWrite(ctx context.Context) bool {
+	select {
+	case <-c.mayWrite:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// close ends the connection and frees it; in good order unless abort is set.
+func (c *clientConn) close(abort bool) {
+	c.wq.EventUnregister(&c.readable)
+	c.wq.EventUnregister(&c.writable)
+	if abort {
+		c.ep.Abort()
+	}
+	c.ep.Close()
+}
+
+// hostConn is the host's end of a flow.
+type hostConn struct {
+	conn net.Conn
+	reader
+}
+
+// closeWrite says that no more data follows.
+func (h *hostConn) closeWrite() error {
+	if c, ok := h.conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
+}
+
+// reset makes Close send RST.
+func (h *hostConn) reset() {
+	if c, ok := h.conn.(*net.TCPConn); ok {
+		c.SetLinger(0)
+	}
+}
+
+// interrupt unblocks every call on the host's end.
+func (h *hostConn) interrupt() { h.conn.SetDeadline(time.Unix(1, 0)) }
