@@ -16,14 +16,10 @@ func put(b *bolt.Bucket, key []byte, record any) error {
 	return b.Put(key, value)
 }
 
-// get reads a record; ErrNotFound when there is none.
+// get reads a record that is there.
 func get[T any](b *bolt.Bucket, key []byte) (T, error) {
 	var record T
-	value := b.Get(key)
-	if value == nil {
-		return record, ErrNotFound
-	}
-	if err := json.Unmarshal(value, &record); err != nil {
+	if err := json.Unmarshal(b.Get(key), &record); err != nil {
 		return record, fmt.Errorf("record %q: %w", key, err)
 	}
 	return record, nil

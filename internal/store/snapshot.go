@@ -44,7 +44,7 @@ func (s *Store) look() (stamp, error) {
 // is made.
 type snapshot struct {
 	users  part[map[string]User]  // by tenant, by key of the name
-	leases part[map[string]Lease] // by tenant, by key of the name
+	leases part[[]Lease]          // by tenant
 	bans   part[Ban]              // by address
 }
 
@@ -105,7 +105,7 @@ func (s *Store) load() (*snapshot, error) {
 		if fresh.users, err = fresh.users.refresh(tx.Bucket(bucketUsers), loadUsers); err != nil {
 			return err
 		}
-		if fresh.leases, err = fresh.leases.refresh(tx.Bucket(bucketLeases), perTenant[Lease]); err != nil {
+		if fresh.leases, err = fresh.leases.refresh(tx.Bucket(bucketLeases), records[[]Lease]); err != nil {
 			return err
 		}
 		fresh.bans, err = fresh.bans.refresh(tx.Bucket(bucketBans), records[Ban])

@@ -24,7 +24,7 @@ const fileName = "state.db"
 // schema is the version of what is in the file: 1 has users, leases and bans.
 const schema = 1
 
-// The buckets of the file. users and leases have one bucket a tenant in them.
+// The buckets of the file. users has one bucket a tenant in it.
 var (
 	bucketMeta   = []byte("meta")
 	bucketUsers  = []byte("users")
@@ -149,13 +149,13 @@ func wrap(err error) error {
 	return fmt.Errorf("store: %w", err)
 }
 
-// tenantBucket returns a tenant's bucket in another, to be written to; it is
+// userBucket returns the bucket of a tenant's users, to be written to; it is
 // made when it is missing.
-func tenantBucket(tx *bolt.Tx, parent []byte, tenant string) (*bolt.Bucket, error) {
+func userBucket(tx *bolt.Tx, tenant string) (*bolt.Bucket, error) {
 	if err := checkName(tenant); err != nil {
 		return nil, err
 	}
-	b, err := writeBucket(tx, parent)
+	b, err := writeBucket(tx, bucketUsers)
 	if err != nil {
 		return nil, err
 	}
@@ -180,6 +180,6 @@ func checkName(name string) error {
 	return nil
 }
 
-// key is the form of a user's name that users and leases are kept under:
-// case does not count.
+// key is the form of a user's name that users are kept under: case does not
+// count.
 func key(name string) []byte { return []byte(strings.ToLower(name)) }

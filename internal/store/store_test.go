@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,29 +58,29 @@ func TestModes(t *testing.T) {
 func TestUsers(t *testing.T) {
 	s := wantStore(t)
 	h := Hash{1, 2, 3}
-	want(t, s.AddUser("acme", User{Name: "Alice", Hash: h}), nil)
+	want(t, s.AddUser("acme", User{Name: "Alice", NTHash: h}), nil)
 	want(t, s.AddUser("acme", User{Name: "alice"}), ErrExists)
-	want(t, s.AddUser("globex", User{Name: "alice", Hash: Hash{9}}), nil)
-	want(t, s.AddUser("acme", User{Name: "bob", Hash: h}), nil)
+	want(t, s.AddUser("globex", User{Name: "alice", NTHash: Hash{9}}), nil)
+	want(t, s.AddUser("acme", User{Name: "bob", NTHash: h}), nil)
 	want(t, s.AddUser("acme", User{}), ErrName)
 	want(t, s.AddUser("", User{Name: "x"}), ErrName)
 
 	u, err := s.User("acme", "ALICE")
-	if err != nil || u.Name != "Alice" || u.Hash != h || u.Created.IsZero() || u.Disabled {
+	if err != nil || u.Name != "Alice" || u.NTHash != h || u.Created.IsZero() || u.Disabled {
 		t.Errorf("user %+v, %v", u, err)
 	}
 	_, err = s.User("initech", "alice")
-	want(t, err, ErrNotFound)
+	want(t, err, ErrNoUser)
 
 	want(t, s.SetPassword("acme", "alice", Hash{7}), nil)
 	want(t, s.SetDisabled("acme", "alice", true), nil)
-	if u, _ = s.User("acme", "alice"); u.Hash != (Hash{7}) || !u.Disabled {
+	if u, _ = s.User("acme", "alice"); u.NTHash != (Hash{7}) || !u.Disabled {
 		t.Errorf("user %+v", u)
 	}
-	if u, _ = s.User("globex", "alice"); u.Hash != (Hash{9}) || u.Disabled {
+	if u, _ = s.User("globex", "alice"); u.NTHash != (Hash{9}) || u.Disabled {
 		t.Errorf("another tenant's user changed: %+v", u)
 	}
-	want(t, s.SetPassword("acme", "carol", Hash{}), ErrNotFound)
+	want(t, s.SetPassword("acme", "carol", Hash{}), ErrNoUser)
 
 	all, err := s.Users("acme")
 	if err != nil || len(all) != 2 || all[0].Name != "Alice" {
@@ -90,14 +91,14 @@ func TestUsers(t *testing.T) {
 		t.Errorf("tenants %v, %v", tenants, err)
 	}
 	want(t, s.DeleteUser("acme", "alice"), nil)
-	want(t, s.DeleteUser("acme", "alice"), ErrNotFound)
+	want(t, s.DeleteUser("acme", "alice"), ErrNoUser)
 	_, err = s.User("acme", "alice")
-	want(t, err, ErrNotFound)
+	want(t, err, ErrNoUser)
 }
 
 func TestHashNeverShowsItself(t *testing.T) {
-	u := User{Name: "alice", Hash: Hash{0xab, 0xcd}}
-	shown := fmt.Sprintf("%v %+v %#v %s %x %d", u, u, u, u.Hash, u.Hash, u.Hash)
+	u := User{Name: "alice", NTHash: Hash{0xab, 0xcd}}
+	shown := fmt.Sprintf("%v %+v %#v %s %x %d", u, u, u, u.NTHash, u.NTHash, u.NTHash)
 	for _, form := range []string{"abcd", "171", "0xab"} {
 		if strings.Contains(shown, form) {
 			t.Errorf("shows as %s in %s", form, shown)
@@ -107,26 +108,27 @@ func TestHashNeverShowsItself(t *testing.T) {
 
 func TestLeases(t *testing.T) {
 	s := wantStore(t)
-	day := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 	a, b := netip.MustParseAddr("10.1.0.2"), netip.MustParseAddr("10.1.0.3")
-	want(t, s.PutLeases("acme", nil), nil)
-	want(t, s.PutLeases("acme", []Lease{{"Alice", a, day.Add(time.Hour)}, {"bob", b, day}}), nil)
-	want(t, s.PutLeases("acme", []Lease{{"", a, day}}), ErrName)
-	want(t, s.PutLeases("globex", []Lease{{"alice", a, day}}), nil)
+	want(t, s.SetLeases("acme", nil), nil)
+	want(t, s.SetLeases("", nil), ErrName)
+	want(t, s.SetLeases("acme", []Lease{{"zoe", b}, {"Alice", a}}), nil)
+	want(t, s.SetLeases("globex", []Lease{{"alice", a}}), nil)
 	got, err := s.Leases("acme")
-	if err != nil || len(got) != 2 || got[0].User != "bob" || got[1].Addr != a {
+	if err != nil || !slices.Equal(got, []Lease{{"zoe", b}, {"Alice", a}}) {
 		t.Errorf("leases %v, %v", got, err)
 	}
-	want(t, s.PutLeases("acme", []Lease{{"alice", b, day}}), nil)
-	want(t, s.DeleteLease("acme", "bob"), nil)
-	want(t, s.DeleteLease("acme", "bob"), ErrNotFound)
-	if got, _ = s.Leases("acme"); len(got) != 1 || got[0].Addr != b {
-		t.Errorf("leases %v", got)
+	sequence := s.cache.leases.sequence
+	want(t, s.SetLeases("acme", got), nil)
+	if _, err := s.Leases("acme"); err != nil || s.cache.leases.sequence != sequence {
+		t.Errorf("the same leases are written again: %v", err)
 	}
-	want(t, s.AddUser("globex", User{Name: "alice"}), nil)
-	want(t, s.DeleteUser("globex", "alice"), nil)
-	if got, _ = s.Leases("globex"); len(got) != 0 {
+	want(t, s.AddUser("acme", User{Name: "alice"}), nil)
+	want(t, s.DeleteUser("acme", "alice"), nil)
+	if got, _ = s.Leases("acme"); len(got) != 1 || got[0].User != "zoe" {
 		t.Errorf("a deleted user keeps the address: %v", got)
+	}
+	if got, _ = s.Leases("globex"); len(got) != 1 {
+		t.Errorf("another tenant's leases changed: %v", got)
 	}
 }
 
@@ -146,12 +148,12 @@ func TestBans(t *testing.T) {
 		t.Errorf("bans %v", got)
 	}
 	want(t, s.DeleteBan(b), nil)
-	want(t, s.DeleteBan(b), ErrNotFound)
+	want(t, s.DeleteBan(b), ErrNoBan)
 }
 
 func TestChangesOfOthersAreSeen(t *testing.T) {
 	server := wantStore(t)
-	if _, err := server.User("acme", "alice"); !errors.Is(err, ErrNotFound) {
+	if _, err := server.User("acme", "alice"); !errors.Is(err, ErrNoUser) {
 		t.Fatal(err)
 	}
 	command, err := Open(filepath.Dir(server.Path()))
@@ -185,7 +187,7 @@ func TestCacheIsUsedOnceTheFileHasSettled(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := s.User("acme", "alice")
-	want(t, err, ErrNotFound)
+	want(t, err, ErrNoUser)
 }
 
 func TestUnchangedPartsAreKept(t *testing.T) {
@@ -195,7 +197,7 @@ func TestUnchangedPartsAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	users, leases := s.cache.users.sequence, s.cache.leases.sequence
-	want(t, s.PutLeases("acme", []Lease{{User: "alice"}}), nil)
+	want(t, s.SetLeases("acme", []Lease{{User: "alice"}}), nil)
 	if _, err := s.Users("acme"); err != nil {
 		t.Fatal(err)
 	}

@@ -26,8 +26,8 @@ func (h Hash) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[secret]")
 type User struct {
 	// Name as it was given. Names are one when they differ in case only.
 	Name string
-	// Hash of the password.
-	Hash Hash
+	// NTHash of the password.
+	NTHash Hash
 	// Created and Changed (password or Disabled) are in UTC, to the second.
 	Created, Changed time.Time
 	// Disabled users cannot log in.
@@ -45,17 +45,17 @@ type userRecord struct {
 
 // record returns the user as it is kept.
 func (u User) record() userRecord {
-	return userRecord{u.Name, hex.EncodeToString(u.Hash[:]), u.Created, u.Changed, u.Disabled}
+	return userRecord{u.Name, hex.EncodeToString(u.NTHash[:]), u.Created, u.Changed, u.Disabled}
 }
 
 // user returns the user that is kept in a record.
 func (r userRecord) user() (User, error) {
 	u := User{Name: r.Name, Created: r.Created, Changed: r.Changed, Disabled: r.Disabled}
 	b, err := hex.DecodeString(r.Hash)
-	if err != nil || len(b) != len(u.Hash) {
+	if err != nil || len(b) != len(u.NTHash) {
 		return u, fmt.Errorf("the hash of user %q is damaged; set the password anew", r.Name)
 	}
-	copy(u.Hash[:], b)
+	copy(u.NTHash[:], b)
 	clear(b)
 	return u, nil
 }
@@ -69,7 +69,7 @@ func (s *Store) AddUser(tenant string, u User) error {
 	u.Created = s.second()
 	u.Changed = u.Created
 	return s.update(func(tx *bolt.Tx) error {
-		b, err := tenantBucket(tx, bucketUsers, tenant)
+		b, err := userBucket(tx, tenant)
 		if err != nil {
 			return err
 		}
@@ -80,12 +80,12 @@ func (s *Store) AddUser(tenant string, u User) error {
 	})
 }
 
-// SetPassword gives a user another password; ErrNotFound when there is none.
+// SetPassword gives a user another password; ErrNoUser when there is none.
 func (s *Store) SetPassword(tenant, name string, h Hash) error {
 	return s.changeUser(tenant, name, func(r *userRecord) { r.Hash = hex.EncodeToString(h[:]) })
 }
 
-// SetDisabled keeps a user from logging in, or lets it again; ErrNotFound when
+// SetDisabled keeps a user from logging in, or lets it again; ErrNoUser when
 // there is none.
 func (s *Store) SetDisabled(tenant, name string, disabled bool) error {
 	return s.changeUser(tenant, name, func(r *userRecord) { r.Disabled = disabled })
@@ -94,9 +94,12 @@ func (s *Store) SetDisabled(tenant, name string, disabled bool) error {
 // changeUser changes one user's record.
 func (s *Store) changeUser(tenant, name string, change func(*userRecord)) error {
 	return s.update(func(tx *bolt.Tx) error {
-		b, err := tenantBucket(tx, bucketUsers, tenant)
+		b, err := userBucket(tx, tenant)
 		if err != nil {
 			return err
+		}
+		if b.Get(key(name)) == nil {
+			return ErrNoUser
 		}
 		r, err := get[userRecord](b, key(name))
 		if err != nil {
@@ -108,29 +111,25 @@ func (s *Store) changeUser(tenant, name string, change func(*userRecord)) error 
 	})
 }
 
-// DeleteUser removes a user and the address it had; ErrNotFound when there is
+// DeleteUser removes a user and the addresses it had; ErrNoUser when there is
 // none.
 func (s *Store) DeleteUser(tenant, name string) error {
 	return s.update(func(tx *bolt.Tx) error {
-		users, err := tenantBucket(tx, bucketUsers, tenant)
+		users, err := userBucket(tx, tenant)
 		if err != nil {
 			return err
 		}
 		if users.Get(key(name)) == nil {
-			return ErrNotFound
+			return ErrNoUser
 		}
 		if err := users.Delete(key(name)); err != nil {
 			return err
 		}
-		leases, err := tenantBucket(tx, bucketLeases, tenant)
-		if err != nil {
-			return err
-		}
-		return leases.Delete(key(name))
+		return dropLeases(tx, tenant, name)
 	})
 }
 
-// User returns a user of a tenant; ErrNotFound when there is none.
+// User returns a user of a tenant; ErrNoUser when there is none.
 func (s *Store) User(tenant, name string) (User, error) {
 	now, err := s.read()
 	if err != nil {
@@ -138,7 +137,7 @@ func (s *Store) User(tenant, name string) (User, error) {
 	}
 	u, ok := now.users.records[tenant][string(key(name))]
 	if !ok {
-		return User{}, ErrNotFound
+		return User{}, ErrNoUser
 	}
 	return u, nil
 }
