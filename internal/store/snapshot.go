@@ -43,9 +43,9 @@ func (s *Store) look() (stamp, error) {
 // snapshot is the whole content of the file. It is never written to once it
 // is made.
 type snapshot struct {
-	users  part[map[string]User]  // by tenant, by key of the name
-	leases part[[]Lease]          // by tenant
-	bans   part[Ban]              // by address
+	users  part[map[string]User] // by tenant, by key of the name
+	leases part[[]Lease]         // by tenant
+	bans   part[Ban]             // by address
 }
 
 // part is the content of one bucket, and how often that had been written.
