@@ -167,6 +167,10 @@ func (c *client) collect(number int, limit time.Duration) (string, error) {
 			if status, ok := strings.CutPrefix(line, end); ok {
 				return finish(out.String(), status)
 			}
+			if strings.HasPrefix(line, "@@ ") { // of a script that we no longer waited for
+				out.Reset()
+				continue
+			}
 			out.WriteString(line + "\n")
 		case <-timer:
 			return out.String(), fmt.Errorf("not done within %v\n%s", limit, out.String())
@@ -185,9 +189,5 @@ func finish(out, status string) (string, error) {
 // must runs a script that has no business failing.
 func (c *client) must(limit time.Duration, script string) string {
 	c.t.Helper()
-	out, err := c.run(limit, script)
-	if err != nil {
-		c.t.Fatalf("%s: %s: %v", c.name, script, err)
-	}
-	return out
+	return must(c.t, c, limit, script)
 }

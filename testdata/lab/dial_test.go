@@ -14,7 +14,8 @@ type dialer struct {
 	psk            string
 	user, password string
 	connections    []connection
-	l2tp           []string // more lines for xl2tpd's [lac]
+	global         []string // more lines for xl2tpd's [global]
+	lac            []string // and for its [lac]
 	ppp            []string // more lines for pppd
 }
 
@@ -41,17 +42,22 @@ func alice(server string) dialer {
 
 // write puts the dialer's files where guest/dial finds them.
 func (d dialer) write(job string) error {
-	for name, text := range map[string]string{
-		"ipsec.conf":         d.ipsecConf(),
-		"ipsec.secrets":      fmt.Sprintf(": PSK \"%s\"\n", d.psk),
-		"xl2tpd/xl2tpd.conf": d.xl2tpdConf(),
-		"ppp/lab.options":    d.pppOptions(),
+	for _, file := range []struct {
+		name string
+		mode os.FileMode
+		text string
+	}{
+		{"ipsec.conf", 0o644, d.ipsecConf()},
+		{"ipsec.secrets", 0o600, fmt.Sprintf(": PSK %q\n", d.psk)},
+		{"xl2tpd/xl2tpd.conf", 0o644, d.xl2tpdConf()},
+		{"ppp/lab.options", 0o600, d.pppOptions()},
+		{"ppp/ip-up.d/lab", 0o755, "#!/bin/sh\nip route replace " + sitePrefix + " dev $PPP_IFACE\n"},
 	} {
-		path := filepath.Join(job, "etc", name)
+		path := filepath.Join(job, "etc", file.name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(file.text), file.mode); err != nil {
 			return err
 		}
 	}
@@ -82,8 +88,8 @@ func (d dialer) ipsecConf() string {
 }
 
 func (d dialer) xl2tpdConf() string {
-	return lines("[global]", "[lac lab]", "lns = "+d.server, "pppoptfile = /etc/ppp/lab.options", "length bit = yes") +
-		lines(d.l2tp...)
+	return lines("[global]") + lines(d.global...) +
+		lines("[lac lab]", "lns = "+d.server, "pppoptfile = /etc/ppp/lab.options", "length bit = yes") + lines(d.lac...)
 }
 
 func (d dialer) pppOptions() string {
@@ -93,30 +99,43 @@ func (d dialer) pppOptions() string {
 }
 
 func lines(l ...string) string {
-	return strings.Join(append(l, ""), "\n")
+	var b strings.Builder
+	for _, line := range l {
+		b.WriteString(line + "\n")
+	}
+	return b.String()
 }
 
+// dialTime is how long a dial may take that has no reason to be slow but a busy machine.
 const dialTime = 40 * time.Second
 
-// dial dials the first connection and routes the site through it.
-func (c *client) dial(d dialer) error {
-	return c.dialConnection(d, d.connections[0].name)
-}
-
-func (c *client) dialConnection(d dialer, name string) error {
+// dial dials a connection, by default the first, until the site can be reached through it. It
+// returns the time from the first IKE message to the route, as the client's clock has it.
+func (c *client) dial(d dialer, name ...string) (time.Duration, error) {
 	if err := d.write(c.job); err != nil {
-		return err
+		return 0, err
 	}
-	_, err := c.run(dialTime, "sh /lab/guest/dial "+name+" && ip route replace 198.18.0.0/24 dev ppp0")
-	return err
+	name = append(name, d.connections[0].name)
+	out, err := c.run(dialTime, "sh /lab/guest/dial "+name[0])
+	if err != nil {
+		return 0, err
+	}
+	return time.ParseDuration(out + "s")
 }
 
-// mustDial dials and says how long it took.
-func (c *client) mustDial(d dialer) {
+// mustDial is dial for one that must succeed.
+func (c *client) mustDial(d dialer, name ...string) time.Duration {
 	c.t.Helper()
-	start := time.Now()
-	if err := c.dial(d); err != nil {
+	took, err := c.dial(d, name...)
+	if err != nil {
 		c.t.Fatalf("%s: dial: %v", c.name, err)
 	}
-	c.t.Logf("%s: up in %.1f s", c.name, time.Since(start).Seconds())
+	c.t.Logf("%s: up in %v", c.name, took)
+	return took
+}
+
+// hangUp ends what dial began.
+func (c *client) hangUp(name string) {
+	c.t.Helper()
+	c.must(dialTime, "sh /lab/guest/hangup "+name)
 }

@@ -12,8 +12,8 @@ import (
 const (
 	gatewayAddr = "203.0.113.1" // the concentrator, as clients behind the NAT see it
 	directAddr  = "192.0.2.1"   // the same for clients behind no NAT
-	natAddr     = "203.0.113.254"
-	siteAddr    = "198.18.0.2" // what users want to reach
+	siteAddr    = "198.18.0.2"  // what users want to reach
+	sitePrefix  = "198.18.0.0/24"
 	siteName    = "site.lab"
 	poolPrefix  = "10.100.0.0/16" // clients' inner addresses; the site knows the way back
 )

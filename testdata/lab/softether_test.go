@@ -38,6 +38,6 @@ func TestStockClientDialsSoftEther(t *testing.T) {
 	d := alice(gatewayAddr)
 	d.connections[0].ike, d.connections[0].esp = "aes256-sha1-modp2048", "aes256-sha1"
 	c.mustDial(d)
-	c.must(10*time.Second, "ping -c 3 -i 0.2 "+siteAddr)
-	c.moveFile(10 << 20)
+	ping(t, c, siteAddr)
+	moveFile(t, c, c.name, someFile)
 }

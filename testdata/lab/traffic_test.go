@@ -1,60 +1,94 @@
 package lab
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"strings"
+	"testing"
 	"time"
 )
 
-const fileTime = 2 * time.Minute
+// A shell is a place scripts run in: a client, or a namespace with the tools of the tree.
+type shell interface {
+	run(limit time.Duration, script string) (string, error)
+}
+
+// A treeShell runs scripts in a network namespace, with the tools of the Debian tree.
+type treeShell struct{ ns string }
+
+func (s treeShell) run(limit time.Duration, script string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := treeCommand(s.ns, "sh", "-c", script)
+	stop := context.AfterFunc(ctx, func() { kill(cmd) })
+	defer stop()
+	return output(cmd)
+}
+
+// must runs a script that has no business failing.
+func must(t *testing.T, s shell, limit time.Duration, script string) string {
+	t.Helper()
+	out, err := s.run(limit, script)
+	if err != nil {
+		t.Fatalf("%s: %v", script, err)
+	}
+	return out
+}
+
+const (
+	fileTime = 3 * time.Minute
+	bigFile  = 100_000_000
+	someFile = 10_000_000
+)
 
 // moveFile fetches a file from the site and sends one to it, and compares the SHA-256 of both ends.
-func (c *client) moveFile(size int64) {
-	c.t.Helper()
+func moveFile(t *testing.T, s shell, name string, size int) {
+	t.Helper()
 	start := time.Now()
-	got := c.must(fileTime, fmt.Sprintf(`
-		curl -sS -f -o - 'http://%[1]s/file?bytes=%[2]d' | sha256sum | cut -d' ' -f1
+	got := must(t, s, fileTime, fmt.Sprintf(`
+		curl -sS -f 'http://%[1]s/file?bytes=%[2]d' | sha256sum | cut -d' ' -f1
 		curl -sS -f 'http://%[1]s/sum?bytes=%[2]d'`, siteAddr, size))
-	c.wantSame("down", got)
+	wantSame(t, name+" down", got)
 	down := time.Since(start)
 	start = time.Now()
-	sent := c.must(fileTime, fmt.Sprintf(`
+	sent := must(t, s, fileTime, fmt.Sprintf(`
 		mkfifo /tmp/copy
 		sha256sum < /tmp/copy > /tmp/sum &
 		head -c %[2]d /dev/urandom | tee /tmp/copy | curl -sS -f -T - http://%[1]s/upload
 		wait; cut -d' ' -f1 /tmp/sum; rm /tmp/copy`, siteAddr, size))
-	c.wantSame("up", sent)
-	c.t.Logf("%s: %d MB down in %.1f s, up in %.1f s, equal SHA-256", c.name, size>>20, down.Seconds(), time.Since(start).Seconds())
+	wantSame(t, name+" up", sent)
+	t.Logf("%s: %d MB down in %.1f s, up in %.1f s, equal SHA-256",
+		name, size/1_000_000, down.Seconds(), time.Since(start).Seconds())
 }
 
 // wantSame expects two equal sums on two lines.
-func (c *client) wantSame(way, sums string) {
-	c.t.Helper()
+func wantSame(t *testing.T, what, sums string) {
+	t.Helper()
 	f := strings.Fields(sums)
 	if len(f) != 2 || len(f[0]) != 64 || f[0] != f[1] {
-		c.t.Fatalf("%s: file %s: SHA-256 differ: %q", c.name, way, sums)
+		t.Fatalf("%s: the SHA-256 at both ends: %q", what, sums)
 	}
 }
 
-var rate = regexp.MustCompile(`([0-9.]+) Mbits/sec.*receiver`)
+var received = regexp.MustCompile(`([0-9.]+) Mbits/sec.*receiver`)
 
-// iperf measures both ways for a few seconds and prints what the receiver saw.
-func (c *client) iperf(seconds int) {
-	c.t.Helper()
-	for way, flag := range map[string]string{"up": "", "down": "-R"} {
-		out := c.must(time.Duration(seconds+20)*time.Second,
-			fmt.Sprintf("iperf3 -f m -c %s -t %d %s", siteAddr, seconds, flag))
-		m := rate.FindStringSubmatch(out)
+// measure runs iperf3 both ways for a few seconds and prints what the receiver saw.
+func measure(t *testing.T, s shell, name string, seconds int) {
+	t.Helper()
+	for _, way := range []struct{ name, flag string }{{"up", ""}, {"down", "-R"}} {
+		out := must(t, s, time.Duration(seconds+30)*time.Second,
+			fmt.Sprintf("iperf3 -f m -c %s -t %d %s", siteAddr, seconds, way.flag))
+		m := received.FindStringSubmatch(out)
 		if m == nil {
-			c.t.Fatalf("%s: iperf3 %s: %s", c.name, way, out)
+			t.Fatalf("%s: iperf3 %s: %s", name, way.name, out)
 		}
-		c.t.Logf("%s: iperf3 %s: %s Mbit/s", c.name, way, m[1])
+		t.Logf("%s: iperf3 %s: %s Mbit/s", name, way.name, m[1])
 	}
 }
 
 // ping expects an answer to each of some pings.
-func (c *client) ping(count int) {
-	c.t.Helper()
-	c.must(time.Duration(count+20)*time.Second, fmt.Sprintf("ping -q -c %d -i 0.2 -w %d %s", count, count+10, siteAddr))
+func ping(t *testing.T, s shell, to string) {
+	t.Helper()
+	must(t, s, 30*time.Second, "ping -q -c 5 -i 0.2 -w 20 "+to)
 }
