@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -267,4 +268,12 @@ func TestClosed(t *testing.T) {
 	want(t, s.AddUser("acme", User{Name: "alice"}), ErrClosed)
 	_, err := s.Users("acme")
 	want(t, err, ErrClosed)
+}
+
+// RFC 2759 section 9.2 hashes this password.
+func TestHashPassword(t *testing.T) {
+	h := HashPassword("clientPass")
+	if got := hex.EncodeToString(h[:]); got != "44ebba8d5312b8d611474411f56989ae" {
+		t.Errorf("hash %s", got)
+	}
 }

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/culvert-vpn/culvert/internal/config"
+)
+
+// What the process ends with, as scripts see it.
+const (
+	exitOK      = 0
+	exitFailed  = 1 // the command did not do what it was asked to
+	exitUsage   = 2 // the command line makes no sense
+	exitInvalid = 3 // the configuration file is at fault
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// streams are where a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// usageError is a fault of the command line.
+type usageError struct{ error }
+
+// Unwrap returns the fault.
+func (e usageError) Unwrap() error { return e.error }
+
+// run runs one command line and returns the exit code.
+func run(ctx context.Context, args []string, s streams) int {
+	root := newRoot(s)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	report(s.err, err)
+	switch {
+	case errors.As(err, &usageError{}), strings.HasPrefix(err.Error(), "unknown command"):
+		fmt.Fprintln(s.err, "culvert: try culvert --help")
+		return exitUsage
+	case errors.Is(err, config.ErrInvalid):
+		return exitInvalid
+	}
+	return exitFailed
+}
+
+// report writes an error: the faults of a configuration as they are, anything
+// else in one line.
+func report(w io.Writer, err error) {
+	if errors.Is(err, config.ErrInvalid) {
+		fmt.Fprintln(w, err)
+		return
+	}
+	fmt.Fprintln(w, "culvert:", strings.Join(strings.Fields(err.Error()), " "))
+}
+
+// newRoot returns the tree of commands.
+func newRoot(s streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "culvert",
+		Short: "A VPN concentrator for the clients that every device has built in",
+		Long: `culvert lets the L2TP/IPsec clients of Windows, macOS, iOS, Android and Linux
+dial in. It is one program: IKE, ESP, L2TP and PPP are its own and run in user
+space, and traffic leaves through its own network stack or a TUN device.
+
+  culvert quickstart       a configuration, a user, and what to type where
+  culvert serve            serves a configuration
+
+Exit codes: 0 done, 1 failed, 2 the command line makes no sense, 3 the
+configuration is at fault.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(newConfig(s), newUser(s), newVersion(s))
+	return root
+}
+
+// newGroup returns a command that only has others under it.
+func newGroup(use, short, long string, under ...*cobra.Command) *cobra.Command {
+	group := &cobra.Command{
+		Use: use, Short: short, Long: long,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath())}
+			}
+			return c.Help()
+		},
+	}
+	group.AddCommand(under...)
+	return group
+}
+
+// arguments makes the rule that a command has exactly the arguments named.
+func arguments(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		if len(names) == 0 {
+			return usageError{fmt.Errorf("%s takes no arguments, and has %q", c.CommandPath(), args[0])}
+		}
+		return usageError{fmt.Errorf("%s takes %s", c.CommandPath(), strings.Join(names, " and "))}
+	}
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// outcome is what a command line did.
+type outcome struct {
+	code     int
+	out, err string
+}
+
+// call runs a command line with something on standard input.
+func call(t *testing.T, in string, args ...string) outcome {
+	t.Helper()
+	var out, err bytes.Buffer
+	code := run(context.Background(), args, streams{strings.NewReader(in), &out, &err})
+	return outcome{code, out.String(), err.String()}
+}
+
+// wantCall runs a command line that ends with a code and says something.
+func wantCall(t *testing.T, code int, says string, in string, args ...string) outcome {
+	t.Helper()
+	o := call(t, in, args...)
+	if o.code != code || !strings.Contains(o.out+o.err, says) {
+		t.Errorf("culvert %s: code %d, want %d and %q\n%s%s", strings.Join(args, " "), o.code, code, says, o.out, o.err)
+	}
+	return o
+}
+
+// write writes a file that only its owner may read, and returns its path.
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestExitCodes(t *testing.T) {
+	bad := write(t, "bad.yaml", "tenant: []\n")
+	for _, test := range []struct {
+		code int
+		says string
+		args []string
+	}{
+		{exitOK, "culvert serve", nil},
+		{exitOK, "Exit codes", []string{"--help"}},
+		{exitOK, "culvert", []string{"version"}},
+		{exitOK, "tenants:", []string{"config", "example"}},
+		{exitOK, "check", []string{"config"}},
+		{exitUsage, "unknown command", []string{"sevre"}},
+		{exitUsage, "unknown command", []string{"config", "chekc"}},
+		{exitUsage, "takes a FILE", []string{"config", "check"}},
+		{exitUsage, "takes no arguments", []string{"version", "now"}},
+		{exitUsage, "unknown flag", []string{"version", "--long"}},
+		{exitFailed, "does not exist", []string{"config", "check", "/nowhere/culvert.yaml"}},
+		{exitInvalid, "did you mean \"tenants\"?", []string{"config", "check", bad}},
+	} {
+		o := wantCall(t, test.code, test.says, "", test.args...)
+		if test.code != exitOK && o.out != "" {
+			t.Errorf("%v: on standard output: %s", test.args, o.out)
+		}
+		if test.code == exitFailed && strings.Count(o.err, "\n") != 1 {
+			t.Errorf("%v: more than one line: %s", test.args, o.err)
+		}
+	}
+}
+
+func TestConfigCheck(t *testing.T) {
+	path := write(t, "good.yaml", `tenants:
+  - {name: acme, psk: not-to-be-shown, match: {realms: [acme]}, pool: 10.1.0.0/24}
+  - {name: globex, psk: short, pool: 10.1.0.0/24, egress: {tun: {device: tun0, netns: globex}}}
+`)
+	o := wantCall(t, exitOK, "acme: realms acme; 1 key(s); 0 user(s) in the file; pool 10.1.0.0/24; egress netstack", "", "config", "check", path)
+	for _, says := range []string{"egress tun0 globex", "2 tenant(s)", "0.0.0.0, ::"} {
+		if !strings.Contains(o.out, says) {
+			t.Errorf("does not say %q:\n%s", says, o.out)
+		}
+	}
+	if !strings.Contains(o.err, "warning: "+path+":3:") || strings.Contains(o.out+o.err, "not-to-be-shown") {
+		t.Errorf("warnings:\n%s", o.err)
+	}
+}
+
+// twoTenants writes a configuration with its state beside it.
+func twoTenants(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "culvert.yaml")
+	text := `state: ` + dir + `/state
+tenants:
+  - {name: acme, match: {realms: [acme]}, psk: env:NOT_SET_HERE, pool: 10.1.0.0/24, auth: {local: {users: [{name: root, password: file:nowhere}]}}}
+  - {name: globex, default: true, psk: another-long-key, pool: 10.1.0.0/24}
+`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestUser(t *testing.T) {
+	path := twoTenants(t)
+	user := func(code int, says, in string, args ...string) outcome {
+		t.Helper()
+		return wantCall(t, code, says, in, append([]string{"user", "--config", path}, args...)...)
+	}
+	user(exitOK, "user alice of tenant globex added", "secret\n", "add", "alice", "--password-stdin")
+	user(exitFailed, "culvert user passwd Alice", "secret\n", "add", "Alice", "--password-stdin")
+	o := user(exitOK, "user alice of tenant acme added", "", "add", "alice", "--tenant", "acme")
+	if !regexp.MustCompile(`\npassword: \w{4}-\w{4}-\w{4}-\w{4}\n$`).MatchString(o.out) {
+		t.Errorf("no password was made:\n%s", o.out)
+	}
+	user(exitFailed, "holds no password", "\n", "add", "bob", "--password-stdin")
+	user(exitFailed, "is the realm of a tenant", "", "add", "bob@acme")
+	user(exitFailed, "written in the configuration", "", "add", "root", "--tenant", "acme")
+	user(exitFailed, "there is no tenant initech; there is acme, globex", "", "add", "bob", "--tenant", "initech")
+	user(exitUsage, "takes a NAME", "", "add")
+
+	user(exitOK, "another password", "new\n", "passwd", "alice", "--password-stdin")
+	user(exitFailed, "has no user bob", "", "passwd", "bob")
+	user(exitFailed, "change it there", "", "passwd", "root", "--tenant", "acme")
+	user(exitOK, "disabled", "", "disable", "alice")
+	list := user(exitOK, "TENANT", "", "list")
+	for _, line := range []string{`acme +root +configuration +enabled`, `acme +alice +store +enabled +20`, `globex +alice +store +disabled +20`} {
+		if !regexp.MustCompile(line).MatchString(list.out) {
+			t.Errorf("list has no line %q:\n%s", line, list.out)
+		}
+	}
+	if only := user(exitOK, "globex", "", "list", "--tenant", "globex"); strings.Contains(only.out, "acme") {
+		t.Errorf("list of one tenant:\n%s", only.out)
+	}
+	user(exitOK, "enabled", "", "enable", "alice")
+	user(exitOK, "removed", "", "del", "alice")
+	user(exitFailed, "has no user alice", "", "del", "alice")
+	user(exitFailed, "change it there", "", "del", "root", "--tenant", "acme")
+}
+
+func TestUserWithoutDefaultTenant(t *testing.T) {
+	path := write(t, "c.yaml", `tenants:
+  - {name: a, psk: a-long-enough-key, pool: 10.1.0.0/24}
+  - {name: b, psk: another-long-key, pool: 10.1.0.0/24}
+`)
+	wantCall(t, exitUsage, "say --tenant, one of a, b", "", "user", "add", "alice", "--config", path)
+}
+
+// TestHelp holds every command to a help text that is worth reading.
+func TestHelp(t *testing.T) {
+	var visit func(c *cobra.Command)
+	visit = func(c *cobra.Command) {
+		if c.Short == "" || strings.HasSuffix(c.Short, ".") || len(c.Long) <= len(c.Short) {
+			t.Errorf("%s: short %q, long %q", c.CommandPath(), c.Short, c.Long)
+		}
+		for _, line := range strings.Split(c.Long, "\n") {
+			if len(line) > 80 {
+				t.Errorf("%s: a line of %d characters: %s", c.CommandPath(), len(line), line)
+			}
+		}
+		for _, sub := range c.Commands() {
+			visit(sub)
+		}
+	}
+	visit(newRoot(streams{strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{}}))
+}
+
+func TestVersion(t *testing.T) {
+	info := &debug.BuildInfo{Main: debug.Module{Version: "v1.2.3"}, Settings: []debug.BuildSetting{{Key: "vcs.revision", Value: "abc"}, {Key: "vcs.modified", Value: "true"}}}
+	if got := versionOf(info); !strings.HasPrefix(got, "culvert v1.2.3, commit abc and changes, go") {
+		t.Error(got)
+	}
+	if got := versionOf(nil); !strings.HasPrefix(got, "culvert (unknown), go") {
+		t.Error(got)
+	}
+}

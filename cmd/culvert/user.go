@@ -1,0 +1,243 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/store"
+)
+
+// newUser returns the commands about users of the state store.
+func newUser(s streams) *cobra.Command {
+	u := &userCommand{streams: s}
+	group := newGroup("user", "Add, change and remove users",
+		`Adds, changes and removes the users of the state store. A running server knows
+of each change at once; sessions that are up stay up. Of a password only the NT
+hash is kept.
+
+Users written in the configuration are shown by list, and are changed there.`,
+		u.command("add NAME", "Add a user",
+			`Adds a user. The password is asked for without being shown; an empty answer, or
+no terminal to ask on, makes a random one, which is printed this once.`, true, u.add),
+		u.command("passwd NAME", "Give a user another password",
+			`Changes a user's password. It is asked for without being shown; an empty answer,
+or no terminal to ask on, makes a random one, which is printed this once.`, true, u.passwd),
+		u.command("del NAME", "Remove a user",
+			"Removes a user, and the memory of the addresses it had.", false, u.del),
+		u.command("disable NAME", "Keep a user from logging in",
+			"Keeps a user from logging in, until enable.", false, func(o opened, name string) error { return u.disable(o, name, true) }),
+		u.command("enable NAME", "Let a disabled user log in again",
+			"Lets a disabled user log in again.", false, func(o opened, name string) error { return u.disable(o, name, false) }),
+		u.list(),
+	)
+	flags := group.PersistentFlags()
+	flags.StringVar(&u.config, "config", "", "configuration `FILE` (default "+defaultConfig+", or the one quickstart made)")
+	flags.StringVar(&u.tenant, "tenant", "", "`TENANT` the user belongs to (default the configuration's default tenant)")
+	return group
+}
+
+// userCommand has the flags of the commands about users.
+type userCommand struct {
+	streams
+	config, tenant string
+	stdin          bool
+}
+
+// opened is the configuration and the store that a command works on.
+type opened struct {
+	config *config.Config
+	store  *store.Store
+	tenant *config.Tenant
+}
+
+// command returns a command about one user.
+func (u *userCommand) command(use, short, long string, password bool, do func(opened, string) error) *cobra.Command {
+	c := &cobra.Command{
+		Use: use, Short: short, Long: long,
+		Args: arguments("a NAME"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return u.with(func(o opened) error {
+				if err := o.config.CheckUser(args[0]); err != nil {
+					return err
+				}
+				return do(o, args[0])
+			})
+		},
+	}
+	if password {
+		c.Flags().BoolVar(&u.stdin, "password-stdin", false, "read the password from the first line of standard input")
+	}
+	return c
+}
+
+// with opens the configuration and the store around a command.
+func (u *userCommand) with(do func(opened) error) error {
+	path := findConfig(u.config)
+	c, err := config.LoadOutline(path)
+	if err != nil {
+		return err
+	}
+	t, err := chooseTenant(c, u.tenant)
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(c.State)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(opened{c, s, t}), s.Close())
+}
+
+// chooseTenant returns the tenant of that name, or the default one.
+func chooseTenant(c *config.Config, name string) (*config.Tenant, error) {
+	if name == "" {
+		if t, ok := c.DefaultTenant(); ok {
+			return t, nil
+		}
+		return nil, usageError{fmt.Errorf("no tenant is the default: say --tenant, one of %s", tenantNames(c))}
+	}
+	if t, ok := c.Tenant(name); ok {
+		return t, nil
+	}
+	return nil, fmt.Errorf("there is no tenant %s; there is %s", name, tenantNames(c))
+}
+
+// tenantNames writes the tenants' names with commas.
+func tenantNames(c *config.Config) string {
+	var names []string
+	for i := range c.Tenants {
+		names = append(names, c.Tenants[i].Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// add adds a user.
+func (u *userCommand) add(o opened, name string) error {
+	if written, ok := o.tenant.User(name); ok {
+		return fmt.Errorf("user %s of tenant %s is written in the configuration, which comes first", written.Name, o.tenant.Name)
+	}
+	if _, err := o.store.User(o.tenant.Name, name); err == nil {
+		return fmt.Errorf("tenant %s has a user %s; culvert user passwd %s changes the password", o.tenant.Name, name, name)
+	}
+	p, err := readPassword(u.streams, name, u.stdin)
+	if err != nil {
+		return err
+	}
+	if err := o.store.AddUser(o.tenant.Name, store.User{Name: name, NTHash: store.HashPassword(p.text)}); err != nil {
+		return err
+	}
+	fmt.Fprintf(u.out, "user %s of tenant %s added\n", name, o.tenant.Name)
+	p.show(u.streams)
+	return nil
+}
+
+// passwd changes a user's password.
+func (u *userCommand) passwd(o opened, name string) error {
+	if _, err := o.store.User(o.tenant.Name, name); err != nil {
+		return u.explain(o, name, err)
+	}
+	p, err := readPassword(u.streams, name, u.stdin)
+	if err != nil {
+		return err
+	}
+	if err := o.store.SetPassword(o.tenant.Name, name, store.HashPassword(p.text)); err != nil {
+		return u.explain(o, name, err)
+	}
+	fmt.Fprintf(u.out, "user %s of tenant %s has another password\n", name, o.tenant.Name)
+	p.show(u.streams)
+	return nil
+}
+
+// del removes a user.
+func (u *userCommand) del(o opened, name string) error {
+	if err := o.store.DeleteUser(o.tenant.Name, name); err != nil {
+		return u.explain(o, name, err)
+	}
+	fmt.Fprintf(u.out, "user %s of tenant %s removed\n", name, o.tenant.Name)
+	return nil
+}
+
+// disable keeps a user from logging in, or lets it again.
+func (u *userCommand) disable(o opened, name string, disabled bool) error {
+	if err := o.store.SetDisabled(o.tenant.Name, name, disabled); err != nil {
+		return u.explain(o, name, err)
+	}
+	state := "enabled"
+	if disabled {
+		state = "disabled"
+	}
+	fmt.Fprintf(u.out, "user %s of tenant %s %s\n", name, o.tenant.Name, state)
+	return nil
+}
+
+// explain says where else a user may be.
+func (u *userCommand) explain(o opened, name string, err error) error {
+	if !errors.Is(err, store.ErrNoUser) {
+		return err
+	}
+	if _, ok := o.tenant.User(name); ok {
+		return fmt.Errorf("user %s of tenant %s is written in the configuration: change it there", name, o.tenant.Name)
+	}
+	return fmt.Errorf("tenant %s has no user %s; culvert user list shows all", o.tenant.Name, name)
+}
+
+// list returns the command that shows users.
+func (u *userCommand) list() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "Show the users of all tenants, or of one",
+		Long:  "Shows the users of all tenants, or with --tenant of one, and where each is kept.",
+		Args:  arguments(),
+		RunE: func(*cobra.Command, []string) error {
+			c, err := config.LoadOutline(findConfig(u.config))
+			if err != nil {
+				return err
+			}
+			tenants := c.Tenants
+			if u.tenant != "" {
+				t, err := chooseTenant(c, u.tenant)
+				if err != nil {
+					return err
+				}
+				tenants = []config.Tenant{*t}
+			}
+			s, err := store.Open(c.State)
+			if err != nil {
+				return err
+			}
+			return errors.Join(u.table(tenants, s), s.Close())
+		},
+	}
+}
+
+// table writes the users of tenants, a line each.
+func (u *userCommand) table(tenants []config.Tenant, s *store.Store) error {
+	w := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TENANT\tUSER\tKEPT IN\tSTATE\tCHANGED")
+	for i := range tenants {
+		t := &tenants[i]
+		for _, user := range t.Auth.Users {
+			fmt.Fprintf(w, "%s\t%s\tconfiguration\tenabled\t\n", t.Name, user.Name)
+		}
+		kept, err := s.Users(t.Name)
+		if err != nil {
+			return err
+		}
+		for _, user := range kept {
+			state := "enabled"
+			if user.Disabled {
+				state = "disabled"
+			}
+			if _, hidden := t.User(user.Name); hidden {
+				state = "hidden by the configuration"
+			}
+			fmt.Fprintf(w, "%s\t%s\tstore\t%s\t%s\n", t.Name, user.Name, state, user.Changed.Format("2006-01-02 15:04"))
+		}
+	}
+	return w.Flush()
+}
