@@ -118,9 +118,7 @@ func AppendDataHeader(b []byte, h DataHeader, payload int) []byte {
 	if h.HasOffset {
 		flags |= flagOffset
 		b = binary.BigEndian.AppendUint16(b, h.Offset)
-		for range h.Offset {
-			b = append(b, 0)
-		}
+		b = append(b, make([]byte, h.Offset)...)
 	}
 	binary.BigEndian.PutUint16(b[start:], flags)
 	return b

@@ -23,5 +23,4 @@ var (
 	ErrStale         = errors.New("l2tp: late repetition of a message that opened a tunnel")
 	ErrTooMany       = errors.New("l2tp: no more tunnels or calls are allowed")
 	ErrConfig        = errors.New("l2tp: configuration")
-	ErrPersona       = errors.New("l2tp: persona")
 )
