@@ -2,6 +2,7 @@ package suite
 
 import (
 	"crypto/subtle"
+	"slices"
 
 	"filippo.io/bigmod"
 )
@@ -14,16 +15,16 @@ const windowSize = 16
 // squaring is left: half the multiplications of a general exponentiation.
 type fixedBase struct {
 	m      *bigmod.Modulus
-	powers [][windowSize][]byte // powers[i][d] = base^(d * 16^i), big endian
+	powers [][windowSize][]uint // powers[i][d] = base^(d * 16^i), least word first
 }
 
 func newFixedBase(m *bigmod.Modulus, base uint, exponent int) *fixedBase {
-	f := &fixedBase{m: m, powers: make([][windowSize][]byte, 2*exponent)}
+	f := &fixedBase{m: m, powers: make([][windowSize][]uint, 2*exponent)}
 	b := bigmod.NewNat().SetUint(base).ExpandFor(m)
 	for i := range f.powers {
 		p := bigmod.NewNat().SetUint(1).ExpandFor(m)
 		for d := range windowSize {
-			f.powers[i][d] = p.Bytes(m)
+			f.powers[i][d] = slices.Clone(p.Bits())
 			p.Mul(b, m)
 		}
 		b = p // base^(16 * 16^i)
@@ -35,18 +36,23 @@ func newFixedBase(m *bigmod.Modulus, base uint, exponent int) *fixedBase {
 // of x, which must be that of the table: every window reads all its powers.
 func (f *fixedBase) exp(x []byte) *bigmod.Nat {
 	out := bigmod.NewNat().SetUint(1).ExpandFor(f.m)
-	chosen := make([]byte, f.m.Size())
-	factor := bigmod.NewNat()
-	for i, window := range f.powers {
+	factor := bigmod.NewNat().ExpandFor(f.m)
+	for i := range f.powers {
 		digit := x[len(x)-1-i/2] >> (4 * (i % 2)) & (windowSize - 1)
-		for d, power := range window {
-			subtle.ConstantTimeCopy(subtle.ConstantTimeByteEq(digit, byte(d)), chosen, power)
-		}
-		if _, err := factor.SetBytes(chosen, f.m); err != nil {
-			panic("suite: power out of range")
-		}
+		f.choose(factor.Bits(), i, digit)
 		out.Mul(factor, f.m)
 	}
-	clear(chosen)
+	clear(factor.Bits())
 	return out
+}
+
+// choose copies powers[i][digit] into dst without telling by its timing which.
+func (f *fixedBase) choose(dst []uint, i int, digit byte) {
+	clear(dst)
+	for d, power := range f.powers[i] {
+		mask := -uint(subtle.ConstantTimeByteEq(digit, byte(d)))
+		for j, word := range power[:len(dst)] {
+			dst[j] |= word & mask
+		}
+	}
 }
