@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/netip"
 	"time"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
 )
 
 // Config is what a Server needs from the world.
@@ -39,9 +41,12 @@ type Candidate struct {
 type Policy struct {
 	// Legacy also allows 3DES and the groups MODP1024 and MODP1536.
 	Legacy bool
-	// IKELifetime and ChildLifetime bound how long we use an SA, and are what
-	// we propose when we start an exchange. Zero: what the peer offers, or the
-	// defaults (8 h and 1 h).
+	// IKE and ESP replace the default lists of suites, the best first.
+	IKE []suite.IKESuite
+	ESP []suite.ESPSuite
+	// IKELifetime and ChildLifetime are what we propose when we start an
+	// exchange, and bound how long we use an SA where it is us who rekeys. Zero:
+	// as the peer offers, or the persona proposes.
 	IKELifetime, ChildLifetime time.Duration
 	// Rekey says that we start rekeying before an SA expires if the peer does
 	// not. A Server that dialled always does.
@@ -77,6 +82,9 @@ type Retransmit struct {
 
 // DialConfig is one connection to make.
 type DialConfig struct {
+	// Each dial to one server needs a local address and port of its own, for the
+	// server tells its clients apart by them.
+	//
 	// Path is where message 1 goes (remote port 500) and NATTPath where the
 	// exchange moves once NAT traversal is agreed (remote port 4500). If both
 	// are the same the dial begins on 4500. The local addresses must be the real
@@ -98,9 +106,10 @@ type DialConfig struct {
 	PFS       bool // ask for a DH in quick mode (the persona may by itself)
 	Policy    *Policy
 	Tenant    string // label, returned in events
-	// Offer restricts what the persona proposes to suites named like
-	// "aes256-sha256-modp2048" (IKE) and "aes256gcm16", "aes128-sha1" (ESP).
-	Offer, OfferESP []string
+	// IKE and ESP, if set, are proposed instead of the persona's suites, in its
+	// layout.
+	IKE []suite.IKESuite
+	ESP []suite.ESPSuite
 }
 
 // withDefaults validates c and fills what is zero.

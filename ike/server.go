@@ -1,7 +1,14 @@
 package ike
 
 import (
+	"container/list"
+	"encoding/binary"
+	"io"
+	"net/netip"
 	"time"
+
+	"github.com/culvert-vpn/culvert/ike/v1"
+	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
 // Phase says what to rekey.
@@ -13,10 +20,66 @@ const (
 	Phase2 Phase = 2
 )
 
-// Server is all IKE state of one gateway, in both roles.
+// cookies name an ISAKMP SA.
+type cookies struct{ i, r wire.Cookie }
+
+// openKey finds an exchange by a repeated message 1, which does not know the
+// responder's cookie yet.
+type openKey struct {
+	cookie        wire.Cookie
+	local, remote netip.AddrPort
+}
+
+// memberKey finds the Peer that a new main mode renews.
+type memberKey struct {
+	local, remote    netip.AddrPort
+	tenant, identity string
+}
+
+// ends is a path as a key.
+type ends struct{ local, remote netip.AddrPort }
+
+func (p Path) ends() ends { return ends{p.Local, p.Remote} }
+
+// Server is all IKE state of one gateway, in both roles. Nothing is ever scanned
+// that grows with the number of peers.
 type Server struct {
-	config Config
-	events []Event
+	config   Config
+	policies policies
+	events   []Event
+	head     int // of events
+	alarms   alarms
+	stats    Stats
+
+	sas      map[cookies]*isakmp     // once both cookies are known
+	opening  map[openKey]*isakmp     // we answer, and message 1 may be repeated
+	dialing  map[wire.Cookie]*isakmp // we dial, and message 2 is not here yet
+	waiting  *list.List              // *isakmp whose initiator has not shown that it is real
+	peers    map[Peer]*peer
+	members  map[memberKey]*peer
+	dialled  map[ends]*peer
+	lastPeer Peer
+
+	computes  map[ComputeID]compute
+	lastID    ComputeID
+	strangers int // computations for exchanges that nobody vouches for
+	sources   sources
+	winners   map[netip.Addr]Candidate
+	failures  budget
+}
+
+// compute is a computation under way.
+type compute struct {
+	then     func(now time.Time, result any)
+	stranger bool
+}
+
+// Stats are the counters of a Server.
+type Stats struct {
+	Peers, IKEs, HalfOpen, Children int // as of now
+	Computations                    int // under way
+	Received, Sent                  uint64
+	Dropped                         map[string]uint64 // messages by the text of their error
 }
 
 // NewServer validates c and returns a Server without peers.
@@ -25,43 +88,127 @@ func NewServer(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{config: c}, nil
+	return &Server{
+		config: c, policies: newPolicies(),
+		sas: map[cookies]*isakmp{}, opening: map[openKey]*isakmp{}, dialing: map[wire.Cookie]*isakmp{},
+		waiting: list.New(), peers: map[Peer]*peer{}, members: map[memberKey]*peer{}, dialled: map[ends]*peer{},
+		computes: map[ComputeID]compute{}, sources: newSources(), winners: map[netip.Addr]Candidate{},
+		stats: Stats{Dropped: map[string]uint64{}},
+	}, nil
 }
 
-// Input takes one IKE message that arrived along path, without non-ESP marker.
-// msg is borrowed for the call and may be overwritten. An error means that it
-// was dropped; the state is intact.
-func (s *Server) Input(now time.Time, path Path, msg []byte) error { return ErrUnknownSA }
+// Stats returns a copy of the counters.
+func (s *Server) Stats() Stats {
+	out := s.stats
+	out.Peers, out.IKEs, out.Computations = len(s.peers), len(s.sas)+len(s.dialing), len(s.computes)
+	out.Dropped = make(map[string]uint64, len(s.stats.Dropped))
+	for k, v := range s.stats.Dropped {
+		out.Dropped[k] = v
+	}
+	return out
+}
 
 // Advance does what is due at now.
-func (s *Server) Advance(now time.Time) {}
+func (s *Server) Advance(now time.Time) {
+	for len(s.alarms) > 0 && !s.alarms[0].at.After(now) {
+		a := s.alarms[0]
+		s.alarms.stop(a)
+		a.due(now)
+	}
+}
 
 // Deadline is when Advance is wanted next; zero if nothing is scheduled.
-func (s *Server) Deadline() time.Time { return time.Time{} }
+func (s *Server) Deadline() time.Time {
+	if len(s.alarms) == 0 {
+		return time.Time{}
+	}
+	return s.alarms[0].at
+}
 
 // Next takes the oldest event from the queue.
-func (s *Server) Next() (Event, bool) { return nil, false }
+func (s *Server) Next() (Event, bool) {
+	if s.head == len(s.events) {
+		s.events, s.head = s.events[:0], 0
+		return nil, false
+	}
+	e := s.events[s.head]
+	s.events[s.head] = nil
+	s.head++
+	return e, true
+}
+
+func (s *Server) emit(e Event) { s.events = append(s.events, e) }
+
+// send emits a Send. data stays ours (it may be repeated), so it is cloned.
+func (s *Server) send(path Path, data []byte) {
+	if len(data) == 0 {
+		return
+	}
+	s.stats.Sent++
+	s.emit(Send{Path: path, Data: append([]byte(nil), data...)})
+}
+
+// fail emits a Failed, but not more often than anybody can read.
+func (s *Server) fail(now time.Time, f Failed) {
+	if s.failures.take(now, maxFailures, 1) {
+		s.emit(f)
+	}
+}
+
+const maxFailures = 200 // a second
+
+// compute emits a Compute; then gets its result.
+func (s *Server) compute(do func() any, stranger bool, then func(now time.Time, result any)) {
+	s.lastID++
+	s.computes[s.lastID] = compute{then: then, stranger: stranger}
+	if stranger {
+		s.strangers++
+	}
+	s.emit(Compute{ID: s.lastID, Do: do})
+}
 
 // Computed brings back what the Do of a Compute event returned. Unknown ids are
 // ignored: their exchange may have ended meanwhile.
-func (s *Server) Computed(now time.Time, id ComputeID, result any) {}
+func (s *Server) Computed(now time.Time, id ComputeID, result any) {
+	c, ok := s.computes[id]
+	if !ok {
+		v1.Discard(result)
+		return
+	}
+	delete(s.computes, id)
+	if c.stranger {
+		s.strangers--
+	}
+	c.then(now, result)
+}
 
-// Dial starts a connection. It ends in Up and Installed, or in Closed.
-func (s *Server) Dial(now time.Time, c DialConfig) (Peer, error) { return 0, ErrConfig }
+// random returns a number from Config.Rand, zero if it fails.
+func (s *Server) random() uint32 {
+	var b [4]byte
+	if _, err := io.ReadFull(s.config.Rand, b[:]); err != nil {
+		return 0
+	}
+	return binary.BigEndian.Uint32(b[:])
+}
 
-// Rekey renews the IKE SA (Phase1) or the newest child SA (Phase2) of a peer now.
-func (s *Server) Rekey(now time.Time, p Peer, phase Phase) error { return ErrNoPeer }
+// jitter returns a duration between low and high percent of d.
+func (s *Server) jitter(d time.Duration, low, high int) time.Duration {
+	span := d / 100 * time.Duration(high-low)
+	return d/100*time.Duration(low) + time.Duration(uint64(span)*uint64(s.random())>>32)
+}
 
-// Close deletes the child SAs and the IKE SAs of a peer, telling it once, and
-// emits Removed and Closed.
-func (s *Server) Close(now time.Time, p Peer, why Reason) {}
-
-// Alive says that authenticated traffic of the peer arrived: it lives.
-func (s *Server) Alive(now time.Time, p Peer) {}
-
-// Moved says that authenticated traffic of the peer came from another path (its
-// NAT forgot the mapping): answer there from now on.
-func (s *Server) Moved(now time.Time, p Peer, path Path) {}
+// allocateSPI returns a fresh inbound SPI. "Values 1 through 255 are reserved"
+// (RFC 4303, section 2.1).
+func (s *Server) allocateSPI() SPI {
+	if s.config.AllocateSPI != nil {
+		return s.config.AllocateSPI()
+	}
+	for {
+		if spi := SPI(s.random()); spi > 255 {
+			return spi
+		}
+	}
+}
 
 // Personas lists the names that DialConfig.Persona may have.
-func Personas() []string { return nil }
+func Personas() []string { return v1.Personas() }

@@ -1,0 +1,283 @@
+package ike
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/v1"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// child is a pair of ESP SAs in use. Its keys are the owner's of the events.
+type child struct {
+	p         *peer
+	alarm     alarm
+	in, out   SPI
+	initiator bool
+	active    bool
+	made      time.Time
+	life      time.Duration
+	esp       suite.ESP
+	local     wire.ID // identities of quick mode, ours and the peer's
+	remote    wire.ID
+	hasIDs    bool
+	original  bool // NAT-OA was exchanged
+
+	rekeyAt  time.Time // we renew it
+	expireAt time.Time // it was not renewed
+	deleteAt time.Time // it was replaced and we tell the peer
+	goneAt   time.Time // it stops receiving
+}
+
+// Times of a child SA that was replaced.
+const (
+	childDelay  = 8 * time.Second // before it is deleted
+	childLinger = 3 * time.Second // how long it still receives after that
+)
+
+func (s SPI) bytes() [4]byte {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], uint32(s))
+	return b
+}
+
+func spiOf(b [4]byte) SPI { return SPI(binary.BigEndian.Uint32(b[:])) }
+
+// install makes the child SA of an exchange receive, and send if active.
+func (q *quick) install(now time.Time, active bool) {
+	p := q.i.peer
+	v := q.machine.Child()
+	c := &child{p: p, in: spiOf(v.In), out: spiOf(v.Out), initiator: q.initiator, made: now, esp: v.ESP,
+		local: v.Request.IDcr, remote: v.Request.IDci, hasIDs: v.Request.HasIDs, original: len(v.Request.NATOA) > 0}
+	if q.initiator {
+		c.local, c.remote = c.remote, c.local
+	}
+	c.life = lifeOf(v.ESP.Life, defaultLife)
+	c.alarm.due = c.due
+	replaces := SPI(0)
+	if old := p.rival(c); old != nil {
+		replaces = old.in
+	}
+	p.children = append(p.children, c)
+	p.s.stats.Children++
+	p.childless = time.Time{}
+	p.s.emit(Installed{Peer: p.id, Child: c.describe(v, active, replaces)})
+	q.child = c
+	c.expireAt = now.Add(c.life + grace(c.life))
+	c.arm()
+	if active {
+		c.use(now)
+	}
+	p.boundChildren()
+	p.arm()
+}
+
+// describe is the child SA as its user needs it.
+func (c *child) describe(v v1.Child, active bool, replaces SPI) ChildSA {
+	localOA, remoteOA := c.originals(v)
+	return ChildSA{
+		In: c.in, Out: c.out, Initiator: c.initiator, Active: active,
+		Transport: v.ESP.Encapsulation.IsTransport(), UDPEncap: v.ESP.Encapsulation.UDP(),
+		Encryption: uint8(v.ESP.Encryption), KeyBits: int(v.ESP.KeyBits), Integrity: uint16(v.ESP.Integrity), ESN: v.ESP.ESN,
+		KeyIn:  ChildKeys{Encryption: v.KeyIn.Encryption, Integrity: v.KeyIn.Integrity},
+		KeyOut: ChildKeys{Encryption: v.KeyOut.Encryption, Integrity: v.KeyOut.Integrity},
+		Local:  selector(c.local, c.p.path.Local), Remote: selector(c.remote, c.p.path.Remote),
+		LocalOriginal: localOA, RemoteOriginal: remoteOA,
+		Lifetime: v.ESP.Life.Duration(), LifeBytes: uint64(v.ESP.Life.Kilobytes) << 10,
+		Path: c.p.path, Replaces: replaces,
+	}
+}
+
+// originals are the addresses with which the peer computes its inner checksums:
+// as it said in NAT-OA, or else in its identities.
+func (c *child) originals(v v1.Child) (local, remote netip.Addr) {
+	if len(v.NATOA) == 2 {
+		local, remote = v.NATOA[1], v.NATOA[0]
+		if c.initiator {
+			local, remote = remote, local
+		}
+		return local, remote
+	}
+	if c.initiator {
+		return netip.Addr{}, netip.Addr{}
+	}
+	local, _ = c.local.Addr()
+	remote, _ = c.remote.Addr()
+	return local, remote
+}
+
+// selector is the traffic that an identity of quick mode stands for, with the
+// outer address in place of the one behind the NAT.
+func selector(id wire.ID, outer netip.AddrPort) Selector {
+	a := outer.Addr().Unmap()
+	return Selector{Addr: netip.PrefixFrom(a, a.BitLen()), Proto: id.Protocol, Port: id.Port}
+}
+
+// sameTraffic reports whether two child SAs protect the same ports.
+func sameTraffic(a, b *child) bool {
+	return a.local.Protocol == b.local.Protocol && a.local.Port == b.local.Port && a.remote.Port == b.remote.Port
+}
+
+// newerChild reports whether a is to be used rather than b; see newerIKE. The
+// initiator's SPI stands in for the cookie.
+func newerChild(a, b *child) bool {
+	if d := a.made.Sub(b.made).Abs(); d < siblingTime && a.initiator != b.initiator {
+		return a.initiatorSPI() > b.initiatorSPI()
+	}
+	return !a.made.Before(b.made)
+}
+
+func (c *child) initiatorSPI() SPI {
+	if c.initiator {
+		return c.in
+	}
+	return c.out
+}
+
+// rival is the child SA in use for the same traffic, other than c.
+func (p *peer) rival(c *child) *child {
+	var best *child
+	for _, o := range p.children {
+		if o != c && o.active && sameTraffic(o, c) && (best == nil || newerChild(o, best)) {
+			best = o
+		}
+	}
+	return best
+}
+
+// newest is the child SA to renew when somebody asks for it.
+func (p *peer) newest() *child {
+	var best *child
+	for _, o := range p.children {
+		if o.active && (best == nil || newerChild(o, best)) {
+			best = o
+		}
+	}
+	return best
+}
+
+// activate lets us send on the child SA: the peer receives on it.
+func (c *child) activate(now time.Time) {
+	if c.active || !slices.Contains(c.p.children, c) {
+		return
+	}
+	c.p.s.emit(Activated{Peer: c.p.id, In: c.in})
+	c.use(now)
+}
+
+// use makes an active child SA the one that is renewed, and retires the others.
+// Who started the exchange that made it deletes what it replaces.
+func (c *child) use(now time.Time) {
+	c.active = true
+	if c.p.renews() {
+		c.rekeyAt = now.Add(c.p.rekeyTime(c.life, c.p.policy.ChildLifetime))
+	}
+	cur := c
+	if o := c.p.rival(c); o != nil && newerChild(o, c) {
+		cur = o
+	}
+	for _, o := range c.p.children {
+		if o == cur || !o.active || !sameTraffic(o, cur) {
+			continue
+		}
+		o.rekeyAt = time.Time{}
+		if cur.initiator && o.deleteAt.IsZero() && o.goneAt.IsZero() {
+			o.deleteAt = now.Add(childDelay)
+		}
+		o.arm()
+	}
+	c.arm()
+}
+
+func (c *child) arm() {
+	if !slices.Contains(c.p.children, c) {
+		c.p.s.alarms.stop(&c.alarm)
+		return
+	}
+	at := earliest(c.rekeyAt, c.expireAt)
+	at = earliest(at, c.deleteAt)
+	c.p.s.alarms.set(&c.alarm, earliest(at, c.goneAt))
+}
+
+func (c *child) due(now time.Time) {
+	switch {
+	case passed(now, c.goneAt):
+		c.end(now, ReasonExpired)
+	case passed(now, c.expireAt):
+		c.tellDeleted()
+		c.end(now, ReasonExpired)
+	case passed(now, c.deleteAt):
+		c.deleteAt, c.goneAt = time.Time{}, now.Add(childLinger)
+		c.tellDeleted()
+	case passed(now, c.rekeyAt):
+		c.rekeyAt = now.Add(retryTime)
+		c.p.renewChild(now, c)
+	}
+	c.arm()
+}
+
+// tellDeleted sends a DELETE for the child SA.
+func (c *child) tellDeleted() {
+	if cur := c.p.current(); cur != nil {
+		cur.inform(v1.DeleteESP(c.in.bytes()))
+	}
+}
+
+// deletedByPeer ends a child SA that the peer receives on no longer. If another
+// one is there, what is still on its way to us on the old one may arrive.
+func (c *child) deletedByPeer(now time.Time) {
+	successor := c.p.rival(c)
+	if successor == nil {
+		successor = c.p.inactiveRival(c)
+	}
+	if successor == nil {
+		c.end(now, ReasonDeleted)
+		return
+	}
+	// The initiator deletes the old SA when it has the new one, so that message 3,
+	// if we wait for it, is only lost.
+	successor.activate(now)
+	c.rekeyAt, c.deleteAt, c.goneAt = time.Time{}, time.Time{}, now.Add(childLinger)
+	c.arm()
+}
+
+func (p *peer) inactiveRival(c *child) *child {
+	for _, o := range p.children {
+		if o != c && !o.active && sameTraffic(o, c) && !o.made.Before(c.made) {
+			return o
+		}
+	}
+	return nil
+}
+
+// end removes a child SA, and with it the peer if that has nothing else.
+func (c *child) end(now time.Time, why Reason) {
+	c.remove()
+	c.p.settle(now, why)
+}
+
+// remove forgets a child SA.
+func (c *child) remove() {
+	n := slices.Index(c.p.children, c)
+	if n < 0 {
+		return
+	}
+	c.p.children = slices.Delete(c.p.children, n, n+1)
+	c.p.s.alarms.stop(&c.alarm)
+	c.p.s.stats.Children--
+	if c.p.wantQuick == c {
+		c.p.wantQuick = nil
+	}
+	c.p.s.emit(Removed{Peer: c.p.id, In: c.in, Out: c.out})
+}
+
+// boundChildren keeps a peer from piling up child SAs.
+func (p *peer) boundChildren() {
+	for len(p.children) > p.s.config.Limits.Children {
+		p.children[0].tellDeleted()
+		p.children[0].remove()
+	}
+}

@@ -1,0 +1,195 @@
+package ike
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/v1"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// dialler is what a peer that we dialled is asked for, again at each renewal.
+type dialler struct {
+	config   DialConfig
+	persona  suite.Persona
+	habits   v1.Habits
+	identity wire.ID
+	peer     *peer
+}
+
+// Dial starts a connection. It ends in Up and Installed, or in Closed.
+func (s *Server) Dial(now time.Time, c DialConfig) (Peer, error) {
+	d, err := newDialler(c)
+	if err != nil {
+		return 0, err
+	}
+	policy := Policy{}
+	if c.Policy != nil {
+		policy = *c.Policy
+	}
+	p := s.newPeer(c.Tenant, c.PSK, policy, c.Path)
+	d.config.PSK = nil
+	d.peer, p.dial = p, d
+	d.applyPolicy(policy)
+	main := v1.InitiatorConfig{Rand: s.config.Rand, PSK: bytes.Clone(p.psk), InitialContact: d.habits.InitialContact}
+	d.introduce(&main)
+	if err := p.launch(now, main, c.Path); err != nil {
+		p.unregister()
+		return 0, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	s.dialled[c.Path.ends()] = p
+	s.dialled[c.NATTPath.ends()] = p
+	return p.id, nil
+}
+
+func newDialler(c DialConfig) (*dialler, error) {
+	persona := c.Persona
+	if persona == "" {
+		persona = v1.DefaultPersona
+	}
+	look, ok := suite.PersonaNamed(persona)
+	if !ok {
+		return nil, fmt.Errorf("%w: %q", ErrPersona, persona)
+	}
+	for _, p := range []Path{c.Path, c.NATTPath} {
+		if !p.Remote.IsValid() || !p.Local.IsValid() || p.Local.Addr().IsUnspecified() {
+			return nil, fmt.Errorf("%w: a dial needs real addresses at both ends", ErrConfig)
+		}
+	}
+	if len(c.PSK) == 0 {
+		return nil, fmt.Errorf("%w: a dial needs a pre-shared key", ErrConfig)
+	}
+	d := &dialler{config: c, persona: look, habits: v1.HabitsOf(persona)}
+	d.identity = d.ownIdentity()
+	if c.PFS && d.habits.PFS == suite.GroupNone {
+		d.habits.PFS = suite.GroupMODP2048
+	}
+	return d, nil
+}
+
+func (d *dialler) ownIdentity() wire.ID {
+	name := d.config.Identity
+	switch {
+	case name == "" && d.habits.IDPort:
+		return wire.AddrID(d.config.Path.Local.Addr(), 17, 500)
+	case name == "":
+		return wire.AddrID(d.config.Path.Local.Addr(), 0, 0)
+	case strings.Contains(name, "@"):
+		return wire.ID{Type: wire.IDUserFQDN, Data: []byte(name)}
+	}
+	return wire.ID{Type: wire.IDFQDN, Data: []byte(name)}
+}
+
+// applyPolicy puts the suites and lifetimes of the dial into the persona.
+func (d *dialler) applyPolicy(p Policy) {
+	if len(d.config.IKE) > 0 {
+		life := d.persona.IKE[0].Life
+		d.persona.IKE = nil
+		for _, s := range d.config.IKE {
+			d.persona.IKE = append(d.persona.IKE, suite.IKE{IKESuite: s, Auth: suite.AuthPSK, Life: life})
+		}
+	}
+	if len(d.config.ESP) > 0 {
+		life := d.persona.ESP[0].Life
+		d.persona.ESP = nil
+		for _, s := range d.config.ESP {
+			d.persona.ESP = append(d.persona.ESP, suite.ESP{ESPSuite: s, Life: life})
+		}
+	}
+	for n := range d.persona.IKE {
+		d.persona.IKE[n].Life.Seconds = seconds(p.IKELifetime, d.persona.IKE[n].Life.Seconds)
+	}
+	for n := range d.persona.ESP {
+		d.persona.ESP[n].Life.Seconds = seconds(p.ChildLifetime, d.persona.ESP[n].Life.Seconds)
+	}
+}
+
+// introduce fills in what the persona says in phase 1.
+func (d *dialler) introduce(c *v1.InitiatorConfig) {
+	c.Offer = d.persona.OfferIKE()
+	c.Vendors = d.persona.Vendors
+	c.NonceLen = d.persona.NonceLen
+	c.Identity = d.identity
+}
+
+// request is the quick mode of the persona.
+func (d *dialler) request(spi SPI) v1.QuickConfig {
+	persona := d.persona
+	persona.ESP = append([]suite.ESP(nil), d.persona.ESP...)
+	for n := range persona.ESP {
+		persona.ESP[n].Group = d.habits.PFS
+	}
+	c := v1.QuickConfig{SPI: spi.bytes(), NonceLen: d.persona.NonceLen, PFS: d.habits.PFS}
+	c.Offer = persona.OfferESP(spi.bytes(), d.encapsulation())
+	c.IDci, c.IDcr = d.selectors()
+	if d.peer.features.NATT != v1.NATTNone {
+		c.NATOA = d.peer.ownOriginals()
+	}
+	return c
+}
+
+func (d *dialler) encapsulation() suite.Encapsulation {
+	switch d.peer.features.NATT {
+	case v1.NATTRFC:
+		return suite.UDPTransport
+	case v1.NATTDraft:
+		return suite.UDPTransportDraft
+	}
+	return suite.Transport
+}
+
+// selectors are the identities of quick mode: L2TP to the server, from the port
+// that the persona would name.
+func (d *dialler) selectors() (wire.ID, wire.ID) {
+	local, remote := d.config.Local, d.config.Remote
+	if local == (Selector{}) {
+		local = Selector{Proto: 17, Port: d.localPort()}
+	}
+	if remote == (Selector{}) {
+		remote = Selector{Proto: 17, Port: portL2TP}
+	}
+	return selectorID(local, d.peer.path.Local), selectorID(remote, d.peer.path.Remote)
+}
+
+func selectorID(s Selector, outer netip.AddrPort) wire.ID {
+	if s.Addr.IsValid() && !s.Addr.IsSingleIP() {
+		return wire.PrefixID(s.Addr, s.Proto, s.Port)
+	}
+	a := outer.Addr()
+	if s.Addr.IsValid() {
+		a = s.Addr.Addr()
+	}
+	return wire.AddrID(a, s.Proto, s.Port)
+}
+
+func (d *dialler) localPort() uint16 {
+	switch {
+	case d.habits.Port == v1.PortAny:
+		return 0
+	case d.config.LocalPort != 0:
+		return d.config.LocalPort
+	}
+	return portL2TP
+}
+
+// floated is the path after the move to port 4500.
+func (p *peer) floated(path Path) Path {
+	if p.dial == nil || path.NATT {
+		return path
+	}
+	return p.dial.config.NATTPath
+}
+
+// ownOriginals are the NAT-OA payloads of a message 1 of ours.
+func (p *peer) ownOriginals() []netip.Addr {
+	return []netip.Addr{p.path.Local.Addr().Unmap(), p.path.Remote.Addr().Unmap()}
+}
+
+// hostIDs stand for all traffic between the two ends of the path.
+func (p *peer) hostIDs() (wire.ID, wire.ID) {
+	return wire.AddrID(p.path.Local.Addr(), 0, 0), wire.AddrID(p.path.Remote.Addr(), 0, 0)
+}

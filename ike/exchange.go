@@ -1,0 +1,83 @@
+package ike
+
+import (
+	"crypto/sha256"
+	"time"
+)
+
+// digest recognises a repeated message.
+type digest [16]byte
+
+func digestOf(msg []byte) digest {
+	sum := sha256.Sum256(msg)
+	return digest(sum[:16])
+}
+
+// repeater is the retransmission of a message until its answer comes. It backs
+// off from Retransmit.First to Retransmit.Max.
+type repeater struct {
+	data []byte
+	at   time.Time // zero: nothing waits for an answer
+	wait time.Duration
+	left int
+}
+
+// start arms the repeater for a message that was just sent.
+func (r *repeater) start(now time.Time, t Retransmit, data []byte) {
+	*r = repeater{data: data, at: now.Add(t.First), wait: t.First, left: t.Tries}
+}
+
+// stop ends the repetitions: the answer is here.
+func (r *repeater) stop() { *r = repeater{} }
+
+// fire returns the message to repeat, or false if it is time to give up.
+func (r *repeater) fire(now time.Time, t Retransmit) ([]byte, bool) {
+	if r.left == 0 {
+		r.at = time.Time{}
+		return nil, false
+	}
+	r.left--
+	r.wait = min(2*r.wait, t.Max)
+	r.at = now.Add(r.wait)
+	return r.data, true
+}
+
+// answered is what a responder remembers of the last message of an exchange: to
+// answer a repeated one the same way, without computing anything.
+type answered struct {
+	seen  digest
+	reply []byte // nil: none yet
+	set   bool
+}
+
+// is reports whether d was the last message.
+func (a *answered) is(d digest) bool { return a.set && a.seen == d }
+
+// begin remembers that the message d is being worked on.
+func (a *answered) begin(d digest) { *a = answered{seen: d, set: true} }
+
+// forget lets the same message be taken again.
+func (a *answered) forget() { *a = answered{} }
+
+// recent remembers the last message IDs under an SA, which "MUST be unique"
+// (RFC 2408, section 3.1): a message with one of them is a replay.
+type recent struct {
+	ids  [64]uint32
+	next int
+	n    int
+}
+
+func (r *recent) has(id uint32) bool {
+	for _, x := range r.ids[:r.n] {
+		if x == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *recent) add(id uint32) {
+	r.ids[r.next] = id
+	r.next = (r.next + 1) % len(r.ids)
+	r.n = min(r.n+1, len(r.ids))
+}

@@ -1,0 +1,177 @@
+package ike
+
+import (
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// handleInformational takes an informational message. What is not protected is
+// only counted: anybody could have written it.
+func (s *Server) handleInformational(now time.Time, m message) error {
+	i := s.find(m.header)
+	if i == nil {
+		return ErrUnknownSA
+	}
+	if m.header.Flags&wire.FlagEncryption == 0 {
+		return i.handleUnprotected(now, m)
+	}
+	if i.state != standing {
+		return ErrState
+	}
+	if i.recent.has(uint32(m.header.MessageID)) {
+		return ErrDuplicate
+	}
+	chain, err := i.sa.OpenInform(m.header, m.body)
+	if err != nil {
+		return dropped(err)
+	}
+	i.recent.add(uint32(m.header.MessageID))
+	i.peer.heard(now, m.path)
+	for _, p := range chain {
+		if err := i.handleNews(now, p); err != nil {
+			return err
+		}
+		if i.state != standing {
+			return nil
+		}
+	}
+	return nil
+}
+
+// handleUnprotected takes an unprotected message. Only while a dialler has no
+// keys yet a refusal is believed: nobody could have protected it, and it repeats
+// our random cookie.
+func (i *isakmp) handleUnprotected(now time.Time, m message) error {
+	chain, err := wire.ParsePayloads(nil, m.header.Version, m.header.Next, m.body)
+	if err != nil {
+		return malformed(err)
+	}
+	p, ok := wire.Find(chain, wire.PayloadNotify)
+	if !ok || !i.initiator || i.state != negotiating {
+		return ErrUnprotected
+	}
+	n, err := wire.ConsumeNotify(p.Body)
+	if err != nil {
+		return malformed(err)
+	}
+	if !n.Type.IsError() {
+		return ErrUnprotected
+	}
+	i.hint = n.Type
+	if i.main.Keyed() || n.Type != wire.NotifyNoProposalChosen {
+		return ErrUnprotected
+	}
+	peer := i.peer
+	i.forget()
+	peer.mainFailed(now, i, CauseNoProposal, "the other side answered NO-PROPOSAL-CHOSEN to what we offered")
+	return nil
+}
+
+// handleNews takes one payload of an authentic informational message. Unknown
+// ones are ignored, as "implementations MUST" ignore unknown status types
+// (RFC 2408, section 3.14).
+func (i *isakmp) handleNews(now time.Time, p wire.Payload) error {
+	switch p.Type {
+	case wire.PayloadNotify:
+		n, err := wire.ConsumeNotify(p.Body)
+		if err != nil {
+			return malformed(err)
+		}
+		i.handleNotify(now, n)
+	case wire.PayloadDelete:
+		d, err := wire.ConsumeDelete(p.Body)
+		if err != nil {
+			return malformed(err)
+		}
+		i.handleDelete(now, d)
+	}
+	return nil
+}
+
+func (i *isakmp) handleNotify(now time.Time, n wire.Notify) {
+	switch {
+	case n.Type == wire.NotifyRUThere:
+		if sequence, ok := n.Sequence(); ok {
+			i.inform(i.sa.AreYouThere(wire.NotifyRUThereAck, sequence))
+		}
+	case n.Type == wire.NotifyInitialContact:
+		i.peer.initialContact(now, i)
+	case n.Type.IsError():
+		i.refused(now, n.Type)
+	}
+}
+
+// initialContact drops what is older than the SA under which the peer says that
+// it remembers nothing.
+func (p *peer) initialContact(now time.Time, newest *isakmp) {
+	if p.dial != nil {
+		return
+	}
+	for n := len(p.ikes) - 1; n >= 0; n-- {
+		if i := p.ikes[n]; i.established.Before(newest.established) {
+			i.forget()
+		}
+	}
+	for n := len(p.children) - 1; n >= 0; n-- {
+		if c := p.children[n]; c.made.Before(newest.established) {
+			c.remove()
+		}
+	}
+	p.settle(now, ReasonReplaced)
+}
+
+// refused takes an authentic refusal of the quick mode that we run.
+func (i *isakmp) refused(now time.Time, why wire.NotifyType) {
+	cause := CauseRefused
+	switch why {
+	case wire.NotifyNoProposalChosen:
+		cause = CauseNoESPProposal
+	case wire.NotifyInvalidIDInformation:
+		cause = CauseSelectors
+	}
+	for _, q := range i.quicks {
+		if q.initiator && !q.done {
+			q.forget()
+			i.peer.quickFailed(now, q, cause, "the other side answered "+why.String())
+			return
+		}
+	}
+}
+
+// handleDelete forgets what the peer says it has deleted.
+func (i *isakmp) handleDelete(now time.Time, d wire.Delete) {
+	p := i.peer
+	for spi := range d.All() {
+		switch {
+		case d.Protocol == wire.ProtocolESP && len(spi) == 4:
+			p.childDeleted(now, spiOf([4]byte(spi)))
+		case d.Protocol == wire.ProtocolISAKMP && len(spi) == 16:
+			p.ikeDeleted(now, cookies{wire.Cookie(spi[:8]), wire.Cookie(spi[8:])})
+		}
+		if p.closed {
+			return
+		}
+	}
+}
+
+// childDeleted takes the SPI on which the peer receives no more: ours outbound.
+func (p *peer) childDeleted(now time.Time, out SPI) {
+	for _, c := range p.children {
+		if c.out == out {
+			c.deletedByPeer(now)
+			return
+		}
+	}
+}
+
+// ikeDeleted forgets an ISAKMP SA. Child SAs stay: some clients delete it as part
+// of renewing it.
+func (p *peer) ikeDeleted(now time.Time, key cookies) {
+	for _, i := range p.ikes {
+		if i.key == key && i.state == standing {
+			i.drop(now, ReasonDeleted)
+			return
+		}
+	}
+}

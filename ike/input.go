@@ -1,0 +1,132 @@
+package ike
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/v1"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// Input takes one IKE message that arrived along path, without non-ESP marker.
+// msg is borrowed for the call and may be overwritten. An error means that it
+// was dropped; the state is intact.
+func (s *Server) Input(now time.Time, path Path, msg []byte) error {
+	s.stats.Received++
+	err := s.input(now, path, msg, false)
+	if err != nil {
+		s.stats.Dropped[rootCause(err).Error()]++
+	}
+	return err
+}
+
+// message is one message on its way in.
+type message struct {
+	path   Path
+	header wire.Header
+	body   []byte
+	digest digest
+}
+
+// input finds out what a message is. whole says that it was put together from
+// fragments.
+func (s *Server) input(now time.Time, path Path, msg []byte, whole bool) error {
+	h, body, err := wire.ConsumeHeader(msg)
+	if err != nil {
+		return malformed(err)
+	}
+	if h.Version.Major() != 1 {
+		return ErrVersion
+	}
+	if h.Next == wire.PayloadFragmentation && !whole {
+		return s.handleFragment(now, path, h, body)
+	}
+	m := message{path: path, header: h, body: body}
+	switch h.Exchange {
+	case wire.ExchangeMain:
+		m.digest = digestOf(msg[:h.Length])
+		return s.handleMain(now, m)
+	case wire.ExchangeQuick:
+		m.digest = digestOf(msg[:h.Length])
+		return s.handleQuick(now, m)
+	case wire.ExchangeInformational:
+		return s.handleInformational(now, m)
+	case wire.ExchangeAggressive:
+		return s.handleAggressive(now, m)
+	}
+	return ErrExchange
+}
+
+// find returns the ISAKMP SA that a message names, standing or being made.
+func (s *Server) find(h wire.Header) *isakmp {
+	if i := s.sas[cookies{h.Initiator, h.Responder}]; i != nil {
+		return i
+	}
+	return s.dialing[h.Initiator]
+}
+
+// handleMain takes a message of a main mode.
+func (s *Server) handleMain(now time.Time, m message) error {
+	if m.header.Responder.IsZero() {
+		return s.handleMM1(now, m)
+	}
+	i := s.find(m.header)
+	if i == nil {
+		return ErrUnknownSA
+	}
+	return i.handlePhase1(now, m)
+}
+
+// handleAggressive says no to aggressive mode: it shows the hash of the key to
+// anybody who asks.
+func (s *Server) handleAggressive(now time.Time, m message) error {
+	h := m.header
+	if !h.Responder.IsZero() || h.Initiator.IsZero() || s.config.Candidates == nil {
+		return ErrExchange
+	}
+	if _, err := wire.ParsePayloads(nil, h.Version, h.Next, m.body); err != nil {
+		return malformed(err)
+	}
+	if !s.failures.take(now, maxFailures, 1) {
+		return ErrLimit
+	}
+	s.emit(Failed{Path: m.path, Cause: CauseAggressive, Detail: "the client began an aggressive mode exchange"})
+	s.refuse(m, wire.NotifyUnsupportedExchange)
+	return ErrExchange
+}
+
+// refuse answers a first message with an unprotected notification, which is
+// shorter than what it answers.
+func (s *Server) refuse(m message, why wire.NotifyType) {
+	s.send(m.path, v1.Refusal(m.header.Initiator, m.header.Responder, wire.MessageID(s.random()|1), why))
+}
+
+func malformed(err error) error { return fmt.Errorf("%w: %w", ErrMalformed, err) }
+
+// dropped says in the words of this package why a machine dropped a message.
+func dropped(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, v1.ErrState):
+		return fmt.Errorf("%w: %w", ErrState, err)
+	case errors.Is(err, v1.ErrAuth):
+		return fmt.Errorf("%w: %w", ErrAuth, err)
+	case errors.Is(err, suite.ErrNoProposal):
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return malformed(err)
+}
+
+// rootCause is the sentinel of this package in err, for counting.
+func rootCause(err error) error {
+	for _, e := range []error{ErrMalformed, ErrVersion, ErrExchange, ErrUnknownSA, ErrDuplicate, ErrState, ErrAuth,
+		ErrLimit, ErrRefused, ErrUnprotected} {
+		if errors.Is(err, e) {
+			return e
+		}
+	}
+	return ErrMalformed
+}

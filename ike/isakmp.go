@@ -1,0 +1,225 @@
+package ike
+
+import (
+	"container/list"
+	"net/netip"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/v1"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// isakmp is one ISAKMP SA from its first message on.
+type isakmp struct {
+	s     *Server
+	alarm alarm
+	state isakmpState
+
+	peer      *peer // nil while a stranger's
+	initiator bool
+	path      Path // of the exchange; that of the peer counts afterwards
+	main      *v1.Main
+	sa        *v1.SA // nil until established
+	key       cookies
+	open      openKey
+	source    netip.Addr    // of a stranger, for the limits
+	place     *list.Element // in Server.waiting
+
+	policy   suite.IKEPolicy // responder: under which message 1 was answered
+	first    answered        // responder: message 1 and its answer
+	last     answered        // responder: the latest message after it
+	repeat   repeater        // initiator
+	hint     wire.NotifyType // an unprotected notification that came meanwhile
+	badKeys  int             // messages 5 that no key opened
+	started  time.Time
+	deadline time.Time // of the exchange
+
+	fragments *fragments
+	quicks    map[wire.MessageID]*quick
+	recent    recent
+	lastID    wire.MessageID
+
+	established, rekeyAt, expireAt, deleteAt time.Time
+}
+
+// isakmpState is where an ISAKMP SA is in its life.
+type isakmpState uint8
+
+const (
+	// negotiating: main mode runs.
+	negotiating isakmpState = iota
+	// standing: both sides are authentic; phase 2 may run.
+	standing
+	// gone: nothing refers to it any more; late results are discarded.
+	gone
+)
+
+func (i *isakmp) setState(st isakmpState) { i.state = st }
+
+// Times of exchanges that strangers began, and of lifetimes.
+const (
+	halfOpenTime = 30 * time.Second // between two messages of the initiator
+	maxGrace     = 5 * time.Minute  // how long an SA outlives its nominal end
+	ikeDelay     = 5 * time.Second  // before a replaced ISAKMP SA is deleted
+	siblingTime  = 10 * time.Second // SAs made within it by both sides are simultaneous
+	retryTime    = 10 * time.Second // between two attempts to rekey
+	defaultLife  = 8 * time.Hour    // RFC 2407 section 4.5; ours for phase 1
+)
+
+// grace is how long we keep using an SA whose lifetime is over: clients rekey
+// late, and clocks differ.
+func grace(life time.Duration) time.Duration { return min(life/2, maxGrace) }
+
+func (s *Server) newISAKMP(now time.Time, path Path) *isakmp {
+	i := &isakmp{s: s, path: path, started: now, quicks: map[wire.MessageID]*quick{}}
+	i.alarm.due = i.due
+	return i
+}
+
+// arm sets the alarm to the earliest of the deadlines.
+func (i *isakmp) arm() {
+	if i.state == gone {
+		i.s.alarms.stop(&i.alarm)
+		return
+	}
+	at := earliest(i.repeat.at, i.deadline)
+	at = earliest(at, i.rekeyAt)
+	at = earliest(at, i.expireAt)
+	i.s.alarms.set(&i.alarm, earliest(at, i.deleteAt))
+}
+
+// passed reports whether a deadline is set and over.
+func passed(now, at time.Time) bool { return !at.IsZero() && !at.After(now) }
+
+// due does what one of the deadlines was set for.
+func (i *isakmp) due(now time.Time) {
+	switch {
+	case passed(now, i.repeat.at):
+		i.repeatMessage(now)
+	case passed(now, i.deadline):
+		i.giveUp(now)
+	case passed(now, i.deleteAt):
+		i.tellDeleted()
+		i.drop(now, ReasonExpired)
+	case passed(now, i.expireAt):
+		i.tellDeleted()
+		i.drop(now, ReasonExpired)
+	case passed(now, i.rekeyAt):
+		i.rekeyAt = now.Add(retryTime)
+		i.peer.renewIKE(now, i)
+	}
+	i.arm()
+}
+
+func (i *isakmp) repeatMessage(now time.Time) {
+	data, ok := i.repeat.fire(now, i.s.config.Retransmit)
+	if !ok {
+		i.giveUp(now)
+		return
+	}
+	i.s.send(i.path, data)
+}
+
+// giveUp ends a main mode whose other side has stopped answering.
+func (i *isakmp) giveUp(now time.Time) {
+	p := i.peer
+	if !i.initiator || p == nil {
+		i.forget()
+		return
+	}
+	cause, detail := i.timeoutCause()
+	i.forget()
+	p.mainFailed(now, i, cause, detail)
+}
+
+// timeoutCause reads the silence: after message 5 it mostly means that our key
+// is wrong, for the responder cannot tell us so in a way we could trust.
+func (i *isakmp) timeoutCause() (Cause, string) {
+	said := ""
+	if i.hint != 0 {
+		said = "; it sent an unprotected " + i.hint.String()
+	}
+	if i.main != nil && i.main.Keyed() {
+		return CauseWrongPSK, "no answer to message 5 (who we are, proved with the pre-shared key)" + said
+	}
+	if i.hint != 0 {
+		return CauseRefused, "the other side sent an unprotected " + i.hint.String()
+	}
+	return CauseTimeout, "no answer from " + i.path.Remote.String()
+}
+
+// tellDeleted sends a DELETE for this SA, if it stands.
+func (i *isakmp) tellDeleted() {
+	if i.sa == nil || i.peer == nil {
+		return
+	}
+	i.inform(i.sa.DeleteSelf())
+}
+
+// inform sends a protected informational message.
+func (i *isakmp) inform(payloads ...wire.Body) {
+	i.s.send(i.peer.path, i.sa.Inform(i.randomID(), payloads...))
+}
+
+// randomID returns an unused message ID.
+func (i *isakmp) randomID() wire.MessageID {
+	for {
+		id := wire.MessageID(i.s.random())
+		if id != 0 && i.quicks[id] == nil && !i.recent.has(uint32(id)) {
+			return id
+		}
+	}
+}
+
+// drop ends an SA, and with it the peer if that has nothing else.
+func (i *isakmp) drop(now time.Time, why Reason) {
+	p := i.peer
+	i.forget()
+	if p != nil {
+		p.settle(now, why)
+	}
+}
+
+// forget removes every trace of an SA. Its child SAs live on.
+func (i *isakmp) forget() {
+	if i.state == gone {
+		return
+	}
+	i.releaseHalfOpen()
+	i.setState(gone)
+	i.s.alarms.stop(&i.alarm)
+	delete(i.s.sas, i.key)
+	if i.s.dialing[i.key.i] == i {
+		delete(i.s.dialing, i.key.i)
+	}
+	for _, q := range i.quicks {
+		q.abandon()
+	}
+	if i.main != nil {
+		i.main.Close()
+	}
+	if i.sa != nil {
+		i.sa.Zero()
+	}
+	if i.peer != nil {
+		i.peer.forgetIKE(i)
+	}
+}
+
+// releaseHalfOpen takes the SA out of what is counted against strangers.
+func (i *isakmp) releaseHalfOpen() {
+	if i.s.opening[i.open] == i {
+		delete(i.s.opening, i.open)
+		i.s.stats.HalfOpen--
+		i.s.sources.done(i.source)
+	}
+	i.leaveWaiting()
+}
+
+func (i *isakmp) leaveWaiting() {
+	if i.place != nil {
+		i.s.waiting.Remove(i.place)
+		i.place = nil
+	}
+}

@@ -1,0 +1,320 @@
+package ike
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/v1"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// peer is one remote party: the ISAKMP SAs and child SAs that we share with it.
+type peer struct {
+	s     *Server
+	id    Peer
+	alarm alarm
+
+	tenant   string
+	psk      []byte // for the main modes that we start; ours
+	policy   Policy
+	path     Path
+	member   memberKey
+	dial     *dialler // nil if it dialled us
+	up       bool     // Up was emitted
+	closed   bool     // Closed was emitted
+	features v1.Features
+
+	ikes     []*isakmp // all but strangers' half-open ones
+	children []*child
+	lastIKE  suite.IKE // of the newest ISAKMP SA, to be proposed again
+
+	wantQuick *child    // its renewal waits for an ISAKMP SA
+	wantMain  time.Time // when to try main mode again
+	heardAt   time.Time
+	dpd       dpd
+	keepAlive time.Time // when the next NAT keepalive is due
+	childless time.Time // until when a child SA must be there
+}
+
+// Times of a peer.
+const (
+	keepAliveTime = 20 * time.Second // RFC 3948 section 4
+	childlessTime = 60 * time.Second // an ISAKMP SA without child SA is of no use
+)
+
+func (s *Server) newPeer(tenant string, psk []byte, policy Policy, path Path) *peer {
+	s.lastPeer++
+	p := &peer{s: s, id: s.lastPeer, tenant: tenant, psk: bytes.Clone(psk), policy: policy, path: path}
+	p.alarm.due = p.due
+	s.peers[p.id] = p
+	return p
+}
+
+// join finds the peer that a verified main mode renews, or makes a new one.
+// Without INITIAL_CONTACT the same address, identity and tenant are the same
+// party; with it, the party has lost everything that came before (RFC 2407,
+// section 4.6.3.3).
+func (s *Server) join(now time.Time, i *isakmp, c candidate, path Path) *peer {
+	key := memberKey{local: path.Local, remote: path.Remote, tenant: c.Tenant, identity: identityText(i.main.Identity())}
+	p := s.members[key]
+	if p == nil {
+		p = c.peer
+	}
+	if p != nil && i.main.InitialContact() && c.peer == nil {
+		p.end(now, ReasonReplaced, CauseNone, "", false)
+		p = nil
+	}
+	if p == nil {
+		p = s.newPeer(c.Tenant, c.PSK, *c.policy(), path)
+		p.childless = now.Add(childlessTime)
+	}
+	p.ikes = append(p.ikes, i)
+	p.enroll(key)
+	p.heard(now, path)
+	return p
+}
+
+// identityText is an identity in words: an address as such, a name with its type.
+func identityText(id wire.ID) string {
+	if a, ok := id.Addr(); ok {
+		return a.String()
+	}
+	return id.String()
+}
+
+// enroll makes the peer known by key.
+func (p *peer) enroll(key memberKey) {
+	if p.s.members[p.member] == p {
+		delete(p.s.members, p.member)
+	}
+	p.member = key
+	p.s.members[key] = p
+}
+
+// arm sets the alarm to the earliest of the deadlines.
+func (p *peer) arm() {
+	if p.closed {
+		p.s.alarms.stop(&p.alarm)
+		return
+	}
+	at := earliest(p.dpd.at, p.keepAlive)
+	at = earliest(at, p.wantMain)
+	p.s.alarms.set(&p.alarm, earliest(at, p.childless))
+}
+
+func (p *peer) due(now time.Time) {
+	switch {
+	case passed(now, p.childless):
+		p.childless = time.Time{}
+		p.end(now, ReasonExpired, CauseNone, "no child SA was made", true)
+	case passed(now, p.wantMain):
+		p.wantMain = time.Time{}
+		p.startMain(now)
+	case passed(now, p.dpd.at):
+		p.ask(now)
+	case passed(now, p.keepAlive):
+		p.keepAlive = now.Add(keepAliveTime)
+		p.s.emit(Keepalive{Peer: p.id, Path: p.path})
+	}
+	p.arm()
+}
+
+// ikeUp takes an ISAKMP SA into use.
+func (p *peer) ikeUp(now time.Time, i *isakmp) {
+	p.lastIKE, p.features = i.sa.Choice, i.sa.Features
+	if i.initiator {
+		p.heard(now, i.path)
+		p.moveTo(i.path)
+	}
+	if !p.up {
+		p.up = true
+		if p.dial != nil && p.path.NATT {
+			p.keepAlive = now.Add(keepAliveTime)
+		}
+		p.s.emit(Up{Peer: p.id, Path: p.path, Tenant: p.tenant, Identity: p.member.identity,
+			Family: p.features.Family(), Suite: i.sa.Choice.IKESuite.String(), Initiator: p.dial != nil})
+	}
+	p.retireIKEs(now)
+	p.watch(now)
+	p.boundIKEs(now)
+	p.continueQuick(now)
+	p.arm()
+}
+
+// current is the ISAKMP SA to use for what we start, nil if none stands.
+func (p *peer) current() *isakmp {
+	var best *isakmp
+	for _, i := range p.ikes {
+		if i.state == standing && (best == nil || newerIKE(i, best)) {
+			best = i
+		}
+	}
+	return best
+}
+
+// newerIKE reports whether a is to be used rather than b. If both sides started
+// one at the same time they must choose the same, whatever order they saw: the
+// greater cookie then decides.
+func newerIKE(a, b *isakmp) bool {
+	if d := a.established.Sub(b.established).Abs(); d < siblingTime && a.initiator != b.initiator {
+		return bytes.Compare(a.key.i[:], b.key.i[:]) > 0
+	}
+	return !a.established.Before(b.established)
+}
+
+// retireIKEs ends the life of those ISAKMP SAs that are not the current one. Who
+// started the current one deletes the others, a little later.
+func (p *peer) retireIKEs(now time.Time) {
+	cur := p.current()
+	for _, i := range p.ikes {
+		if i == cur || i.state != standing {
+			continue
+		}
+		i.rekeyAt = time.Time{}
+		if cur.initiator && i.deleteAt.IsZero() {
+			i.deleteAt = now.Add(ikeDelay)
+		}
+		i.arm()
+	}
+}
+
+// boundIKEs keeps a peer from piling up ISAKMP SAs.
+func (p *peer) boundIKEs(now time.Time) {
+	for len(p.ikes) > p.s.config.Limits.IKEs {
+		cur := p.current()
+		n := slices.IndexFunc(p.ikes, func(i *isakmp) bool { return i != cur })
+		p.ikes[n].tellDeleted()
+		p.ikes[n].forget()
+	}
+}
+
+// forgetIKE takes an SA that is gone off the list.
+func (p *peer) forgetIKE(i *isakmp) {
+	if n := slices.Index(p.ikes, i); n >= 0 {
+		p.ikes = slices.Delete(p.ikes, n, n+1)
+	}
+}
+
+// settle closes the peer if nothing is left of it. A party that we dialled and
+// that has deleted our last child SA wants to be rid of us.
+func (p *peer) settle(now time.Time, why Reason) {
+	if p.closed || !p.up {
+		return
+	}
+	if len(p.children) == 0 && (p.current() == nil || p.dial != nil && !p.quickUnderWay()) {
+		p.end(now, why, CauseNone, "", true)
+		return
+	}
+	if p.current() == nil && p.dial != nil && !p.mainUnderWay() {
+		p.startMain(now)
+	}
+	if len(p.children) == 0 && p.childless.IsZero() {
+		p.childless = now.Add(childlessTime)
+	}
+	p.arm()
+}
+
+// end closes the peer for good. tell says whether it is told.
+func (p *peer) end(now time.Time, why Reason, cause Cause, detail string, tell bool) {
+	if p.closed {
+		return
+	}
+	p.closed = true
+	if tell {
+		p.sayGoodbye()
+	}
+	for len(p.children) > 0 {
+		p.children[0].remove()
+	}
+	for len(p.ikes) > 0 {
+		p.ikes[0].forget()
+	}
+	p.s.alarms.stop(&p.alarm)
+	p.unregister()
+	clear(p.psk)
+	p.s.emit(Closed{Peer: p.id, Reason: why, Cause: cause, Detail: detail})
+}
+
+// unregister removes the peer from every index.
+func (p *peer) unregister() {
+	delete(p.s.peers, p.id)
+	if p.s.members[p.member] == p {
+		delete(p.s.members, p.member)
+	}
+	if p.dial == nil {
+		return
+	}
+	for _, path := range []Path{p.dial.config.Path, p.dial.config.NATTPath} {
+		if p.s.dialled[path.ends()] == p {
+			delete(p.s.dialled, path.ends())
+		}
+	}
+}
+
+// sayGoodbye deletes the child SAs and then the ISAKMP SAs.
+func (p *peer) sayGoodbye() {
+	cur := p.current()
+	if cur == nil {
+		return
+	}
+	for _, c := range p.children {
+		cur.inform(v1.DeleteESP(c.in.bytes()))
+	}
+	for _, i := range p.ikes {
+		if i.state == standing {
+			i.tellDeleted()
+		}
+	}
+}
+
+// Close deletes the child SAs and the IKE SAs of a peer, telling it once, and
+// emits Removed and Closed.
+func (s *Server) Close(now time.Time, id Peer, why Reason) {
+	if p := s.peers[id]; p != nil {
+		p.end(now, why, CauseNone, "", true)
+	}
+}
+
+// heard takes an authentic message into account, and the path it came by.
+func (p *peer) heard(now time.Time, path Path) {
+	p.heardAt = now
+	p.dpd.tries = 0
+	if p.dial == nil && (path.NATT || !p.path.NATT) {
+		p.moveTo(path)
+	}
+}
+
+// moveTo sends to another path from now on.
+func (p *peer) moveTo(path Path) {
+	if p.path == path {
+		return
+	}
+	p.path = path
+	if p.up {
+		p.s.emit(Moved{Peer: p.id, Path: path})
+	}
+	if p.member != (memberKey{}) {
+		key := p.member
+		key.local, key.remote = path.Local, path.Remote
+		p.enroll(key)
+	}
+}
+
+// Alive says that authenticated traffic of the peer arrived: it lives.
+func (s *Server) Alive(now time.Time, id Peer) {
+	if p := s.peers[id]; p != nil {
+		p.heardAt = now
+		p.dpd.tries = 0
+	}
+}
+
+// Moved says that authenticated traffic of the peer came from another path (its
+// NAT forgot the mapping): answer there from now on.
+func (s *Server) Moved(now time.Time, id Peer, path Path) {
+	if p := s.peers[id]; p != nil {
+		p.heardAt = now
+		p.moveTo(path)
+	}
+}

@@ -1,0 +1,232 @@
+package ike
+
+import (
+	"errors"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/v1"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// handleMM1 takes the first message of a main mode, from anybody. Nothing slow
+// happens and little is kept before message 3 shows that the source is real.
+func (s *Server) handleMM1(now time.Time, m message) error {
+	key := openKey{cookie: m.header.Initiator, local: m.path.Local, remote: m.path.Remote}
+	if i := s.opening[key]; i != nil {
+		return i.repeatAnswer(&i.first, m)
+	}
+	candidates := s.candidates(m.path)
+	if len(candidates) == 0 {
+		return s.noTenant(now, m)
+	}
+	if !s.makeRoom() || !s.sources.open(m.path.Remote.Addr(), s.config.Limits.HalfOpenPerSource) {
+		s.fail(now, Failed{Path: m.path, Cause: CauseTooMany, Detail: "message 1 dropped"})
+		return ErrLimit
+	}
+	policy := s.policies.forAny(toPlain(candidates))
+	main, reply, err := v1.AnswerMain(s.config.Rand, m.header, m.body, policy)
+	if err != nil {
+		s.sources.done(m.path.Remote.Addr())
+		return s.refuseMM1(now, m, err)
+	}
+	i := s.newISAKMP(now, m.path)
+	i.main, i.policy = main, policy
+	i.open, i.source = key, m.path.Remote.Addr()
+	i.key.i, i.key.r = main.Cookies()
+	i.first = answered{seen: m.digest, reply: reply, set: true}
+	i.deadline = now.Add(halfOpenTime)
+	s.opening[key], s.sas[i.key] = i, i
+	s.stats.HalfOpen++
+	i.place = s.waiting.PushBack(i)
+	i.arm()
+	s.send(m.path, reply)
+	return nil
+}
+
+// makeRoom lets the oldest exchange go whose initiator has not answered: in a
+// flood of false sources an honest client answers within a round trip.
+func (s *Server) makeRoom() bool {
+	if s.stats.HalfOpen < s.config.Limits.HalfOpen {
+		return true
+	}
+	oldest := s.waiting.Front()
+	if oldest == nil {
+		return false
+	}
+	oldest.Value.(*isakmp).forget()
+	return true
+}
+
+// noTenant says no to who dials an address where nobody is at home.
+func (s *Server) noTenant(now time.Time, m message) error {
+	if s.config.Candidates == nil {
+		return ErrRefused
+	}
+	if _, err := wire.ParsePayloads(nil, m.header.Version, m.header.Next, m.body); err != nil {
+		return malformed(err)
+	}
+	s.fail(now, Failed{Path: m.path, Cause: CauseNoTenant, Detail: "dialled " + m.path.Local.String()})
+	s.refuse(m, wire.NotifyNoProposalChosen)
+	return ErrRefused
+}
+
+// refuseMM1 answers an offer in which nothing is acceptable.
+func (s *Server) refuseMM1(now time.Time, m message, err error) error {
+	if !errors.Is(err, suite.ErrNoProposal) {
+		return dropped(err)
+	}
+	cause := CauseNoProposal
+	if _, _, again := v1.AnswerMain(s.config.Rand, m.header, m.body, s.policies.ikeLegacy); again == nil {
+		cause = CauseLegacy
+	}
+	s.fail(now, Failed{Path: m.path, Cause: cause, Detail: err.Error()})
+	s.refuse(m, wire.NotifyNoProposalChosen)
+	return dropped(err)
+}
+
+// repeatAnswer repeats the answer to a message that was repeated.
+func (i *isakmp) repeatAnswer(a *answered, m message) error {
+	if !a.is(m.digest) {
+		return ErrState
+	}
+	i.s.send(m.path, a.reply)
+	return ErrDuplicate
+}
+
+// handlePhase1 takes the messages of a main mode after the first.
+func (i *isakmp) handlePhase1(now time.Time, m message) error {
+	if i.last.is(m.digest) {
+		return i.repeatAnswer(&i.last, m)
+	}
+	if i.main == nil || i.state != negotiating {
+		return ErrState
+	}
+	if !i.initiator && !i.main.Answered() && i.peer == nil && i.s.strangers >= i.s.config.Limits.Computations {
+		return ErrLimit
+	}
+	out, err := i.main.Input(m.header, m.body, i.ends(m.path))
+	if err != nil {
+		return dropped(err)
+	}
+	if i.initiator {
+		i.answer()
+	} else {
+		i.path = m.path
+		i.last.begin(m.digest)
+		i.leaveWaiting()
+		i.deadline = now.Add(halfOpenTime)
+	}
+	return i.follow(now, m, out)
+}
+
+// answer notes that the initiator has what it waited for.
+func (i *isakmp) answer() {
+	i.repeat.stop()
+	if ci, cr := i.main.Cookies(); i.key.r.IsZero() && !cr.IsZero() {
+		delete(i.s.dialing, ci)
+		i.key = cookies{ci, cr}
+		i.s.sas[i.key] = i
+	}
+}
+
+// ends are the addresses for the NAT-D hashes. Towards who dials us, the client's
+// own is hidden: it then believes in a NAT and moves to port 4500. Where we dial,
+// ours is, to the same effect.
+func (i *isakmp) ends(p Path) v1.Ends {
+	e := v1.Ends{Local: p.Local, Remote: p.Remote}
+	if !i.s.config.RawESP {
+		dialler := i.peer != nil && i.peer.dial != nil
+		e.HideLocal, e.HideRemote = dialler, !dialler
+	}
+	return e
+}
+
+// follow does what the machine wants.
+func (i *isakmp) follow(now time.Time, m message, out v1.Outcome) error {
+	if out.Float && i.peer != nil {
+		i.path = i.peer.floated(i.path)
+	}
+	if out.Compute != nil {
+		i.s.compute(out.Compute, i.peer == nil, i.computed)
+		i.arm()
+		return nil
+	}
+	if out.Search {
+		return i.search(now, m)
+	}
+	if out.Send != nil {
+		i.transmit(now, out.Send)
+	}
+	if out.Done {
+		i.establish(now)
+	}
+	i.arm()
+	return nil
+}
+
+// transmit sends the next message: an initiator repeats it until the answer
+// comes, a responder when the question is repeated.
+func (i *isakmp) transmit(now time.Time, msg []byte) {
+	if i.initiator {
+		i.repeat.start(now, i.s.config.Retransmit, msg)
+	} else {
+		i.last.reply = msg
+	}
+	i.s.send(i.path, msg)
+}
+
+// computed goes on after a computation.
+func (i *isakmp) computed(now time.Time, result any) {
+	if i.state != negotiating {
+		v1.Discard(result)
+		return
+	}
+	out, err := i.main.Computed(result)
+	if err == nil {
+		err = i.follow(now, message{path: i.path}, out)
+	}
+	if err == nil {
+		return
+	}
+	v1.Discard(result)
+	p := i.peer
+	i.forget()
+	cause := CauseInternal
+	if errors.Is(err, suite.ErrPublicValue) {
+		cause = CauseMalformed
+	}
+	if p == nil {
+		i.s.fail(now, Failed{Path: i.path, Cause: cause, Detail: err.Error()})
+		return
+	}
+	p.mainFailed(now, i, cause, err.Error())
+}
+
+// establish makes the ISAKMP SA of a main mode that is done part of its peer.
+func (i *isakmp) establish(now time.Time) {
+	i.releaseHalfOpen()
+	i.repeat.stop()
+	i.deadline = time.Time{}
+	p := i.peer
+	if p.dial != nil && !p.up {
+		p.enroll(memberKey{local: i.path.Local, remote: i.path.Remote, tenant: p.tenant, identity: identityText(i.main.Identity())})
+	}
+	i.sa, i.main = i.main.SA(), nil
+	i.established = now
+	i.setState(standing)
+	life := lifeOf(i.sa.Choice.Life, defaultLife)
+	i.expireAt = now.Add(life + grace(life))
+	if p.renews() {
+		i.rekeyAt = now.Add(p.rekeyTime(life, p.policy.IKELifetime))
+	}
+	p.ikeUp(now, i)
+}
+
+// lifeOf is a negotiated lifetime, or d if none was.
+func lifeOf(l suite.Life, d time.Duration) time.Duration {
+	if l.Seconds == 0 {
+		return d
+	}
+	return l.Duration()
+}

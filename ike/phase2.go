@@ -1,0 +1,326 @@
+package ike
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/v1"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// quick is one quick mode, and afterwards what is left of it: the answers to
+// messages that may still be repeated.
+type quick struct {
+	i         *isakmp
+	alarm     alarm
+	id        wire.MessageID
+	machine   *v1.Quick // nil: refused
+	initiator bool
+	done      bool
+	last      answered
+	repeat    repeater
+	deadline  time.Time
+	started   time.Time
+	child     *child // installed by this exchange
+	replaces  *child // what it renews, if we started it
+}
+
+// lingerTime is how long a finished exchange answers repeated messages.
+const lingerTime = 60 * time.Second
+
+func (i *isakmp) newQuick(now time.Time, id wire.MessageID, m *v1.Quick) *quick {
+	q := &quick{i: i, id: id, machine: m, started: now, deadline: now.Add(lingerTime)}
+	q.alarm.due = q.due
+	i.quicks[id] = q
+	return q
+}
+
+func (q *quick) arm() {
+	if q.i.quicks[q.id] != q {
+		q.i.s.alarms.stop(&q.alarm)
+		return
+	}
+	q.i.s.alarms.set(&q.alarm, earliest(q.repeat.at, q.deadline))
+}
+
+func (q *quick) due(now time.Time) {
+	if passed(now, q.repeat.at) {
+		if msg, ok := q.repeat.fire(now, q.i.s.config.Retransmit); ok {
+			q.i.s.send(q.i.peer.path, msg)
+			q.arm()
+			return
+		}
+		q.giveUp(now)
+		return
+	}
+	if !q.done {
+		q.giveUp(now)
+		return
+	}
+	q.forget()
+}
+
+// giveUp ends an exchange whose other side has stopped answering. A child SA for
+// which message 3 never came is not used.
+func (q *quick) giveUp(now time.Time) {
+	p := q.i.peer
+	c := q.child
+	q.forget()
+	if q.initiator && !q.done {
+		p.quickFailed(now, q, CauseTimeout, "no answer to quick mode")
+		return
+	}
+	if c != nil && !c.active {
+		c.remove()
+		p.settle(now, ReasonExpired)
+	}
+}
+
+// forget removes the exchange; its message ID stays known as used.
+func (q *quick) forget() {
+	if q.i.quicks[q.id] == q {
+		delete(q.i.quicks, q.id)
+	}
+	q.abandon()
+}
+
+// abandon stops the exchange without touching the list it is in.
+func (q *quick) abandon() {
+	q.i.s.alarms.stop(&q.alarm)
+	q.repeat.stop()
+	if q.machine == nil {
+		return
+	}
+	q.machine.Close()
+	if q.child == nil {
+		c := q.machine.Child()
+		c.Zero()
+	}
+}
+
+// open counts the exchanges that are not finished.
+func (p *peer) openQuicks() int {
+	n := 0
+	for _, i := range p.ikes {
+		for _, q := range i.quicks {
+			if !q.done {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// quickUnderWay reports whether we are in the middle of a quick mode of ours.
+func (p *peer) quickUnderWay() bool {
+	for _, i := range p.ikes {
+		for _, q := range i.quicks {
+			if q.initiator && !q.done {
+				return true
+			}
+		}
+	}
+	return p.wantQuick != nil
+}
+
+// handleQuick takes a message of a quick mode.
+func (s *Server) handleQuick(now time.Time, m message) error {
+	i := s.sas[cookies{m.header.Initiator, m.header.Responder}]
+	if i == nil {
+		return ErrUnknownSA
+	}
+	if i.state != standing {
+		return ErrState
+	}
+	if q := i.quicks[m.header.MessageID]; q != nil {
+		return q.handle(now, m)
+	}
+	if m.header.MessageID == 0 || i.recent.has(uint32(m.header.MessageID)) {
+		return ErrDuplicate
+	}
+	if i.peer.openQuicks() >= s.config.Limits.Exchanges {
+		return ErrLimit
+	}
+	return i.handleQM1(now, m)
+}
+
+// handle takes a message of an exchange under way, or repeats the answer to one
+// that was repeated. Messages after the last one are ignored: Microsoft's
+// responders send a fourth.
+func (q *quick) handle(now time.Time, m message) error {
+	if q.last.is(m.digest) {
+		q.i.s.send(m.path, q.last.reply)
+		return ErrDuplicate
+	}
+	if q.done || q.machine == nil {
+		return ErrState
+	}
+	out, err := q.machine.Input(m.header, m.body)
+	if err != nil && q.initiator && answerRefused(err) {
+		p := q.i.peer
+		q.forget()
+		p.quickFailed(now, q, CauseNoESPProposal, err.Error())
+		return dropped(err)
+	}
+	if err != nil {
+		return dropped(err)
+	}
+	q.i.peer.heard(now, m.path)
+	q.last.begin(m.digest)
+	q.follow(now, out)
+	return nil
+}
+
+// answerRefused reports whether an authentic answer was not one to our offer.
+func answerRefused(err error) bool {
+	return errors.Is(err, v1.ErrAnswer) || errors.Is(err, suite.ErrAnswer) || errors.Is(err, v1.ErrTunnel)
+}
+
+// handleQM1 takes the first message of a quick mode that the peer starts.
+func (i *isakmp) handleQM1(now time.Time, m message) error {
+	machine, err := v1.AnswerQuick(i.sa, i.s.config.Rand, m.header, m.body)
+	if err != nil {
+		return dropped(err)
+	}
+	i.recent.add(uint32(m.header.MessageID))
+	i.peer.heard(now, m.path)
+	q := i.newQuick(now, m.header.MessageID, machine)
+	q.last.begin(m.digest)
+	out, why, err := q.choose()
+	if err != nil {
+		return q.refuse(now, why, err)
+	}
+	q.follow(now, out)
+	return nil
+}
+
+// choose decides on the request and begins the answer.
+func (q *quick) choose() (v1.Outcome, Cause, error) {
+	p := q.i.peer
+	if !acceptable(q.machine.Request()) {
+		return v1.Outcome{}, CauseSelectors, errSelectors
+	}
+	policy := q.i.s.policies.forESP(&p.policy)
+	policy.Encapsulations = q.i.encapsulations()
+	if err := q.machine.Choose(policy); err != nil {
+		policy.Encapsulations = []suite.Encapsulation{suite.Tunnel, suite.UDPTunnel, suite.UDPTunnelDraft}
+		if q.machine.Choose(policy) == nil {
+			return v1.Outcome{}, CauseTunnelMode, v1.ErrTunnel
+		}
+		return v1.Outcome{}, CauseNoESPProposal, err
+	}
+	out, err := q.machine.Reply(q.i.s.allocateSPI().bytes(), p.originals(q.machine.Request().NATOA))
+	return out, CauseInternal, err
+}
+
+var errSelectors = errors.New("the traffic asked for is not L2TP to this server")
+
+// encapsulations are the modes that fit the path.
+func (i *isakmp) encapsulations() []suite.Encapsulation {
+	list := []suite.Encapsulation{suite.UDPTransport, suite.UDPTransportDraft}
+	if i.s.config.RawESP && !i.peer.path.NATT {
+		list = []suite.Encapsulation{suite.Transport}
+	}
+	return list
+}
+
+// acceptable reports whether the identities stand for L2TP to us: UDP or
+// anything, to port 1701 or any. The client's side may be of any form and port,
+// its address is behind a NAT that we cannot see through.
+func acceptable(r v1.Request) bool {
+	if !r.HasIDs {
+		return true
+	}
+	any := func(p uint8) bool { return p == 0 || p == 17 }
+	return any(r.IDci.Protocol) && any(r.IDcr.Protocol) && (r.IDcr.Port == 0 || r.IDcr.Port == portL2TP)
+}
+
+const portL2TP = 1701
+
+// originals are the NAT-OA payloads of message 2, sent if message 1 had some:
+// the initiator's address as we see it, and ours.
+func (p *peer) originals(theirs []netip.Addr) []netip.Addr {
+	if len(theirs) == 0 {
+		return nil
+	}
+	return []netip.Addr{p.path.Remote.Addr().Unmap(), p.path.Local.Addr().Unmap()}
+}
+
+// refuse answers an authentic request that we do not grant. The answer is kept,
+// so that a repeated request gets it again.
+func (q *quick) refuse(now time.Time, why Cause, err error) error {
+	notify := wire.NotifyNoProposalChosen
+	if why == CauseSelectors {
+		notify = wire.NotifyInvalidIDInformation
+	}
+	p := q.i.peer
+	q.abandon()
+	q.machine, q.done = nil, true
+	q.last.reply = q.i.sa.Inform(q.i.randomID(), wire.Notify{DOI: wire.DOIIPsec, Protocol: wire.ProtocolESP, Type: notify})
+	q.i.s.send(p.path, q.last.reply)
+	q.i.s.fail(now, Failed{Peer: p.id, Path: p.path, Tenant: p.tenant, Cause: why, Detail: err.Error()})
+	q.arm()
+	return dropped(err)
+}
+
+// follow does what the machine wants. The order matters: the SA receives before
+// the message that lets the peer send on it is out.
+func (q *quick) follow(now time.Time, out v1.Outcome) {
+	if out.Compute != nil {
+		q.i.s.compute(out.Compute, false, q.computed)
+		q.arm()
+		return
+	}
+	if q.initiator && q.repeat.data != nil {
+		q.repeat.stop()
+	}
+	switch {
+	case q.initiator && out.Done:
+		q.install(now, true)
+		q.done, q.deadline = true, now.Add(lingerTime)
+	case out.Done:
+		q.repeat.stop()
+		q.done = true
+		q.child.activate(now)
+	case !q.initiator:
+		q.install(now, false)
+	}
+	q.transmit(now, out)
+	q.arm()
+}
+
+// transmit sends the next message. All are repeated until answered, message 2
+// too, but for message 3: it answers a repeated message 2.
+func (q *quick) transmit(now time.Time, out v1.Outcome) {
+	if out.Send == nil {
+		return
+	}
+	q.last.reply = out.Send
+	if !out.Done {
+		q.repeat.start(now, q.i.s.config.Retransmit, out.Send)
+	}
+	q.i.s.send(q.i.peer.path, out.Send)
+}
+
+// computed goes on after a computation.
+func (q *quick) computed(now time.Time, result any) {
+	if q.i.quicks[q.id] != q || q.machine == nil || q.done {
+		v1.Discard(result)
+		return
+	}
+	out, err := q.machine.Computed(result)
+	if err == nil {
+		q.follow(now, out)
+		return
+	}
+	v1.Discard(result)
+	p := q.i.peer
+	q.forget()
+	if q.initiator {
+		p.quickFailed(now, q, CauseInternal, err.Error())
+		return
+	}
+	q.i.s.fail(now, Failed{Peer: p.id, Path: p.path, Tenant: p.tenant, Cause: CauseMalformed, Detail: err.Error()})
+}

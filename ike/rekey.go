@@ -1,0 +1,222 @@
+package ike
+
+import (
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/v1"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// renews reports whether we renew SAs of this peer by ourselves.
+func (p *peer) renews() bool { return p.dial != nil || p.policy.Rekey }
+
+// rekeyTime is when, after it was made, we renew an SA: who dialled goes first,
+// the other side leaves it time to. The jitter spreads what was made together.
+func (p *peer) rekeyTime(life, own time.Duration) time.Duration {
+	if own > 0 && own < life {
+		life = own
+	}
+	if p.dial != nil {
+		return p.s.jitter(life, 80, 90)
+	}
+	return p.s.jitter(life, 90, 96)
+}
+
+// Rekey renews the IKE SA (Phase1) or the newest child SA (Phase2) of a peer now.
+func (s *Server) Rekey(now time.Time, id Peer, phase Phase) error {
+	p := s.peers[id]
+	if p == nil || !p.up {
+		return ErrNoPeer
+	}
+	if phase == Phase1 {
+		p.startMain(now)
+		return nil
+	}
+	c := p.newest()
+	if c == nil {
+		return ErrNoPeer
+	}
+	p.renewChild(now, c)
+	return nil
+}
+
+// renewIKE starts a new main mode if i still is the SA in use.
+func (p *peer) renewIKE(now time.Time, i *isakmp) {
+	if p.current() == i {
+		p.startMain(now)
+	}
+}
+
+// mainUnderWay reports whether we are in the middle of a main mode of ours.
+func (p *peer) mainUnderWay() bool {
+	for _, i := range p.ikes {
+		if i.initiator && i.state == negotiating {
+			return true
+		}
+	}
+	return false
+}
+
+// startMain begins a main mode that renews phase 1: a complete new exchange on
+// the current path with new cookies. The old SA stays in use meanwhile.
+func (p *peer) startMain(now time.Time) {
+	if p.closed || p.mainUnderWay() {
+		return
+	}
+	c := v1.InitiatorConfig{
+		Rand: p.s.config.Rand, NonceLen: 32, PSK: append([]byte(nil), p.psk...),
+		Vendors:  []wire.VendorID{wire.VendorRFC3947.ID(), wire.VendorNATTDraft02N.ID(), wire.VendorDPD.ID(1, 0)},
+		Identity: wire.AddrID(p.path.Local.Addr(), 0, 0),
+	}
+	if p.dial != nil {
+		p.dial.introduce(&c)
+	} else {
+		t := p.lastIKE
+		t.Life.Seconds = seconds(p.policy.IKELifetime, t.Life.Seconds)
+		c.Offer = suite.OfferIKE([]suite.IKE{t}, plainLayout())
+	}
+	if p.launch(now, c, p.path) != nil {
+		p.wantMain = now.Add(retryTime)
+		p.arm()
+	}
+}
+
+// plainLayout is how we write a transform when we imitate nobody.
+func plainLayout() suite.Layout {
+	return suite.Layout{Order: []suite.Field{suite.FieldEncryption, suite.FieldKeyLength, suite.FieldHash,
+		suite.FieldIntegrity, suite.FieldGroup, suite.FieldAuth, suite.FieldEncapsulation, suite.FieldSeconds}}
+}
+
+// launch sends the first message of a main mode.
+func (p *peer) launch(now time.Time, c v1.InitiatorConfig, path Path) error {
+	i := p.s.newISAKMP(now, path)
+	i.peer, i.initiator = p, true
+	c.Ends = i.ends(path)
+	main, msg, err := v1.StartMain(c)
+	if err != nil {
+		return err
+	}
+	i.main = main
+	i.key.i, _ = main.Cookies()
+	p.ikes = append(p.ikes, i)
+	p.s.dialing[i.key.i] = i
+	i.transmit(now, msg)
+	i.arm()
+	return nil
+}
+
+// mainFailed takes note that a main mode of ours has ended without an SA.
+func (p *peer) mainFailed(now time.Time, i *isakmp, cause Cause, detail string) {
+	if p.closed {
+		return
+	}
+	p.s.fail(now, Failed{Peer: p.id, Path: i.path, Tenant: p.tenant, Cause: cause, Detail: detail})
+	switch {
+	case !p.up:
+		p.end(now, ReasonFailed, cause, detail, false)
+	case p.dial != nil && p.heardAt.Before(i.started):
+		p.end(now, ReasonDead, cause, detail, false)
+	case p.current() == nil:
+		p.wantMain = now.Add(retryTime)
+		p.arm()
+	}
+}
+
+// renewChild starts a quick mode that renews c, after a main mode if no ISAKMP SA
+// stands.
+func (p *peer) renewChild(now time.Time, c *child) {
+	if p.quickUnderWay() {
+		return
+	}
+	cur := p.current()
+	if cur == nil {
+		p.wantQuick = c
+		p.startMain(now)
+		return
+	}
+	spi := p.s.allocateSPI()
+	t := c.esp
+	t.Life.Seconds = seconds(p.policy.ChildLifetime, t.Life.Seconds)
+	config := v1.QuickConfig{
+		SPI: spi.bytes(), NonceLen: 32, PFS: t.Group, IDci: c.local, IDcr: c.remote,
+		Offer: suite.OfferESP([]suite.ESP{t}, spi.bytes(), plainLayout()),
+	}
+	if !c.hasIDs {
+		config.IDci, config.IDcr = p.hostIDs()
+	}
+	if c.original {
+		config.NATOA = p.ownOriginals()
+	}
+	if p.dial != nil {
+		config = p.dial.request(spi)
+	}
+	p.launchQuick(now, cur, config, c)
+}
+
+// continueQuick starts the quick mode that waited for an ISAKMP SA.
+func (p *peer) continueQuick(now time.Time) {
+	c := p.wantQuick
+	p.wantQuick = nil
+	switch {
+	case c != nil:
+		p.renewChild(now, c)
+	case p.dial == nil || len(p.children) > 0 || p.quickUnderWay():
+	case p.features.NATT == v1.NATTNone && !p.s.config.RawESP:
+		detail := "the server announces no NAT traversal"
+		p.s.fail(now, Failed{Peer: p.id, Path: p.path, Tenant: p.tenant, Cause: CauseNoNATT, Detail: detail})
+		p.end(now, ReasonFailed, CauseNoNATT, detail, true)
+	default:
+		p.launchQuick(now, p.current(), p.dial.request(p.s.allocateSPI()), nil)
+	}
+}
+
+// launchQuick sends the first message of a quick mode.
+func (p *peer) launchQuick(now time.Time, i *isakmp, c v1.QuickConfig, replaces *child) {
+	c.Rand, c.ID = p.s.config.Rand, i.newID()
+	machine, out, err := v1.StartQuick(i.sa, c)
+	q := i.newQuick(now, c.ID, machine)
+	q.initiator, q.replaces = true, replaces
+	if err != nil {
+		q.forget()
+		p.quickFailed(now, q, CauseInternal, err.Error())
+		return
+	}
+	i.recent.add(uint32(c.ID))
+	q.follow(now, out)
+}
+
+// newID is the message ID of a quick mode that we start: random, or the next in
+// order where the persona counts.
+func (i *isakmp) newID() wire.MessageID {
+	if i.peer.dial == nil || !i.peer.dial.habits.Counting {
+		return i.randomID()
+	}
+	i.lastID++
+	return i.lastID
+}
+
+// quickFailed takes note that a quick mode of ours has ended without a child SA.
+func (p *peer) quickFailed(now time.Time, q *quick, cause Cause, detail string) {
+	if p.closed {
+		return
+	}
+	p.s.fail(now, Failed{Peer: p.id, Path: p.path, Tenant: p.tenant, Cause: cause, Detail: detail})
+	switch {
+	case p.dial != nil && len(p.children) == 0:
+		p.end(now, ReasonFailed, cause, detail, true)
+	case p.dial != nil && cause == CauseTimeout && p.heardAt.Before(q.started):
+		p.end(now, ReasonDead, cause, detail, true)
+	case q.replaces != nil && q.replaces.active && q.replaces.deleteAt.IsZero() && q.replaces.goneAt.IsZero():
+		q.replaces.rekeyAt = now.Add(retryTime)
+		q.replaces.arm()
+	}
+}
+
+// seconds is d, or what there was if d is not set.
+func seconds(d time.Duration, was uint32) uint32 {
+	if d < time.Second {
+		return was
+	}
+	return uint32(d / time.Second)
+}
