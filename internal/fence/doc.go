@@ -1,0 +1,9 @@
+// Package fence has no code. Its tests hold the whole repository to its
+// layout and its house rules: which package may import which, what a protocol
+// core may not do, how long files and functions are, that every exported name
+// and every package is explained.
+//
+// The tests read source files with go/parser and need nothing else. Files
+// under testdata, and folders whose names begin with a dot or an underscore,
+// are left out, as the go tool leaves them out.
+package fence

@@ -1,0 +1,184 @@
+package fence
+
+import (
+	"go/ast"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// layer is a folder, and what of this repository the packages in it may
+// import beside their own folder. Whatever is not named here may import
+// nothing.
+type layer struct {
+	root string
+	may  []string
+}
+
+// layers, the direction of imports: commands, the gateway, the protocols. No
+// protocol knows a sibling; the gateway joins them.
+func layers() []layer {
+	return []layer{
+		{"cmd", []string{"internal", "bench"}},
+		{"bench", []string{"internal", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
+		{"internal/gateway", []string{"internal/config", "internal/store", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
+		{"internal/quickstart", []string{"internal/config"}},
+		{"internal/config", nil},
+		{"internal/store", []string{"ppp/auth"}},
+		{"internal/fence", nil},
+		{"dataplane", []string{"esp", "l2tp", "ppp", "tenant"}},
+		{"ike", nil},
+		{"esp", nil},
+		{"l2tp", nil},
+		{"ppp", nil},
+		{"radius", nil},
+		{"tenant", nil},
+	}
+}
+
+// cores are the protocols: machines without I/O.
+func cores() []string { return []string{"ike", "l2tp", "ppp"} }
+
+// views are the parts of packages that the data plane may use: headers,
+// frames and the seam to devices, and no machine.
+func views() map[string][]string {
+	return map[string][]string{
+		"l2tp":   {"AppendDataHeader", "CallID", "DataHeader", "DataHeaderLen", "IsControl", "MaxDataHeader", "ParseData", "TunnelID"},
+		"ppp":    {"AppendHeader", "HeaderLen", "MaxHeader", "ParseFrame", "Protocol", "ProtocolIPv4", "ProtocolIPv6"},
+		"tenant": {"Device", "Headroom", "Policy", "Source", "Tailroom", "Writer", "ClampMSS", "PacketTooBig"},
+	}
+}
+
+func TestImportsHaveOneDirection(t *testing.T) {
+	for _, f := range wantRepository(t).files {
+		if f.test {
+			continue
+		}
+		i := slices.IndexFunc(layers(), func(l layer) bool { return within(f.dir, l.root) })
+		if i < 0 {
+			t.Errorf("%s: the layout has no folder %s", f.name, f.dir)
+			continue
+		}
+		l := layers()[i]
+		for p := range f.imports() {
+			target, ours := strings.CutPrefix(p, module)
+			if ours && !within(target, l.root) && !within(target, l.may...) {
+				t.Errorf("%s imports %s: %s may import %v", f.name, target, l.root, l.may)
+			}
+		}
+	}
+}
+
+func TestNobodyImportsTheTop(t *testing.T) {
+	for _, f := range wantRepository(t).files {
+		for p := range f.imports() {
+			target, ours := strings.CutPrefix(p, module)
+			if ours && within(target, "internal/gateway") && !within(f.dir, "cmd", "bench", "internal/gateway") {
+				t.Errorf("%s imports %s, which only commands and the bench may", f.name, target)
+			}
+		}
+	}
+}
+
+func TestDataPlaneSeesViewsOnly(t *testing.T) {
+	r := wantRepository(t)
+	for _, f := range r.files {
+		if f.test || !within(f.dir, "dataplane") {
+			continue
+		}
+		for p, name := range f.imports() {
+			view, ok := views()[strings.TrimPrefix(p, module)]
+			if !ok {
+				continue
+			}
+			for _, sel := range selectors(f, name) {
+				if !slices.Contains(view, sel.Sel.Name) && !strings.HasPrefix(sel.Sel.Name, "Err") {
+					t.Errorf("%s uses %s.%s; the data plane may use %v", r.at(sel), name, sel.Sel.Name, view)
+				}
+			}
+		}
+	}
+}
+
+// selectors returns the uses of a package in a file.
+func selectors(f *file, name string) (all []*ast.SelectorExpr) {
+	ast.Inspect(f.tree, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := sel.X.(*ast.Ident); ok && x.Name == name && x.Obj == nil {
+				all = append(all, sel)
+			}
+		}
+		return true
+	})
+	return all
+}
+
+// TestCoresDoNoIO: the protocols open no socket, start no goroutine, read no
+// clock, take no lock and log nothing; randomness is given to them.
+func TestCoresDoNoIO(t *testing.T) {
+	r := wantRepository(t)
+	forbidden := []string{"net", "os", "os/exec", "syscall", "log", "log/slog", "sync/atomic", "crypto/rand", "math/rand", "math/rand/v2", "go.uber.org/zap", "golang.org/x/sys/unix", "context"}
+	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"}
+	for _, f := range r.files {
+		if f.test || !within(f.dir, cores()...) || strings.HasSuffix(f.dir, "test") {
+			continue
+		}
+		imports := f.imports()
+		for p := range imports {
+			if slices.Contains(forbidden, p) {
+				t.Errorf("%s imports %s: a protocol does no I/O of its own", f.name, p)
+			}
+		}
+		for _, sel := range selectors(f, imports["time"]) {
+			if slices.Contains(clock, sel.Sel.Name) {
+				t.Errorf("%s reads the clock with time.%s: time is an argument", r.at(sel), sel.Sel.Name)
+			}
+		}
+		for _, sel := range selectors(f, imports["sync"]) {
+			if !strings.HasPrefix(sel.Sel.Name, "Once") {
+				t.Errorf("%s takes a lock with sync.%s: a protocol belongs to one goroutine", r.at(sel), sel.Sel.Name)
+			}
+		}
+	}
+}
+
+// TestGoroutinesAreFew: goroutines are started where they are expected, and
+// the list of them fits on a page.
+func TestGoroutinesAreFew(t *testing.T) {
+	r := wantRepository(t)
+	const most = 24
+	var all []string
+	for _, f := range r.files {
+		if f.test {
+			continue
+		}
+		ast.Inspect(f.tree, func(n ast.Node) bool {
+			if !starts(n) {
+				return true
+			}
+			all = append(all, r.at(n))
+			if within(f.dir, append(cores(), "esp", "internal/config", "internal/store")...) {
+				t.Errorf("%s starts a goroutine; only what runs does", r.at(n))
+			}
+			return true
+		})
+	}
+	t.Logf("%d places start goroutines:\n%s", len(all), strings.Join(all, "\n"))
+	if len(all) > most {
+		t.Errorf("%d places start goroutines, and %d are enough:\n%s", len(all), most, strings.Join(all, "\n"))
+	}
+}
+
+// starts reports whether a statement starts a goroutine, by itself or with
+// sync.WaitGroup.Go.
+func starts(n ast.Node) bool {
+	if _, ok := n.(*ast.GoStmt); ok {
+		return true
+	}
+	call, ok := n.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	sel, ok := call.Fun.(*ast.SelectorExpr)
+	return ok && sel.Sel.Name == "Go" && len(call.Args) == 1
+}
