@@ -182,6 +182,7 @@ func (e *Endpoint) handleICRP(now time.Time, t *tunnel, c *call, f *fields) {
 	}
 	c.remote = f.call
 	e.send(t, c, MessageICCN, t.persona.iccn, Result{})
+	e.flush(now, t) // before PPP begins
 	if t.persona.waitAck {
 		c.state = callConfirming
 		return
@@ -225,6 +226,9 @@ func (e *Endpoint) handleCDN(now time.Time, t *tunnel, m Message, f *fields) {
 		e.stats.Ignored++
 		return
 	}
+	if !t.initiator { // as a LAC we send StopCCN, which acknowledges too
+		e.sendZLB(t)
+	}
 	e.endCall(now, t, c, Reason{CausePeer, MessageCDN, parseResult(f.resultCode)})
 }
 
@@ -236,6 +240,7 @@ func (e *Endpoint) clear(now time.Time, t *tunnel, c *call, why Reason) {
 	if c.state != callQueued || c.remote != 0 {
 		if !(t.initiator && t.persona.stopOnly && len(t.calls) == 1) {
 			e.send(t, c, MessageCDN, t.persona.cdn, why.Result)
+			e.flush(now, t)
 		}
 	}
 	e.endCall(now, t, c, why)

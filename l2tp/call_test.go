@@ -235,3 +235,21 @@ func TestDialErrors(t *testing.T) {
 		t.Errorf("%d tunnels", n)
 	}
 }
+
+// TestDialOverRemains: what still waits for a dead peer does not hinder a new dial.
+func TestDialOverRemains(t *testing.T) {
+	s := newStation(t, testConfig())
+	for range 20 {
+		call, err := s.e.Dial(s.now, client, DialConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.advance(time.Second)
+		if err := s.e.CloseCall(s.now, call, Result{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.drain()
+	s.advance(linger)
+	s.wantGone()
+}

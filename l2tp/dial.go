@@ -33,11 +33,8 @@ func (e *Endpoint) Dial(now time.Time, to Peer, d DialConfig) (Call, error) {
 		return e.join(now, to, &d)
 	}
 	p := e.peers[to]
-	if p != nil && len(p.tunnels) >= e.cfg.MaxTunnels {
-		e.sweep(p)
-		if len(p.tunnels) >= e.cfg.MaxTunnels {
-			return Call{}, ErrTooMany
-		}
+	if p != nil && len(p.tunnels) >= e.cfg.MaxTunnels && !e.sweep(p) {
+		return Call{}, ErrTooMany
 	}
 	persona := d.Persona.table()
 	t, err := e.newTunnel(now, to, persona, d.TunnelID)
@@ -54,13 +51,16 @@ func (e *Endpoint) Dial(now time.Time, to Peer, d DialConfig) (Call, error) {
 	return t.key(c), nil
 }
 
-// sweep removes tunnels that only wait to acknowledge what the peer repeats.
-func (e *Endpoint) sweep(p *peer) {
-	for i := len(p.tunnels) - 1; i >= 0; i-- {
-		if p.tunnels[i].state == tunnelStopped {
-			e.remove(p.tunnels[i])
+// sweep removes the oldest tunnel that is over for its owner and only waits for the peer;
+// false: there is none.
+func (e *Endpoint) sweep(p *peer) bool {
+	for _, t := range p.tunnels {
+		if t.state > tunnelEstablished {
+			e.remove(t)
+			return true
 		}
 	}
+	return false
 }
 
 // openTunnel queues the call and the SCCRQ.

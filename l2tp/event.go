@@ -40,7 +40,7 @@ type CallUp struct {
 	RemoteCall   CallID
 	LAC          bool   // we placed the call
 	Sequencing   bool   // the LAC demands sequence numbers in data (Sequencing Required)
-	TxSpeed      uint32 // bit/s, as the LAC claims
+	TxSpeed      uint32 // bit/s, as the LAC claims; 0 where LAC is set
 	RxSpeed      uint32
 	Serial       uint32 // the LAC's number for the call
 	HostName     string // of the peer's tunnel

@@ -2,6 +2,7 @@ package l2tp
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 )
@@ -177,6 +178,34 @@ func TestPersonaIDs(t *testing.T) {
 	call, err := s.e.Dial(s.now, 9, DialConfig{Persona: apple})
 	if err != nil || call.Tunnel != 4 || call.Call < 300 {
 		t.Errorf("ios: %+v %v", call, err)
+	}
+}
+
+// TestPersonaRetransmission: when SCCRQ is sent again, in seconds since the first.
+func TestPersonaRetransmission(t *testing.T) {
+	for name, want := range map[string][]int{
+		"windows10":      {1, 3, 7, 15, 23},
+		"macos":          {1, 3, 7, 11, 15, 19},
+		"android":        {2, 4, 6, 8, 10, 12, 14, 16, 18},
+		"networkmanager": {1, 3, 7, 15},
+		"kl2tpd":         {1, 3, 7},
+		"culvert":        {1, 3, 7, 15, 23},
+	} {
+		s := dial(t, name, "pc", 1, 2)
+		var got []int
+		s.sent = nil
+		for second := 1; second < 20 || len(got) < len(want) && second < 30; second++ {
+			s.advance(time.Second)
+			for _, b := range s.sent {
+				if m, _ := ParseMessage(b, nil); m.Type() == MessageSCCRQ {
+					got = append(got, second)
+				}
+			}
+			s.sent = nil
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
 	}
 }
 

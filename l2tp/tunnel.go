@@ -262,7 +262,6 @@ func (e *Endpoint) makeRoom(now time.Time, id Peer) {
 			}
 		}
 		e.stop(now, victim, Reason{CauseReplaced, MessageStopCCN, Result{}})
-		e.flush(now, victim)
 		e.drop(victim, Reason{Cause: CauseReplaced})
 	}
 }
@@ -414,6 +413,7 @@ func (e *Endpoint) watchIdle(now time.Time, t *tunnel) {
 
 // handleStopCCN ends the tunnel; it stays to acknowledge repetitions (section 5.7).
 func (e *Endpoint) handleStopCCN(now time.Time, t *tunnel, f *fields) {
+	e.sendZLB(t)
 	e.end(t, Reason{CausePeer, MessageStopCCN, parseResult(f.resultCode)})
 	t.setState(now, tunnelStopped, linger)
 	t.ch.abandon()
@@ -435,6 +435,7 @@ func (e *Endpoint) stop(now time.Time, t *tunnel, why Reason) {
 	}
 	t.ch.urgent = true
 	e.send(t, nil, MessageStopCCN, t.persona.stopccn, why.Result)
+	e.flush(now, t) // before the owner hears of it and takes the way to the peer down
 	e.end(t, why)
 	t.setState(now, tunnelStopping, linger)
 }

@@ -2,6 +2,7 @@ package l2tp
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -466,6 +467,52 @@ func TestClosePeer(t *testing.T) {
 		s.advance(linger)
 		s.wantGone()
 	}
+}
+
+// TestOrder: a message leaves before the event that may take the way to the peer down, and
+// before PPP begins.
+func TestOrder(t *testing.T) {
+	kinds := func(s *station) (order []string) {
+		for {
+			switch ev, ok := s.e.Next(); ev := ev.(type) {
+			case Send:
+				m, _ := ParseMessage(ev.Data, nil)
+				if m.ZLB() {
+					order = append(order, "ZLB")
+				} else {
+					order = append(order, m.Type().String())
+				}
+			default:
+				if !ok {
+					return order
+				}
+				order = append(order, strings.TrimPrefix(fmt.Sprintf("%T", ev), "l2tp."))
+			}
+		}
+	}
+	want := func(s *station, want string) {
+		t.Helper()
+		if got := strings.Join(kinds(s), " "); got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+	s := dial(t, "culvert", "", 5, 6)
+	s.sent = nil
+	_ = s.e.Input(s.now, client, sccrp(5, 9, 4))
+	want(s, "TunnelUp SCCCN ICRQ")
+	_ = s.e.Input(s.now, client, message(Header{5, 6, 1, 3}, MessageICRP, u16(AttrAssignedCall, 7)))
+	want(s, "ICCN CallUp")
+	_ = s.e.Input(s.now, client, zlb(Header{5, 0, 2, 4}))
+	_ = s.e.CloseCall(s.now, Call{client, 5, 6}, Result{})
+	want(s, "CDN CallDown StopCCN TunnelDown")
+
+	s = newStation(t, testConfig())
+	local := s.serve(9)
+	call := s.serveCall(local, 5)
+	_ = s.e.Input(s.now, client, message(Header{local, call, 4, 2}, MessageCDN, u16(AttrAssignedCall, 5)))
+	want(s, "ZLB CallDown")
+	_ = s.e.Input(s.now, client, message(Header{local, 0, 5, 2}, MessageStopCCN, u16(AttrAssignedTunnel, 9)))
+	want(s, "ZLB TunnelDown")
 }
 
 func TestCloseErrors(t *testing.T) {

@@ -87,6 +87,15 @@ func (w *world) dial(d DialConfig) Call {
 func (w *world) drain() {
 	w.take(w.lac, w.lns)
 	w.take(w.lns, w.lac)
+	for _, side := range []*end{w.lac, w.lns} {
+		for _, p := range side.e.peers {
+			for _, t := range p.tunnels {
+				if t.ch.high > int(t.ch.window) {
+					w.t.Fatalf("%d messages in flight to a window of %d", t.ch.high, t.ch.window)
+				}
+			}
+		}
+	}
 }
 
 // take drains one side; its messages go to the other.
