@@ -177,7 +177,9 @@ func (c *child) use(now time.Time) {
 	}
 	cur := c
 	if o := c.p.rival(c); o != nil && newerChild(o, c) {
+		// Both sides renewed at once, and both keep the other one.
 		cur = o
+		c.p.s.emit(Activated{Peer: c.p.id, In: o.in})
 	}
 	for _, o := range c.p.children {
 		if o == cur || !o.active || !sameTraffic(o, cur) {
@@ -210,7 +212,11 @@ func (c *child) due(now time.Time) {
 		c.tellDeleted()
 		c.end(now, ReasonExpired)
 	case passed(now, c.deleteAt):
-		c.deleteAt, c.goneAt = time.Time{}, now.Add(childLinger)
+		if c.goneAt.IsZero() {
+			c.goneAt = now.Add(childLinger)
+		}
+		// Nobody acknowledges a DELETE, so it is said until the SA is gone.
+		c.deleteAt = now.Add(time.Second)
 		c.tellDeleted()
 	case passed(now, c.rekeyAt):
 		c.rekeyAt = now.Add(retryTime)

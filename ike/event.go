@@ -57,7 +57,9 @@ type Installed struct {
 	Child ChildSA
 }
 
-// Activated says that the peer receives on the SA: send on it from now on.
+// Activated says that the peer receives on the SA: send on it from now on. It may
+// name an SA that was sent on before: if both sides renewed at once, this is the
+// one that stays.
 type Activated struct {
 	Peer Peer
 	In   SPI

@@ -39,6 +39,7 @@ type Features struct {
 	Microsoft     bool
 
 	natt, dpd, frag wire.VendorID // as the peer sent them, to be given back
+	draft00         bool
 	family          string
 }
 
@@ -64,7 +65,7 @@ func (f *Features) see(vid wire.VendorID) {
 	case wire.VendorNATTApple:
 		f.family = "apple"
 	case wire.VendorNATTDraft00:
-		f.guess("android")
+		f.draft00 = true
 	case wire.VendorXAUTH, wire.VendorStrongSwan:
 		f.guess("strongswan")
 	}
@@ -115,10 +116,13 @@ func (f *Features) answers() []wire.VendorID {
 
 // Family names the kind of peer, as far as its vendor IDs tell.
 func (f *Features) Family() string {
-	if f.family == "" {
-		return "other"
+	switch {
+	case f.family != "":
+		return f.family
+	case f.draft00 && f.Fragmentation:
+		return "android"
 	}
-	return f.family
+	return "other"
 }
 
 // readVendors collects the features that a chain of payloads announces.

@@ -1,0 +1,330 @@
+package ike
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// prober sends ESP over a pair all the time, as a gateway would: each side on the
+// SA that it was last told to send on. A packet whose SPI the receiver does not
+// know, or a side that has nothing to send on, is a loss.
+type prober struct {
+	*pair
+	sending       map[*node][]SPI // outbound SAs in the order of activation, by inbound SPI
+	seen          map[*node]int   // of events
+	sent, lost    int
+	lostAt        []string
+	outstanding   []probe
+	checkDelivery bool
+}
+
+type probe struct {
+	at  time.Time
+	to  *node
+	out SPI
+}
+
+func newProber(p *pair) *prober {
+	return &prober{pair: p, sending: map[*node][]SPI{}, seen: map[*node]int{}}
+}
+
+// follow keeps the list of SAs to send on.
+func (p *prober) follow(n *node) {
+	for _, e := range n.events[p.seen[n]:] {
+		switch e := e.(type) {
+		case Installed:
+			if e.Child.Active {
+				p.sending[n] = append(p.sending[n], e.Child.In)
+			}
+		case Activated:
+			p.sending[n] = append(p.sending[n], e.In)
+		}
+	}
+	p.seen[n] = len(n.events)
+}
+
+// shoot sends one packet from n.
+func (p *prober) shoot(n, to *node) {
+	p.follow(n)
+	p.sent++
+	list := p.sending[n]
+	for k := len(list) - 1; k >= 0; k-- {
+		if c := n.children[list[k]]; c != nil {
+			p.outstanding = append(p.outstanding, probe{at: p.now.Add(10 * time.Millisecond), to: to, out: c.Out})
+			return
+		}
+	}
+	p.lose(n.name + " has no SA to send on")
+}
+
+func (p *prober) lose(why string) {
+	p.lost++
+	p.lostAt = append(p.lostAt, fmt.Sprint(p.now.Sub(start), " ", why))
+}
+
+func (p *prober) arrive() {
+	k := 0
+	for _, o := range p.outstanding {
+		if o.at.After(p.now) {
+			p.outstanding[k] = o
+			k++
+			continue
+		}
+		if o.to.children[o.out] == nil {
+			p.lose(fmt.Sprintf("%s does not receive on %08x", o.to.name, o.out))
+		}
+		for id := range o.to.s.peers {
+			o.to.s.Alive(p.now, id)
+		}
+	}
+	p.outstanding = p.outstanding[:k]
+}
+
+// ping runs for d with a packet each way every 100 ms.
+func (p *prober) ping(d time.Duration) {
+	for end := p.now.Add(d); p.now.Before(end); {
+		p.shoot(p.client, p.server)
+		p.shoot(p.server, p.client)
+		p.run(20*time.Millisecond, nil)
+		p.arrive()
+		p.run(80*time.Millisecond, nil)
+	}
+}
+
+func (p *prober) wantNoLoss() {
+	p.t.Helper()
+	if p.lost > 0 {
+		p.t.Errorf("%d of %d packets lost: %v", p.lost, p.sent, p.lostAt[:min(len(p.lostAt), 10)])
+	}
+}
+
+func lifetimes(base *Policy, ike, child time.Duration, rekey bool) *Policy {
+	base.IKELifetime, base.ChildLifetime, base.Rekey = ike, child, rekey
+	return base
+}
+
+// TestRekeyLossless renews both phases many times, by the client, by the server,
+// and by both at once, while packets run.
+func TestRekeyLossless(t *testing.T) {
+	const ike, child = 45 * time.Second, 20 * time.Second
+	cases := map[string]struct{ client, server *Policy }{
+		"client": {lifetimes(fast(), ike, child, true), fast()},
+		"server": {lifetimes(fast(), 8*time.Hour, time.Hour, true), lifetimes(fast(), ike, child, true)},
+		"both":   {lifetimes(fast(), ike, child, true), lifetimes(fast(), 42*time.Second, 18*time.Second, true)},
+	}
+	for name, c := range cases {
+		for seed := range uint64(20) {
+			loss := float64(seed%3) / 10
+			t.Run(fmt.Sprint(name, " loss ", loss, " seed ", seed), func(t *testing.T) {
+				p := newProber(newPair(t, seed, Config{Candidates: psk("acme", "secret", c.server)}))
+				d := dialConfig("secret")
+				d.Policy = c.client
+				id := p.dial(d)
+				p.loss, p.dup, p.spread = loss, loss, time.Duration(loss*float64(time.Second))
+				p.ping(3 * time.Minute)
+				p.wantNoLoss()
+				if r, closed := p.client.closed[id]; closed {
+					t.Errorf("closed: %+v", r)
+				}
+				if n := installs(p.server); n < 8 {
+					t.Errorf("only %d child SAs in 3 minutes", n)
+				}
+				p.wantSettled()
+				p.loss, p.dup, p.spread = 0, 0, 0
+				p.closeAll()
+			})
+		}
+	}
+}
+
+func installs(n *node) int {
+	count := 0
+	for _, e := range n.events {
+		if _, ok := e.(Installed); ok {
+			count++
+		}
+	}
+	return count
+}
+
+// wantSettled fails if SAs pile up.
+func (p *prober) wantSettled() {
+	p.t.Helper()
+	for _, n := range []*node{p.client, p.server} {
+		st := n.s.Stats()
+		if st.Peers != 1 || st.IKEs > 4 || st.Children > 4 {
+			p.t.Errorf("%s: %d peers, %d IKE SAs, %d children", n.name, st.Peers, st.IKEs, st.Children)
+		}
+	}
+}
+
+// TestSimultaneousRekey starts renewals on both sides in the same instant.
+func TestSimultaneousRekey(t *testing.T) {
+	for seed := range uint64(50) {
+		p := newProber(newPair(t, seed, Config{Candidates: psk("acme", "secret", fast())}))
+		id := p.dial(dialConfig("secret"))
+		r := rand.New(rand.NewPCG(seed, 1))
+		for round := range 4 {
+			phase := Phase1 + Phase(round%2)
+			if err := p.client.s.Rekey(p.now, id, phase); err != nil {
+				t.Fatal(err)
+			}
+			p.run(time.Duration(r.IntN(40))*time.Millisecond, nil)
+			for id := range p.server.s.peers {
+				if err := p.server.s.Rekey(p.now, id, phase); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.ping(30 * time.Second)
+		}
+		p.wantNoLoss()
+		for _, n := range []*node{p.client, p.server} {
+			if st := n.s.Stats(); st.IKEs != 1 || st.Children != 1 || st.Peers != 1 {
+				t.Errorf("seed %d: %s: %d IKE SAs, %d children, %d peers", seed, n.name, st.IKEs, st.Children, st.Peers)
+			}
+		}
+		p.closeAll()
+	}
+}
+
+// TestChildOutlivesIKE deletes the ISAKMP SA alone, as some servers do.
+func TestChildOutlivesIKE(t *testing.T) {
+	p := newProber(newPair(t, 12, Config{Candidates: psk("acme", "secret", fast())}))
+	id := p.dial(dialConfig("secret"))
+	for _, peer := range p.server.s.peers {
+		peer.ikes[0].tellDeleted()
+		peer.ikes[0].drop(p.now, ReasonLocal)
+	}
+	p.ping(10 * time.Second)
+	p.wantNoLoss()
+	if p.client.s.peers[Peer(id)].current() == nil {
+		t.Error("the client has not dialled again")
+	}
+	p.wantSettled()
+	p.closeAll()
+}
+
+// TestRejoin dials again from the same address without INITIAL_CONTACT: the peer
+// stays the same; and with it: the old one goes.
+func TestRejoin(t *testing.T) {
+	for _, persona := range []string{"windows10", "macos"} {
+		t.Run(persona, func(t *testing.T) {
+			p := newPair(t, 13, Config{Candidates: psk("acme", "secret", &Policy{})})
+			d := dialConfig("secret")
+			d.Persona, d.IKE = persona, nil
+			p.dial(d)
+			p.client = newNode(t, "client", Config{Rand: stream("another")})
+			d.PSK = []byte("secret")
+			p.dial(d)
+			if len(p.usable()) == 0 {
+				t.Fatal("not up again")
+			}
+			if want := map[string]int{"windows10": 1, "macos": 2}[persona]; len(p.server.up) != want {
+				t.Errorf("%d peers, want %d", len(p.server.up), want)
+			}
+			if n := p.server.s.Stats().Peers; n != 1 {
+				t.Errorf("%d peers left", n)
+			}
+			if persona == "macos" && len(p.server.children) != 1 {
+				t.Errorf("%d child SAs left", len(p.server.children))
+			}
+			p.closeAll()
+		})
+	}
+}
+
+// TestDPD finds out that the other side is dead, in both directions.
+func TestDPD(t *testing.T) {
+	for _, dead := range []string{"client", "server"} {
+		policy := fast()
+		policy.DPD = 10 * time.Second
+		p := newPair(t, 14, Config{Candidates: psk("acme", "secret", policy)})
+		d := dialConfig("secret")
+		d.Policy = &Policy{DPD: 10 * time.Second}
+		p.dial(d)
+		p.run(2*time.Minute, nil)
+		if len(p.client.closed)+len(p.server.closed) != 0 {
+			t.Fatal("closed although both live")
+		}
+		p.filter = func(from *node, _ []byte) bool { return from.name != dead }
+		p.run(2*time.Minute, nil)
+		for _, n := range []*node{p.client, p.server} {
+			if n.name == dead {
+				continue
+			}
+			for _, c := range n.closed {
+				if c.Reason != ReasonDead {
+					t.Errorf("%s: %+v", n.name, c)
+				}
+			}
+			if len(n.closed) != 1 {
+				t.Errorf("%s: not closed", n.name)
+			}
+		}
+		p.filter = nil
+		p.closeAll()
+	}
+}
+
+// TestExpiry lets everything end by itself: a client without DPD that vanished.
+func TestExpiry(t *testing.T) {
+	p := newPair(t, 15, Config{Candidates: psk("acme", "secret", fast())})
+	d := dialConfig("secret")
+	d.Policy = &Policy{ChildLifetime: time.Minute, IKELifetime: 2 * time.Minute}
+	p.dial(d)
+	p.client.s.Close(p.now, 1, ReasonLocal)
+	p.filter = func(*node, []byte) bool { return false }
+	p.run(10*time.Minute, nil)
+	wantEmpty(t, p.client)
+	p.fly = nil
+	wantEmpty(t, p.server)
+}
+
+// TestMessage3Lost checks that message 2 is repeated until message 3 is here, and
+// that until then nothing is sent on the new SA.
+func TestMessage3Lost(t *testing.T) {
+	p := newPair(t, 16, Config{Candidates: psk("acme", "secret", fast())})
+	lost := 0
+	p.filter = func(from *node, b []byte) bool {
+		if from == p.client && b[18] == 32 && len(b) < 100 && lost < 3 {
+			lost++
+			return false
+		}
+		return true
+	}
+	p.dial(dialConfig("secret"))
+	if len(p.usable()) != 1 || lost != 3 {
+		t.Errorf("%d usable, %d lost", len(p.usable()), lost)
+	}
+	p.closeAll()
+}
+
+// TestMoved follows a client whose NAT gives it another port.
+func TestMoved(t *testing.T) {
+	p := newPair(t, 17, Config{Candidates: psk("acme", "secret", fast())})
+	id := p.dial(dialConfig("secret"))
+	moved := clientNATT
+	moved = addrPort("198.51.100.77:62001")
+	p.client.s.peers[id].path.Local = moved
+	if err := p.client.s.Rekey(p.now, id, Phase2); err != nil {
+		t.Fatal(err)
+	}
+	p.run(5*time.Second, nil)
+	found := false
+	for _, e := range p.server.events {
+		if m, ok := e.(Moved); ok && m.Path.Remote == moved {
+			found = true
+		}
+	}
+	if !found {
+		t.Errorf("no Moved: %v", p.server.events)
+	}
+	p.closeAll()
+}
+
+func exchangeOf(b []byte) (exchange byte, id uint32) {
+	return b[18], binary.BigEndian.Uint32(b[20:])
+}
