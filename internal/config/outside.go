@@ -85,6 +85,27 @@ func missingSecret(path string, err error) error {
 	return &secretError{path + " does not open: " + err.Error(), "see to the file system"}
 }
 
+// ResolveSecret returns a secret that a command was given the way a file has
+// it: as itself, file:PATH (relative to where the command runs) or env:NAME.
+func ResolveSecret(text string) (Secret, error) {
+	if path, ok := strings.CutPrefix(text, "file:"); ok {
+		b, err := readSecretFile(path)
+		if err != nil {
+			return Secret{}, fmt.Errorf("config: %w", err)
+		}
+		defer clear(b)
+		text = string(bytes.TrimRight(b, "\r\n"))
+	} else if name, ok := strings.CutPrefix(text, "env:"); ok {
+		if text, ok = os.LookupEnv(name); !ok {
+			return Secret{}, fmt.Errorf("config: the environment has no %s", name)
+		}
+	}
+	if text == "" {
+		return Secret{}, errors.New("config: the secret is empty")
+	}
+	return NewSecret([]byte(text)), nil
+}
+
 // secret reads a value that is a secret: itself, file:PATH or env:NAME.
 func (v value) secret() (Secret, bool) {
 	if literal, ok := v.node.(*ast.LiteralNode); ok {

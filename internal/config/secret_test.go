@@ -38,6 +38,22 @@ func TestSecretNeverShowsItself(t *testing.T) {
 	}
 }
 
+func TestResolveSecret(t *testing.T) {
+	stage(t)
+	for text, want := range map[string]string{
+		"itself": "itself", "file:good.psk": "from-a-file-with-a-newline", "env:CULVERT_TEST_PSK": "from-the-environment",
+		"": "", "file:open.psk": "", "file:empty.psk": "", "env:CULVERT_TEST_NOWHERE": "",
+	} {
+		s, err := ResolveSecret(text)
+		if string(s.Bytes()) != want || (err != nil) != (want == "") {
+			t.Errorf("%q: %q, %v", text, s.Bytes(), err)
+		}
+		if err != nil && strings.Contains(err.Error(), "to-be-shown") {
+			t.Errorf("%q: a secret shows: %v", text, err)
+		}
+	}
+}
+
 func TestSecret(t *testing.T) {
 	given := []byte("hunter2")
 	s := NewSecret(given)
