@@ -1,0 +1,44 @@
+package ppp
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// echo asks a silent peer whether it lives (RFC 1661 section 5.8). Whatever it sends
+// counts as life: a peer with traffic is never asked.
+type echo struct {
+	interval time.Duration // of silence; negative: never ask
+	failures uint8         // questions in a row without an answer that end the link
+	missed   uint8
+	deadline time.Time
+}
+
+func (e *echo) start(now time.Time) {
+	e.missed = 0
+	if e.interval > 0 {
+		e.deadline = now.Add(e.interval)
+	}
+}
+
+func (e *echo) stop() { e.deadline = time.Time{} }
+
+func (e *echo) advance(l *Link, now time.Time) {
+	if !due(e.deadline, now) {
+		return
+	}
+	if quiet := now.Sub(l.heardAt); quiet < e.interval {
+		e.missed = 0
+		e.deadline = l.heardAt.Add(e.interval)
+		return
+	}
+	if e.missed >= e.failures {
+		e.stop()
+		l.fail(now, because(CauseEcho, ""))
+		return
+	}
+	e.missed++
+	e.deadline = now.Add(e.interval)
+	b := startFrame(ProtocolLCP, echoRequest, l.lcp.nextID())
+	l.send(finishFrame(binary.BigEndian.AppendUint32(b, l.lcp.magic)))
+}

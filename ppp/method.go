@@ -1,0 +1,108 @@
+package ppp
+
+import "encoding/binary"
+
+// Method is a way to authenticate.
+type Method uint8
+
+// The methods, the zero value being none at all.
+const (
+	NoMethod Method = iota
+	MSCHAPv2        // RFC 2759
+	CHAPMD5         // RFC 1994
+	PAP             // RFC 1334
+)
+
+func (m Method) String() string {
+	switch m {
+	case MSCHAPv2:
+		return "MS-CHAPv2"
+	case CHAPMD5:
+		return "CHAP-MD5"
+	case PAP:
+		return "PAP"
+	}
+	return "none"
+}
+
+// AuthPolicy lists the methods that may be used. None set means MS-CHAPv2 alone.
+type AuthPolicy struct{ MSCHAPv2, CHAPMD5, PAP bool }
+
+func (p AuthPolicy) orDefault() AuthPolicy {
+	if p == (AuthPolicy{}) {
+		p.MSCHAPv2 = true
+	}
+	return p
+}
+
+func (p AuthPolicy) allows(m Method) bool {
+	switch m {
+	case MSCHAPv2:
+		return p.MSCHAPv2
+	case CHAPMD5:
+		return p.CHAPMD5
+	case PAP:
+		return p.PAP
+	}
+	return false
+}
+
+// both keeps the methods that both policies allow.
+func (p AuthPolicy) both(q AuthPolicy) AuthPolicy {
+	return AuthPolicy{p.MSCHAPv2 && q.MSCHAPv2, p.CHAPMD5 && q.CHAPMD5, p.PAP && q.PAP}
+}
+
+// first returns the best method that is allowed.
+func (p AuthPolicy) first() Method {
+	for _, m := range []Method{MSCHAPv2, CHAPMD5, PAP} {
+		if p.allows(m) {
+			return m
+		}
+	}
+	return NoMethod
+}
+
+// The algorithms of CHAP (RFC 1994 section 3, RFC 2433, RFC 2759).
+const (
+	algorithmMD5      = 0x05
+	algorithmMSCHAPv1 = 0x80
+	algorithmMSCHAPv2 = 0x81
+)
+
+// appendMethod appends the data of an Authentication-Protocol option.
+func appendMethod(b []byte, m Method) []byte {
+	switch m {
+	case MSCHAPv2:
+		return append(b, 0xc2, 0x23, algorithmMSCHAPv2)
+	case CHAPMD5:
+		return append(b, 0xc2, 0x23, algorithmMD5)
+	case PAP:
+		return append(b, 0xc0, 0x23)
+	}
+	return b
+}
+
+// methodOf reads the data of an Authentication-Protocol option. What we do not speak
+// is NoMethod.
+func methodOf(b []byte) Method {
+	for _, m := range []Method{MSCHAPv2, CHAPMD5, PAP} {
+		if string(b) == string(appendMethod(make([]byte, 0, 3), m)) {
+			return m
+		}
+	}
+	return NoMethod
+}
+
+// nameOfMethod names what an Authentication-Protocol option asks for, for people.
+func nameOfMethod(b []byte) string {
+	if m := methodOf(b); m != NoMethod {
+		return m.String()
+	}
+	if len(b) == 3 && Protocol(binary.BigEndian.Uint16(b)) == ProtocolCHAP && b[2] == algorithmMSCHAPv1 {
+		return "MS-CHAPv1"
+	}
+	if len(b) < 2 {
+		return "nothing"
+	}
+	return Protocol(binary.BigEndian.Uint16(b)).String()
+}
