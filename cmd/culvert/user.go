@@ -177,7 +177,7 @@ func (u *userCommand) disable(o opened, name string, disabled bool) error {
 
 // explain says where else a user may be.
 func (u *userCommand) explain(o opened, name string, err error) error {
-	if !errors.Is(err, store.ErrNoUser) {
+	if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	if _, ok := o.tenant.User(name); ok {

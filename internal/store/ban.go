@@ -49,7 +49,7 @@ func (s *Store) PutBan(b Ban) error {
 	})
 }
 
-// DeleteBan lifts a ban; ErrNoBan when there is none.
+// DeleteBan lifts a ban; ErrNotFound when there is none.
 func (s *Store) DeleteBan(addr netip.Addr) error {
 	k := []byte(addr.Unmap().String())
 	return s.update(func(tx *bolt.Tx) error {
@@ -58,7 +58,7 @@ func (s *Store) DeleteBan(addr netip.Addr) error {
 			return err
 		}
 		if bans.Get(k) == nil {
-			return ErrNoBan
+			return ErrNotFound
 		}
 		return bans.Delete(k)
 	})

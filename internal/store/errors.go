@@ -6,10 +6,8 @@ import "errors"
 var (
 	// ErrBusy: another process held the file for longer than LockWait.
 	ErrBusy = errors.New("store: another process holds the state store; try again, and if it stays so look for a culvert process that hangs")
-	// ErrNoUser: the tenant has no user of that name.
-	ErrNoUser = errors.New("store: there is no such user")
-	// ErrNoBan: the address is not banned.
-	ErrNoBan = errors.New("store: there is no such ban")
+	// ErrNotFound: there is no such user or ban.
+	ErrNotFound = errors.New("store: there is no such entry")
 	// ErrExists: the tenant has a user of that name.
 	ErrExists = errors.New("store: the user exists already")
 	// ErrNewer: the file was written by a later version of culvert.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -16,11 +17,13 @@ type Lease struct {
 	User string `json:"user"`
 	// Addr that the user has or had.
 	Addr netip.Addr `json:"addr"`
+	// Seen is when the user was seen with it last, in UTC.
+	Seen time.Time `json:"seen"`
 }
 
-// SetLeases records all leases of a tenant, in their order, in place of those
-// recorded before. Nothing is written when they are the same.
-func (s *Store) SetLeases(tenant string, leases []Lease) error {
+// PutLeases records the leases of a tenant, all of them and in their order, in
+// place of those recorded before. Nothing is written when they are the same.
+func (s *Store) PutLeases(tenant string, leases []Lease) error {
 	if err := checkName(tenant); err != nil {
 		return err
 	}
@@ -56,7 +59,7 @@ func dropLeases(tx *bolt.Tx, tenant, user string) error {
 }
 
 // Leases returns what addresses a tenant's users had, in the order that
-// SetLeases was given.
+// PutLeases was given.
 func (s *Store) Leases(tenant string) ([]Lease, error) {
 	now, err := s.read()
 	if err != nil {

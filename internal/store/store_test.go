@@ -71,7 +71,7 @@ func TestUsers(t *testing.T) {
 		t.Errorf("user %+v, %v", u, err)
 	}
 	_, err = s.User("initech", "alice")
-	want(t, err, ErrNoUser)
+	want(t, err, ErrNotFound)
 
 	want(t, s.SetPassword("acme", "alice", Hash{7}), nil)
 	want(t, s.SetDisabled("acme", "alice", true), nil)
@@ -81,7 +81,7 @@ func TestUsers(t *testing.T) {
 	if u, _ = s.User("globex", "alice"); u.NTHash != (Hash{9}) || u.Disabled {
 		t.Errorf("another tenant's user changed: %+v", u)
 	}
-	want(t, s.SetPassword("acme", "carol", Hash{}), ErrNoUser)
+	want(t, s.SetPassword("acme", "carol", Hash{}), ErrNotFound)
 
 	all, err := s.Users("acme")
 	if err != nil || len(all) != 2 || all[0].Name != "Alice" {
@@ -92,9 +92,9 @@ func TestUsers(t *testing.T) {
 		t.Errorf("tenants %v, %v", tenants, err)
 	}
 	want(t, s.DeleteUser("acme", "alice"), nil)
-	want(t, s.DeleteUser("acme", "alice"), ErrNoUser)
+	want(t, s.DeleteUser("acme", "alice"), ErrNotFound)
 	_, err = s.User("acme", "alice")
-	want(t, err, ErrNoUser)
+	want(t, err, ErrNotFound)
 }
 
 func TestHashNeverShowsItself(t *testing.T) {
@@ -109,17 +109,18 @@ func TestHashNeverShowsItself(t *testing.T) {
 
 func TestLeases(t *testing.T) {
 	s := wantStore(t)
+	day := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 	a, b := netip.MustParseAddr("10.1.0.2"), netip.MustParseAddr("10.1.0.3")
-	want(t, s.SetLeases("acme", nil), nil)
-	want(t, s.SetLeases("", nil), ErrName)
-	want(t, s.SetLeases("acme", []Lease{{"zoe", b}, {"Alice", a}}), nil)
-	want(t, s.SetLeases("globex", []Lease{{"alice", a}}), nil)
+	want(t, s.PutLeases("acme", nil), nil)
+	want(t, s.PutLeases("", nil), ErrName)
+	want(t, s.PutLeases("acme", []Lease{{"zoe", b, day}, {"Alice", a, day}}), nil)
+	want(t, s.PutLeases("globex", []Lease{{"alice", a, day}}), nil)
 	got, err := s.Leases("acme")
-	if err != nil || !slices.Equal(got, []Lease{{"zoe", b}, {"Alice", a}}) {
+	if err != nil || !slices.Equal(got, []Lease{{"zoe", b, day}, {"Alice", a, day}}) {
 		t.Errorf("leases %v, %v", got, err)
 	}
 	sequence := s.cache.leases.sequence
-	want(t, s.SetLeases("acme", got), nil)
+	want(t, s.PutLeases("acme", got), nil)
 	if _, err := s.Leases("acme"); err != nil || s.cache.leases.sequence != sequence {
 		t.Errorf("the same leases are written again: %v", err)
 	}
@@ -149,12 +150,12 @@ func TestBans(t *testing.T) {
 		t.Errorf("bans %v", got)
 	}
 	want(t, s.DeleteBan(b), nil)
-	want(t, s.DeleteBan(b), ErrNoBan)
+	want(t, s.DeleteBan(b), ErrNotFound)
 }
 
 func TestChangesOfOthersAreSeen(t *testing.T) {
 	server := wantStore(t)
-	if _, err := server.User("acme", "alice"); !errors.Is(err, ErrNoUser) {
+	if _, err := server.User("acme", "alice"); !errors.Is(err, ErrNotFound) {
 		t.Fatal(err)
 	}
 	command, err := Open(filepath.Dir(server.Path()))
@@ -188,7 +189,7 @@ func TestCacheIsUsedOnceTheFileHasSettled(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := s.User("acme", "alice")
-	want(t, err, ErrNoUser)
+	want(t, err, ErrNotFound)
 }
 
 func TestUnchangedPartsAreKept(t *testing.T) {
@@ -198,7 +199,7 @@ func TestUnchangedPartsAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	users, leases := s.cache.users.sequence, s.cache.leases.sequence
-	want(t, s.SetLeases("acme", []Lease{{User: "alice"}}), nil)
+	want(t, s.PutLeases("acme", []Lease{{User: "alice"}}), nil)
 	if _, err := s.Users("acme"); err != nil {
 		t.Fatal(err)
 	}

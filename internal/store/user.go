@@ -80,12 +80,12 @@ func (s *Store) AddUser(tenant string, u User) error {
 	})
 }
 
-// SetPassword gives a user another password; ErrNoUser when there is none.
+// SetPassword gives a user another password; ErrNotFound when there is none.
 func (s *Store) SetPassword(tenant, name string, h Hash) error {
 	return s.changeUser(tenant, name, func(r *userRecord) { r.Hash = hex.EncodeToString(h[:]) })
 }
 
-// SetDisabled keeps a user from logging in, or lets it again; ErrNoUser when
+// SetDisabled keeps a user from logging in, or lets it again; ErrNotFound when
 // there is none.
 func (s *Store) SetDisabled(tenant, name string, disabled bool) error {
 	return s.changeUser(tenant, name, func(r *userRecord) { r.Disabled = disabled })
@@ -99,7 +99,7 @@ func (s *Store) changeUser(tenant, name string, change func(*userRecord)) error 
 			return err
 		}
 		if b.Get(key(name)) == nil {
-			return ErrNoUser
+			return ErrNotFound
 		}
 		r, err := get[userRecord](b, key(name))
 		if err != nil {
@@ -111,7 +111,7 @@ func (s *Store) changeUser(tenant, name string, change func(*userRecord)) error 
 	})
 }
 
-// DeleteUser removes a user and the addresses it had; ErrNoUser when there is
+// DeleteUser removes a user and the addresses it had; ErrNotFound when there is
 // none.
 func (s *Store) DeleteUser(tenant, name string) error {
 	return s.update(func(tx *bolt.Tx) error {
@@ -120,7 +120,7 @@ func (s *Store) DeleteUser(tenant, name string) error {
 			return err
 		}
 		if users.Get(key(name)) == nil {
-			return ErrNoUser
+			return ErrNotFound
 		}
 		if err := users.Delete(key(name)); err != nil {
 			return err
@@ -129,7 +129,7 @@ func (s *Store) DeleteUser(tenant, name string) error {
 	})
 }
 
-// User returns a user of a tenant; ErrNoUser when there is none.
+// User returns a user of a tenant; ErrNotFound when there is none.
 func (s *Store) User(tenant, name string) (User, error) {
 	now, err := s.read()
 	if err != nil {
@@ -137,7 +137,7 @@ func (s *Store) User(tenant, name string) (User, error) {
 	}
 	u, ok := now.users.records[tenant][string(key(name))]
 	if !ok {
-		return User{}, ErrNoUser
+		return User{}, ErrNotFound
 	}
 	return u, nil
 }
