@@ -128,7 +128,7 @@ func (u *userCommand) add(o opened, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := o.store.AddUser(o.tenant.Name, store.User{Name: name, NTHash: store.HashPassword(p.text)}); err != nil {
+	if err := o.store.AddUser(o.tenant.Name, store.User{Name: name, Hash: store.HashPassword(p.text)}); err != nil {
 		return err
 	}
 	fmt.Fprintf(u.out, "user %s of tenant %s added\n", name, o.tenant.Name)

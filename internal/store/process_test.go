@@ -31,7 +31,7 @@ func write(dir, prefix string) error {
 	}
 	for i := range 30 {
 		name := fmt.Sprintf("%s%d", prefix, i)
-		if err := s.AddUser("acme", User{Name: name, NTHash: Hash{byte(i)}}); err != nil {
+		if err := s.AddUser("acme", User{Name: name, Hash: Hash{byte(i)}}); err != nil {
 			return err
 		}
 		fmt.Println(name)

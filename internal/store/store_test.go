@@ -59,15 +59,15 @@ func TestModes(t *testing.T) {
 func TestUsers(t *testing.T) {
 	s := wantStore(t)
 	h := Hash{1, 2, 3}
-	want(t, s.AddUser("acme", User{Name: "Alice", NTHash: h}), nil)
+	want(t, s.AddUser("acme", User{Name: "Alice", Hash: h}), nil)
 	want(t, s.AddUser("acme", User{Name: "alice"}), ErrExists)
-	want(t, s.AddUser("globex", User{Name: "alice", NTHash: Hash{9}}), nil)
-	want(t, s.AddUser("acme", User{Name: "bob", NTHash: h}), nil)
+	want(t, s.AddUser("globex", User{Name: "alice", Hash: Hash{9}}), nil)
+	want(t, s.AddUser("acme", User{Name: "bob", Hash: h}), nil)
 	want(t, s.AddUser("acme", User{}), ErrName)
 	want(t, s.AddUser("", User{Name: "x"}), ErrName)
 
 	u, err := s.User("acme", "ALICE")
-	if err != nil || u.Name != "Alice" || u.NTHash != h || u.Created.IsZero() || u.Disabled {
+	if err != nil || u.Name != "Alice" || u.Hash != h || u.Created.IsZero() || u.Disabled {
 		t.Errorf("user %+v, %v", u, err)
 	}
 	_, err = s.User("initech", "alice")
@@ -75,10 +75,10 @@ func TestUsers(t *testing.T) {
 
 	want(t, s.SetPassword("acme", "alice", Hash{7}), nil)
 	want(t, s.SetDisabled("acme", "alice", true), nil)
-	if u, _ = s.User("acme", "alice"); u.NTHash != (Hash{7}) || !u.Disabled {
+	if u, _ = s.User("acme", "alice"); u.Hash != (Hash{7}) || !u.Disabled {
 		t.Errorf("user %+v", u)
 	}
-	if u, _ = s.User("globex", "alice"); u.NTHash != (Hash{9}) || u.Disabled {
+	if u, _ = s.User("globex", "alice"); u.Hash != (Hash{9}) || u.Disabled {
 		t.Errorf("another tenant's user changed: %+v", u)
 	}
 	want(t, s.SetPassword("acme", "carol", Hash{}), ErrNotFound)
@@ -98,8 +98,8 @@ func TestUsers(t *testing.T) {
 }
 
 func TestHashNeverShowsItself(t *testing.T) {
-	u := User{Name: "alice", NTHash: Hash{0xab, 0xcd}}
-	shown := fmt.Sprintf("%v %+v %#v %s %x %d", u, u, u, u.NTHash, u.NTHash, u.NTHash)
+	u := User{Name: "alice", Hash: Hash{0xab, 0xcd}}
+	shown := fmt.Sprintf("%v %+v %#v %s %x %d", u, u, u, u.Hash, u.Hash, u.Hash)
 	for _, form := range []string{"abcd", "171", "0xab"} {
 		if strings.Contains(shown, form) {
 			t.Errorf("shows as %s in %s", form, shown)

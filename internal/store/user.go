@@ -26,8 +26,8 @@ func (h Hash) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[secret]")
 type User struct {
 	// Name as it was given. Names are one when they differ in case only.
 	Name string
-	// NTHash of the password.
-	NTHash Hash
+	// Hash of the password.
+	Hash Hash
 	// Created and Changed (password or Disabled) are in UTC, to the second.
 	Created, Changed time.Time
 	// Disabled users cannot log in.
@@ -45,17 +45,17 @@ type userRecord struct {
 
 // record returns the user as it is kept.
 func (u User) record() userRecord {
-	return userRecord{u.Name, hex.EncodeToString(u.NTHash[:]), u.Created, u.Changed, u.Disabled}
+	return userRecord{u.Name, hex.EncodeToString(u.Hash[:]), u.Created, u.Changed, u.Disabled}
 }
 
 // user returns the user that is kept in a record.
 func (r userRecord) user() (User, error) {
 	u := User{Name: r.Name, Created: r.Created, Changed: r.Changed, Disabled: r.Disabled}
 	b, err := hex.DecodeString(r.Hash)
-	if err != nil || len(b) != len(u.NTHash) {
+	if err != nil || len(b) != len(u.Hash) {
 		return u, fmt.Errorf("the hash of user %q is damaged; set the password anew", r.Name)
 	}
-	copy(u.NTHash[:], b)
+	copy(u.Hash[:], b)
 	clear(b)
 	return u, nil
 }
