@@ -160,7 +160,9 @@ func TestTooLongAnswerIsCut(t *testing.T) {
 		}
 		tcp.WriteMsg(m)
 	}))
-	if got := ask(t, "udp", serve(t, f), nil); !got.Truncated || got.Len() > dns.MinMsgSize {
+	got := ask(t, "udp", serve(t, f), nil)
+	got.Compress = true // as it came
+	if !got.Truncated || got.Len() > dns.MinMsgSize {
 		t.Errorf("truncated %v, %d bytes", got.Truncated, got.Len())
 	}
 }
