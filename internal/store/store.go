@@ -50,7 +50,7 @@ type Store struct {
 // read is made the owner's alone.
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("store: %w", err)
+		return nil, explain(err)
 	}
 	s := &Store{path: filepath.Join(dir, fileName), wait: LockWait, now: time.Now, cache: &snapshot{}}
 	if err := s.prepare(); err != nil {
@@ -136,9 +136,17 @@ func (s *Store) open(readOnly bool) (*bolt.DB, error) {
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return nil, fmt.Errorf("store: %s is damaged (%w); restore it from a backup, or move it away to start empty", s.path, err)
 	case err != nil:
-		return nil, fmt.Errorf("store: %w", err)
+		return nil, explain(err)
 	}
 	return db, nil
+}
+
+// explain says what to do about a file that does not open.
+func explain(err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("store: %w; run this as the user that culvert runs as, or with sudo", err)
+	}
+	return fmt.Errorf("store: %w", err)
 }
 
 // wrap puts the package's name before errors that do not have it.
