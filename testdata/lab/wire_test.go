@@ -16,7 +16,7 @@ func TestScannerGetsAnAnswer(t *testing.T) {
 	n.serve(t, labTenant())
 	out := must(t, treeShell{n.inet}, 30*time.Second,
 		"ip route replace 203.0.113.0/24 via 198.18.0.1 && "+
-			"ike-scan --multiline --trans='(1=7,14=256,2=2,3=1,4=14)' "+gatewayAddr)
+			"ike-scan --multiline --trans='(1=7,14=256,2=2,3=1,4=14,11=1,12=28800)' "+gatewayAddr)
 	for _, want := range []string{"1 returned handshake", "Enc=AES", "KeyLength=256", "Hash=SHA1", "Group=14:modp2048"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
@@ -36,7 +36,7 @@ func TestDissectorFindsNothingMalformed(t *testing.T) {
 	c.mustDial(alice(gatewayAddr))
 	ping(t, c, siteAddr)
 	keys := espKeys(t, c.must(10*time.Second, "ip xfrm state"))
-	c.must(10*time.Second, "sh /lab/guest/hangup lab; sleep 0.5; killall tcpdump; sync")
+	c.must(10*time.Second, "sh /lab/guest/hangup lab; sleep 0.5; pkill -x tcpdump; sync")
 	dissect := "2>/dev/null tshark -n -r /lab/" + filepath.Base(c.job) + "/session.pcap -o esp.enable_encryption_decode:TRUE " + keys
 	sh := treeShell{n.inet}
 	layers := must(t, sh, time.Minute, dissect+" -T fields -e frame.protocols | sort | uniq -c")
