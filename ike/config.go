@@ -115,7 +115,7 @@ type DialConfig struct {
 // withDefaults validates c and fills what is zero.
 func (c Config) withDefaults() (Config, error) {
 	if c.Rand == nil {
-		return c, fmt.Errorf("ike: Config.Rand is required")
+		return c, fmt.Errorf("%w: Config.Rand is required", ErrConfig)
 	}
 	setDefault(&c.Limits.HalfOpen, 4096)
 	setDefault(&c.Limits.HalfOpenPerSource, 256)

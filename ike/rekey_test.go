@@ -13,12 +13,11 @@ import (
 // know, or a side that has nothing to send on, is a loss.
 type prober struct {
 	*pair
-	sending       map[*node][]SPI // outbound SAs in the order of activation, by inbound SPI
-	seen          map[*node]int   // of events
-	sent, lost    int
-	lostAt        []string
-	outstanding   []probe
-	checkDelivery bool
+	sending     map[*node][]SPI // outbound SAs in the order of activation, by inbound SPI
+	seen        map[*node]int   // of events
+	sent, lost  int
+	lostAt      []string
+	outstanding []probe
 }
 
 type probe struct {
@@ -306,8 +305,7 @@ func TestMessage3Lost(t *testing.T) {
 func TestMoved(t *testing.T) {
 	p := newPair(t, 17, Config{Candidates: psk("acme", "secret", fast())})
 	id := p.dial(dialConfig("secret"))
-	moved := clientNATT
-	moved = addrPort("198.51.100.77:62001")
+	moved := addrPort("198.51.100.77:62001")
 	p.client.s.peers[id].path.Local = moved
 	if err := p.client.s.Rekey(p.now, id, Phase2); err != nil {
 		t.Fatal(err)
