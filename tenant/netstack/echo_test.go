@@ -59,17 +59,10 @@ func echoPacket(dst netip.Addr, id, seq uint16, data string) []byte {
 	return quote(clientIP, dst, ipkt.ProtocolICMP, icmp)
 }
 
-// reader of packets that a device sends, with a time limit.
+// packetsOf returns what waits for the next ICMP packet that a device sends.
 func packetsOf(t *testing.T, d *Device) func() (ipkt.Packet, bool) {
 	packets := make(chan []byte, 1000)
-	go func() {
-		s := d.Sources()[0]
-		for s.Read() == nil {
-			for buf, off, ok := s.Next(); ok; buf, off, ok = s.Next() {
-				packets <- append([]byte(nil), buf[off:]...)
-			}
-		}
-	}()
+	go lend(d, packets)
 	return func() (ipkt.Packet, bool) {
 		select {
 		case b := <-packets:

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/log"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
@@ -26,6 +27,7 @@ const (
 
 // newStack makes a stack that answers on l for every address.
 func newStack(cfg Config, l *link) (*stack.Stack, error) {
+	log.SetLevel(log.Warning) // the library says on stderr which odd packets it dropped
 	s := stack.New(stack.Options{
 		NetworkProtocols: []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{
