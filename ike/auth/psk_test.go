@@ -12,7 +12,11 @@ import (
 // TestProof follows RFC 2409 section 5 literally.
 func TestProof(t *testing.T) {
 	h := suite.HashSHA256
-	prf := func(key, data string) []byte { m := hmac.New(sha256.New, []byte(key)); m.Write([]byte(data)); return m.Sum(nil) }
+	prf := func(key, data string) []byte {
+		m := hmac.New(sha256.New, []byte(key))
+		m.Write([]byte(data))
+		return m.Sum(nil)
+	}
 	skeyid := SKEYID(h, []byte("psk"), []byte("Ni"), []byte("Nr"))
 	if !hmac.Equal(skeyid, prf("psk", "NiNr")) {
 		t.Error("SKEYID")
