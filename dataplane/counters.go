@@ -1,0 +1,88 @@
+package dataplane
+
+import "sync/atomic"
+
+// Cause says why a packet was dropped.
+type Cause uint8
+
+// The causes, in the order of the road a packet takes.
+const (
+	DropMalformed  Cause = iota // neither ESP, IKE nor a keepalive
+	DropUnknownSPI              // no SA has that SPI: often the rest of a session that ended
+	DropAuth                    // the ICV is wrong
+	DropReplay                  // the sequence number was seen, or is older than the window
+	DropInner                   // what was inside the ESP packet is not UDP to our L2TP port
+	DropL2TP                    // the L2TP data header is malformed
+	DropNoSession               // no call of that SA has these ids
+	DropPPP                     // the PPP header is malformed
+	DropSource                  // the source is not the address that the session was given
+	DropIP                      // the IP header is malformed
+	DropInboxFull               // the control loop has too much to do
+	DropPeerFull                // one peer has too many control messages waiting
+	DropNoRoute                 // no session has that destination
+	DropTooBig                  // larger than the path carries, and may not be fragmented
+	DropSend                    // sealing or sending failed
+	DropDevice                  // the tenant's device refused
+	DropDummy                   // next header 59: traffic flow padding, RFC 4303 2.6
+	causes
+)
+
+var causeNames = [causes]string{
+	"malformed", "unknown-spi", "auth", "replay", "inner", "l2tp", "no-session", "ppp",
+	"source", "ip", "inbox-full", "peer-full", "no-route", "too-big", "send", "device", "dummy",
+}
+
+// String returns the cause as metrics name it.
+func (c Cause) String() string {
+	if int(c) < len(causeNames) {
+		return causeNames[c]
+	}
+	return "unknown"
+}
+
+// counters belong to one goroutine that moves packets; anyone may read them.
+type counters struct {
+	drops [causes]atomic.Uint64
+	_     [64]byte
+}
+
+func (c *counters) drop(why Cause) { c.drops[why].Add(1) }
+
+// Drops returns how many packets were dropped since the start, by cause.
+func (p *Plane) Drops() map[Cause]uint64 {
+	sums := make(map[Cause]uint64)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.counters {
+		for why := Cause(0); why < causes; why++ {
+			if n := c.drops[why].Load(); n > 0 {
+				sums[why] += n
+			}
+		}
+	}
+	return sums
+}
+
+func (p *Plane) newCounters() *counters {
+	c := new(counters)
+	p.mu.Lock()
+	p.counters = append(p.counters, c)
+	p.mu.Unlock()
+	return c
+}
+
+// Traffic counts one direction of one session.
+type Traffic struct {
+	packets, bytes atomic.Uint64
+}
+
+func (t *Traffic) add(n int) {
+	t.packets.Add(1)
+	t.bytes.Add(uint64(n))
+}
+
+// Packets returns the packets moved; inner IP packets, not their fragments on the outside.
+func (t *Traffic) Packets() uint64 { return t.packets.Load() }
+
+// Bytes returns the bytes moved, counted as inner IP packets.
+func (t *Traffic) Bytes() uint64 { return t.bytes.Load() }

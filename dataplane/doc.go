@@ -1,0 +1,26 @@
+// Package dataplane moves packets between clients and their tenant's network.
+//
+// A Plane owns the UDP sockets, the workers and the tables. A worker reads a
+// batch of datagrams, opens ESP in place, walks down the L2TP and PPP headers
+// and commits each inner packet to the device of the tenant; the devices that
+// a batch touched are flushed once, at its end. A downlink reads a batch from
+// one source of a device, finds the session by the destination, lays the
+// headers backwards into the headroom of the packet, seals it and commits it
+// to the socket; the sockets are flushed once a batch too. See up.go and
+// down.go for the two roads and layout.go for the headers.
+//
+// What is not data (IKE, L2TP control, PPP control) is copied into the Inbox,
+// which is bounded; when it is full the message is dropped and counted, as a
+// network would. The control loop of the gateway reads it, and speaks back
+// through SendIKE, SendL2TP and SendPPP.
+//
+// Ownership. The buffers of a batch belong to the reader that lent them, until
+// its next Read. A Message of the Inbox belongs to its receiver until Release.
+// The tables belong to the goroutine that reads them: each has a mutex, held
+// for a batch by the reader and for an update by the control loop, so that an
+// idle worker has no queue of updates that could grow.
+//
+// The package decides nothing about who may connect: it knows peers, security
+// associations and sessions as values that the gateway made, and speaks no
+// protocol beyond the headers of data packets.
+package dataplane

@@ -1,0 +1,177 @@
+package dataplane
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/tenant/ipkt"
+)
+
+// readPause is how long a downlink waits after its device failed to read.
+const readPause = 10 * time.Millisecond
+
+// The way down, from a tenant's network to a client:
+//
+//	device -> destination -> session -> MTU and MSS -> headers laid backwards
+//	-> Seal -> socket
+
+// downlink carries the packets of one source of a device.
+type downlink struct {
+	port   *Port
+	source tenant.Source
+	back   tenant.Writer // ICMP errors go back the way the packet came
+	send   *sender
+	errs   []byte // room for one ICMP error
+}
+
+func (p *Plane) newDownlink(port *Port, source tenant.Source, back tenant.Writer, spread int) *downlink {
+	return &downlink{
+		port: port, source: source, back: back, send: newSender(p, spread),
+		errs: make([]byte, 0, ipkt.ErrorLen),
+	}
+}
+
+// run moves batches until the source is closed.
+func (d *downlink) run() {
+	for d.read() {
+		d.port.routes.mu.RLock()
+		for {
+			buf, off, ok := d.source.Next()
+			if !ok {
+				break
+			}
+			d.packet(buf, off)
+		}
+		d.port.routes.mu.RUnlock()
+		d.send.flush()
+	}
+}
+
+// read waits for the next batch and reports whether there is one. Errors but
+// the last are the device's passing troubles.
+func (d *downlink) read() bool {
+	for {
+		err := d.source.Read()
+		if err == nil {
+			return true
+		}
+		if errors.Is(err, os.ErrClosed) || errors.Is(err, io.EOF) {
+			return false
+		}
+		d.send.count.drop(DropDevice)
+		time.Sleep(readPause)
+	}
+}
+
+// packet sends the IP packet buf[off:] to the session that has its destination.
+func (d *downlink) packet(buf []byte, off int) {
+	ip, err := ipkt.Parse(buf[off:])
+	if err != nil {
+		d.send.count.drop(DropIP)
+		return
+	}
+	s := d.port.routes.lookup(ip.Destination())
+	if s == nil {
+		d.send.count.drop(DropNoRoute)
+		return
+	}
+	st := s.send.Load()
+	if st == nil {
+		d.send.count.drop(DropNoRoute)
+		return
+	}
+	if len(ip.Bytes) > st.mtu {
+		d.tooBig(s, st, ip, buf, off)
+		return
+	}
+	ip.ClampMSS(st.mtu)
+	d.forward(s, st, buf[:off+len(ip.Bytes)], off)
+}
+
+// forward lays the headers and seals.
+func (d *downlink) forward(s *Session, st *sendState, buf []byte, off int) {
+	s.Down.add(len(buf) - off)
+	s.peer.mark(ActiveData)
+	d.send.session(s, st, buf, off)
+}
+
+// session seals the IP packet buf[off:] for the session.
+func (s *sender) session(to *Session, st *sendState, buf []byte, off int) {
+	if st.templateAt == maxTemplate {
+		s.seal(st.route, buf[off:], ipProtocol(buf[off]))
+		return
+	}
+	at := st.lay(to, buf, off)
+	s.seal(st.route, buf[at:], protoUDP)
+}
+
+func ipProtocol(first byte) uint8 {
+	if first>>4 == 6 {
+		return protoIPv6
+	}
+	return protoIPv4
+}
+
+// tooBig takes a packet that does not fit the path: in fragments, or, where it
+// may not be fragmented, with an ICMP error to its sender (RFC 1191, RFC 4443
+// section 3.2).
+func (d *downlink) tooBig(s *Session, st *sendState, ip ipkt.Packet, buf []byte, off int) {
+	if ip.DontFragment() {
+		d.send.count.drop(DropTooBig)
+		d.refuse(ip, st.mtu)
+		return
+	}
+	cut := ipkt.Fragment(buf[:off+len(ip.Bytes)], off, st.mtu, func(buf []byte, off int) {
+		d.forward(s, st, buf, off)
+	})
+	if !cut {
+		d.send.count.drop(DropTooBig)
+	}
+}
+
+// refuse tells the sender of a packet that it is too big.
+func (d *downlink) refuse(ip ipkt.Packet, mtu int) {
+	from := d.port.gateway
+	if !from.IsValid() || from.Is4() != ip.Is4() {
+		return
+	}
+	reply := ipkt.AppendError(d.errs[:0], ip, ipkt.ReasonTooBig, mtu, from)
+	if len(reply) == 0 {
+		return
+	}
+	d.back.Commit(reply)
+	if d.back.Flush() != nil {
+		d.send.count.drop(DropDevice)
+	}
+}
+
+// neighbour returns the session of another client of the same tenant, when dst
+// is the address of one. The caller holds no lock.
+func (p *Port) neighbour(dst netip.Addr) *Session {
+	if !p.contains(dst) {
+		return nil
+	}
+	p.routes.mu.RLock()
+	defer p.routes.mu.RUnlock()
+	return p.routes.sessions[dst]
+}
+
+// hairpin turns a packet round, from one client of a tenant to another.
+func (s *sender) hairpin(to *Session, pkt []byte) {
+	st := to.send.Load()
+	if st == nil || len(pkt) > st.mtu {
+		s.count.drop(DropTooBig)
+		return
+	}
+	if s.turn == nil {
+		s.turn = make([]byte, tenant.Headroom+sealedLimit+tenant.Tailroom)
+	}
+	n := copy(s.turn[tenant.Headroom:len(s.turn)-tenant.Tailroom], pkt)
+	to.Down.add(n)
+	to.peer.mark(ActiveData)
+	s.session(to, st, s.turn[:tenant.Headroom+n], tenant.Headroom)
+}

@@ -1,0 +1,241 @@
+package dataplane
+
+import (
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/culvert-vpn/culvert/esp"
+	"github.com/culvert-vpn/culvert/l2tp"
+	"github.com/culvert-vpn/culvert/tenant"
+)
+
+// Path is the pair of UDP addresses between us and a peer.
+type Path struct {
+	Local, Remote netip.AddrPort
+}
+
+// Peer is one client as the plane knows it: the newest SA towards it, where it
+// is, and the calls it has. The control loop changes it, workers read it.
+type Peer struct {
+	// ID is the gateway's number for this client.
+	ID uint64
+
+	route    atomic.Pointer[route]
+	sessions atomic.Pointer[[]*Session]
+	active   atomic.Uint32 // what was seen since the last sweep
+	moving   atomic.Bool   // a Moved message is on its way
+	waiting  atomic.Int32  // control messages in the Inbox
+}
+
+// NewPeer returns a peer that has no SA yet.
+func NewPeer(id uint64) *Peer {
+	p := &Peer{ID: id}
+	p.sessions.Store(&[]*Session{})
+	return p
+}
+
+// Encapsulation says how packets reach a peer.
+type Encapsulation struct {
+	Out  *esp.Outbound
+	Path Path
+	// LocalPort and RemotePort are those of the UDP datagrams inside the SA,
+	// RFC 3193 section 4: 1701, and whatever port the client chose.
+	LocalPort, RemotePort uint16
+	// InnerLocal and InnerRemote are the addresses which the peer's UDP
+	// checksum covers (NAT-OA, RFC 3947 section 5.2). Used over IPv6 only;
+	// over IPv4 the checksum is left out.
+	InnerLocal, InnerRemote netip.Addr
+	// OuterMTU is the size of the largest IP packet the path carries.
+	OuterMTU int
+}
+
+// route is what a packet needs on its way to a peer; it is immutable.
+type route struct {
+	Encapsulation
+	listener *listener
+	checksum bool
+}
+
+// Encapsulation returns the peer's present way out, and whether it has one.
+func (p *Peer) Encapsulation() (Encapsulation, bool) {
+	r := p.route.Load()
+	if r == nil {
+		return Encapsulation{}, false
+	}
+	return r.Encapsulation, true
+}
+
+// Route makes packets to the peer go that way from now on. Sessions follow.
+func (p *Plane) Route(peer *Peer, e Encapsulation) error {
+	l := p.listenerFor(e.Path.Local)
+	if l == nil {
+		return ErrNoSocket
+	}
+	if e.OuterMTU == 0 {
+		e.OuterMTU = 1500
+	}
+	peer.route.Store(&route{Encapsulation: e, listener: l, checksum: e.Path.Remote.Addr().Is6()})
+	for _, s := range *peer.sessions.Load() {
+		s.update()
+	}
+	return nil
+}
+
+// Arrived ends the wait that follows a Moved message: the gateway has acted on it.
+func (p *Peer) Arrived() { p.moving.Store(false) }
+
+func (p *Peer) session(tunnel l2tp.TunnelID, call l2tp.CallID) *Session {
+	for _, s := range *p.sessions.Load() {
+		if s.tunnel == tunnel && s.call == call {
+			return s
+		}
+	}
+	return nil
+}
+
+func (p *Peer) addSession(s *Session) {
+	next := append(append([]*Session(nil), *p.sessions.Load()...), s)
+	p.sessions.Store(&next)
+}
+
+func (p *Peer) removeSession(s *Session) {
+	var next []*Session
+	for _, other := range *p.sessions.Load() {
+		if other != s {
+			next = append(next, other)
+		}
+	}
+	p.sessions.Store(&next)
+}
+
+// Activity is what a sweep found.
+type Activity uint32
+
+// The bits of an Activity.
+const (
+	ActiveSA   Activity = 1 << iota // an authenticated packet of any kind came
+	ActiveData                      // an IP packet went up or down
+)
+
+// mark notes activity; it writes only when the bits are not set yet, so that
+// the line stays shared between the cores.
+func (p *Peer) mark(a Activity) {
+	if p.active.Load()&uint32(a) != uint32(a) {
+		p.active.Or(uint32(a))
+	}
+}
+
+// TakeActivity returns what was seen since it was last called.
+func (p *Peer) TakeActivity() Activity {
+	if p.active.Load() == 0 {
+		return 0
+	}
+	return Activity(p.active.Swap(0))
+}
+
+// SessionConfig describes one call, or one tunnel mode SA, to NewSession.
+type SessionConfig struct {
+	Peer *Peer
+	// Tunnel and Call are our ids, by which the peer names the call.
+	Tunnel l2tp.TunnelID
+	Call   l2tp.CallID
+	// RemoteTunnel and RemoteCall are the peer's ids.
+	RemoteTunnel l2tp.TunnelID
+	RemoteCall   l2tp.CallID
+	// Sequencing puts Ns and Nr on data packets, RFC 2661 section 5.4.
+	Sequencing bool
+}
+
+// Session is one call. It carries PPP control as soon as it is made, and IP
+// once Bind has given it an address and a device.
+type Session struct {
+	peer         *Peer
+	tunnel       l2tp.TunnelID
+	call         l2tp.CallID
+	remoteTunnel l2tp.TunnelID
+	remoteCall   l2tp.CallID
+	sequencing   bool
+	ns           atomic.Uint32
+
+	addr       netip.Addr
+	anyAddress bool
+	port       *Port
+	link       LinkOptions
+	send       atomic.Pointer[sendState]
+	bound      atomic.Pointer[binding]
+
+	// Up counts what the client sent, Down what it was sent.
+	Up, Down Traffic
+}
+
+// LinkOptions are what PPP agreed on for a session.
+type LinkOptions struct {
+	ACFC, PFC bool // the peer accepts compressed headers from us
+	MTU       int  // the largest IP packet the peer takes: its MRU
+}
+
+// binding is a session's place in its tenant's network; immutable.
+type binding struct {
+	port *Port
+	addr netip.Addr
+	any  bool
+}
+
+// NewSession makes the session known to the workers under its peer's SAs.
+func (p *Plane) NewSession(c SessionConfig) *Session {
+	s := &Session{
+		peer: c.Peer, tunnel: c.Tunnel, call: c.Call,
+		remoteTunnel: c.RemoteTunnel, remoteCall: c.RemoteCall, sequencing: c.Sequencing,
+	}
+	s.update()
+	c.Peer.addSession(s)
+	return s
+}
+
+// Peer returns the peer whose call this is.
+func (s *Session) Peer() *Peer { return s.peer }
+
+// MTU returns the size of the largest IP packet that reaches the client in one
+// piece now: the smaller of its MRU and what the encapsulation leaves. Bytes.
+func (s *Session) MTU() int {
+	if st := s.send.Load(); st != nil {
+		return st.mtu
+	}
+	return 0
+}
+
+// Bind opens the session for IP packets: from addr only, and to it. With an
+// invalid addr the session takes packets of every source, and gets those of
+// every destination: the client's own end of a connection.
+func (p *Plane) Bind(s *Session, port *Port, addr netip.Addr, link LinkOptions) {
+	s.port, s.addr, s.anyAddress, s.link = port, addr, !addr.IsValid(), link
+	s.update()
+	s.bound.Store(&binding{port: port, addr: addr, any: s.anyAddress})
+	port.routes.put(s)
+}
+
+// Unbind closes the session for IP packets; it still carries PPP control.
+func (p *Plane) Unbind(s *Session) {
+	if s.port == nil {
+		return
+	}
+	s.bound.Store(nil)
+	s.port.routes.remove(s)
+	s.port = nil
+}
+
+// RemoveSession forgets the session.
+func (p *Plane) RemoveSession(s *Session) {
+	p.Unbind(s)
+	s.peer.removeSession(s)
+}
+
+// Port is a tenant's device as the plane knows it: a writer for each worker,
+// the routes to the clients, and a downlink for each source.
+type Port struct {
+	device  tenant.Device
+	writers []tenant.Writer // by worker
+	pools   []netip.Prefix
+	gateway netip.Addr
+	routes  routeTable
+}

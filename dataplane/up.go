@@ -1,0 +1,185 @@
+package dataplane
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+
+	"github.com/culvert-vpn/culvert/dataplane/udp"
+	"github.com/culvert-vpn/culvert/esp"
+	"github.com/culvert-vpn/culvert/l2tp"
+	"github.com/culvert-vpn/culvert/ppp"
+	"github.com/culvert-vpn/culvert/tenant/ipkt"
+)
+
+// The way up, from a client to its tenant's network:
+//
+//	datagram -> Classify -> SA by SPI -> Open -> UDP 1701 -> L2TP header
+//	-> the session under its own SA -> PPP protocol -> source check -> device
+
+// datagram takes one datagram of the NAT-T port.
+func (w *worker) datagram(m *udp.Message) {
+	kind, spi := esp.Classify(m.Data)
+	switch kind {
+	case esp.ESP:
+		w.sealed(m, spi)
+	case esp.IKE:
+		w.ike(m, m.Data[4:], true)
+	case esp.Keepalive:
+	default:
+		w.count.drop(DropMalformed)
+	}
+}
+
+// ike hands an IKE message to the control loop.
+func (w *worker) ike(m *udp.Message, data []byte, natt bool) {
+	if !w.plane.inbox.fromStranger(w.path(m), natt, data) {
+		w.count.drop(DropInboxFull)
+	}
+}
+
+func (w *worker) path(m *udp.Message) Path {
+	return Path{Local: netip.AddrPortFrom(m.Local, w.port), Remote: m.Remote}
+}
+
+// sealed opens an ESP packet. Nothing of it is looked at before its ICV is verified.
+func (w *worker) sealed(m *udp.Message, spi esp.SPI) {
+	sa := w.table.sas[spi]
+	if sa == nil {
+		w.count.drop(DropUnknownSPI)
+		return
+	}
+	payload, next, err := sa.In.Open(m.Data)
+	if err != nil {
+		w.count.drop(openCause(err))
+		return
+	}
+	sa.Peer.mark(ActiveSA)
+	w.follow(sa.Peer, m)
+	switch next {
+	case protoUDP:
+		w.transport(sa, payload)
+	case protoIPv4, protoIPv6:
+		if sa.Tunnel == nil {
+			w.count.drop(DropInner)
+			return
+		}
+		w.packet(sa.Tunnel, payload)
+	case protoNone:
+		w.count.drop(DropDummy)
+	default:
+		w.count.drop(DropInner)
+	}
+}
+
+func openCause(err error) Cause {
+	switch {
+	case errors.Is(err, esp.ErrReplay):
+		return DropReplay
+	case errors.Is(err, esp.ErrAuth):
+		return DropAuth
+	}
+	return DropMalformed
+}
+
+// follow tells the control loop when an authenticated packet came from another
+// address than the peer's packets go to: its NAT has a new mapping, or it has
+// a new network. One such message is on its way at a time.
+func (w *worker) follow(p *Peer, m *udp.Message) {
+	r := p.route.Load()
+	if r == nil || r.Path.Remote == m.Remote || !p.moving.CompareAndSwap(false, true) {
+		return
+	}
+	if why, ok := w.plane.inbox.fromPeer(Moved, p, nil, w.path(m), 0, nil); !ok {
+		p.moving.Store(false)
+		w.count.drop(why)
+	}
+}
+
+// transport takes a UDP datagram of a transport mode SA: L2TP.
+func (w *worker) transport(sa *SA, datagram []byte) {
+	if len(datagram) < udpHeaderLen {
+		w.count.drop(DropInner)
+		return
+	}
+	n := int(binary.BigEndian.Uint16(datagram[4:]))
+	if n < udpHeaderLen || n > len(datagram) {
+		w.count.drop(DropInner)
+		return
+	}
+	port, payload := binary.BigEndian.Uint16(datagram), datagram[udpHeaderLen:n]
+	if !l2tp.IsControl(payload) {
+		w.call(sa.Peer, payload)
+		return
+	}
+	if why, ok := w.plane.inbox.fromPeer(L2TP, sa.Peer, nil, Path{}, port, payload); !ok {
+		w.count.drop(why)
+	}
+}
+
+// call takes an L2TP data message. The session is looked up under the peer
+// whose SA the message came in: nobody can name another's call. IP packets
+// that overtake the end of the negotiation go the slow way, behind the message
+// that opens the link: see Plane.Late.
+func (w *worker) call(p *Peer, message []byte) {
+	h, frame, err := l2tp.ParseData(message)
+	if err != nil {
+		w.count.drop(DropL2TP)
+		return
+	}
+	s := p.session(h.Tunnel, h.Call)
+	if s == nil {
+		w.count.drop(DropNoSession)
+		return
+	}
+	proto, payload, ok := ppp.ParseFrame(frame)
+	if !ok {
+		w.count.drop(DropPPP)
+		return
+	}
+	if proto == ppp.ProtocolIPv4 && s.bound.Load() != nil {
+		w.packet(s, payload)
+		return
+	}
+	if why, ok := w.plane.inbox.fromPeer(PPP, p, s, Path{}, 0, frame); !ok {
+		w.count.drop(why)
+	}
+}
+
+// packet takes an IP packet from a session into its tenant's network.
+func (w *worker) packet(s *Session, pkt []byte) {
+	b, st := s.bound.Load(), s.send.Load()
+	if b == nil || st == nil {
+		w.count.drop(DropNoSession)
+		return
+	}
+	ip, err := ipkt.Parse(pkt)
+	if err != nil {
+		w.count.drop(DropIP)
+		return
+	}
+	if !b.any && ip.Source() != b.addr {
+		w.count.drop(DropSource)
+		return
+	}
+	ip.ClampMSS(st.mtu)
+	s.peer.mark(ActiveData)
+	s.Up.add(len(ip.Bytes))
+	if other := b.port.neighbour(ip.Destination()); other != nil {
+		w.down.hairpin(other, ip.Bytes)
+		return
+	}
+	w.commit(b.port, ip.Bytes)
+}
+
+// commit hands a packet to the device; it is written at the end of the batch.
+func (w *worker) commit(p *Port, pkt []byte) {
+	out := p.writers[w.id]
+	out.Commit(pkt)
+	for _, t := range w.touched {
+		if t == out {
+			return
+		}
+	}
+	w.touched = append(w.touched, out)
+}

@@ -1,0 +1,67 @@
+package dataplane
+
+import (
+	"github.com/culvert-vpn/culvert/dataplane/udp"
+	"github.com/culvert-vpn/culvert/tenant"
+)
+
+// worker reads one socket and carries each batch through to the end.
+type worker struct {
+	plane   *Plane
+	id      int
+	natt    bool
+	port    uint16
+	conn    udp.Conn
+	count   *counters
+	table   *saTable
+	touched []tenant.Writer
+	down    *sender // for packets from one client to another
+}
+
+func newWorker(p *Plane, id int, l *listener, conn udp.Conn) *worker {
+	w := &worker{plane: p, id: id, natt: l.natt, port: l.local.Port(), conn: conn}
+	w.down = newSender(p, id)
+	w.count = w.down.count
+	w.table = newSATable()
+	return w
+}
+
+// run reads batches until the socket is closed.
+func (w *worker) run() {
+	reader := w.conn.NewReader(batchSize)
+	for {
+		batch, err := reader.Read()
+		if err != nil {
+			return
+		}
+		w.batch(batch)
+	}
+}
+
+// batch carries a batch of datagrams up.
+func (w *worker) batch(batch []udp.Message) {
+	if !w.natt {
+		for i := range batch {
+			w.ike(&batch[i], batch[i].Data, false)
+		}
+		return
+	}
+	w.table.mu.Lock()
+	for i := range batch {
+		w.datagram(&batch[i])
+	}
+	w.table.mu.Unlock()
+	w.flush()
+}
+
+// flush writes to every device that was touched, once.
+func (w *worker) flush() {
+	for i, out := range w.touched {
+		if out.Flush() != nil {
+			w.count.drop(DropDevice)
+		}
+		w.touched[i] = nil
+	}
+	w.touched = w.touched[:0]
+	w.down.flush()
+}
