@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/tenant/tun"
+)
+
+// ConnectConfig describes the client side: one connection to any L2TP/IPsec
+// server, ours or not, that ends in a TUN device.
+type ConnectConfig struct {
+	// Server is a host name or an address.
+	Server string
+	PSK    []byte
+	// Identity is what we call ourselves in IKE; empty: our address.
+	Identity       string
+	User, Password string
+	// Persona is the native client to speak like; empty: culvert itself.
+	Persona string
+	// Local is the address to call from; invalid: the one the route gives.
+	Local netip.Addr
+	// Device is the name of the TUN device, NetNS the namespace it is put in:
+	// empty for our own, a name under /run/netns, or a path.
+	Device, NetNS string
+	// Routes are sent through the device.
+	Routes []netip.Prefix
+	// IKELifetime and ChildLifetime are what we propose; 0: the persona's.
+	IKELifetime, ChildLifetime time.Duration
+	// Once ends Connect when the connection does; otherwise it dials again.
+	Once bool
+	Log  *zap.Logger
+	// OnUp is called whenever the connection stands; may be nil.
+	OnUp func(Assigned)
+}
+
+// redialMax is the longest pause between two attempts.
+const redialMax = 30 * time.Second
+
+// Connect dials and keeps the connection until ctx is done, then hangs up.
+// With Once it returns when the connection ends, with the reason.
+func Connect(ctx context.Context, c ConnectConfig) error {
+	if c.Log == nil {
+		c.Log = zap.NewNop()
+	}
+	pause := time.Second
+	for {
+		began := time.Now()
+		err := connectOnce(ctx, c)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if c.Once {
+			return err
+		}
+		if time.Since(began) > redialMax {
+			pause = time.Second
+		}
+		c.Log.Warn("redial", zap.Error(err), zap.Duration("in", pause))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+		pause = min(2*pause, redialMax)
+	}
+}
+
+// connectOnce makes one connection and returns when it has ended.
+func connectOnce(ctx context.Context, c ConnectConfig) error {
+	server, local, err := resolve(ctx, c.Server, c.Local)
+	if err != nil {
+		return err
+	}
+	g, err := newDialler(c, local)
+	if err != nil {
+		return err
+	}
+	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		g.Run(runCtx)
+	}()
+	defer func() { stop(); <-ended }()
+	conn, err := g.Dial(ctx, DialConfig{
+		Server: netip.AddrPortFrom(server, config.DefaultPortIKE), ServerNATT: netip.AddrPortFrom(server, config.DefaultPortNATT),
+		Local: local, PSK: c.PSK, Identity: c.Identity, User: c.User, Password: c.Password,
+		Persona:     c.Persona,
+		IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Device: c.openDevice,
+	})
+	if err != nil {
+		return err
+	}
+	c.Log.Info("connected", conn.fields()...)
+	if c.OnUp != nil {
+		c.OnUp(conn.Assigned)
+	}
+	select {
+	case <-conn.Done():
+		return conn.Err()
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// openDevice makes the TUN device of a connection.
+func (c ConnectConfig) openDevice(a Assigned) (tenant.Device, error) {
+	return tun.New(tun.Config{
+		Name: c.Device, Netns: c.NetNS, Addresses: []netip.Prefix{netip.PrefixFrom(a.Local, a.Local.BitLen())},
+		Routes: c.Routes, MTU: a.MTU,
+	})
+}
+
+// newDialler makes a Gateway that only calls. It takes the well-known ports
+// where they are free, as native clients do, and any others where not.
+func newDialler(c ConnectConfig, local netip.Addr) (*Gateway, error) {
+	conf := &config.Config{Listen: []netip.Addr{local}, Workers: 1, Ports: config.Ports{
+		IKE: config.DefaultPortIKE, NATT: config.DefaultPortNATT,
+	}}
+	g, err := New(Config{Config: conf, Log: c.Log, dialler: true})
+	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) {
+		conf.Ports = config.Ports{}
+		g, err = New(Config{Config: conf, Log: c.Log, dialler: true})
+	}
+	return g, err
+}
+
+// resolve finds the server's address, and ours on the way to it.
+func resolve(ctx context.Context, server string, local netip.Addr) (netip.Addr, netip.Addr, error) {
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", server)
+	if err != nil {
+		return netip.Addr{}, netip.Addr{}, fmt.Errorf("gateway: %w", err)
+	}
+	for _, a := range addrs {
+		a = a.Unmap()
+		if local.IsValid() && local.Is4() == a.Is4() {
+			return a, local, nil
+		}
+		if found, ok := sourceFor(a); ok && !local.IsValid() {
+			return a, found, nil
+		}
+	}
+	return netip.Addr{}, netip.Addr{}, fmt.Errorf("gateway: no route from here to %s", server)
+}
+
+// sourceFor asks the kernel which of our addresses packets to that one leave from.
+func sourceFor(remote netip.Addr) (netip.Addr, bool) {
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(remote, config.DefaultPortIKE)))
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), true
+}

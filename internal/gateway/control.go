@@ -1,0 +1,247 @@
+package gateway
+
+import (
+	"container/heap"
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/l2tp"
+)
+
+const (
+	// sweepInterval is how often activity is collected from the data plane:
+	// how stale the machines' idea of a peer's liveness may be.
+	sweepInterval = 5 * time.Second
+	// burst is how many messages are taken before deadlines are looked at again.
+	burst = 128
+)
+
+// loop is the control loop. It returns when ctx is done and every client was
+// told.
+func (g *Gateway) loop(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		now := time.Now()
+		g.advance(now)
+		g.settle(now)
+		g.arm(timer, now)
+		g.wait(ctx, timer)
+	}
+	g.goodbye()
+}
+
+// wait blocks until something happened and takes what there is, up to a burst.
+// Messages of peers come before those of strangers.
+func (g *Gateway) wait(ctx context.Context, timer *time.Timer) {
+	inbox := g.plane.Inbox()
+	select {
+	case <-ctx.Done():
+		return
+	case <-timer.C:
+	case m := <-inbox.Peers():
+		g.message(time.Now(), m)
+	case m := <-inbox.Strangers():
+		g.message(time.Now(), m)
+	case r := <-g.computed:
+		g.ike.Computed(time.Now(), r.id, r.value)
+	case f := <-g.requests:
+		f(time.Now())
+	}
+	for range burst {
+		if !g.more(time.Now()) {
+			return
+		}
+	}
+}
+
+// more takes one more thing without waiting and reports whether there was one.
+func (g *Gateway) more(now time.Time) bool {
+	g.settle(now)
+	inbox := g.plane.Inbox()
+	select {
+	case m := <-inbox.Peers():
+		g.message(now, m)
+		return true
+	default:
+	}
+	select {
+	case r := <-g.computed:
+		g.ike.Computed(now, r.id, r.value)
+	case f := <-g.requests:
+		f(now)
+	case m := <-inbox.Strangers():
+		g.message(now, m)
+	default:
+		return false
+	}
+	return true
+}
+
+// message gives a message to the machine it is for. Errors are counted: what
+// they mean is known to the machine, and a stranger must not fill the log.
+func (g *Gateway) message(now time.Time, m *dataplane.Message) {
+	defer m.Release()
+	switch m.Kind {
+	case dataplane.IKE:
+		g.count(g.ike.Input(now, ikePath(m.Path, m.NATT), m.Data), "ike")
+	case dataplane.L2TP:
+		g.l2tpMessage(now, m)
+	case dataplane.PPP:
+		if s := g.sessions[m.Session]; s != nil && !g.plane.Late(m.Session, m.Data) {
+			g.count(s.link.Input(now, m.Data), "ppp")
+			g.touch(s)
+		}
+	case dataplane.Moved:
+		g.moved(now, m)
+	}
+}
+
+func (g *Gateway) l2tpMessage(now time.Time, m *dataplane.Message) {
+	p := g.peers[m.Peer.ID]
+	if p == nil {
+		return
+	}
+	p.setPort(g, m.Port)
+	g.count(g.l2tp.Input(now, l2tp.Peer(p.id), m.Data), "l2tp")
+}
+
+// moved follows a peer whose authenticated packets come from another address.
+func (g *Gateway) moved(now time.Time, m *dataplane.Message) {
+	m.Peer.Arrived()
+	if g.peers[m.Peer.ID] != nil {
+		g.ike.Moved(now, ike.Peer(m.Peer.ID), ikePath(m.Path, true))
+	}
+}
+
+// count notes a message that a machine refused.
+func (g *Gateway) count(err error, machine string) {
+	if err != nil {
+		g.refused[machine]++
+		g.log.Debug("message-refused", zap.String("machine", machine), zap.Error(err))
+	}
+}
+
+// settle carries out events until no machine has any left.
+func (g *Gateway) settle(now time.Time) {
+	for g.ikeEvents(now) || g.l2tpEvents(now) || g.linkEvents(now) {
+	}
+	g.plane.Flush()
+}
+
+// advance does everything that is due.
+func (g *Gateway) advance(now time.Time) {
+	if due(g.ike.Deadline(), now) {
+		g.ike.Advance(now)
+	}
+	if due(g.l2tp.Deadline(), now) {
+		g.l2tp.Advance(now)
+	}
+	for len(g.links) > 0 && due(g.links[0].deadline, now) {
+		s := g.links[0]
+		s.link.Advance(now)
+		g.touch(s)
+		g.schedule(s)
+	}
+	if !now.Before(g.nextSweep) {
+		g.nextSweep = now.Add(sweepInterval)
+		g.sweep(now)
+	}
+}
+
+func due(deadline, now time.Time) bool { return !deadline.IsZero() && !now.Before(deadline) }
+
+// arm sets the timer to the earliest deadline there is.
+func (g *Gateway) arm(timer *time.Timer, now time.Time) {
+	next := g.nextSweep
+	for _, d := range []time.Time{g.ike.Deadline(), g.l2tp.Deadline(), g.links.earliest()} {
+		if !d.IsZero() && d.Before(next) {
+			next = d
+		}
+	}
+	timer.Reset(max(0, next.Sub(now)))
+}
+
+// sweep tells the machines which peers showed life since the last sweep.
+func (g *Gateway) sweep(now time.Time) {
+	for _, p := range g.peers {
+		a := p.plane.TakeActivity()
+		if a&dataplane.ActiveSA != 0 {
+			g.ike.Alive(now, ike.Peer(p.id))
+			g.l2tp.Alive(now, l2tp.Peer(p.id))
+		}
+		if a&dataplane.ActiveData != 0 {
+			for _, s := range p.calls {
+				s.link.Traffic(now)
+				g.schedule(s)
+			}
+		}
+	}
+}
+
+// touch notes that the session's link may have events.
+func (g *Gateway) touch(s *session) {
+	if !s.touched {
+		s.touched = true
+		g.touched = append(g.touched, s)
+	}
+}
+
+// schedule puts the session where its link's deadline belongs.
+func (g *Gateway) schedule(s *session) {
+	s.deadline = s.link.Deadline()
+	switch {
+	case s.deadline.IsZero() || s.ended:
+		g.unschedule(s)
+	case s.heapAt >= 0:
+		heap.Fix(&g.links, s.heapAt)
+	default:
+		heap.Push(&g.links, s)
+	}
+}
+
+// unschedule takes the session out of the heap.
+func (g *Gateway) unschedule(s *session) {
+	if s.heapAt >= 0 {
+		heap.Remove(&g.links, s.heapAt)
+	}
+}
+
+// deadlines is a heap of sessions by the deadline of their link.
+type deadlines []*session
+
+func (d deadlines) Len() int           { return len(d) }
+func (d deadlines) Less(i, j int) bool { return d[i].deadline.Before(d[j].deadline) }
+
+func (d deadlines) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].heapAt, d[j].heapAt = i, j
+}
+
+// Push implements heap.Interface.
+func (d *deadlines) Push(x any) {
+	s := x.(*session)
+	s.heapAt = len(*d)
+	*d = append(*d, s)
+}
+
+// Pop implements heap.Interface.
+func (d *deadlines) Pop() any {
+	last := len(*d) - 1
+	s := (*d)[last]
+	(*d)[last] = nil
+	*d = (*d)[:last]
+	s.heapAt = -1
+	return s
+}
+
+func (d deadlines) earliest() time.Time {
+	if len(d) == 0 {
+		return time.Time{}
+	}
+	return d[0].deadline
+}

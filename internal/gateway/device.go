@@ -1,0 +1,49 @@
+package gateway
+
+import (
+	"net/netip"
+
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/tenant/dns"
+	"github.com/culvert-vpn/culvert/tenant/netstack"
+	"github.com/culvert-vpn/culvert/tenant/tun"
+)
+
+// everything is all destinations there are.
+var everything = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+
+// openDevice opens the device that a tenant's egress says, with a DNS forwarder
+// on its gateway address.
+func openDevice(t *config.Tenant) (tenant.Device, error) {
+	forwarder, err := dns.New(dns.Config{})
+	if err != nil {
+		return nil, err
+	}
+	gateway := netip.PrefixFrom(t.Gateway(), t.Pool[0].Bits())
+	if e := t.Egress.TUN; e != nil {
+		return tun.New(tun.Config{
+			Name: e.Device, Netns: e.NetNS, Addresses: []netip.Prefix{gateway},
+			Routes: masked(t.Pool[1:]), MTU: t.MTU, DNS: forwarder,
+		})
+	}
+	c := netstack.Config{
+		Addresses: []netip.Prefix{gateway}, Pool: masked(t.Pool), MTU: t.MTU,
+		FlowsPerSource: t.Limits.Flows, DNS: forwarder,
+	}
+	if e := t.Egress.Netstack; e != nil {
+		c.Allow, c.Deny = e.Allow, e.Deny
+		if len(e.Allow) > 0 {
+			c.Deny = append(append([]netip.Prefix(nil), c.Deny...), everything...)
+		}
+	}
+	return netstack.New(c)
+}
+
+func masked(prefixes []netip.Prefix) []netip.Prefix {
+	out := make([]netip.Prefix, 0, len(prefixes))
+	for _, p := range prefixes {
+		out = append(out, p.Masked())
+	}
+	return out
+}

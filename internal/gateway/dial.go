@@ -1,0 +1,268 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/l2tp"
+	"github.com/culvert-vpn/culvert/ppp"
+	"github.com/culvert-vpn/culvert/tenant"
+)
+
+// The errors of dialling.
+var (
+	ErrPersona = errors.New("gateway: unknown persona")
+	ErrEnded   = errors.New("gateway: connection ended")
+)
+
+// DialConfig describes one call to an L2TP/IPsec server.
+type DialConfig struct {
+	// Server is the address to call, with the port of IKE; ServerNATT is where
+	// the exchange moves to: the same address, and port 4500.
+	Server, ServerNATT netip.AddrPort
+	// Local is our address, one that the Gateway listens on.
+	Local netip.Addr
+	PSK   []byte
+	// Identity is what we call ourselves in IKE; empty: our address.
+	Identity       string
+	User, Password string
+	// Persona is the native client to speak like; empty: culvert itself.
+	Persona string
+	// Device opens the device that the connection's packets leave through,
+	// once the addresses are known; it is called on a goroutine of its own.
+	// Nil: no device, packets from the server are dropped.
+	Device func(Assigned) (tenant.Device, error)
+	// ChildLifetime and IKELifetime are what we propose; 0: the persona's.
+	IKELifetime, ChildLifetime time.Duration
+	// DPD is the silence after which the server is asked whether it lives; 0: 10 s.
+	DPD time.Duration
+}
+
+// Assigned is what the server gave a connection.
+type Assigned struct {
+	Local  netip.Addr // ours
+	Remote netip.Addr // the server's end
+	DNS    []netip.Addr
+	MTU    int    // the largest IP packet that the connection carries, in bytes
+	Suite  string // what ESP uses
+}
+
+// Connection is a call that stands.
+type Connection struct {
+	Assigned
+	g    *Gateway
+	d    *dial
+	done chan struct{}
+}
+
+// Done is closed when the connection has ended.
+func (c *Connection) Done() <-chan struct{} { return c.done }
+
+// Err says why the connection ended; valid once Done is closed.
+func (c *Connection) Err() error { return c.d.err }
+
+// Close hangs up and waits until the server was told, or ctx is done.
+func (c *Connection) Close(ctx context.Context) {
+	c.g.do(ctx, func(now time.Time) { c.g.hangUp(now, c.d) })
+}
+
+// dial is one call under way; it belongs to the control loop.
+type dial struct {
+	config  DialConfig
+	peer    *peer
+	called  bool
+	session *session
+	device  tenant.Device
+	port    *dataplane.Port
+	up      chan *Connection // gets the connection, once
+	conn    *Connection
+	err     error
+	done    chan struct{} // closed at the end
+}
+
+// Dial calls a server and returns when the connection stands, or with the
+// reason why it does not. Run must be running.
+func (g *Gateway) Dial(ctx context.Context, c DialConfig) (*Connection, error) {
+	if c.Persona == "" {
+		c.Persona = "culvert"
+	}
+	d := &dial{config: c, up: make(chan *Connection, 1), done: make(chan struct{})}
+	if err := g.do(ctx, func(now time.Time) { g.call(now, d) }); err != nil {
+		return nil, err
+	}
+	select {
+	case conn := <-d.up:
+		return conn, nil
+	case <-d.done:
+		return nil, d.err
+	case <-ctx.Done():
+		g.do(context.WithoutCancel(ctx), func(now time.Time) { g.hangUp(now, d) })
+		return nil, ctx.Err()
+	}
+}
+
+// call starts IKE.
+func (g *Gateway) call(now time.Time, d *dial) {
+	c := d.config
+	dpd := c.DPD
+	if dpd == 0 {
+		dpd = 10 * time.Second
+	}
+	id, err := g.ike.Dial(now, ike.DialConfig{
+		Path:     ike.Path{Local: g.localFor(c.Local, false), Remote: c.Server},
+		NATTPath: ike.Path{Local: g.localFor(c.Local, true), Remote: c.ServerNATT, NATT: true},
+		PSK:      c.PSK, Identity: c.Identity, Persona: c.Persona,
+		Policy: &ike.Policy{
+			Legacy: true, IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Rekey: true, DPD: dpd, DPDTries: 3,
+		},
+	})
+	if err != nil {
+		d.finish(err)
+		return
+	}
+	d.peer = g.peerOf(id)
+	d.peer.dial = d
+}
+
+// localFor is the local address and port that messages of ours leave from.
+func (g *Gateway) localFor(local netip.Addr, natt bool) netip.AddrPort {
+	for n := range g.config.Config.Listen {
+		l := g.plane.Local(n, natt)
+		if l.Addr() == local || l.Addr().IsUnspecified() && l.Addr().Is4() == local.Is4() {
+			return netip.AddrPortFrom(local, l.Port())
+		}
+	}
+	return netip.AddrPort{}
+}
+
+// dialSecured places the call once there is an SA to place it in.
+func (g *Gateway) dialSecured(now time.Time, p *peer) {
+	d := p.dial
+	if d == nil || d.called {
+		return
+	}
+	d.called = true
+	persona, ok := l2tp.Personas(d.config.Persona)
+	if !ok {
+		g.fail(now, d, ErrPersona)
+		return
+	}
+	if _, err := g.l2tp.Dial(now, l2tp.Peer(p.id), l2tp.DialConfig{Persona: persona}); err != nil {
+		g.fail(now, d, err)
+	}
+}
+
+// dialUp opens the device of a connection that has its addresses.
+func (g *Gateway) dialUp(s *session, e ppp.Up) {
+	d := s.peer.dial
+	d.session = s
+	a := Assigned{Local: e.Local, Remote: e.Peer, DNS: e.DNS, MTU: s.plane.MTU()}
+	if s.peer.current != nil {
+		a.Suite = s.peer.current.out.Transform().String()
+	}
+	d.conn = &Connection{Assigned: a, g: g, d: d, done: d.done}
+	if d.config.Device == nil {
+		d.up <- d.conn
+		return
+	}
+	go func() {
+		device, err := d.config.Device(a)
+		g.post(func(now time.Time) { g.dialDevice(now, d, device, err) })
+	}()
+}
+
+// dialDevice joins the device and the session, if the session is still there.
+func (g *Gateway) dialDevice(now time.Time, d *dial, device tenant.Device, err error) {
+	if err != nil {
+		g.fail(now, d, fmt.Errorf("gateway: %w", err))
+		return
+	}
+	if d.session == nil || d.session.ended {
+		device.Close()
+		return
+	}
+	d.device = device
+	d.port = g.plane.AddDevice(device, nil, d.conn.Local)
+	g.plane.Bind(d.session.plane, d.port, netip.Addr{}, d.session.linkOptions)
+	d.up <- d.conn
+}
+
+// fail ends a call for a reason of ours.
+func (g *Gateway) fail(now time.Time, d *dial, err error) {
+	if d.err == nil {
+		d.err = err
+	}
+	g.hangUp(now, d)
+}
+
+// hangUp ends a call politely, as far as it got.
+func (g *Gateway) hangUp(now time.Time, d *dial) {
+	if d.peer == nil {
+		d.finish(ErrEnded)
+		return
+	}
+	if d.called {
+		g.l2tp.ClosePeer(now, l2tp.Peer(d.peer.id), l2tp.Result{Code: l2tp.ClearAdministrative})
+		g.settle(now)
+	}
+	g.ike.Close(now, ike.Peer(d.peer.id), ike.ReasonLocal)
+}
+
+// dialEnded notes that the call's session is over: the rest is hung up.
+func (g *Gateway) dialEnded(now time.Time, s *session) {
+	d := s.peer.dial
+	if d == nil || d.session != nil && d.session != s {
+		return
+	}
+	g.fail(now, d, fmt.Errorf("%w: %s", ErrEnded, s.reason))
+}
+
+// tunnelDown notes that a tunnel is over: a call of ours with it.
+func (g *Gateway) tunnelDown(now time.Time, e l2tp.TunnelDown) {
+	if p := g.peers[uint64(e.Peer)]; p != nil && p.dial != nil {
+		g.fail(now, p.dial, fmt.Errorf("%w: %s", ErrEnded, e.Reason))
+	}
+}
+
+// dialClosed notes that nothing is left of the call.
+func (g *Gateway) dialClosed(p *peer, e ike.Closed) {
+	if p.dial == nil {
+		return
+	}
+	err := fmt.Errorf("%w: %s", ErrEnded, e.Reason)
+	if e.Cause != ike.CauseNone {
+		err = fmt.Errorf("%w: %s: %s %s", ErrEnded, e.Reason, e.Cause, e.Detail)
+	}
+	p.dial.finish(err)
+}
+
+// finish closes what the call had open. The first error is the reason.
+func (d *dial) finish(err error) {
+	if d.err == nil {
+		d.err = err
+	}
+	select {
+	case <-d.done:
+		return
+	default:
+	}
+	if d.device != nil {
+		d.device.Close()
+	}
+	close(d.done)
+}
+
+// Assigned lines in the log.
+func (a Assigned) fields() []zap.Field {
+	return []zap.Field{
+		zap.Stringer("address", a.Local), zap.Stringer("gateway", a.Remote),
+		zap.Int("mtu", a.MTU), zap.String("esp", a.Suite),
+	}
+}

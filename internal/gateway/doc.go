@@ -1,0 +1,20 @@
+// Package gateway is the concentrator: the only place where the protocols
+// meet. A Gateway joins the machines of ike, l2tp and ppp, which know nothing
+// of one another, with the data plane, the tenants and the state store.
+//
+// One goroutine, the control loop in control.go, owns all control state: IKE
+// SAs, tunnels, links, sessions. It takes messages from the Inbox of the data
+// plane, the results of slow computations, and requests of other goroutines;
+// gives each to the machine it is for; and carries out the events that the
+// machines answer with. The type switches in effects.go are the complete list
+// of what the protocols can do to the world. session.go follows one client
+// from its peer to its SA, tunnel, link and place in its tenant's network.
+//
+// The same Gateway dials as well as it answers: Connect, in connect.go, is a
+// Gateway without listeners of its own that makes one call, and the tests and
+// benchmarks are Gateways that call one another.
+//
+// Goroutines: the control loop, the pool for slow computations, the workers
+// and downlinks of the data plane, and whatever a tenant's device runs. Run
+// starts them all, and returns when all have ended.
+package gateway

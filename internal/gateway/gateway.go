@@ -1,0 +1,243 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"runtime"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/dataplane/udp"
+	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/store"
+	"github.com/culvert-vpn/culvert/l2tp"
+	"github.com/culvert-vpn/culvert/tenant"
+)
+
+// l2tpPort is the UDP port of L2TP, RFC 2661 section 8.1.
+const l2tpPort = 1701
+
+// Config is what a Gateway is made of.
+type Config struct {
+	// Config is the checked configuration file.
+	Config *config.Config
+	// Store holds users and leases; nil: only those of the configuration.
+	Store *store.Store
+	// Log gets one line for each thing that happens to a client.
+	Log *zap.Logger
+	// Listen opens sockets; nil: those of the kernel.
+	Listen func(udp.Config) (udp.Conn, error)
+	// OpenDevice opens the device of a tenant; nil: what its egress says.
+	OpenDevice func(*config.Tenant) (tenant.Device, error)
+	// OuterMTU is the largest IP packet between clients and us, in bytes; 0: 1500.
+	OuterMTU int
+
+	dialler bool // this gateway only calls: see Connect
+}
+
+// Gateway is one concentrator.
+type Gateway struct {
+	config Config
+	log    *zap.Logger
+	plane  *dataplane.Plane
+	ike    *ike.Server
+	l2tp   *l2tp.Endpoint
+
+	tenants  []*tenantState
+	selector *tenant.Selector
+	keys     *keyring
+
+	// What follows belongs to the control loop.
+	peers     map[uint64]*peer
+	sessions  map[*dataplane.Session]*session
+	links     deadlines
+	touched   []*session
+	nextSweep time.Time
+	refused   map[string]uint64 // messages that a machine refused, by machine
+	failures  map[string]uint64 // attempts that failed, by cause
+
+	slow     chan func()
+	computed chan result
+	requests chan func(now time.Time)
+	ended    chan struct{} // closed when the control loop has ended
+	running  sync.WaitGroup
+}
+
+// New opens the sockets and the tenants' devices. Nothing runs before Run.
+func New(c Config) (*Gateway, error) {
+	if c.Config == nil {
+		return nil, errors.New("gateway: Config.Config is required")
+	}
+	if c.Log == nil {
+		c.Log = zap.NewNop()
+	}
+	if c.Listen == nil {
+		c.Listen = listenKernel
+	}
+	if c.OpenDevice == nil {
+		c.OpenDevice = openDevice
+	}
+	g := &Gateway{
+		config: c, log: c.Log,
+		peers: make(map[uint64]*peer), sessions: make(map[*dataplane.Session]*session),
+		refused: make(map[string]uint64), failures: make(map[string]uint64),
+		slow: make(chan func(), 1024), computed: make(chan result, 1024),
+		requests: make(chan func(time.Time), 64), ended: make(chan struct{}),
+	}
+	for _, step := range []func() error{g.openPlane, g.openTenants, g.openMachines} {
+		if err := step(); err != nil {
+			g.Close()
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// listenKernel opens a socket of the kernel.
+func listenKernel(c udp.Config) (udp.Conn, error) { return udp.Listen(c) }
+
+func (g *Gateway) openPlane() error {
+	c := g.config.Config
+	plane, err := dataplane.New(dataplane.Config{
+		Listen: g.config.Listen, Addresses: c.Listen, Workers: c.Workers,
+		IKEPort: c.Ports.IKE, NATTPort: c.Ports.NATT,
+	})
+	g.plane = plane
+	return err
+}
+
+func (g *Gateway) openMachines() error {
+	var err error
+	ic := ike.Config{Rand: rand.Reader}
+	if !g.config.dialler {
+		ic.Candidates = g.keys.candidates
+	}
+	if g.ike, err = ike.NewServer(ic); err != nil {
+		return err
+	}
+	g.l2tp, err = l2tp.New(l2tp.Config{
+		Rand: rand.Reader, HostName: "culvert", Vendor: "culvert", Accept: !g.config.dialler,
+	})
+	return err
+}
+
+// Run serves until ctx is done, then says goodbye to every client and returns.
+func (g *Gateway) Run(ctx context.Context) error {
+	for range runtime.GOMAXPROCS(0) {
+		g.running.Add(1)
+		go g.worker()
+	}
+	planeCtx, stop := context.WithCancel(context.Background())
+	g.running.Add(1)
+	go func() {
+		defer g.running.Done()
+		g.plane.Run(planeCtx)
+	}()
+	g.loop(ctx)
+	close(g.ended)
+	stop()
+	g.Close()
+	g.running.Wait()
+	return nil
+}
+
+// Close frees sockets and devices. Run does it by itself.
+func (g *Gateway) Close() {
+	for _, t := range g.tenants {
+		t.close()
+	}
+	if g.plane != nil {
+		g.plane.Close()
+	}
+}
+
+// do runs f in the control loop and waits for it.
+func (g *Gateway) do(ctx context.Context, f func(now time.Time)) error {
+	done := make(chan struct{})
+	select {
+	case g.requests <- func(now time.Time) { f(now); close(done) }:
+	case <-g.ended:
+		return ErrEnded
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-g.ended:
+		return ErrEnded
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// post runs f in the control loop, and returns at once when that has ended.
+func (g *Gateway) post(f func(now time.Time)) {
+	select {
+	case g.requests <- f:
+	case <-g.ended:
+	}
+}
+
+// result is what a slow computation gave.
+type result struct {
+	id    ike.ComputeID
+	value any
+}
+
+// compute has a slow computation of IKE done in the pool.
+func (g *Gateway) compute(e ike.Compute) {
+	g.work(func() { g.give(result{e.ID, e.Do()}) })
+}
+
+// work has something slow done in the pool. The machines bound how much of it
+// there is; should the pool's queue be full all the same, a goroutine waits.
+func (g *Gateway) work(f func()) {
+	select {
+	case g.slow <- f:
+	default:
+		go f()
+	}
+}
+
+// worker is one goroutine of the pool.
+func (g *Gateway) worker() {
+	defer g.running.Done()
+	for {
+		select {
+		case f := <-g.slow:
+			f()
+		case <-g.ended:
+			return
+		}
+	}
+}
+
+func (g *Gateway) give(r result) {
+	select {
+	case g.computed <- r:
+	case <-g.ended:
+	}
+}
+
+// goodbye tells every client that we go: CDN, StopCCN, DELETE.
+func (g *Gateway) goodbye() {
+	now := time.Now()
+	for _, p := range g.peers {
+		for _, s := range p.calls {
+			s.because("gateway shut down")
+		}
+		g.l2tp.ClosePeer(now, l2tp.Peer(p.id), l2tp.Result{Code: l2tp.StopShutdown, Message: "gateway shut down"})
+	}
+	g.settle(now)
+	for id := range g.peers {
+		g.ike.Close(now, ike.Peer(id), ike.ReasonShutdown)
+	}
+	g.settle(now)
+	g.saveLeases()
+}

@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/config"
+)
+
+// maxLocals bounds how many local addresses the keyring remembers candidates for.
+const maxLocals = 1024
+
+// keyring knows which pre-shared keys open what. Tenants that share a key form
+// a group: the realm of the login tells them apart later.
+type keyring struct {
+	tenants []*tenantState
+	groups  map[string][]*tenantState // by label
+	byLocal map[netip.Addr][]ike.Candidate
+}
+
+func newKeyring(tenants []*tenantState) *keyring {
+	return &keyring{
+		tenants: tenants, groups: make(map[string][]*tenantState),
+		byLocal: make(map[netip.Addr][]ike.Candidate),
+	}
+}
+
+// candidates returns the keys of the tenants whose clients dial local.
+func (k *keyring) candidates(local, _ netip.Addr) []ike.Candidate {
+	if found, ok := k.byLocal[local]; ok {
+		return found
+	}
+	if len(k.byLocal) >= maxLocals {
+		clear(k.byLocal)
+	}
+	found := k.collect(local)
+	k.byLocal[local] = found
+	return found
+}
+
+func (k *keyring) collect(local netip.Addr) []ike.Candidate {
+	var keys []config.Secret
+	var owners [][]*tenantState
+	for _, t := range k.tenants {
+		if len(t.Match.Local) > 0 && !slices.Contains(t.Match.Local, local) {
+			continue
+		}
+		for _, psk := range t.PSKs {
+			i := slices.IndexFunc(keys, psk.Equal)
+			if i < 0 {
+				i = len(keys)
+				keys, owners = append(keys, psk), append(owners, nil)
+			}
+			owners[i] = append(owners[i], t)
+		}
+	}
+	candidates := make([]ike.Candidate, 0, len(keys))
+	for i, psk := range keys {
+		candidates = append(candidates, k.candidate(psk, owners[i]))
+	}
+	return candidates
+}
+
+func (k *keyring) candidate(psk config.Secret, owners []*tenantState) ike.Candidate {
+	names := make([]string, 0, len(owners))
+	policy := policyOf(owners[0].Tenant)
+	for _, t := range owners {
+		names = append(names, t.Name)
+		policy.Legacy = policy.Legacy || t.Legacy
+	}
+	label := strings.Join(names, ",")
+	k.groups[label] = owners
+	return ike.Candidate{Tenant: label, PSK: psk.Bytes(), Policy: policy}
+}
+
+func policyOf(t *config.Tenant) *ike.Policy {
+	return &ike.Policy{
+		Legacy: t.Legacy, IKELifetime: t.IKE.Lifetime, ChildLifetime: t.IKE.ChildLifetime,
+		Rekey: t.IKE.InitiateRekey, DPD: t.IKE.DPD.Interval, DPDTries: t.IKE.DPD.Tries,
+	}
+}
+
+// group returns the tenants whose key the peer has, and their names.
+func (k *keyring) group(label string) ([]*tenantState, []string) {
+	owners := k.groups[label]
+	names := make([]string, 0, len(owners))
+	for _, t := range owners {
+		names = append(names, t.Name)
+	}
+	return owners, names
+}

@@ -1,0 +1,118 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/ppp"
+)
+
+// defaultMRU is asked for before anything is known about the path: what every
+// native client asks for as well.
+const defaultMRU = 1400
+
+// newLink makes the PPP link of a call: the server's end, or the client's end
+// of a call that we placed.
+func (g *Gateway) newLink(p *peer) (*ppp.Link, error) {
+	if p.dial != nil {
+		return newClientLink(p.dial.config)
+	}
+	group, _ := g.keys.group(p.label)
+	c := ppp.Config{Role: ppp.Server, Rand: rand.Reader, Name: "culvert", MRU: defaultMRU}
+	for _, t := range group {
+		c.Auth.MSCHAPv2 = c.Auth.MSCHAPv2 || t.Auth.Allow.MSCHAPv2
+		c.Auth.CHAPMD5 = c.Auth.CHAPMD5 || t.Auth.Allow.CHAP
+		c.Auth.PAP = c.Auth.PAP || t.Auth.Allow.PAP
+	}
+	return ppp.NewLink(c)
+}
+
+func newClientLink(d DialConfig) (*ppp.Link, error) {
+	persona, ok := ppp.Personas(d.Persona)
+	if !ok {
+		return nil, ErrPersona
+	}
+	return ppp.NewLink(ppp.Config{
+		Role: ppp.Client, Rand: rand.Reader, Persona: persona, MRU: defaultMRU,
+		User: d.User, Password: []byte(d.Password), Auth: ppp.AuthPolicy{MSCHAPv2: true, CHAPMD5: true, PAP: true},
+	})
+}
+
+// verify compares what the client proved with what is known of the user. It
+// runs in the pool, and only there is the user's secret seen.
+func (g *Gateway) verify(t *tenantState, user string, e ppp.Authenticate) (proof string, why *refusal, err error) {
+	defer e.Zero()
+	if !t.allows(e.Method) {
+		return "", &refusedMethod, nil
+	}
+	a, why, err := g.account(t, user)
+	defer clear(a.hash[:])
+	if why != nil {
+		return "", why, err
+	}
+	var ok bool
+	switch {
+	case a.password != nil:
+		proof, ok = e.VerifyPassword(a.password)
+	case e.Method == ppp.CHAPMD5:
+		return "", &refusedCHAP, nil
+	default:
+		proof, ok = e.VerifyHash(a.hash)
+	}
+	switch {
+	case !ok:
+		return "", &refusedPassword, nil
+	case a.disabled:
+		return "", &refusedDisabled, nil
+	}
+	return proof, nil, nil
+}
+
+func (t *tenantState) allows(m ppp.Method) bool {
+	switch m {
+	case ppp.MSCHAPv2:
+		return t.Auth.Allow.MSCHAPv2
+	case ppp.CHAPMD5:
+		return t.Auth.Allow.CHAP
+	case ppp.PAP:
+		return t.Auth.Allow.PAP
+	}
+	return false
+}
+
+// verdict is what a client that is welcome gets.
+func (t *tenantState) verdict(addr netip.Addr, proof string) ppp.Verdict {
+	return ppp.Verdict{
+		OK: true, Success: proof, Local: t.Gateway(), Peer: addr, DNS: t.dns(), NBNS: t.NBNS,
+		SessionTimeout: t.Limits.SessionTimeout, IdleTimeout: t.Limits.IdleTimeout,
+	}
+}
+
+// linkUp opens the session for IP packets.
+func (g *Gateway) linkUp(now time.Time, s *session, e ppp.Up) {
+	s.linkOptions = dataplane.LinkOptions{ACFC: e.SendACFC, PFC: e.SendPFC, MTU: e.PeerMRU}
+	if s.peer.dial != nil {
+		s.up, s.addr = now, e.Local
+		g.dialUp(s, e)
+		return
+	}
+	if mtu := s.tenant.MTU; mtu > 0 {
+		s.linkOptions.MTU = min(s.linkOptions.MTU, mtu)
+	}
+	g.plane.Bind(s.plane, s.tenant.port, s.addr, s.linkOptions)
+	if s.up.IsZero() {
+		s.up = now
+		g.log.Info("session-up", append(s.fields(), zap.Int("mtu", s.plane.MTU()), zap.String("system", s.clientOS))...)
+	}
+}
+
+// linkDown closes the session for IP packets until the link is up again.
+func (g *Gateway) linkDown(s *session) { g.plane.Unbind(s.plane) }
+
+// key is the name that a user's address is leased under.
+func (s *session) key() string { return config.UserKey(s.user) }

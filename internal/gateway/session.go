@@ -1,0 +1,348 @@
+package gateway
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/esp"
+	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/l2tp"
+	"github.com/culvert-vpn/culvert/ppp"
+)
+
+// peer is one client: what IKE knows as a Peer, with its child SAs, its
+// tunnels and its calls.
+type peer struct {
+	id       uint64
+	plane    *dataplane.Peer
+	label    string // whose pre-shared key it has: the key of Gateway.groups
+	path     ike.Path
+	identity string // what it calls itself
+	family   string // which kind of client it is
+	suite    string
+	host     string // the host name of its L2TP
+	port     uint16 // the UDP port of its L2TP
+	children map[ike.SPI]*child
+	current  *child // what we send on
+	calls    map[l2tp.CallID]*session
+	dial     *dial // set when we called it
+}
+
+// child is one child SA in use.
+type child struct {
+	ike.ChildSA // without its keys
+	in          *esp.Inbound
+	out         *esp.Outbound
+	active      bool
+}
+
+// session is one call of a peer, from its PPP link to its place in the
+// tenant's network.
+type session struct {
+	peer     *peer
+	call     l2tp.Call
+	plane    *dataplane.Session
+	link     *ppp.Link
+	tenant   *tenantState // nil until the user is known
+	user     string
+	addr     netip.Addr
+	leased   bool
+	up       time.Time
+	clientOS string // what LCP Identification says
+	reason   string // why it ends, in words
+
+	linkOptions dataplane.LinkOptions // what PPP agreed on
+
+	deadline time.Time
+	heapAt   int // where it is in Gateway.links; -1: nowhere
+	touched  bool
+	ended    bool
+}
+
+// peerOf returns the peer with that number and makes it when IKE has just begun with it.
+func (g *Gateway) peerOf(id ike.Peer) *peer {
+	p := g.peers[uint64(id)]
+	if p == nil {
+		p = &peer{
+			id: uint64(id), plane: dataplane.NewPeer(uint64(id)), port: l2tpPort,
+			children: make(map[ike.SPI]*child), calls: make(map[l2tp.CallID]*session),
+		}
+		g.peers[p.id] = p
+	}
+	return p
+}
+
+func (g *Gateway) peerUp(e ike.Up) {
+	p := g.peerOf(e.Peer)
+	p.label, p.path, p.identity, p.family, p.suite = e.Tenant, e.Path, e.Identity, e.Family, e.Suite
+	g.log.Info("peer-up", p.fields()...)
+}
+
+// install makes a child SA known to the data plane.
+func (g *Gateway) install(now time.Time, e ike.Installed) {
+	p := g.peerOf(e.Peer)
+	c, err := newChild(e.Child)
+	e.Child.KeyIn.Zero()
+	e.Child.KeyOut.Zero()
+	if err != nil {
+		g.log.Error("sa-refused", append(p.fields(), zap.Error(err))...)
+		g.ike.Close(now, e.Peer, ike.ReasonLocal)
+		return
+	}
+	p.children[c.In] = c
+	g.plane.AddSA(esp.SPI(c.In), &dataplane.SA{In: c.in, Peer: p.plane})
+	if c.Active {
+		g.activate(now, e.Peer, c.In)
+	}
+}
+
+// newChild makes the two ends of a child SA from what IKE agreed on.
+func newChild(sa ike.ChildSA) (*child, error) {
+	t, err := esp.ByIANA(sa.Encryption, sa.KeyBits, sa.Integrity)
+	if err != nil {
+		return nil, err
+	}
+	c := &child{ChildSA: sa}
+	c.in, err = esp.NewInbound(esp.InboundConfig{
+		SPI: esp.SPI(sa.In), Transform: t, ESN: sa.ESN,
+		Keys: esp.Keys{Encryption: sa.KeyIn.Encryption, Integrity: sa.KeyIn.Integrity},
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.out, err = esp.NewOutbound(esp.OutboundConfig{
+		SPI: esp.SPI(sa.Out), Transform: t, ESN: sa.ESN,
+		Keys: esp.Keys{Encryption: sa.KeyOut.Encryption, Integrity: sa.KeyOut.Integrity},
+	})
+	c.KeyIn, c.KeyOut = ike.ChildKeys{}, ike.ChildKeys{}
+	return c, err
+}
+
+// activate sends on that SA from now on.
+func (g *Gateway) activate(now time.Time, id ike.Peer, in ike.SPI) {
+	p := g.peers[uint64(id)]
+	if p == nil || p.children[in] == nil {
+		return
+	}
+	p.current = p.children[in]
+	p.current.active = true
+	if p.current.Path.Remote.IsValid() {
+		p.path = p.current.Path
+	}
+	if port := p.current.Remote.Port; port != 0 {
+		p.port = port
+	}
+	g.reroute(p)
+	g.dialSecured(now, p)
+}
+
+// reroute tells the data plane how packets reach the peer now.
+func (g *Gateway) reroute(p *peer) {
+	if p.current == nil {
+		return
+	}
+	c := p.current
+	local, remote := c.LocalOriginal, c.RemoteOriginal
+	if !local.IsValid() {
+		local = p.path.Local.Addr()
+	}
+	if !remote.IsValid() {
+		remote = p.path.Remote.Addr()
+	}
+	port := uint16(l2tpPort)
+	if c.Local.Port != 0 {
+		port = c.Local.Port
+	}
+	err := g.plane.Route(p.plane, dataplane.Encapsulation{
+		Out: c.out, Path: planePath(p.path), LocalPort: port, RemotePort: p.port,
+		InnerLocal: local, InnerRemote: remote, OuterMTU: g.config.OuterMTU,
+	})
+	if err != nil {
+		g.log.Error("route-refused", append(p.fields(), zap.Error(err))...)
+	}
+}
+
+// setPort notes the port that the peer's L2TP speaks from: some choose a new
+// one at every dial and name none in their selector.
+func (p *peer) setPort(g *Gateway, port uint16) {
+	if p.port != port && port != 0 {
+		p.port = port
+		g.reroute(p)
+	}
+}
+
+// uninstall forgets a child SA.
+func (g *Gateway) uninstall(e ike.Removed) {
+	p := g.peers[uint64(e.Peer)]
+	if p == nil || p.children[e.In] == nil {
+		return
+	}
+	c := p.children[e.In]
+	delete(p.children, e.In)
+	g.plane.RemoveSA(esp.SPI(e.In))
+	if p.current == c {
+		p.current = p.newestActive()
+		g.reroute(p)
+	}
+}
+
+// newestActive returns the SA to fall back to when the current one is gone.
+func (p *peer) newestActive() *child {
+	var best *child
+	for _, c := range p.children {
+		if c.active && (best == nil || c.Replaces == best.In) {
+			best = c
+		}
+	}
+	return best
+}
+
+func (g *Gateway) peerMoved(e ike.Moved) {
+	p := g.peerOf(e.Peer)
+	if p.path.Remote != e.Path.Remote && p.path.Remote.IsValid() {
+		g.log.Info("peer-moved", append(p.fields(), zap.Stringer("to", e.Path.Remote))...)
+	}
+	p.path = e.Path
+	g.reroute(p)
+}
+
+// peerClosed ends what is left of a peer: no SA can carry a goodbye any more.
+func (g *Gateway) peerClosed(now time.Time, e ike.Closed) {
+	p := g.peers[uint64(e.Peer)]
+	if p == nil {
+		return
+	}
+	for _, s := range p.calls {
+		s.because(fmt.Sprint(e.Reason))
+	}
+	g.l2tp.Forget(l2tp.Peer(p.id))
+	g.l2tpEvents(now)
+	for _, s := range p.calls {
+		g.end(now, s)
+	}
+	for in := range p.children {
+		g.uninstall(ike.Removed{Peer: e.Peer, In: in})
+	}
+	delete(g.peers, p.id)
+	g.log.Info("peer-down", append(p.fields(), zap.String("reason", e.Reason.String()))...)
+	g.dialClosed(p, e)
+}
+
+// attemptFailed says in the log why somebody did not get in, and what to do about it.
+func (g *Gateway) attemptFailed(e ike.Failed) {
+	g.failures[e.Cause.String()]++
+	g.log.Warn("ike-refused",
+		zap.String("tenant", e.Tenant), zap.Stringer("client", e.Path.Remote), zap.Stringer("local", e.Path.Local),
+		zap.String("cause", e.Cause.String()), zap.String("detail", e.Detail), zap.String("hint", e.Cause.Hint()))
+}
+
+func (g *Gateway) tunnelUp(e l2tp.TunnelUp) {
+	if p := g.peers[uint64(e.Peer)]; p != nil {
+		p.host = e.HostName
+	}
+}
+
+// callUp starts PPP in a new call.
+func (g *Gateway) callUp(now time.Time, e l2tp.CallUp) {
+	p := g.peers[uint64(e.Call.Peer)]
+	if p == nil {
+		return
+	}
+	link, err := g.newLink(p)
+	if err != nil {
+		g.log.Error("link-refused", append(p.fields(), zap.Error(err))...)
+		g.l2tp.CloseCall(now, e.Call, l2tp.Result{Code: l2tp.ClearNoFacilities})
+		return
+	}
+	s := &session{peer: p, call: e.Call, link: link, heapAt: -1}
+	g.log.Debug("call-up", p.fields()...)
+	s.plane = g.plane.NewSession(dataplane.SessionConfig{
+		Peer: p.plane, Tunnel: e.Call.Tunnel, Call: e.Call.Call,
+		RemoteTunnel: e.RemoteTunnel, RemoteCall: e.RemoteCall, Sequencing: e.Sequencing,
+	})
+	p.calls[e.Call.Call] = s
+	g.sessions[s.plane] = s
+	link.Start(now)
+	g.touch(s)
+}
+
+// callDown ends the session of a call that L2TP says is over.
+func (g *Gateway) callDown(now time.Time, e l2tp.CallDown) {
+	p := g.peers[uint64(e.Call.Peer)]
+	if p == nil {
+		return
+	}
+	if p.dial != nil && !e.Up {
+		g.fail(now, p.dial, fmt.Errorf("%w: %s", ErrEnded, e.Reason))
+	}
+	if s := p.calls[e.Call.Call]; s != nil && s.call == e.Call {
+		s.because(fmt.Sprint(e.Reason))
+		g.end(now, s)
+	}
+}
+
+// linkClosed ends the call of a link that is over.
+func (g *Gateway) linkClosed(now time.Time, s *session, e ppp.Closed) {
+	s.because(fmt.Sprint(e.Reason))
+	g.l2tp.CloseCall(now, s.call, l2tp.Result{Code: l2tp.ClearAdministrative})
+	g.end(now, s)
+}
+
+// because notes why the session ends; the first reason is the cause.
+func (s *session) because(reason string) {
+	if s.reason == "" {
+		s.reason = reason
+	}
+}
+
+func (s *session) identified(text string) {
+	if s.clientOS == "" {
+		s.clientOS = text
+	}
+}
+
+// end takes the session out of every table and gives back what it held.
+func (g *Gateway) end(now time.Time, s *session) {
+	if s.ended {
+		return
+	}
+	s.ended = true
+	g.plane.RemoveSession(s.plane)
+	delete(g.sessions, s.plane)
+	delete(s.peer.calls, s.call.Call)
+	g.unschedule(s)
+	if s.tenant != nil {
+		s.tenant.release(s)
+	}
+	if !s.up.IsZero() {
+		g.log.Info("session-down", append(s.fields(), zap.String("reason", s.reason),
+			zap.Duration("after", time.Since(s.up).Round(time.Second)),
+			zap.Uint64("bytes_up", s.plane.Up.Bytes()), zap.Uint64("bytes_down", s.plane.Down.Bytes()))...)
+	}
+	g.dialEnded(now, s)
+}
+
+// fields are what every line about a peer says.
+func (p *peer) fields() []zap.Field {
+	f := []zap.Field{zap.String("tenant", p.label), zap.Stringer("client", p.path.Remote), zap.String("family", p.family)}
+	if p.suite != "" {
+		f = append(f, zap.String("ike", p.suite))
+	}
+	if p.current != nil {
+		f = append(f, zap.Stringer("esp", p.current.out.Transform()))
+	}
+	return f
+}
+
+// fields are what every line about a session says.
+func (s *session) fields() []zap.Field {
+	f := s.peer.fields()
+	if s.tenant != nil {
+		f[0] = zap.String("tenant", s.tenant.Name)
+	}
+	return append(f, zap.String("user", s.user), zap.Stringer("address", s.addr))
+}

@@ -1,0 +1,145 @@
+package gateway
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/store"
+	"github.com/culvert-vpn/culvert/l2tp"
+	"github.com/culvert-vpn/culvert/tenant"
+)
+
+// tenantState is a tenant at work: its configuration, its addresses and its device.
+type tenantState struct {
+	*config.Tenant
+	pool     *tenant.Pool
+	device   tenant.Device
+	port     *dataplane.Port
+	static   map[string]netip.Addr   // the addresses that belong to a user
+	sessions map[netip.Addr]*session // by the address given
+}
+
+// openTenants opens what every tenant needs, and the keys that lead to it.
+func (g *Gateway) openTenants() error {
+	var names []tenant.Names
+	for i := range g.config.Config.Tenants {
+		conf := &g.config.Config.Tenants[i]
+		t, err := g.openTenant(conf)
+		if err != nil {
+			return fmt.Errorf("gateway: tenant %s: %w", conf.Name, err)
+		}
+		g.tenants = append(g.tenants, t)
+		names = append(names, tenant.Names{Tenant: conf.Name, Realms: conf.Match.Realms, Default: conf.Default})
+	}
+	var err error
+	g.selector, err = tenant.NewSelector(names)
+	g.keys = newKeyring(g.tenants)
+	return err
+}
+
+func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
+	t := &tenantState{Tenant: conf, sessions: make(map[netip.Addr]*session), static: make(map[string]netip.Addr)}
+	for _, l := range conf.Leases {
+		t.static[config.UserKey(l.User)] = l.Addr
+	}
+	var err error
+	if t.pool, err = tenant.NewPool(tenant.PoolConfig{Prefixes: conf.Pool, Static: t.static}); err != nil {
+		return nil, err
+	}
+	g.restoreLeases(t)
+	if t.device, err = g.config.OpenDevice(conf); err != nil {
+		return nil, err
+	}
+	t.port = g.plane.AddDevice(t.device, conf.Pool, conf.Gateway())
+	return t, nil
+}
+
+// restoreLeases gives the pool back the memory of who had which address.
+func (g *Gateway) restoreLeases(t *tenantState) {
+	if g.config.Store == nil {
+		return
+	}
+	leases, err := g.config.Store.Leases(t.Name)
+	if err != nil {
+		g.log.Warn("leases-lost", zap.String("tenant", t.Name), zap.Error(err),
+			zap.String("hint", "clients may get other addresses than before"))
+		return
+	}
+	restored := make([]tenant.Lease, 0, len(leases))
+	for _, l := range leases {
+		restored = append(restored, tenant.Lease{Owner: l.User, Addr: l.Addr})
+	}
+	t.pool.Restore(restored)
+}
+
+// saveLeases writes down who had which address.
+func (g *Gateway) saveLeases() {
+	if g.config.Store == nil {
+		return
+	}
+	for _, t := range g.tenants {
+		var leases []store.Lease
+		for _, l := range t.pool.Leases() {
+			leases = append(leases, store.Lease{User: l.Owner, Addr: l.Addr, Seen: time.Now().UTC()})
+		}
+		if err := g.config.Store.PutLeases(t.Name, leases); err != nil {
+			g.log.Warn("leases-not-saved", zap.String("tenant", t.Name), zap.Error(err))
+		}
+	}
+}
+
+// lease gives the session an address. A user who has a static one and is still
+// logged in with it elsewhere loses that session: it is the same person, back
+// sooner than the old session was missed.
+func (g *Gateway) lease(now time.Time, s *session, t *tenantState) error {
+	key := s.key()
+	if old := t.sessions[t.static[key]]; old != nil {
+		old.because("the user logged in again")
+		g.l2tp.CloseCall(now, old.call, l2tp.Result{Code: l2tp.ClearAdministrative})
+		g.end(now, old)
+	}
+	addr, err := t.pool.Lease(key)
+	if err != nil {
+		return err
+	}
+	s.tenant, s.addr, s.leased = t, addr, true
+	t.sessions[addr] = s
+	return nil
+}
+
+// full reports whether the tenant has as many sessions as it may.
+func (t *tenantState) full() bool {
+	return t.Limits.Sessions > 0 && len(t.sessions) >= t.Limits.Sessions
+}
+
+// release gives back what a session held.
+func (t *tenantState) release(s *session) {
+	if s.leased {
+		s.leased = false
+		delete(t.sessions, s.addr)
+		t.pool.Release(s.addr)
+		if d, ok := t.device.(interface{ Forget(netip.Addr) }); ok {
+			d.Forget(s.addr)
+		}
+	}
+}
+
+// dns returns the servers that clients are told: the tenant's, or else the
+// gateway's own address, where the forwarder answers.
+func (t *tenantState) dns() []netip.Addr {
+	if len(t.DNS) > 0 {
+		return t.DNS
+	}
+	return []netip.Addr{t.Gateway()}
+}
+
+func (t *tenantState) close() {
+	if t.device != nil {
+		t.device.Close()
+	}
+}
