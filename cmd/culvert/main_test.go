@@ -11,6 +11,9 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/culvert-vpn/culvert/internal/config"
 )
 
 // outcome is what a command line did.
@@ -64,6 +67,13 @@ func TestExitCodes(t *testing.T) {
 		{exitUsage, "takes a FILE", []string{"config", "check"}},
 		{exitUsage, "takes no arguments", []string{"version", "now"}},
 		{exitUsage, "unknown flag", []string{"version", "--long"}},
+		{exitInvalid, "did you mean", []string{"serve", "--config", bad}},
+		{exitUsage, "needs --psk, --user and --password", []string{"connect", "192.0.2.1"}},
+		{exitUsage, "--local is not an address", []string{"connect", "192.0.2.1", "--psk", "x", "--user", "u", "--password", "p", "--local", "here"}},
+		{exitUsage, "--route is not a network", []string{"connect", "192.0.2.1", "--psk", "x", "--user", "u", "--password", "p", "--route", "10.1.2.3/8"}},
+		{exitUsage, "--log-level", []string{"connect", "192.0.2.1", "--psk", "x", "--user", "u", "--password", "p", "--log-level", "loud"}},
+		{exitFailed, "--psk:", []string{"connect", "192.0.2.1", "--psk", "file:/nowhere/psk", "--user", "u", "--password", "p"}},
+		{exitFailed, "user's name", []string{"quickstart", "--state", t.TempDir(), "--user", ""}},
 		{exitFailed, "does not exist", []string{"config", "check", "/nowhere/culvert.yaml"}},
 		{exitInvalid, "did you mean \"tenants\"?", []string{"config", "check", bad}},
 	} {
@@ -73,6 +83,21 @@ func TestExitCodes(t *testing.T) {
 		}
 		if test.code == exitFailed && strings.Count(o.err, "\n") != 1 {
 			t.Errorf("%v: more than one line: %s", test.args, o.err)
+		}
+	}
+}
+
+func TestLog(t *testing.T) {
+	for format, want := range map[string]string{"console": `\tINFO\tup\t\{"tenant": "acme"\}\n$`, "json": `^\{"level":"info","time":"20.*","event":"up","tenant":"acme"\}\n$`} {
+		var b bytes.Buffer
+		log, err := newLog(&b, config.Log{Level: "info", Format: format})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Debug("not shown")
+		log.Info("up", zap.String("tenant", "acme"))
+		if !regexp.MustCompile(want).MatchString(b.String()) {
+			t.Errorf("%s: %s", format, b.String())
 		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/culvert-vpn/culvert/internal/config"
@@ -28,6 +29,24 @@ func TestReadmeConfiguration(t *testing.T) {
 		c, err := config.LoadOutline(write(t, "readme.yaml", b[1]))
 		if err != nil || len(c.Warnings) > 0 {
 			t.Errorf("%v %v", err, c)
+		}
+	}
+}
+
+// TestReadmeCommands: every command that the README names is there, and every
+// one that is there is named.
+func TestReadmeCommands(t *testing.T) {
+	text := readme(t)
+	root := newRoot(streams{strings.NewReader(""), nil, nil})
+	for _, m := range regexp.MustCompile("`culvert ([a-z]+)(?: ([a-z]+))?").FindAllStringSubmatch(text, -1) {
+		c, rest, err := root.Find(strings.Fields(m[1] + " " + m[2]))
+		if err != nil || c == root || len(rest) > 0 && c.HasSubCommands() {
+			t.Errorf("the README names culvert %s %s: %v", m[1], m[2], err)
+		}
+	}
+	for _, c := range root.Commands() {
+		if c.Name() != "help" && c.Name() != "completion" && !strings.Contains(text, "culvert "+c.Name()) {
+			t.Errorf("the README does not name culvert %s", c.Name())
 		}
 	}
 }

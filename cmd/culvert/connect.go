@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/spf13/cobra"
+
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/gateway"
+)
+
+// newConnect returns the command that dials a server.
+func newConnect(s streams) *cobra.Command {
+	d := &connectCommand{}
+	c := &cobra.Command{
+		Use:   "connect SERVER",
+		Short: "Dial an L2TP/IPsec server and give it a TUN device",
+		Long: `Dials any L2TP/IPsec server, culvert or not, and makes a TUN device with the
+address it is given. When the connection ends it dials again, until ^C; with
+--once it ends too, with exit code 1 and the reason.
+
+Only networks named by --route go through the tunnel. Secrets are written as
+file:PATH or env:NAME; written as themselves, others on this host see them in
+the list of processes.
+
+  culvert connect vpn.example.com --user alice --psk file:psk \
+      --password file:password --route 10.0.0.0/8
+
+--persona makes the connection look like that of a native client, for tests:
+windows7, windows10, macos, ios, android, chromeos, mikrotik, networkmanager.
+
+Needs CAP_NET_ADMIN for the device.`,
+		Args: arguments("a SERVER"),
+		RunE: func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), s, args[0]) },
+	}
+	f := c.Flags()
+	f.StringVar(&d.psk, "psk", "", "pre-shared `KEY`")
+	f.StringVar(&d.user, "user", "", "user `NAME`")
+	f.StringVar(&d.password, "password", "", "`PASSWORD` of the user")
+	f.StringVar(&d.identity, "identity", "", "`NAME` to call ourselves in IKE (default our address)")
+	f.StringVar(&d.persona, "persona", "", "native `CLIENT` to speak like")
+	f.StringVar(&d.local, "local", "", "`ADDRESS` to dial from (default the one the route takes)")
+	f.StringVar(&d.device, "device", "", "`NAME` of the TUN device (default the next free culvertN)")
+	f.StringVar(&d.netns, "netns", "", "network namespace to put the device in, by `NAME` or path")
+	f.StringSliceVar(&d.routes, "route", nil, "`NETWORK` to reach through the tunnel; may be repeated")
+	f.BoolVar(&d.once, "once", false, "do not dial again when the connection ends")
+	f.StringVar(&d.level, "log-level", "info", "`LEVEL` of the log: debug, info, warn or error")
+	return c
+}
+
+// connectCommand has the flags of connect.
+type connectCommand struct {
+	psk, user, password, identity, persona string
+	local, device, netns, level            string
+	routes                                 []string
+	once                                   bool
+}
+
+// run dials.
+func (d *connectCommand) run(ctx context.Context, s streams, server string) error {
+	dial, err := d.values(s, server)
+	if err != nil {
+		return err
+	}
+	defer clear(dial.PSK)
+	return gateway.Connect(ctx, dial)
+}
+
+// values turns the flags into what the gateway takes.
+func (d *connectCommand) values(s streams, server string) (gateway.ConnectConfig, error) {
+	if d.psk == "" || d.user == "" || d.password == "" {
+		return gateway.ConnectConfig{}, usageError{errors.New("connect needs --psk, --user and --password")}
+	}
+	c := gateway.ConnectConfig{
+		Server: server, Identity: d.identity, User: d.user, Persona: d.persona,
+		Device: d.device, NetNS: d.netns, Once: d.once,
+		OnUp: func(a gateway.Assigned) { fmt.Fprintln(s.out, up(a)) },
+	}
+	psk, err := config.ResolveSecret(d.psk)
+	if err != nil {
+		return c, fmt.Errorf("--psk: %w", err)
+	}
+	password, err := config.ResolveSecret(d.password)
+	if err != nil {
+		return c, fmt.Errorf("--password: %w", err)
+	}
+	c.PSK, c.Password = psk.Bytes(), string(password.Bytes())
+	password.Zero()
+	if d.local != "" {
+		if c.Local, err = netip.ParseAddr(d.local); err != nil {
+			return c, usageError{fmt.Errorf("--local is not an address: %s", d.local)}
+		}
+	}
+	for _, r := range d.routes {
+		p, err := netip.ParsePrefix(r)
+		if err != nil || p != p.Masked() {
+			return c, usageError{fmt.Errorf("--route is not a network, such as 10.0.0.0/8: %s", r)}
+		}
+		c.Routes = append(c.Routes, p)
+	}
+	if c.Log, err = newLog(s.err, config.Log{Level: d.level, Format: "console"}); err != nil {
+		return c, usageError{fmt.Errorf("--log-level: %w", err)}
+	}
+	return c, nil
+}
+
+// up writes what a connection was given in one line.
+func up(a gateway.Assigned) string {
+	s := fmt.Sprintf("up: address %s, server %s, MTU %d, %s", a.Local, a.Remote, a.MTU, a.Suite)
+	for _, addr := range a.DNS {
+		s += ", DNS " + addr.String()
+	}
+	return s
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/gateway"
+	"github.com/culvert-vpn/culvert/internal/store"
+)
+
+// newServe returns the command that serves a configuration.
+func newServe(s streams) *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve a configuration until SIGTERM or ^C",
+		Long: `Serves a configuration. It is checked whole first: a fault is shown with its
+line, and no socket is opened. SIGTERM and ^C tell every client goodbye, which
+takes two seconds at most.
+
+Ports below 1024 need root or CAP_NET_BIND_SERVICE; a tenant with a TUN device
+needs CAP_NET_ADMIN. Nothing else needs privilege. The log goes to standard
+error.`,
+		Args: arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := config.Load(findConfig(path))
+			if err != nil {
+				return err
+			}
+			defer c.Zero()
+			return serve(cmd.Context(), s, c)
+		},
+	}
+	c.Flags().StringVar(&path, "config", "", "configuration `FILE` (default "+defaultConfig+", or the one quickstart made)")
+	return c
+}
+
+// serve runs a gateway until the context ends.
+func serve(ctx context.Context, s streams, c *config.Config) error {
+	log, err := newLog(s.err, c.Log)
+	if err != nil {
+		return err
+	}
+	for _, w := range c.Warnings {
+		log.Warn("config", zap.String("warning", w.Headline()))
+	}
+	kept, err := store.Open(c.State)
+	if err != nil {
+		return err
+	}
+	g, err := gateway.New(gateway.Config{Config: c, Store: kept, Log: log})
+	if err != nil {
+		return errors.Join(err, kept.Close())
+	}
+	return errors.Join(g.Run(ctx), kept.Close())
+}
