@@ -162,7 +162,7 @@ func (c *client) response(l *Link, now time.Time, id uint8, challenge []byte) ([
 		return nil, ErrNoRandomness
 	}
 	theirs := [auth.ChallengeLen]byte(challenge)
-	hash := auth.NTHash(string(c.password))
+	hash := auth.NTHashBytes(c.password)
 	defer clear(hash[:])
 	r.NTResponse = auth.NTResponse(hash, theirs, r.PeerChallenge, c.user)
 	c.success = auth.AuthenticatorResponse(hash, r.NTResponse, theirs, r.PeerChallenge, c.user)

@@ -6,8 +6,11 @@ import (
 	"time"
 )
 
-// optionInterfaceID is IPV6CP's (RFC 5072 section 4.1).
-const optionInterfaceID = 1
+// IPV6CP's option and what is in it (RFC 5072 section 4.1).
+const (
+	optionInterfaceID = 1
+	universalBit      = 0x02 // in the first octet of an identifier
+)
 
 // companion is a network protocol that a persona negotiates beside IPCP because the
 // native client does. Nothing is carried in it: it asks for what the client asks for,
@@ -43,13 +46,17 @@ func (c *companion) appendRequest(b []byte) []byte {
 	return binary.BigEndian.AppendUint64(append(b, optionInterfaceID, 10), c.id)
 }
 
-// newInterfaceID draws one that is not claimed to be globally unique (RFC 5072 section 4.1).
+// newInterfaceID draws one. Some clients make theirs of a hardware address (RFC 4291
+// appendix A); of the others, the universal bit is not set (RFC 5072 section 4.1).
 func (c *companion) newInterfaceID() {
 	var b [8]byte
 	io.ReadFull(c.link.rand, b[:])
-	b[0] &^= 2
-	b[7] |= 1
-	c.id = binary.BigEndian.Uint64(b[:])
+	b[0] &^= universalBit
+	if c.link.persona().hardwareID {
+		b[0] |= universalBit
+		b[3], b[4] = 0xff, 0xfe
+	}
+	c.id = max(binary.BigEndian.Uint64(b[:]), 1)
 }
 
 func (c *companion) begin([]byte) []byte { return nil }

@@ -48,7 +48,7 @@ func (a Authenticate) VerifyHash(hash [16]byte) (success string, ok bool) {
 func (a Authenticate) VerifyPassword(password []byte) (success string, ok bool) {
 	switch a.Method {
 	case MSCHAPv2:
-		hash := auth.NTHash(string(password))
+		hash := auth.NTHashBytes(password)
 		defer clear(hash[:])
 		return a.VerifyHash(hash)
 	case CHAPMD5:

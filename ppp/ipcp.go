@@ -59,17 +59,6 @@ func (a *addresses) addr(s slot) netip.Addr {
 	return netip.AddrFrom4(a[s])
 }
 
-// list returns the addresses that two slots have.
-func (a *addresses) list(first, second slot) []netip.Addr {
-	var out []netip.Addr
-	for _, s := range []slot{first, second} {
-		if v := a.addr(s); v.IsValid() {
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
 // ipcp is the IP Control Protocol of a link.
 //
 // A server asks for its own address and knows what the client should ask for: it Naks
@@ -78,7 +67,7 @@ func (a *addresses) list(first, second slot) []netip.Addr {
 type ipcp struct {
 	automaton
 	dropped uint8     // bit n: the peer rejected slot n
-	asked   bool      // the peer asked for an address in its last request
+	asked   uint8     // bit n: the peer's last request had slot n, and we did not reject it
 	ours    addresses // what we ask for
 	theirs  addresses // server: what the peer is to ask for; client: slotAddress is the server's
 }
@@ -115,7 +104,7 @@ func (p *ipcp) appendRequest(b []byte) []byte {
 }
 
 func (p *ipcp) begin([]byte) []byte {
-	p.asked = false
+	p.asked = 0
 	return nil
 }
 
@@ -131,7 +120,7 @@ func (p *ipcp) consider(o option, nak []byte) (judgement, []byte) {
 	if want == noAddress {
 		return unrecognizable, nak
 	}
-	p.asked = p.asked || s == slotAddress
+	p.asked |= 1 << s
 	if [4]byte(o.data) != want {
 		return unacceptable, appendOption(nak, o.kind, want[:]...)
 	}
@@ -144,7 +133,6 @@ func (p *ipcp) considerServer(s slot, addr [4]byte) judgement {
 		return unrecognizable
 	}
 	p.theirs[s] = addr
-	p.asked = true
 	return acceptable
 }
 
@@ -152,7 +140,7 @@ func (p *ipcp) considerServer(s slot, addr [4]byte) judgement {
 // option to the Configure-Nak" prompts for it (RFC 1332 section 3.3, RFC 1661
 // section 5.3).
 func (p *ipcp) missing(nak []byte) []byte {
-	if p.link.role == Client || p.asked {
+	if p.link.role == Client || p.has(slotAddress) {
 		return nak
 	}
 	return appendOption(nak, optionAddress, p.theirs[slotAddress][:]...)
@@ -199,21 +187,44 @@ func (p *ipcp) extra(time.Time, packet) (bool, error) { return false, nil }
 func (p *ipcp) up(now time.Time) {
 	l := p.link
 	switch {
-	case l.role == Server && !p.asked:
+	case l.role == Server && !p.has(slotAddress):
 		l.fail(now, because(CauseNoAddress, "the client does not take the address that it was assigned"))
 	case l.role == Server:
 		l.ipcpUp(now, Up{
 			Local: p.ours.addr(slotAddress), Peer: p.theirs.addr(slotAddress),
-			DNS: p.theirs.list(slotDNS, slotDNS2), NBNS: p.theirs.list(slotNBNS, slotNBNS2),
+			DNS: p.given(slotDNS, slotDNS2), NBNS: p.given(slotNBNS, slotNBNS2),
 		})
 	case p.ours[slotAddress] == noAddress:
 		l.fail(now, because(CauseNoAddress, "the server assigned none"))
 	default:
 		l.ipcpUp(now, Up{
 			Local: p.ours.addr(slotAddress), Peer: p.theirs.addr(slotAddress),
-			DNS: p.ours.list(slotDNS, slotDNS2), NBNS: p.ours.list(slotNBNS, slotNBNS2),
+			DNS: p.told(slotDNS, slotDNS2), NBNS: p.told(slotNBNS, slotNBNS2),
 		})
 	}
+}
+
+// has tells whether the peer's last request had that slot.
+func (p *ipcp) has(s slot) bool { return p.asked&(1<<s) != 0 }
+
+// given lists what a client took of two slots.
+func (p *ipcp) given(slots ...slot) (list []netip.Addr) {
+	for _, s := range slots {
+		if p.has(s) {
+			list = append(list, p.theirs.addr(s))
+		}
+	}
+	return list
+}
+
+// told lists what a server told us in two slots.
+func (p *ipcp) told(slots ...slot) (list []netip.Addr) {
+	for _, s := range slots {
+		if a := p.ours.addr(s); a.IsValid() {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 func (p *ipcp) down(now time.Time) { p.link.ipcpDown(now) }

@@ -230,14 +230,14 @@ func (p *lcp) terminating(data []byte) {
 // appendTermination says why: as Windows does for who speaks like Windows, and
 // otherwise in words.
 func (p *lcp) appendTermination(b []byte) []byte {
-	if p.link.persona().windows {
-		code := 0
-		if p.link.reason.Cause != CauseLocal {
-			code = p.link.reason.Code
-		}
-		return appendTermination(b, p.magic, code)
+	r := p.link.reason
+	switch {
+	case !p.link.persona().windows:
+		return append(b, r.Cause.String()...)
+	case r.Cause == CauseLocal || r.Cause == CauseNoAddress: // the latter was said in IPCP
+		return appendTermination(b, p.magic, 0)
 	}
-	return append(b, p.link.reason.Cause.String()...)
+	return appendTermination(b, p.magic, r.Code)
 }
 
 func (p *lcp) up(now time.Time) { p.link.lcpUp(now) }

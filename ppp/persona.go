@@ -60,13 +60,14 @@ type network struct {
 
 // persona is the table behind a Persona. Nobody writes to it.
 type persona struct {
-	name      string
-	host      string // what it calls itself unless the owner says
-	windows   bool   // Identification, and error numbers in Terminate-Requests
-	version   string // its first Identification
-	firstID   uint8  // of the first packet
-	sharedIDs bool   // one count of identifiers for all protocols
-	freshIDs  bool   // a repetition gets a new identifier
+	name       string
+	host       string // what it calls itself unless the owner says
+	windows    bool   // Identification, and error numbers in Terminate-Requests
+	version    string // its first Identification
+	firstID    uint8  // of the first packet
+	sharedIDs  bool   // one count of identifiers for all protocols
+	freshIDs   bool   // a repetition gets a new identifier
+	hardwareID bool   // its IPV6CP interface identifier is made of a hardware address
 
 	lcp      string // kinds of option, in order
 	mru      uint16
@@ -125,7 +126,7 @@ func pppdPersona(name string, mru uint16) persona {
 // applePersona asks for no MRU, and asks the server for routes in a protocol of Apple's.
 func applePersona(name string) persona {
 	return persona{
-		name: name, firstID: 1, lcp: lcpApple,
+		name: name, firstID: 1, lcp: lcpApple, hardwareID: true,
 		networks: []network{{proto: ProtocolIPCP}, {proto: ProtocolIPV6CP}, {ProtocolACSCP, acspRoutes}},
 		ipcp:     ipcpDNS, auth: AuthPolicy{MSCHAPv2: true, CHAPMD5: true, PAP: true},
 		echo: 20 * time.Second, echoFailures: 15,

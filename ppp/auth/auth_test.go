@@ -95,14 +95,20 @@ func TestNTHashBeyondASCII(t *testing.T) {
 	for password, want := range map[string]string{
 		"":         "31d6cfe0d16ae931b73c59d7e0c089c0",
 		"password": "8846f7eaee8fb117ad06bdd830b7586c",
+		"aé€𝄞":     hex.EncodeToString(utf16Sum("6100e900ac2034d81edd")),
+		"bad\xff":  hex.EncodeToString(utf16Sum("620061006400fdff")),
 	} {
 		if got := NTHash(password); hex.EncodeToString(got[:]) != want {
 			t.Errorf("%q: %x", password, got)
 		}
 	}
-	if NTHash("ä") == NTHash("a") || NTHash("𝄞") == NTHash("?") {
-		t.Error("characters beyond ASCII are lost")
-	}
+}
+
+// utf16Sum is MD4 over what a password is in UTF-16.
+func utf16Sum(s string) []byte {
+	b, _ := hex.DecodeString(s)
+	sum := md4Sum(b)
+	return sum[:]
 }
 
 func TestVerifySuccess(t *testing.T) {

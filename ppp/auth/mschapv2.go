@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/md4"
 )
@@ -25,12 +26,23 @@ const (
 // NTHash returns the NT hash of a password: MD4 of it in UTF-16, little-endian
 // (NtPasswordHash, RFC 2759 section 8.3). It is as secret as the password.
 func NTHash(password string) [16]byte {
-	units := utf16.Encode([]rune(password))
-	b := make([]byte, 0, 2*len(units))
-	for _, u := range units {
-		b = append(b, byte(u), byte(u>>8))
+	b := []byte(password)
+	defer clear(b)
+	return NTHashBytes(b)
+}
+
+// NTHashBytes is NTHash of a password in memory that its owner can zero.
+func NTHashBytes(password []byte) [16]byte {
+	b := make([]byte, 0, 2*len(password)) // UTF-16 has at most two octets for one of UTF-8
+	for len(password) > 0 {
+		r, n := utf8.DecodeRune(password)
+		password = password[n:]
+		if hi, lo := utf16.EncodeRune(r); hi != utf8.RuneError {
+			b = append(b, byte(hi), byte(hi>>8), byte(lo), byte(lo>>8))
+		} else {
+			b = append(b, byte(r), byte(r>>8))
+		}
 	}
-	clear(units)
 	defer clear(b)
 	return md4Sum(b)
 }

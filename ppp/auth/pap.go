@@ -15,7 +15,7 @@ func VerifyPAP(password, given []byte) bool {
 
 // VerifyPAPHash tells whether the password given has that NT hash.
 func VerifyPAPHash(hash [16]byte, given []byte) bool {
-	got := NTHash(string(given))
+	got := NTHashBytes(given)
 	defer clear(got[:])
 	return subtle.ConstantTimeCompare(hash[:], got[:]) == 1
 }
