@@ -221,7 +221,12 @@ func (p *lcp) rejected(now time.Time, o option) {
 	}
 }
 
+// terminating notes why the peer ends. If it does so amid the negotiation, no more than
+// one restart period is spent on waiting for it to think better of it.
 func (p *lcp) terminating(data []byte) {
+	if p.state >= stateReqSent && p.state < stateOpened {
+		p.counter = 0
+	}
 	r := Reason{Cause: CausePeer}
 	r.Code, r.Detail = terminationReason(data)
 	p.link.note(r)
