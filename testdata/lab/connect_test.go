@@ -27,7 +27,7 @@ func (c caller) call(t *testing.T, ns string) {
 	background(t, "connect-"+c.device, cmd)
 }
 
-// newSite makes two namespaces of a customer's site: lan, whose addresses are behind the NAT,
+// customer makes two namespaces of a customer's site: lan, whose addresses are behind the NAT,
 // where callers run, and home, where their devices go.
 func (n *network) customer(t *testing.T, hosts int) (lan, home string) {
 	t.Helper()
@@ -81,7 +81,7 @@ func TestManyBehindOneNAT(t *testing.T) {
 	n.startSite(t)
 	lab := labTenant()
 	lab.more = []string{"    legacy: true"} // Android and Windows 7 offer nothing else
-	n.serve(t, lab)
+	s := n.serve(t, lab)
 	lan, home := n.customer(t, userCount)
 	start := time.Now()
 	for i := range userCount {
@@ -94,4 +94,10 @@ func TestManyBehindOneNAT(t *testing.T) {
 	t.Logf("%d clients behind one address up in %.1f s", userCount, time.Since(start).Seconds())
 	must(t, treeShell{home}, time.Minute, fmt.Sprintf(
 		"seq %d | xargs -P 20 -I N ping -q -c 3 -i 0.2 -w 20 -I tunN %s", userCount, siteAddr))
+	log, err := os.ReadFile(s.path("log"))
+	for _, family := range []string{"windows7", "windows10", "apple", "android", "strongswan"} {
+		if !strings.Contains(string(log), family) {
+			t.Errorf("culvert recognised no %s among its clients (%v)", family, err)
+		}
+	}
 }
