@@ -31,7 +31,7 @@ var update = flag.Bool("update", false, "write what the links do into testdata/f
 //
 // Lines that begin with > and ! are written by -update.
 type flow struct {
-	t       *testing.T
+	t       testing.TB
 	link    *Link
 	now     time.Time
 	pending uint32            // the Authenticate event that waits for its verdict
