@@ -5,7 +5,7 @@ import "errors"
 var (
 	// ErrKeyLength: a key has a length that its cipher does not take.
 	ErrKeyLength = errors.New("suite: wrong key length")
-	// ErrUnsupported: an algorithm or group that is not implemented.
+	// ErrUnsupported: an algorithm or group that this package does not have.
 	ErrUnsupported = errors.New("suite: algorithm not supported")
 	// ErrBlockSize: an encrypted message is not made of whole blocks.
 	ErrBlockSize = errors.New("suite: message is not a multiple of the block size")

@@ -16,6 +16,9 @@ const (
 	// sweepInterval is how often activity is collected from the data plane:
 	// how stale the machines' idea of a peer's liveness may be.
 	sweepInterval = 5 * time.Second
+	// saveInterval is how often leases are written down at most: what a killed
+	// server has forgotten when it starts again.
+	saveInterval = 10 * time.Second
 	// burst is how many messages are taken before deadlines are looked at again.
 	burst = 128
 )
@@ -147,9 +150,13 @@ func (g *Gateway) advance(now time.Time) {
 		g.touch(s)
 		g.schedule(s)
 	}
-	if !now.Before(g.nextSweep) {
+	if len(g.peers) > 0 && !now.Before(g.nextSweep) {
 		g.nextSweep = now.Add(sweepInterval)
 		g.sweep(now)
+	}
+	if g.leasesChanged && !now.Before(g.nextSave) {
+		g.nextSave = now.Add(saveInterval)
+		g.saveLeases()
 	}
 }
 
@@ -157,8 +164,15 @@ func due(deadline, now time.Time) bool { return !deadline.IsZero() && !now.Befor
 
 // arm sets the timer to the earliest deadline there is.
 func (g *Gateway) arm(timer *time.Timer, now time.Time) {
-	next := g.nextSweep
-	for _, d := range []time.Time{g.ike.Deadline(), g.l2tp.Deadline(), g.links.earliest()} {
+	deadlines := [...]time.Time{g.ike.Deadline(), g.l2tp.Deadline(), g.links.earliest(), {}, {}}
+	if len(g.peers) > 0 {
+		deadlines[3] = g.nextSweep
+	}
+	if g.leasesChanged {
+		deadlines[4] = g.nextSave
+	}
+	next := now.Add(time.Hour)
+	for _, d := range deadlines {
 		if !d.IsZero() && d.Before(next) {
 			next = d
 		}

@@ -58,8 +58,11 @@ type Gateway struct {
 	links     deadlines
 	touched   []*session
 	nextSweep time.Time
-	refused   map[string]uint64 // messages that a machine refused, by machine
-	failures  map[string]uint64 // attempts that failed, by cause
+	nextSave  time.Time
+	// leasesChanged: the state store does not know the latest leases.
+	leasesChanged bool
+	refused       map[string]uint64 // messages that a machine refused, by machine
+	failures      map[string]uint64 // attempts that failed, by cause
 
 	slow     chan func()
 	computed chan result
@@ -140,6 +143,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}()
 	g.loop(ctx)
 	close(g.ended)
+	g.storeLeases(g.collectLeases())
 	stop()
 	g.Close()
 	g.running.Wait()
@@ -239,5 +243,4 @@ func (g *Gateway) goodbye() {
 		g.ike.Close(now, ike.Peer(id), ike.ReasonShutdown)
 	}
 	g.settle(now)
-	g.saveLeases()
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -185,17 +186,62 @@ tenants:
 	})
 }
 
+// Whole dial-ins on a road that loses a fifth of everything, doubles a tenth and
+// lets datagrams overtake one another: each ends up, or with a reason; none
+// hangs, and nothing is left of any.
 func TestBadRoad(t *testing.T) {
 	road := simnet.Config{Latency: 20 * time.Millisecond, Jitter: 60 * time.Millisecond, Loss: 0.2, Duplicate: 0.1}
-	for seed := range uint64(20) {
-		road.Seed = seed
-		inWorld(t, road, testConfig, func(t *testing.T, w *world) {
-			c := w.client(nil)
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-			defer cancel()
-			if _, err := c.dial(ctx); ctx.Err() != nil {
-				t.Errorf("seed %d: hangs: %v", seed, err)
-			}
-		})
+	seeds := uint64(1000)
+	if testing.Short() {
+		seeds = 50
 	}
+	ups := 0
+	for road.Seed = range seeds {
+		inWorld(t, road, testConfig+"    legacy: true\n", func(t *testing.T, w *world) {
+			names := l2tp.PersonaNames()
+			c := w.client(nil)
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+			defer cancel()
+			conn, err := c.dial(ctx, func(d *DialConfig) { d.Persona = names[road.Seed%uint64(len(names))] })
+			if ctx.Err() != nil {
+				t.Fatalf("seed %d: hangs: %v", road.Seed, err)
+			}
+			if err == nil {
+				ups++
+				conn.Close(context.Background())
+				<-conn.Done()
+			}
+			c.wantNothing()
+			w.net.SetLoss(0, 0)
+			time.Sleep(25 * time.Hour)
+			w.wantEmpty()
+		})
+		if t.Failed() {
+			t.Fatalf("seed %d", road.Seed)
+		}
+	}
+	t.Logf("%d of %d dials came up", ups, seeds)
+	if ups < int(seeds)*9/10 {
+		t.Errorf("only %d of %d dials came up", ups, seeds)
+	}
+}
+
+// 200 clients of every family behind one address: all up, all echo.
+func TestFleetBehindOneNAT(t *testing.T) {
+	inWorld(t, goodRoad, testConfig+"    legacy: true\n", func(t *testing.T, w *world) {
+		nat := w.net.NAT(w.addr("198.51.100.7"))
+		names := l2tp.PersonaNames()
+		var fleet sync.WaitGroup
+		for i := range 200 {
+			c := w.client(nat)
+			fleet.Go(func() {
+				conn := c.mustDial(func(d *DialConfig) { d.Persona = names[i%len(names)] })
+				c.wantPing(conn, "198.18.0.2")
+			})
+		}
+		fleet.Wait()
+		if n := len(w.log.FilterMessage("session-up").All()); n != 200 {
+			t.Errorf("%d sessions", n)
+		}
+	})
 }

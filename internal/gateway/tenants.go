@@ -77,18 +77,34 @@ func (g *Gateway) restoreLeases(t *tenantState) {
 	t.pool.Restore(restored)
 }
 
-// saveLeases writes down who had which address.
+// saveLeases has written down, in the pool, who has which address.
 func (g *Gateway) saveLeases() {
+	g.leasesChanged = false
+	leases := g.collectLeases()
+	g.work(func() { g.storeLeases(leases) })
+}
+
+// collectLeases returns the leases of every tenant, in the order of g.tenants.
+func (g *Gateway) collectLeases() [][]store.Lease {
 	if g.config.Store == nil {
-		return
+		return nil
 	}
-	for _, t := range g.tenants {
-		var leases []store.Lease
+	all := make([][]store.Lease, len(g.tenants))
+	now := time.Now().UTC()
+	for i, t := range g.tenants {
 		for _, l := range t.pool.Leases() {
-			leases = append(leases, store.Lease{User: l.Owner, Addr: l.Addr, Seen: time.Now().UTC()})
+			all[i] = append(all[i], store.Lease{User: l.Owner, Addr: l.Addr, Seen: now})
 		}
-		if err := g.config.Store.PutLeases(t.Name, leases); err != nil {
-			g.log.Warn("leases-not-saved", zap.String("tenant", t.Name), zap.Error(err))
+	}
+	return all
+}
+
+// storeLeases writes leases into the state store.
+func (g *Gateway) storeLeases(all [][]store.Lease) {
+	for i, leases := range all {
+		if err := g.config.Store.PutLeases(g.tenants[i].Name, leases); err != nil {
+			g.log.Warn("leases-not-saved", zap.String("tenant", g.tenants[i].Name), zap.Error(err),
+				zap.String("hint", "after a restart clients may get other addresses than before"))
 		}
 	}
 }
@@ -108,6 +124,7 @@ func (g *Gateway) lease(now time.Time, s *session, t *tenantState) error {
 		return err
 	}
 	s.tenant, s.addr, s.leased = t, addr, true
+	g.leasesChanged = g.config.Store != nil
 	t.sessions[addr] = s
 	return nil
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -330,20 +329,29 @@ func (w *world) wantLog(event, key, value string) {
 }
 
 // wantEmpty fails the test unless the server holds nothing of any client.
-func (w *world) wantEmpty() {
-	w.t.Helper()
-	err := w.server.do(context.Background(), func(time.Time) {
-		if n := len(w.server.peers) + len(w.server.sessions) + len(w.server.links); n != 0 {
-			w.t.Errorf("%d peers, %d sessions, %d deadlines left", len(w.server.peers), len(w.server.sessions), len(w.server.links))
+func (w *world) wantEmpty() { w.t.Helper(); w.server.wantEmpty(w.t) }
+
+// wantNothing fails the test unless the client's own gateway holds nothing any more.
+func (c *client) wantNothing() {
+	c.w.t.Helper()
+	time.Sleep(2 * time.Minute)
+	c.g.wantEmpty(c.w.t)
+}
+
+func (g *Gateway) wantEmpty(t *testing.T) {
+	t.Helper()
+	err := g.do(context.Background(), func(time.Time) {
+		if n := len(g.peers) + len(g.sessions) + len(g.links); n != 0 {
+			t.Errorf("%d peers, %d sessions, %d deadlines left", len(g.peers), len(g.sessions), len(g.links))
 		}
-		for _, t := range w.server.tenants {
-			if n := t.pool.Leased(); n != 0 {
-				w.t.Errorf("%d addresses of %s still leased", n, t.Name)
+		for _, tenant := range g.tenants {
+			if n := tenant.pool.Leased(); n != 0 {
+				t.Errorf("%d addresses of %s still leased", n, tenant.Name)
 			}
 		}
 	})
-	if err != nil && !errors.Is(err, context.Canceled) {
-		w.t.Error(err)
+	if err != nil {
+		t.Error(err)
 	}
 }
 
