@@ -2,6 +2,7 @@ package ppp
 
 import (
 	"bytes"
+	"fmt"
 	"hash/maphash"
 	"io"
 	"net/netip"
@@ -73,7 +74,9 @@ func NewLink(c Config) (*Link, error) {
 	}
 	if c.Role == Client {
 		l.client = newClient(c)
-		l.auth = l.auth.both(l.client.persona.auth)
+		if l.auth = l.auth.both(l.client.persona.auth); l.auth.first() == NoMethod {
+			return nil, fmt.Errorf("%w: %s speaks none of the methods that are allowed", ErrConfig, l.client.persona.name)
+		}
 		l.ids = l.client.persona.firstID - 1
 		l.newCompanions()
 	}

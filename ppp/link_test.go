@@ -487,6 +487,11 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	c := clientConfig(t, "windows10")
+	c.Role, c.Rand, c.Auth = Client, &counting{}, AuthPolicy{PAP: true}
+	if _, err := NewLink(c); !errors.Is(err, ErrConfig) {
+		t.Errorf("Windows without MS-CHAPv2: %v", err)
+	}
 }
 
 // failing is a source of randomness that has none.
@@ -501,6 +506,17 @@ func TestNoRandomness(t *testing.T) {
 	f.run("< LCP TermAck 2")
 	if f.link.reason.Cause != CauseInternal || f.link.phase != phaseDead {
 		t.Error(f.link.reason)
+	}
+}
+
+// Frames may be compressed, whatever was agreed on.
+func TestCompressedFrames(t *testing.T) {
+	f := loggedIn(t, Config{})
+	for _, line := range []string{"LCP EchoReq 1 =00000000", "IPCP ConfReq 1 3:00000000"} {
+		frame := f.frame(strings.Fields(line))[2:]
+		if err := f.link.Input(f.now, frame); err != nil || len(sentBy(f.link)) != 1 {
+			t.Errorf("%s: %v", line, err)
+		}
 	}
 }
 

@@ -349,6 +349,23 @@ func TestLossDuplicationReordering(t *testing.T) {
 	}
 }
 
+// A wrong password ends soon on both sides, though half of the frames are lost.
+func TestWrongPasswordEnds(t *testing.T) {
+	for seed := range uint64(100) {
+		what := fmt.Sprint("seed ", seed)
+		p := newPair(t, seed, Config{}, clientConfig(t, ""), admission{password: "other", retry: seed%2 == 0})
+		p.fault = 0.5
+		p.start()
+		p.run(3 * time.Minute)
+		server, client := p.wantClosed(what)
+		for _, r := range []Reason{server, client} {
+			if r.Cause == CauseLocal {
+				t.Errorf("%s: %s; %s", what, server, client)
+			}
+		}
+	}
+}
+
 // wantIdle demands that a link that is up and neither asks nor times anything has no deadline.
 func (p *pair) wantIdle(what string) {
 	p.t.Helper()
