@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write what the links do into testdata/f
 //
 //	# comment
 //	link server|client key=value ...
-//	< LCP ConfReq 1 1:0578 5:41131244    a frame of the peer: options, or =data in hexadecimal
+//	< LCP ConfReq 1 1:0578 5:41131244    a frame of the peer: options, =data in hexadecimal, or "text_with_blanks"
 //	< ack LCP                            the peer acks our last Configure-Request
 //	< prove 7                            a server that knows the password accepts our response
 //	verdict ok [S=...] | verdict 691 [retry]
@@ -224,7 +224,7 @@ func (f *flow) data(w string) []byte {
 		return f.hex(w[1:])
 	}
 	if w[0] == '"' {
-		return []byte(strings.Trim(w, `"`))
+		return []byte(strings.ReplaceAll(strings.Trim(w, `"`), "_", " "))
 	}
 	kind, value, _ := strings.Cut(w, ":")
 	n, err := strconv.Atoi(kind)
