@@ -2,6 +2,8 @@ package dataplane
 
 import (
 	"sync"
+
+	"github.com/culvert-vpn/culvert/l2tp"
 )
 
 // Kind says what a Message carries.
@@ -21,8 +23,10 @@ type Message struct {
 	Path    Path     // where it came from
 	NATT    bool     // IKE: it came with the non-ESP marker, on the NAT-T port
 	Peer    *Peer    // L2TP, PPP, Moved: whose SA it came in
-	Session *Session // PPP: the call it came in
-	Port    uint16   // L2TP: the UDP source port inside the SA
+	Session *Session // PPP: the call it came in; nil when the workers know none of these ids
+	Tunnel  l2tp.TunnelID
+	Call    l2tp.CallID
+	Port    uint16 // L2TP: the UDP source port inside the SA
 	Data    []byte
 }
 
@@ -61,15 +65,16 @@ func (i *Inbox) Strangers() <-chan *Message { return i.strangers }
 // maxWaiting bounds the control messages that one peer may have in the Inbox.
 const maxWaiting = 64
 
-// fromPeer queues a message of an authenticated peer and says why it could not.
-func (i *Inbox) fromPeer(kind Kind, peer *Peer, s *Session, path Path, port uint16, data []byte) (Cause, bool) {
-	if peer.waiting.Add(1) > maxWaiting {
-		peer.waiting.Add(-1)
+// fromPeer queues a message of an authenticated peer, with a copy of data, and
+// says why it could not.
+func (i *Inbox) fromPeer(like Message, data []byte) (Cause, bool) {
+	if like.Peer.waiting.Add(1) > maxWaiting {
+		like.Peer.waiting.Add(-1)
 		return DropPeerFull, false
 	}
 	m := messages.Get().(*Message)
-	m.Kind, m.Peer, m.Session, m.Path, m.Port = kind, peer, s, path, port
-	m.Data = append(m.Data[:0], data...)
+	like.Data = append(m.Data[:0], data...)
+	*m = like
 	select {
 	case i.peers <- m:
 		return 0, true

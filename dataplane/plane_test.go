@@ -219,6 +219,17 @@ func TestControlReachesTheInbox(t *testing.T) {
 	}
 }
 
+// The first LCP frame of a call may overtake the news of the call.
+func TestLCPOfAnUnknownCall(t *testing.T) {
+	r := newRig(t, esp.EncryptionGCM16, 256, 0)
+	r.worker.batch([]udp.Message{
+		r.message(r.sealL2TP(append(l2tp.AppendDataHeader(nil, l2tp.DataHeader{Tunnel: 7, Call: 11}, 8), 0xff, 3, 0xc0, 0x21, 1, 0, 0, 4))),
+	})
+	if m := <-r.plane.Inbox().Peers(); m.Kind != PPP || m.Session != nil || m.Tunnel != 7 || m.Call != 11 || len(m.Data) != 8 {
+		t.Errorf("%+v", m)
+	}
+}
+
 func TestOnePeerCannotFillTheInbox(t *testing.T) {
 	r := newRig(t, esp.EncryptionGCM16, 256, 0)
 	for range maxWaiting + 10 {

@@ -90,7 +90,7 @@ func (w *worker) follow(p *Peer, m *udp.Message) {
 	if r == nil || r.Path.Remote == m.Remote || !p.moving.CompareAndSwap(false, true) {
 		return
 	}
-	if why, ok := w.plane.inbox.fromPeer(Moved, p, nil, w.path(m), 0, nil); !ok {
+	if why, ok := w.plane.inbox.fromPeer(Message{Kind: Moved, Peer: p, Path: w.path(m)}, nil); !ok {
 		p.moving.Store(false)
 		w.count.drop(why)
 	}
@@ -112,7 +112,7 @@ func (w *worker) transport(sa *SA, datagram []byte) {
 		w.call(sa.Peer, payload)
 		return
 	}
-	if why, ok := w.plane.inbox.fromPeer(L2TP, sa.Peer, nil, Path{}, port, payload); !ok {
+	if why, ok := w.plane.inbox.fromPeer(Message{Kind: L2TP, Peer: sa.Peer, Port: port}, payload); !ok {
 		w.count.drop(why)
 	}
 }
@@ -127,21 +127,24 @@ func (w *worker) call(p *Peer, message []byte) {
 		w.count.drop(DropL2TP)
 		return
 	}
-	s := p.session(h.Tunnel, h.Call)
-	if s == nil {
-		w.count.drop(DropNoSession)
-		return
-	}
 	proto, payload, ok := ppp.ParseFrame(frame)
 	if !ok {
 		w.count.drop(DropPPP)
 		return
 	}
-	if proto == ppp.ProtocolIPv4 && s.bound.Load() != nil {
+	s := p.session(h.Tunnel, h.Call)
+	if proto == ppp.ProtocolIPv4 && s != nil && s.bound.Load() != nil {
 		w.packet(s, payload)
 		return
 	}
-	if why, ok := w.plane.inbox.fromPeer(PPP, p, s, Path{}, 0, frame); !ok {
+	// A call's first LCP frame may come in the batch of the message that makes
+	// the call: the control loop will know it.
+	if s == nil && proto != ppp.ProtocolLCP {
+		w.count.drop(DropNoSession)
+		return
+	}
+	m := Message{Kind: PPP, Peer: p, Session: s, Tunnel: h.Tunnel, Call: h.Call}
+	if why, ok := w.plane.inbox.fromPeer(m, frame); !ok {
 		w.count.drop(why)
 	}
 }

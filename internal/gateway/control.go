@@ -95,13 +95,29 @@ func (g *Gateway) message(now time.Time, m *dataplane.Message) {
 	case dataplane.L2TP:
 		g.l2tpMessage(now, m)
 	case dataplane.PPP:
-		if s := g.sessions[m.Session]; s != nil && !g.plane.Late(m.Session, m.Data) {
+		if s := g.sessionOf(m); s != nil && !g.plane.Late(s.plane, m.Data) {
 			g.count(s.link.Input(now, m.Data), "ppp")
 			g.touch(s)
 		}
 	case dataplane.Moved:
 		g.moved(now, m)
 	}
+}
+
+// sessionOf returns the session that a PPP frame is for. The workers may not
+// have known it yet when the frame came.
+func (g *Gateway) sessionOf(m *dataplane.Message) *session {
+	if m.Session != nil {
+		return g.sessions[m.Session]
+	}
+	p := g.peers[m.Peer.ID]
+	if p == nil {
+		return nil
+	}
+	if s := p.calls[m.Call]; s != nil && s.call.Tunnel == m.Tunnel {
+		return s
+	}
+	return nil
 }
 
 func (g *Gateway) l2tpMessage(now time.Time, m *dataplane.Message) {

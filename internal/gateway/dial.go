@@ -22,6 +22,9 @@ var (
 	ErrEnded   = errors.New("gateway: connection ended")
 )
 
+// ownPersona is the persona that is no native client but culvert itself.
+const ownPersona = "culvert"
+
 // DialConfig describes one call to an L2TP/IPsec server.
 type DialConfig struct {
 	// Server is the address to call, with the port of IKE; ServerNATT is where
@@ -91,7 +94,7 @@ type dial struct {
 // reason why it does not. Run must be running.
 func (g *Gateway) Dial(ctx context.Context, c DialConfig) (*Connection, error) {
 	if c.Persona == "" {
-		c.Persona = "culvert"
+		c.Persona = ownPersona
 	}
 	d := &dial{config: c, up: make(chan *Connection, 1), done: make(chan struct{})}
 	if err := g.do(ctx, func(now time.Time) { g.call(now, d) }); err != nil {
@@ -163,7 +166,7 @@ func (g *Gateway) dialSecured(now time.Time, p *peer) {
 func (g *Gateway) dialUp(s *session, e ppp.Up) {
 	d := s.peer.dial
 	d.session = s
-	a := Assigned{Local: e.Local, Remote: e.Peer, DNS: e.DNS, MTU: s.plane.MTU()}
+	a := Assigned{Local: e.Local, Remote: e.Peer, DNS: e.DNS, MTU: min(s.plane.MTU(), e.PeerMRU)}
 	if s.peer.current != nil {
 		a.Suite = s.peer.current.out.Transform().String()
 	}

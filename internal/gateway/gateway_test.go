@@ -16,7 +16,11 @@ var goodRoad = simnet.Config{Latency: 10 * time.Millisecond}
 func TestDialIn(t *testing.T) {
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
 		c := w.client(nil)
+		began := time.Now()
 		conn := c.mustDial()
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("took %v: something waited for a timer", took)
+		}
 		c.wantPing(conn, "198.18.0.2")
 		w.wantLog("session-up", "user", "alice")
 	})

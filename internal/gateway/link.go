@@ -12,18 +12,19 @@ import (
 	"github.com/culvert-vpn/culvert/ppp"
 )
 
-// defaultMRU is asked for before anything is known about the path: what every
-// native client asks for as well.
-const defaultMRU = 1400
+// maxMRU is the most we ask for, as every native client does: paths narrower
+// than Ethernet's 1500 bytes are common, and this fits through them.
+const maxMRU = 1400
 
 // newLink makes the PPP link of a call: the server's end, or the client's end
-// of a call that we placed.
-func (g *Gateway) newLink(p *peer) (*ppp.Link, error) {
+// of a call that we placed. mtu is what the encapsulation carries.
+func (g *Gateway) newLink(p *peer, mtu int) (*ppp.Link, error) {
+	mru := uint16(min(mtu, maxMRU))
 	if p.dial != nil {
-		return newClientLink(p.dial.config)
+		return newClientLink(p.dial.config, mru)
 	}
 	group, _ := g.keys.group(p.label)
-	c := ppp.Config{Role: ppp.Server, Rand: rand.Reader, Name: "culvert", MRU: defaultMRU}
+	c := ppp.Config{Role: ppp.Server, Rand: rand.Reader, Name: "culvert", MRU: mru}
 	for _, t := range group {
 		c.Auth.MSCHAPv2 = c.Auth.MSCHAPv2 || t.Auth.Allow.MSCHAPv2
 		c.Auth.CHAPMD5 = c.Auth.CHAPMD5 || t.Auth.Allow.CHAP
@@ -32,13 +33,16 @@ func (g *Gateway) newLink(p *peer) (*ppp.Link, error) {
 	return ppp.NewLink(c)
 }
 
-func newClientLink(d DialConfig) (*ppp.Link, error) {
+func newClientLink(d DialConfig, mru uint16) (*ppp.Link, error) {
 	persona, ok := ppp.Personas(d.Persona)
 	if !ok {
 		return nil, ErrPersona
 	}
+	if d.Persona != ownPersona {
+		mru = 0 // the persona knows
+	}
 	return ppp.NewLink(ppp.Config{
-		Role: ppp.Client, Rand: rand.Reader, Persona: persona, MRU: defaultMRU,
+		Role: ppp.Client, Rand: rand.Reader, Persona: persona, MRU: mru,
 		User: d.User, Password: []byte(d.Password), Auth: ppp.AuthPolicy{MSCHAPv2: true, CHAPMD5: true, PAP: true},
 	})
 }

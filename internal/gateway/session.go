@@ -252,21 +252,21 @@ func (g *Gateway) callUp(now time.Time, e l2tp.CallUp) {
 	if p == nil {
 		return
 	}
-	link, err := g.newLink(p)
-	if err != nil {
-		g.log.Error("link-refused", append(p.fields(), zap.Error(err))...)
-		g.l2tp.CloseCall(now, e.Call, l2tp.Result{Code: l2tp.ClearNoFacilities})
-		return
-	}
-	s := &session{peer: p, call: e.Call, link: link, heapAt: -1}
-	g.log.Debug("call-up", p.fields()...)
+	s := &session{peer: p, call: e.Call, heapAt: -1}
 	s.plane = g.plane.NewSession(dataplane.SessionConfig{
 		Peer: p.plane, Tunnel: e.Call.Tunnel, Call: e.Call.Call,
 		RemoteTunnel: e.RemoteTunnel, RemoteCall: e.RemoteCall, Sequencing: e.Sequencing,
 	})
+	var err error
+	if s.link, err = g.newLink(p, s.plane.MTU()); err != nil {
+		g.log.Error("link-refused", append(p.fields(), zap.Error(err))...)
+		g.plane.RemoveSession(s.plane)
+		g.l2tp.CloseCall(now, e.Call, l2tp.Result{Code: l2tp.ClearNoFacilities})
+		return
+	}
 	p.calls[e.Call.Call] = s
 	g.sessions[s.plane] = s
-	link.Start(now)
+	s.link.Start(now)
 	g.touch(s)
 }
 
