@@ -36,6 +36,9 @@ type DialConfig struct {
 	// Identity is what we call ourselves in IKE; empty: our address.
 	Identity       string
 	User, Password string
+	// AllowCHAP lets the server ask for CHAP with MD5 instead of MS-CHAPv2, by
+	// which it does not have to know the password itself.
+	AllowCHAP bool
 	// Persona is the native client to speak like; empty: culvert itself.
 	Persona string
 	// Device opens the device that the connection's packets leave through,

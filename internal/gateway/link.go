@@ -43,7 +43,10 @@ func newClientLink(d DialConfig, mru uint16) (*ppp.Link, error) {
 	}
 	return ppp.NewLink(ppp.Config{
 		Role: ppp.Client, Rand: rand.Reader, Persona: persona, MRU: mru,
-		User: d.User, Password: []byte(d.Password), Auth: ppp.AuthPolicy{MSCHAPv2: true, CHAPMD5: true, PAP: true},
+		User: d.User, Password: []byte(d.Password),
+		// Never PAP: whoever knows the pre-shared key could play the server and
+		// ask for the password in clear.
+		Auth: ppp.AuthPolicy{MSCHAPv2: true, CHAPMD5: d.AllowCHAP},
 	})
 }
 

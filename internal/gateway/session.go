@@ -311,6 +311,7 @@ func (g *Gateway) end(now time.Time, s *session) {
 		return
 	}
 	s.ended = true
+	s.link.Forget()
 	g.plane.RemoveSession(s.plane)
 	delete(g.sessions, s.plane)
 	delete(s.peer.calls, s.call.Call)
