@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -83,6 +85,24 @@ func TestExitCodes(t *testing.T) {
 		}
 		if test.code == exitFailed && strings.Count(o.err, "\n") != 1 {
 			t.Errorf("%v: more than one line: %s", test.args, o.err)
+		}
+	}
+}
+
+// TestServeSaysWhatToDo starts a server on a port that is taken, and one on an
+// address that this host does not have.
+func TestServeSaysWhatToDo(t *testing.T) {
+	taken, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.LocalAddr().(*net.UDPAddr).Port
+	for listen, says := range map[string]string{"127.0.0.1": "another culvert or IPsec daemon", "203.0.113.77": "does not have the address"} {
+		text := fmt.Sprintf("listen: [%s]\nstate: %s\nports: {ike: %d, nat_t: 4500}\ntenants: [{name: a, psk: a-long-enough-key, pool: 10.1.0.0/24}]\n", listen, t.TempDir(), port)
+		o := wantCall(t, exitFailed, says, "", "serve", "--config", write(t, "c.yaml", text))
+		if !strings.Contains(o.err, "culvert: ") {
+			t.Errorf("%s: %s", listen, o.err)
 		}
 	}
 }

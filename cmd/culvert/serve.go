@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -54,7 +57,21 @@ func serve(ctx context.Context, s streams, c *config.Config) error {
 	}
 	g, err := gateway.New(gateway.Config{Config: c, Store: kept, Log: log})
 	if err != nil {
-		return errors.Join(err, kept.Close())
+		return errors.Join(explainStart(err), kept.Close())
 	}
 	return errors.Join(g.Run(ctx), kept.Close())
+}
+
+// explainStart says what to do about what a server most often fails to start
+// for.
+func explainStart(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w; another culvert or IPsec daemon is running: sudo ss -ulpn 'sport = :500 or sport = :4500' shows which", err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%w; this host does not have the address: see listen in the configuration", err)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%w; run it with sudo, or give it CAP_NET_BIND_SERVICE, and CAP_NET_ADMIN for TUN devices", err)
+	}
+	return err
 }
