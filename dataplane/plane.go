@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"syscall"
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
@@ -26,6 +27,7 @@ type Config struct {
 	// Listen opens a socket. udp.Listen over the kernel, simnet in tests.
 	Listen func(udp.Config) (udp.Conn, error)
 	// Addresses are the local addresses to listen on; 0.0.0.0 and :: for all.
+	// :: beside others is passed over on a host without IPv6.
 	Addresses []netip.Addr
 	// IKEPort and NATTPort are 500 and 4500; 0 takes any free port, which an
 	// initiator may do.
@@ -81,7 +83,11 @@ func New(c Config) (*Plane, error) {
 	p := &Plane{inbox: newInbox(c.Inbox)}
 	for _, natt := range []bool{true, false} {
 		for _, addr := range c.Addresses {
-			if err := p.listen(c, addr, natt); err != nil {
+			err := p.listen(c, addr, natt)
+			if addr == netip.IPv6Unspecified() && len(c.Addresses) > 1 && errors.Is(err, syscall.EAFNOSUPPORT) {
+				continue // a host without IPv6
+			}
+			if err != nil {
 				p.Close()
 				return nil, err
 			}
@@ -101,11 +107,13 @@ func (p *Plane) listen(c Config, addr netip.Addr, natt bool) error {
 		port, workers = c.NATTPort, c.Workers
 	}
 	l := &listener{local: netip.AddrPortFrom(addr, port), natt: natt}
-	p.listeners = append(p.listeners, l)
-	for range workers {
+	for i := range workers {
 		conn, err := c.Listen(udp.Config{Addr: l.local, ReusePort: workers > 1, ReceiveBuffer: c.ReceiveBuffer, SendBuffer: c.ReceiveBuffer})
 		if err != nil {
 			return fmt.Errorf("dataplane: %w", err)
+		}
+		if i == 0 {
+			p.listeners = append(p.listeners, l)
 		}
 		l.local = netip.AddrPortFrom(addr, conn.LocalAddr().Port())
 		l.conns = append(l.conns, conn)

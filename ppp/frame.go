@@ -23,6 +23,7 @@ const (
 	ProtocolEAP    Protocol = 0xc227
 )
 
+// String names the protocol, or gives its number.
 func (p Protocol) String() string {
 	switch p {
 	case ProtocolIPv4:

@@ -13,6 +13,7 @@ const (
 	PAP             // RFC 1334
 )
 
+// String names the method as people do.
 func (m Method) String() string {
 	switch m {
 	case MSCHAPv2:

@@ -47,6 +47,7 @@ var causeWords = [...]string{
 	CauseInternal:       "internal fault",
 }
 
+// String says the cause in words.
 func (c Cause) String() string {
 	if int(c) < len(causeWords) {
 		return causeWords[c]

@@ -44,7 +44,7 @@ func cores() []string { return []string{"ike", "l2tp", "ppp"} }
 func views() map[string][]string {
 	return map[string][]string{
 		"l2tp":   {"AppendDataHeader", "CallID", "DataHeader", "DataHeaderLen", "IsControl", "MaxDataHeader", "ParseData", "TunnelID"},
-		"ppp":    {"AppendHeader", "HeaderLen", "MaxHeader", "ParseFrame", "Protocol", "ProtocolIPv4", "ProtocolIPv6"},
+		"ppp":    {"AppendHeader", "HeaderLen", "MaxHeader", "ParseFrame", "Protocol", "ProtocolIPv4", "ProtocolIPv6", "ProtocolLCP"},
 		"tenant": {"Device", "Headroom", "Policy", "Source", "Tailroom", "Writer", "ClampMSS", "PacketTooBig"},
 	}
 }

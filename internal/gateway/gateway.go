@@ -141,6 +141,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 		defer g.running.Done()
 		g.plane.Run(planeCtx)
 	}()
+	if !g.config.dialler {
+		g.log.Info("serving", zap.Stringers("listen", g.config.Config.Listen), zap.Int("tenants", len(g.tenants)),
+			zap.Uint16("ike", g.config.Config.Ports.IKE), zap.Uint16("nat_t", g.config.Config.Ports.NATT))
+	}
 	g.loop(ctx)
 	close(g.ended)
 	g.storeLeases(g.collectLeases())

@@ -26,6 +26,7 @@ type Failure struct {
 	Message   string
 }
 
+// String is the message as it goes over the wire.
 func (f Failure) String() string {
 	retry := 0
 	if f.Retry {
