@@ -40,8 +40,13 @@ var payloadNames = map[PayloadType]string{
 	PayloadFragmentation: "FRAG",
 }
 
-// String returns the name RFC 2408 and RFC 3947 use.
-func (t PayloadType) String() string { return name(payloadNames, t, "payload") }
+// String returns the name RFC 2408, RFC 3947 and RFC 7296 use.
+func (t PayloadType) String() string {
+	if s, ok := payload2Names[t]; ok {
+		return s
+	}
+	return name(payloadNames, t, "payload")
+}
 
 // ExchangeType says what order of messages a message belongs to.
 type ExchangeType uint8
@@ -64,8 +69,13 @@ var exchangeNames = map[ExchangeType]string{
 	ExchangeTransaction: "Transaction", ExchangeQuick: "Quick Mode", ExchangeNewGroup: "New Group Mode",
 }
 
-// String returns the name RFC 2409 uses.
-func (t ExchangeType) String() string { return name(exchangeNames, t, "exchange") }
+// String returns the name RFC 2409 and RFC 7296 use.
+func (t ExchangeType) String() string {
+	if s, ok := exchange2Names[t]; ok {
+		return s
+	}
+	return name(exchangeNames, t, "exchange")
+}
 
 // DOI is a domain of interpretation.
 type DOI uint32
