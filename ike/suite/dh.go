@@ -61,6 +61,8 @@ func (g Group) generator() generator {
 		return curve{Curve: ecdh.P521(), scalar: 66, mask: 0x01, point: true}
 	case GroupX25519:
 		return curve{Curve: ecdh.X25519(), scalar: 32, mask: 0xff}
+	case GroupMLKEM768, GroupMLKEM1024:
+		return kem{g}
 	}
 	return nil
 }
@@ -81,7 +83,7 @@ func (g Group) GenerateKey(rand io.Reader) (*PrivateKey, error) {
 }
 
 // PublicLen returns the length of a public value in bytes, zero for a group that
-// is not supported.
+// is not supported, and for a KEM, whose sides differ.
 func (g Group) PublicLen() int {
 	switch g {
 	case GroupMODP1024:
@@ -106,7 +108,8 @@ func (g Group) PublicLen() int {
 	return 0
 }
 
-// Supported reports whether keys of the group can be made.
+// Supported reports whether the group can be the one key exchange of an SA. A KEM
+// only comes on top of one.
 func (g Group) Supported() bool { return g.PublicLen() != 0 }
 
 // Group returns the group the key belongs to.

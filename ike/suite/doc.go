@@ -7,8 +7,12 @@
 // the answer to our own, OfferIKE and OfferESP write one.
 //
 // Memory: keys given to NewCBC may be zeroed afterwards. A PrivateKey zeroes
-// itself by Zero. A Choice holds clones and outlives the message it came from.
+// itself by Zero. An SK copies its keys and opens messages in place. A Choice holds clones and outlives the message it came from.
 //
-// What it does not do: it derives no keys (each version of IKE does that in its
-// own way), and it protects no traffic (package esp does).
+// What IKEv2 adds has a 2 in its name: SelectIKE2 and SelectESP2 choose one
+// transform of each type, IKE2Suite.Keys and its kin derive keys, and an SK seals
+// and opens the messages of one direction.
+//
+// What it does not do: it derives no keys of IKEv1 (package v1 does), and it
+// protects no traffic (package esp does).
 package suite

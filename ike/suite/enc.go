@@ -27,6 +27,7 @@ const (
 	EncAESGCM12 Encryption = 19
 	EncAESGCM16 Encryption = 20
 	EncCamellia Encryption = 22
+	EncChaCha20 Encryption = 28 // ChaCha20-Poly1305 (RFC 7634)
 )
 
 // IKEKeyLen returns the length of an IKE SA's key in bytes, zero for a cipher

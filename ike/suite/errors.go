@@ -21,4 +21,11 @@ var (
 	ErrAnswer = errors.New("suite: answer was not offered")
 	// ErrSyntax: the name of a suite cannot be read.
 	ErrSyntax = errors.New("suite: cannot read suite")
+	// ErrIntegrity: the checksum of an encrypted message is wrong. Nothing of the
+	// message has been decrypted.
+	ErrIntegrity = errors.New("suite: message is not authentic")
+	// ErrPadding: an authentic message ends in padding that does not fit.
+	ErrPadding = errors.New("suite: padding does not fit")
+	// ErrTooLong: a message needs more fragments than can be numbered.
+	ErrTooLong = errors.New("suite: message too long")
 )

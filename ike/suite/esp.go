@@ -40,7 +40,7 @@ func (e Encapsulation) IsTransport() bool {
 const gcmSalt = 4
 
 // IsAEAD reports whether the cipher authenticates by itself.
-func (e Encryption) IsAEAD() bool { return e >= EncAESGCM8 && e <= EncAESGCM16 }
+func (e Encryption) IsAEAD() bool { return e >= EncAESGCM8 && e <= EncAESGCM16 || e == EncChaCha20 }
 
 // EncryptionKeyLen returns the length of the cipher's part of the KEYMAT in
 // bytes: the key and, for GCM, the four bytes of salt behind it (RFC 4106,
@@ -51,7 +51,9 @@ func (s ESPSuite) EncryptionKeyLen() int {
 		return 24
 	case s.Encryption == EncAESCBC && aesBits(s.KeyBits):
 		return int(s.KeyBits) / 8
-	case s.Encryption.IsAEAD() && aesBits(s.KeyBits):
+	case s.Encryption == EncChaCha20 && s.KeyBits == 0:
+		return 32 + gcmSalt // RFC 7634, section 2
+	case s.Encryption.IsAEAD() && s.Encryption != EncChaCha20 && aesBits(s.KeyBits):
 		return int(s.KeyBits)/8 + gcmSalt
 	}
 	return 0
@@ -79,8 +81,12 @@ func (s ESPSuite) IntegrityKeyLen() int {
 func (s ESPSuite) KeymatLen() int { return s.EncryptionKeyLen() + s.IntegrityKeyLen() }
 
 // Supported reports whether SAs of the suite can be made: the cipher is known and
-// there is integrity, either its own or another's.
+// there is integrity, either its own or another's. ChaCha20-Poly1305 protects IKE
+// SAs only.
 func (s ESPSuite) Supported() bool {
+	if s.Encryption == EncChaCha20 {
+		return false
+	}
 	if s.Encryption.IsAEAD() {
 		return s.EncryptionKeyLen() > 0 && s.Integrity == IntegNone
 	}

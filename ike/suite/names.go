@@ -10,6 +10,7 @@ var encryptionNames = map[Encryption]string{
 	EncDES: "des", Enc3DES: "3des", EncRC5: "rc5", EncIDEA: "idea", EncCAST: "cast",
 	EncBlowfish: "blowfish", EncNULL: "null", EncAESCBC: "aes", EncAESCTR: "aesctr",
 	EncAESGCM8: "aesgcm8", EncAESGCM12: "aesgcm12", EncAESGCM16: "aesgcm16", EncCamellia: "camellia",
+	EncChaCha20: "chacha20poly1305",
 }
 
 var hashNames = map[Hash]string{
@@ -25,6 +26,7 @@ var groupNames = map[Group]string{
 	GroupMODP1024: "modp1024", GroupMODP1536: "modp1536", GroupMODP2048: "modp2048",
 	GroupMODP3072: "modp3072", GroupMODP4096: "modp4096", GroupECP256: "ecp256",
 	GroupECP384: "ecp384", GroupECP521: "ecp521", GroupX25519: "curve25519",
+	GroupMLKEM512: "mlkem512", GroupMLKEM768: "mlkem768", GroupMLKEM1024: "mlkem1024",
 }
 
 var authNames = map[AuthMethod]string{
