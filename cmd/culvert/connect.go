@@ -40,6 +40,7 @@ Needs CAP_NET_ADMIN for the device.`,
 	f.StringVar(&d.psk, "psk", "", "pre-shared `KEY`")
 	f.StringVar(&d.user, "user", "", "user `NAME`")
 	f.StringVar(&d.password, "password", "", "`PASSWORD` of the user")
+	f.StringVar(&d.l2tpSecret, "l2tp-secret", "", "`SECRET` that the L2TP tunnel is authenticated with, where the server wants one")
 	f.StringVar(&d.identity, "identity", "", "`NAME` to call ourselves in IKE (default our address)")
 	f.StringVar(&d.persona, "persona", "", "native `CLIENT` to speak like")
 	f.StringVar(&d.local, "local", "", "`ADDRESS` to dial from (default the one the route takes)")
@@ -54,6 +55,7 @@ Needs CAP_NET_ADMIN for the device.`,
 // connectCommand has the flags of connect.
 type connectCommand struct {
 	psk, user, password, identity, persona string
+	l2tpSecret                             string
 	local, device, netns, level            string
 	routes                                 []string
 	once                                   bool
@@ -89,6 +91,13 @@ func (d *connectCommand) values(s streams, server string) (gateway.ConnectConfig
 	}
 	c.PSK, c.Password = psk.Bytes(), string(password.Bytes())
 	password.Zero()
+	if d.l2tpSecret != "" {
+		secret, err := config.ResolveSecret(d.l2tpSecret)
+		if err != nil {
+			return c, fmt.Errorf("--l2tp-secret: %w", err)
+		}
+		c.L2TPSecret = secret.Bytes()
+	}
 	if d.local != "" {
 		if c.Local, err = netip.ParseAddr(d.local); err != nil {
 			return c, usageError{fmt.Errorf("--local is not an address: %s", d.local)}

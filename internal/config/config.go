@@ -72,6 +72,9 @@ type Tenant struct {
 	// PSKs are the pre-shared keys that open this tenant; at least one. All
 	// are accepted, so that a key can be changed without a cut.
 	PSKs []Secret
+	// L2TPSecret authenticates tunnels both ways and hides AVPs (RFC 2661
+	// sections 5.1.1 and 4.3); empty: none, as most native clients want it.
+	L2TPSecret Secret
 	// Auth says who may log in and how.
 	Auth Auth
 	// Pool holds the IPv4 ranges client addresses are given from, disjoint.
@@ -268,6 +271,7 @@ func (c *Config) Zero() {
 		for _, psk := range t.PSKs {
 			psk.Zero()
 		}
+		t.L2TPSecret.Zero()
 		for _, u := range t.Auth.Users {
 			u.Password.Zero()
 			u.NTHash.Zero()

@@ -122,6 +122,7 @@ func (r *reader) readTenant(v value) *tenantValues {
 		{"legacy", "true", false, func(v value) { v.boolean(&t.Legacy) }},
 		{"match", "{realms: [office], local: [203.0.113.10]}", false, t.readMatch},
 		{"psk", "[file:office.psk]", true, t.readPSKs},
+		{"l2tp_secret", "file:office.l2tp", false, func(v value) { t.L2TPSecret, _ = v.secret() }},
 		{"auth", "{local: {users: [{name: alice, password: file:alice.password}]}}", false, t.readAuth},
 		{"pool", "[10.100.1.0/24]", true, t.readPool},
 		{"leases", "{alice: 10.100.1.10}", false, t.readLeases},

@@ -25,6 +25,8 @@ type ConnectConfig struct {
 	// Identity is what we call ourselves in IKE; empty: our address.
 	Identity       string
 	User, Password string
+	// L2TPSecret authenticates the tunnel both ways; empty: no such thing.
+	L2TPSecret []byte
 	// Persona is the native client to speak like; empty: culvert itself.
 	Persona string
 	// Local is the address to call from; invalid: the one the route gives.
@@ -94,7 +96,7 @@ func connectOnce(ctx context.Context, c ConnectConfig) error {
 	defer func() { stop(); <-ended }()
 	conn, err := g.Dial(ctx, DialConfig{
 		Server: netip.AddrPortFrom(server, config.DefaultPortIKE), ServerNATT: netip.AddrPortFrom(server, config.DefaultPortNATT),
-		Local: local, PSK: c.PSK, Identity: c.Identity, User: c.User, Password: c.Password,
+		Local: local, PSK: c.PSK, Identity: c.Identity, User: c.User, Password: c.Password, L2TPSecret: c.L2TPSecret,
 		Persona:     c.Persona,
 		IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Device: c.openDevice,
 	})

@@ -36,6 +36,8 @@ type DialConfig struct {
 	// Identity is what we call ourselves in IKE; empty: our address.
 	Identity       string
 	User, Password string
+	// L2TPSecret authenticates the tunnel both ways; empty: no such thing.
+	L2TPSecret []byte
 	// AllowCHAP lets the server ask for CHAP with MD5 instead of MS-CHAPv2, by
 	// which it does not have to know the password itself.
 	AllowCHAP bool

@@ -124,9 +124,28 @@ func (g *Gateway) openMachines() error {
 		return err
 	}
 	g.l2tp, err = l2tp.New(l2tp.Config{
-		Rand: rand.Reader, HostName: "culvert", Vendor: "culvert", Accept: !g.config.dialler,
+		Rand: rand.Reader, HostName: "culvert", Vendor: "culvert", Accept: !g.config.dialler, Secret: g.l2tpSecret,
 	})
 	return err
+}
+
+// l2tpSecret returns the secret that a peer's tunnels are authenticated with;
+// empty: none. Tenants that share a pre-shared key share the first one's.
+func (g *Gateway) l2tpSecret(id l2tp.Peer) []byte {
+	p := g.peers[uint64(id)]
+	switch {
+	case p == nil:
+		return nil
+	case p.dial != nil:
+		return p.dial.config.L2TPSecret
+	}
+	group, _ := g.keys.group(p.label)
+	for _, t := range group {
+		if t.L2TPSecret.Len() > 0 {
+			return t.L2TPSecret.Bytes()
+		}
+	}
+	return nil
 }
 
 // Run serves until ctx is done, then says goodbye to every client and returns.

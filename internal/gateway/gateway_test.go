@@ -90,6 +90,19 @@ func TestWrongPSK(t *testing.T) {
 	})
 }
 
+func TestTunnelSecret(t *testing.T) {
+	inWorld(t, goodRoad, testConfig+"    l2tp_secret: tunnel-secret\n", func(t *testing.T, w *world) {
+		c := w.client(nil)
+		conn := c.mustDial(func(d *DialConfig) { d.L2TPSecret = []byte("tunnel-secret") })
+		c.wantPing(conn, "198.18.0.2")
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if _, err := w.client(nil).dial(ctx); err == nil || ctx.Err() != nil {
+			t.Errorf("without the secret: %v", err)
+		}
+	})
+}
+
 func TestRedialWithoutGoodbye(t *testing.T) {
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
 		for range 3 {
