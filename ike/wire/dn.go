@@ -7,8 +7,9 @@ import (
 	"strconv"
 )
 
-// parseName reads a DER name that fills its bytes.
-func parseName(der []byte) (name pkix.Name, err error) {
+// ParseDN reads the DER name of an ID of type IDDERASN1DN, which must fill its
+// bytes.
+func ParseDN(der []byte) (name pkix.Name, err error) {
 	var rdn pkix.RDNSequence
 	rest, err := asn1.Unmarshal(der, &rdn)
 	if err != nil || len(rest) != 0 {

@@ -75,7 +75,7 @@ func (id ID2) String() string {
 
 // dnText reads a DER name.
 func dnText(der []byte) (string, bool) {
-	name, err := parseName(der)
+	name, err := ParseDN(der)
 	if err != nil {
 		return "", false
 	}

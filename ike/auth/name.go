@@ -1,0 +1,165 @@
+package auth
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// maxCertificates bounds the certificates taken from one message or file.
+const maxCertificates = 64
+
+// MatchID checks that a certificate is that of the identity its owner claims (RFC
+// 7296, section 3.5; RFC 4945, section 3.1). A name must be among the subject
+// alternative names, or be the subject itself. The error is a *CertificateError.
+func MatchID(c *x509.Certificate, id wire.ID2, p Purpose) error {
+	data := string(id.Data)
+	ok := false
+	switch id.Type {
+	case wire.IDDERASN1DN:
+		ok = bytes.Equal(id.Data, c.RawSubject) || sameName(id.Data, c.RawSubject)
+	case wire.IDIPv4Addr, wire.IDIPv6Addr:
+		a, valid := id.Addr()
+		ok = valid && hasAddr(c, a)
+	case wire.IDFQDN:
+		ok = matchHost(c, data) || p == PurposeClient && (matchMail(c, data) || data == c.Subject.CommonName && data != "")
+	case wire.IDUserFQDN:
+		ok = matchMail(c, data) || p == PurposeClient && data == c.Subject.CommonName
+	case wire.IDKeyID:
+		ok = len(c.SubjectKeyId) > 0 && bytes.Equal(id.Data, c.SubjectKeyId) ||
+			p == PurposeClient && data == c.Subject.CommonName && data != ""
+	}
+	if ok {
+		return nil
+	}
+	return fault(FaultName, c, "the identity is %v, and the certificate's names are %s", id, strings.Join(names(c), ", "))
+}
+
+// MatchHost checks that a server's certificate has the name or address that was
+// dialled.
+func MatchHost(c *x509.Certificate, host string) error {
+	if matchHost(c, host) {
+		return nil
+	}
+	return fault(FaultName, c, "%q was dialled, and the certificate's names are %s", host, strings.Join(names(c), ", "))
+}
+
+// Identity returns the name under which a client with this certificate is known: a
+// mail address, a DNS name or the common name, the first that there is.
+func Identity(c *x509.Certificate) string {
+	return names(c)[0]
+}
+
+// names lists what a certificate calls its owner, at least one.
+func names(c *x509.Certificate) []string {
+	out := slices.Concat(c.EmailAddresses, c.DNSNames)
+	if c.Subject.CommonName != "" {
+		out = append(out, c.Subject.CommonName)
+	}
+	for _, ip := range c.IPAddresses {
+		out = append(out, ip.String())
+	}
+	return append(out, c.Subject.String())
+}
+
+// hasAddr looks for an address, as Windows and Apple do also among the DNS names.
+func hasAddr(c *x509.Certificate, a netip.Addr) bool {
+	for _, ip := range c.IPAddresses {
+		if got, ok := netip.AddrFromSlice(ip); ok && got.Unmap() == a.Unmap() {
+			return true
+		}
+	}
+	return slices.Contains(c.DNSNames, a.String())
+}
+
+func matchHost(c *x509.Certificate, host string) bool {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return hasAddr(c, a)
+	}
+	return c.VerifyHostname(host) == nil
+}
+
+func matchMail(c *x509.Certificate, mail string) bool {
+	return slices.ContainsFunc(c.EmailAddresses, func(s string) bool { return strings.EqualFold(s, mail) })
+}
+
+// sameName compares two DER names by what they say, for some peers encode their
+// strings in another type than the certificate does.
+func sameName(a, b []byte) bool {
+	x, errX := wire.ParseDN(a)
+	y, errY := wire.ParseDN(b)
+	return errX == nil && errY == nil && x.String() == y.String() && x.String() != ""
+}
+
+// ParseCerts reads the certificates of CERT payloads, the leaf first. Payloads with
+// other contents are passed over. The error is a *CertificateError.
+func ParseCerts(list []wire.Cert2) ([]*x509.Certificate, error) {
+	var out []*x509.Certificate
+	for _, p := range list {
+		if p.Encoding != wire.CertX509Signature {
+			continue
+		}
+		c, err := x509.ParseCertificate(p.Data)
+		if err != nil || len(out) == maxCertificates {
+			return nil, fault(FaultMalformed, nil, "number %d of those sent", len(out)+1)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// ParseCertificates reads a file of certificates in PEM or DER. Other things in a
+// PEM file, such as keys, are passed over.
+func ParseCertificates(b []byte) ([]*x509.Certificate, error) {
+	return parseAll(b, "CERTIFICATE", x509.ParseCertificate)
+}
+
+// ParseCRLs reads a file of revocation lists in PEM or DER. Signatures are checked
+// when a list is used.
+func ParseCRLs(b []byte) ([]*x509.RevocationList, error) {
+	return parseAll(b, "X509 CRL", x509.ParseRevocationList)
+}
+
+func parseAll[T any](b []byte, kind string, parse func([]byte) (*T, error)) ([]*T, error) {
+	block, rest := pem.Decode(b)
+	if block == nil {
+		v, err := parse(b)
+		if err != nil {
+			return nil, fault(FaultMalformed, nil, "neither PEM nor DER")
+		}
+		return []*T{v}, nil
+	}
+	var out []*T
+	for ; block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != kind {
+			continue
+		}
+		v, err := parse(block.Bytes)
+		if err != nil || len(out) == maxCertificates {
+			return nil, fault(FaultMalformed, nil, "number %d of the file", len(out)+1)
+		}
+		out = append(out, v)
+	}
+	if len(out) == 0 {
+		return nil, fault(FaultMissing, nil, "the file has no %s", kind)
+	}
+	return out, nil
+}
+
+func distinctWords[T any](list []T, word func(T) string) string {
+	var out []string
+	for _, v := range list {
+		if w := word(v); !slices.Contains(out, w) {
+			out = append(out, w)
+		}
+	}
+	if len(out) == 0 {
+		return "another"
+	}
+	return strings.Join(out, ", ")
+}
