@@ -24,12 +24,13 @@ const (
 	DropSend                    // sealing or sending failed
 	DropDevice                  // the tenant's device refused
 	DropDummy                   // next header 59: traffic flow padding, RFC 4303 2.6
+	DropLink                    // for our end of the link, where nobody listens to it: mDNS and the like
 	causes
 )
 
 var causeNames = [causes]string{
 	"malformed", "unknown-spi", "auth", "replay", "inner", "l2tp", "no-session", "ppp",
-	"source", "ip", "inbox-full", "peer-full", "no-route", "too-big", "send", "device", "dummy",
+	"source", "ip", "inbox-full", "peer-full", "no-route", "too-big", "send", "device", "dummy", "link",
 }
 
 // String returns the cause as metrics name it.

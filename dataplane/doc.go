@@ -12,7 +12,8 @@
 // What is not data (IKE, L2TP control, PPP control) is copied into the Inbox,
 // which is bounded; when it is full the message is dropped and counted, as a
 // network would. The control loop of the gateway reads it, and speaks back
-// through SendIKE, SendL2TP and SendPPP.
+// through SendIKE, SendL2TP and SendPPP. What a client asks of its own end of
+// the link (local.go) takes the same way, and SendIP answers.
 //
 // Ownership. The buffers of a batch belong to the reader that lent them, until
 // its next Read. A Message of the Inbox belongs to its receiver until Release.

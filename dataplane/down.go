@@ -136,7 +136,10 @@ func (d *downlink) tooBig(s *Session, st *sendState, ip ipkt.Packet, buf []byte,
 // refuse tells the sender of a packet that it is too big.
 func (d *downlink) refuse(ip ipkt.Packet, mtu int) {
 	from := d.port.gateway
-	if !from.IsValid() || from.Is4() != ip.Is4() {
+	if !ip.Is4() {
+		from = d.port.gateway6
+	}
+	if !from.IsValid() {
 		return
 	}
 	reply := ipkt.AppendError(d.errs[:0], ip, ipkt.ReasonTooBig, mtu, from)
@@ -157,7 +160,7 @@ func (p *Port) neighbour(dst netip.Addr) *Session {
 	}
 	p.routes.mu.RLock()
 	defer p.routes.mu.RUnlock()
-	return p.routes.sessions[dst]
+	return p.routes.exact(dst)
 }
 
 // hairpin turns a packet round, from one client of a tenant to another.

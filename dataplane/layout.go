@@ -105,6 +105,9 @@ func (st *sendState) lay(s *Session, buf []byte, off int) int {
 		ns := uint16(s.ns.Add(1) - 1)
 		binary.BigEndian.PutUint16(buf[at+st.nsAt-st.templateAt:], ns)
 	}
+	if buf[off]>>4 == 6 { // the template ends with the protocol of IPv4, in one octet or two
+		buf[off-1] = byte(ppp.ProtocolIPv6)
+	}
 	st.finishUDP(buf[at:])
 	return at
 }

@@ -159,6 +159,7 @@ type Session struct {
 
 	addr       netip.Addr
 	anyAddress bool
+	prefix     netip.Prefix // of IPv6
 	port       *Port
 	link       LinkOptions
 	send       atomic.Pointer[sendState]
@@ -176,9 +177,10 @@ type LinkOptions struct {
 
 // binding is a session's place in its tenant's network; immutable.
 type binding struct {
-	port *Port
-	addr netip.Addr
-	any  bool
+	port   *Port
+	addr   netip.Addr
+	prefix netip.Prefix // of IPv6; invalid: none
+	any    bool
 }
 
 // NewSession makes the session known to the workers under its peer's SAs.
@@ -208,34 +210,71 @@ func (s *Session) MTU() int {
 // invalid addr the session takes packets of every source, and gets those of
 // every destination: the client's own end of a connection.
 func (p *Plane) Bind(s *Session, port *Port, addr netip.Addr, link LinkOptions) {
-	s.port, s.addr, s.anyAddress, s.link = port, addr, !addr.IsValid(), link
-	s.update()
-	s.bound.Store(&binding{port: port, addr: addr, any: s.anyAddress})
+	s.addr, s.anyAddress = addr, !addr.IsValid()
+	s.attach(port, link)
 	port.routes.put(s)
 }
 
-// Unbind closes the session for IP packets; it still carries PPP control.
+// Bind6 opens the session for IPv6 packets: from its prefix only, and to it.
+// Packets that are only for the link, as router solicitations are, go to the
+// control loop. Both families of a session have one port.
+func (p *Plane) Bind6(s *Session, port *Port, prefix netip.Prefix, link LinkOptions) {
+	s.prefix = prefix.Masked()
+	s.attach(port, link)
+	port.routes.putPrefix(s)
+}
+
+func (s *Session) attach(port *Port, link LinkOptions) {
+	s.port, s.link = port, link
+	s.update()
+	s.bound.Store(&binding{port: port, addr: s.addr, prefix: s.prefix, any: s.anyAddress})
+}
+
+// Unbind closes the session for what Bind opened it for.
 func (p *Plane) Unbind(s *Session) {
 	if s.port == nil {
 		return
 	}
-	s.bound.Store(nil)
 	s.port.routes.remove(s)
+	s.addr, s.anyAddress = netip.Addr{}, false
+	s.detach()
+}
+
+// Unbind6 closes the session for what Bind6 opened it for.
+func (p *Plane) Unbind6(s *Session) {
+	if s.port == nil {
+		return
+	}
+	s.port.routes.removePrefix(s)
+	s.prefix = netip.Prefix{}
+	s.detach()
+}
+
+// detach leaves what is still bound. A session without any of it carries PPP
+// control only.
+func (s *Session) detach() {
+	if s.addr.IsValid() || s.anyAddress || s.prefix.IsValid() {
+		s.attach(s.port, s.link)
+		return
+	}
+	s.bound.Store(nil)
 	s.port = nil
 }
 
 // RemoveSession forgets the session.
 func (p *Plane) RemoveSession(s *Session) {
 	p.Unbind(s)
+	p.Unbind6(s)
 	s.peer.removeSession(s)
 }
 
 // Port is a tenant's device as the plane knows it: a writer for each worker,
 // the routes to the clients, and a downlink for each source.
 type Port struct {
-	device  tenant.Device
-	writers []tenant.Writer // by worker
-	pools   []netip.Prefix
-	gateway netip.Addr
-	routes  routeTable
+	device   tenant.Device
+	writers  []tenant.Writer // by worker
+	pools    []netip.Prefix
+	gateway  netip.Addr // our IPv4 address there
+	gateway6 netip.Addr // our IPv6 address there; invalid: none
+	routes   routeTable
 }

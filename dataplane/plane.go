@@ -204,9 +204,16 @@ func (p *Plane) RemoveSA(spi esp.SPI) {
 // AddDevice connects a tenant's device: it starts a downlink for each of its
 // sources. They end when the device is closed. pools are the prefixes whose
 // addresses are clients of this device, so that one can reach another;
-// gateway is the address that ICMP errors come from.
-func (p *Plane) AddDevice(d tenant.Device, pools []netip.Prefix, gateway netip.Addr) *Port {
-	port := &Port{device: d, pools: pools, gateway: gateway}
+// gateways are the addresses, one a family, that ICMP errors come from.
+func (p *Plane) AddDevice(d tenant.Device, pools []netip.Prefix, gateways ...netip.Addr) *Port {
+	port := &Port{device: d, pools: pools}
+	for _, a := range gateways {
+		if a.Is6() {
+			port.gateway6 = a
+		} else {
+			port.gateway = a
+		}
+	}
 	port.routes.sessions = make(map[netip.Addr]*Session)
 	for range p.lanes {
 		port.writers = append(port.writers, d.Writer())
@@ -291,7 +298,7 @@ func (p *Plane) SendPPP(s *Session, frame []byte) error {
 // the link, before the workers knew of it.
 func (p *Plane) Late(s *Session, frame []byte) bool {
 	proto, payload, ok := ppp.ParseFrame(frame)
-	if !ok || proto != ppp.ProtocolIPv4 {
+	if !ok || proto != ppp.ProtocolIPv4 && proto != ppp.ProtocolIPv6 {
 		return false
 	}
 	p.late.packet(s, payload)
@@ -299,5 +306,5 @@ func (p *Plane) Late(s *Session, frame []byte) bool {
 	return true
 }
 
-// Flush sends what SendIKE, SendL2TP and SendPPP have queued.
+// Flush sends what SendIKE, SendL2TP, SendPPP and SendIP have queued.
 func (p *Plane) Flush() { p.control.flush() }

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/culvert-vpn/culvert/esp"
@@ -45,14 +46,32 @@ func (t *saTable) remove(spi esp.SPI) {
 type routeTable struct {
 	mu       sync.RWMutex
 	sessions map[netip.Addr]*Session
-	fallback *Session // takes what no address matches: the client's own side
+	prefixes map[netip.Prefix]*Session // of IPv6
+	lengths  []int                     // of the prefixes there are, or were
+	fallback *Session                  // takes what no address matches: the client's own side
 }
 
 func (t *routeTable) lookup(dst netip.Addr) *Session {
-	if s := t.sessions[dst]; s != nil {
+	if s := t.exact(dst); s != nil {
 		return s
 	}
 	return t.fallback
+}
+
+// exact returns the session that was given the address, or the prefix it is
+// in. A tenant's prefixes are of one length, or two.
+func (t *routeTable) exact(dst netip.Addr) *Session {
+	if dst.Is4() {
+		return t.sessions[dst]
+	}
+	for _, n := range t.lengths {
+		if prefix, err := dst.Prefix(n); err == nil {
+			if s := t.prefixes[prefix]; s != nil {
+				return s
+			}
+		}
+	}
+	return nil
 }
 
 func (t *routeTable) put(s *Session) {
@@ -65,7 +84,29 @@ func (t *routeTable) put(s *Session) {
 	t.sessions[s.addr] = s
 }
 
-// remove takes s out, unless a newer session has taken its address.
+// putPrefix routes the session's IPv6 prefix.
+func (t *routeTable) putPrefix(s *Session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.prefixes == nil {
+		t.prefixes = make(map[netip.Prefix]*Session)
+	}
+	t.prefixes[s.prefix] = s
+	if n := s.prefix.Bits(); !slices.Contains(t.lengths, n) {
+		t.lengths = append(t.lengths, n)
+	}
+}
+
+// removePrefix takes the prefix of s out, unless a newer session has taken it.
+func (t *routeTable) removePrefix(s *Session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.prefixes[s.prefix] == s {
+		delete(t.prefixes, s.prefix)
+	}
+}
+
+// remove takes the address of s out, unless a newer session has taken it.
 func (t *routeTable) remove(s *Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

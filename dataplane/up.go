@@ -15,7 +15,8 @@ import (
 // The way up, from a client to its tenant's network:
 //
 //	datagram -> Classify -> SA by SPI -> Open -> UDP 1701 -> L2TP header
-//	-> the session under its own SA -> PPP protocol -> source check -> device
+//	-> the session under its own SA -> PPP protocol -> source check -> device,
+//	or the control loop: see local.go
 
 // datagram takes one datagram of the NAT-T port.
 func (w *worker) datagram(m *udp.Message) {
@@ -133,9 +134,11 @@ func (w *worker) call(p *Peer, message []byte) {
 		return
 	}
 	s := p.session(h.Tunnel, h.Call)
-	if proto == ppp.ProtocolIPv4 && s != nil && s.bound.Load() != nil {
-		w.packet(s, payload)
-		return
+	if s != nil {
+		if b := s.bound.Load(); b != nil && b.carries(proto) {
+			w.packet(s, payload)
+			return
+		}
 	}
 	// A call's first LCP frame may come in the batch of the message that makes
 	// the call: the control loop will know it.
@@ -161,9 +164,15 @@ func (w *worker) packet(s *Session, pkt []byte) {
 		w.count.drop(DropIP)
 		return
 	}
-	if !b.any && ip.Source() != b.addr {
-		w.count.drop(DropSource)
-		return
+	if !b.any {
+		if !b.owns(ip) {
+			w.count.drop(DropSource)
+			return
+		}
+		if b.forLink(ip) {
+			w.question(s, ip)
+			return
+		}
 	}
 	ip.ClampMSS(st.mtu)
 	s.peer.mark(ActiveData)
