@@ -88,6 +88,9 @@ type Tenant struct {
 	DNS []netip.Addr
 	// NBNS servers (WINS) told to clients; empty: none.
 	NBNS []netip.Addr
+	// Domains are searched by clients, and resolved by the servers of DNS; the
+	// first is the tenant's own.
+	Domains []string
 	// Routes pushed to clients; empty: everything goes through the tunnel.
 	Routes []netip.Prefix
 	// MTU is the largest inner packet in bytes; 0: found from the

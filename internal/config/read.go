@@ -128,6 +128,7 @@ func (r *reader) readTenant(v value) *tenantValues {
 		{"leases", "{alice: 10.100.1.10}", false, t.readLeases},
 		{"dns", "[10.100.0.53]", false, func(v value) { t.DNS = addresses4(v) }},
 		{"nbns", "[10.100.0.54]", false, func(v value) { t.NBNS = addresses4(v) }},
+		{"domains", "[office.example]", false, t.readDomains},
 		{"routes", "[10.100.0.0/16]", false, t.readRoutes},
 		{"mtu", "1400", false, func(v value) { v.integer(&t.MTU, 576, 1500) }},
 		{"ike", "{lifetime: 24h, child_lifetime: 8h}", false, t.readIKE},
@@ -231,6 +232,39 @@ func (v value) judgePSK(s Secret) {
 			return
 		}
 	}
+}
+
+// readDomains reads the domains that clients search.
+func (t *tenantValues) readDomains(v value) {
+	v.items(func(item value) {
+		s, ok := item.text()
+		if !ok {
+			return
+		}
+		if s = strings.TrimSuffix(s, "."); !isDomain(s) {
+			item.refuse(fmt.Sprintf("%s: %q is not a domain", item.path, s), "write it as in office.example")
+			return
+		}
+		t.Domains = append(t.Domains, s)
+	})
+}
+
+// isDomain reports whether s is a domain name (RFC 1035 section 2.3.4).
+func isDomain(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if len(label) == 0 || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, c := range []byte(label) {
+			if !isWordByte(c) && c != '-' {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // readRoutes reads the routes pushed to clients.

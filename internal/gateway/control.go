@@ -99,6 +99,8 @@ func (g *Gateway) message(now time.Time, m *dataplane.Message) {
 			g.count(s.link.Input(now, m.Data), "ppp")
 			g.touch(s)
 		}
+	case dataplane.Link:
+		g.question(m)
 	case dataplane.Moved:
 		g.moved(now, m)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/tenant/autoconf"
 )
 
 // tenantState is a tenant at work: its configuration, its addresses and its device.
@@ -22,6 +23,7 @@ type tenantState struct {
 	port     *dataplane.Port
 	static   map[string]netip.Addr   // the addresses that belong to a user
 	sessions map[netip.Addr]*session // by the address given
+	tells    *autoconf.Responder     // what clients ask once they are up
 }
 
 // openTenants opens what every tenant needs, and the keys that lead to it.
@@ -49,6 +51,9 @@ func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
 	}
 	var err error
 	if t.pool, err = tenant.NewPool(tenant.PoolConfig{Prefixes: conf.Pool, Static: t.static}); err != nil {
+		return nil, err
+	}
+	if t.tells, err = t.newResponder(); err != nil {
 		return nil, err
 	}
 	g.restoreLeases(t)

@@ -198,6 +198,7 @@ type echoDevice struct {
 	waiting map[uint32]chan struct{}
 	next    uint32
 	seen    int
+	other   func(pkt []byte) // takes what is no ICMP for IPv4; nil: nobody does
 }
 
 func newEchoDevice(mtu int) *echoDevice {
@@ -254,6 +255,9 @@ func (w *echoWriter) Flush() error {
 func (d *echoDevice) take(pkt []byte) {
 	ip, err := ipkt.Parse(pkt)
 	if err != nil || ip.Protocol != ipkt.ProtocolICMP || len(ip.Payload()) < 8 {
+		if d.other != nil {
+			d.other(pkt)
+		}
 		return
 	}
 	d.mu.Lock()
