@@ -43,6 +43,8 @@ Needs CAP_NET_ADMIN for the device.`,
 	f.StringVar(&d.l2tpSecret, "l2tp-secret", "", "`SECRET` that the L2TP tunnel is authenticated with, where the server wants one")
 	f.StringVar(&d.identity, "identity", "", "`NAME` to call ourselves in IKE (default our address)")
 	f.StringVar(&d.persona, "persona", "", "native `CLIENT` to speak like")
+	f.StringSliceVar(&d.ike, "ike", nil, "IKE `SUITE` to propose, such as aes256-sha256-modp2048 (default the persona's); may be repeated")
+	f.StringSliceVar(&d.esp, "esp", nil, "ESP `SUITE` to propose, such as aes256gcm16 or aes256-sha256; may be repeated")
 	f.StringVar(&d.local, "local", "", "`ADDRESS` to dial from (default the one the route takes)")
 	f.StringVar(&d.device, "device", "", "`NAME` of the TUN device (default the next free culvertN)")
 	f.StringVar(&d.netns, "netns", "", "network namespace to put the device in, by `NAME` or path")
@@ -57,7 +59,7 @@ type connectCommand struct {
 	psk, user, password, identity, persona string
 	l2tpSecret                             string
 	local, device, netns, level            string
-	routes                                 []string
+	routes, ike, esp                       []string
 	once                                   bool
 }
 
@@ -109,6 +111,9 @@ func (d *connectCommand) values(s streams, server string) (gateway.ConnectConfig
 			return c, usageError{fmt.Errorf("--route is not a network, such as 10.0.0.0/8: %s", r)}
 		}
 		c.Routes = append(c.Routes, p)
+	}
+	if c.Suites, err = gateway.ParseSuites(d.ike, d.esp); err != nil {
+		return c, usageError{fmt.Errorf("--ike, --esp: %w", err)}
 	}
 	if c.Log, err = newLog(s.err, config.Log{Level: d.level, Format: "console"}); err != nil {
 		return c, usageError{fmt.Errorf("--log-level: %w", err)}

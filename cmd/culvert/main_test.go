@@ -74,6 +74,7 @@ func TestExitCodes(t *testing.T) {
 		{exitUsage, "--local is not an address", []string{"connect", "192.0.2.1", "--psk", "x", "--user", "u", "--password", "p", "--local", "here"}},
 		{exitUsage, "--route is not a network", []string{"connect", "192.0.2.1", "--psk", "x", "--user", "u", "--password", "p", "--route", "10.1.2.3/8"}},
 		{exitUsage, "--log-level", []string{"connect", "192.0.2.1", "--psk", "x", "--user", "u", "--password", "p", "--log-level", "loud"}},
+		{exitUsage, "--ike, --esp", []string{"connect", "192.0.2.1", "--psk", "x", "--user", "u", "--password", "p", "--esp", "rot13"}},
 		{exitFailed, "--psk:", []string{"connect", "192.0.2.1", "--psk", "file:/nowhere/psk", "--user", "u", "--password", "p"}},
 		{exitFailed, "user's name", []string{"quickstart", "--state", t.TempDir(), "--user", ""}},
 		{exitFailed, "does not exist", []string{"config", "check", "/nowhere/culvert.yaml"}},

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/tun"
@@ -38,6 +39,8 @@ type ConnectConfig struct {
 	Routes []netip.Prefix
 	// IKELifetime and ChildLifetime are what we propose; 0: the persona's.
 	IKELifetime, ChildLifetime time.Duration
+	// Suites are what is proposed.
+	Suites Suites
 	// Once ends Connect when the connection does; otherwise it dials again.
 	Once bool
 	Log  *zap.Logger
@@ -97,7 +100,7 @@ func connectOnce(ctx context.Context, c ConnectConfig) error {
 	conn, err := g.Dial(ctx, DialConfig{
 		Server: netip.AddrPortFrom(server, config.DefaultPortIKE), ServerNATT: netip.AddrPortFrom(server, config.DefaultPortNATT),
 		Local: local, PSK: c.PSK, Identity: c.Identity, User: c.User, Password: c.Password, L2TPSecret: c.L2TPSecret,
-		Persona:     c.Persona,
+		Persona: c.Persona, Suites: c.Suites,
 		IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Device: c.openDevice,
 	})
 	if err != nil {
@@ -123,16 +126,35 @@ func (c ConnectConfig) openDevice(a Assigned) (tenant.Device, error) {
 	})
 }
 
-// newDialler makes a Gateway that only calls. It takes the well-known ports
-// where they are free, as native clients do, and any others where not.
+// DiallerConfig is what NewDialler makes a Gateway of.
+type DiallerConfig struct {
+	// Addresses are what calls are placed from. With 0.0.0.0, DialConfig.Local
+	// may be any address of this host, and thousands of calls to one server
+	// share two sockets.
+	Addresses []netip.Addr
+	// Ports are the local ports; 0 takes any free one.
+	Ports config.Ports
+	Log   *zap.Logger
+	// Listen opens sockets; nil: those of the kernel.
+	Listen func(udp.Config) (udp.Conn, error)
+}
+
+// NewDialler makes a Gateway that only calls: Dial works while Run does.
+func NewDialler(c DiallerConfig) (*Gateway, error) {
+	conf := &config.Config{Listen: c.Addresses, Workers: 1, Ports: c.Ports}
+	return New(Config{Config: conf, Log: c.Log, Listen: c.Listen, dialler: true})
+}
+
+// newDialler takes the well-known ports where they are free, as native clients
+// do, and any others where not.
 func newDialler(c ConnectConfig, local netip.Addr) (*Gateway, error) {
-	conf := &config.Config{Listen: []netip.Addr{local}, Workers: 1, Ports: config.Ports{
+	d := DiallerConfig{Addresses: []netip.Addr{local}, Log: c.Log, Ports: config.Ports{
 		IKE: config.DefaultPortIKE, NATT: config.DefaultPortNATT,
 	}}
-	g, err := New(Config{Config: conf, Log: c.Log, dialler: true})
+	g, err := NewDialler(d)
 	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) {
-		conf.Ports = config.Ports{}
-		g, err = New(Config{Config: conf, Log: c.Log, dialler: true})
+		d.Ports = config.Ports{}
+		g, err = NewDialler(d)
 	}
 	return g, err
 }

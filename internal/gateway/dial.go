@@ -49,6 +49,8 @@ type DialConfig struct {
 	Device func(Assigned) (tenant.Device, error)
 	// ChildLifetime and IKELifetime are what we propose; 0: the persona's.
 	IKELifetime, ChildLifetime time.Duration
+	// Suites are what is proposed.
+	Suites Suites
 	// DPD is the silence after which the server is asked whether it lives; 0: 10 s.
 	DPD time.Duration
 }
@@ -79,6 +81,20 @@ func (c *Connection) Err() error { return c.d.err }
 // Close hangs up and waits until the server was told, or ctx is done.
 func (c *Connection) Close(ctx context.Context) {
 	c.g.do(ctx, func(now time.Time) { c.g.hangUp(now, c.d) })
+}
+
+// Send sends one IPv4 packet to the server, from Assigned.Local. It goes by way
+// of the control loop, which is for probes; traffic comes from a Device. The
+// packet is borrowed for the call.
+func (c *Connection) Send(ctx context.Context, packet []byte) error {
+	frame := append(ppp.AppendHeader(nil, ppp.ProtocolIPv4, false, false), packet...)
+	var sent error
+	err := c.g.do(ctx, func(time.Time) {
+		if sent = ErrEnded; c.d.session != nil && !c.d.session.ended {
+			sent = c.g.plane.SendPPP(c.d.session.plane, frame)
+		}
+	})
+	return errors.Join(err, sent)
 }
 
 // dial is one call under way; it belongs to the control loop.
@@ -126,7 +142,7 @@ func (g *Gateway) call(now time.Time, d *dial) {
 	id, err := g.ike.Dial(now, ike.DialConfig{
 		Path:     ike.Path{Local: g.localFor(c.Local, false), Remote: c.Server},
 		NATTPath: ike.Path{Local: g.localFor(c.Local, true), Remote: c.ServerNATT, NATT: true},
-		PSK:      c.PSK, Identity: c.Identity, Persona: c.Persona,
+		PSK:      c.PSK, Identity: c.Identity, Persona: c.Persona, IKE: c.Suites.IKE, ESP: c.Suites.ESP,
 		Policy: &ike.Policy{
 			Legacy: true, IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Rekey: true, DPD: dpd, DPDTries: 3,
 		},

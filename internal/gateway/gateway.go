@@ -37,7 +37,7 @@ type Config struct {
 	// OuterMTU is the largest IP packet between clients and us, in bytes; 0: 1500.
 	OuterMTU int
 
-	dialler bool // this gateway only calls: see Connect
+	dialler bool // this gateway only calls: see NewDialler
 }
 
 // Gateway is one concentrator.

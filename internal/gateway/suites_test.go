@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/culvert-vpn/culvert/dataplane/simnet"
+)
+
+func TestDialProposesTheSuitesItIsTold(t *testing.T) {
+	suites, err := ParseSuites([]string{"aes256-sha256-ecp256"}, []string{"aes256gcm16"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inWorld(t, simnet.Config{Latency: time.Millisecond}, testConfig, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		conn := c.mustDial(func(d *DialConfig) { d.Suites = suites })
+		if conn.Suite != "aes256gcm16" {
+			t.Errorf("ESP is %s", conn.Suite)
+		}
+		w.wantLog("peer-up", "ike", "aes256-sha256-ecp256")
+	})
+}
+
+func TestSuitesThatAreNone(t *testing.T) {
+	for _, bad := range []string{"", "aes256", "aes256-sha256", "aes256-sha256-modp1"} {
+		if _, err := ParseSuites([]string{bad}, nil); err == nil {
+			t.Errorf("IKE %q is a suite", bad)
+		}
+	}
+	if _, err := ParseSuites(nil, []string{"rot13"}); err == nil {
+		t.Error("ESP rot13 is a suite")
+	}
+}
+
+// TestSendIsForProbes: a packet given to Send leaves through the server's
+// device, and its answer comes to ours.
+func TestSendIsForProbes(t *testing.T) {
+	inWorld(t, simnet.Config{Latency: time.Millisecond}, testConfig, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		conn := c.mustDial()
+		if err := conn.Send(context.Background(), echoRequest(conn.Local, w.addr("192.0.2.200"), 7)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if c.dev.count() != 1 {
+			t.Errorf("%d answers", c.dev.count())
+		}
+		conn.Close(context.Background())
+		<-conn.Done()
+		if conn.Send(context.Background(), make([]byte, 20)) == nil {
+			t.Error("sent after the end")
+		}
+	})
+}
