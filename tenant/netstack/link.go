@@ -18,20 +18,20 @@ type link struct {
 	mtu        uint32
 }
 
-var _ stack.LinkEndpoint = (*link)(nil)
+var (
+	_ stack.LinkEndpoint = (*link)(nil)
+	_ stack.GSOEndpoint  = (*link)(nil)
+)
 
-// deliver hands packets to the stack and drops the references to them.
-func (l *link) deliver(pkts []*stack.PacketBuffer) {
+// deliver hands a packet to the stack and drops the reference to it.
+func (l *link) deliver(pkt *stack.PacketBuffer) {
 	l.mu.RLock()
 	d := l.dispatcher
 	l.mu.RUnlock()
-	for i, pkt := range pkts {
-		if d != nil {
-			d.DeliverNetworkPacket(pkt.NetworkProtocolNumber, pkt)
-		}
-		pkt.DecRef()
-		pkts[i] = nil
+	if d != nil {
+		d.DeliverNetworkPacket(pkt.NetworkProtocolNumber, pkt)
 	}
+	pkt.DecRef()
 }
 
 // WritePackets implements stack.LinkWriter.
@@ -83,6 +83,13 @@ func (*link) SetLinkAddress(tcpip.LinkAddress) {}
 
 // Capabilities implements stack.NetworkLinkEndpoint.
 func (*link) Capabilities() stack.LinkEndpointCapabilities { return stack.CapabilityNone }
+
+// SupportedGSO implements stack.GSOEndpoint: TCP data may come in pieces larger
+// than the MTU, with checksums that are to be completed. See cutter.
+func (*link) SupportedGSO() stack.SupportedGSO { return stack.HostGSOSupported }
+
+// GSOMaxSize implements stack.GSOEndpoint.
+func (*link) GSOMaxSize() uint32 { return maxJoined }
 
 // Wait implements stack.NetworkLinkEndpoint.
 func (*link) Wait() {}

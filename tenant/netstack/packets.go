@@ -3,16 +3,13 @@ package netstack
 import (
 	"fmt"
 
-	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
-
-	"github.com/culvert-vpn/culvert/tenant"
 )
 
-// batchSize is how many packets a Read brings at most.
-const batchSize = 128
+// batchSize is how many packets of the stack a Read brings at most.
+const batchSize = 64
 
 // source lends the packets of the queue, copied into a buffer of its own where
 // they lie in one piece with room on both sides.
@@ -20,15 +17,11 @@ type source struct {
 	queue *queue
 	batch []*stack.PacketBuffer
 	left  []*stack.PacketBuffer // of the batch
-	buf   []byte
+	cut   cutter
 }
 
 func newSource(q *queue, mtu int) *source {
-	return &source{
-		queue: q,
-		batch: make([]*stack.PacketBuffer, batchSize),
-		buf:   make([]byte, tenant.Headroom+mtu+tenant.Tailroom),
-	}
+	return &source{queue: q, batch: make([]*stack.PacketBuffer, batchSize), cut: newCutter(mtu)}
 }
 
 // Read implements tenant.Source.
@@ -41,6 +34,7 @@ func (s *source) Read() error {
 
 // release drops what of the last batch was not asked for.
 func (s *source) release() {
+	s.cut.release()
 	for i, pkt := range s.left {
 		pkt.DecRef()
 		s.left[i] = nil
@@ -50,60 +44,51 @@ func (s *source) release() {
 
 // Next implements tenant.Source.
 func (s *source) Next() (buf []byte, off int, ok bool) {
-	for len(s.left) > 0 {
-		pkt := s.left[0]
+	for {
+		if buf, off, ok = s.cut.next(); ok {
+			return buf, off, true
+		}
+		if len(s.left) == 0 {
+			return nil, 0, false
+		}
+		s.cut.start(s.left[0])
 		s.left[0], s.left = nil, s.left[1:]
-		n, fits := s.gather(pkt)
-		pkt.DecRef()
-		if fits {
-			return s.buf[:tenant.Headroom+n], tenant.Headroom, true
-		}
 	}
-	return nil, 0, false
 }
 
-// gather copies a packet's pieces behind the headroom.
-func (s *source) gather(pkt *stack.PacketBuffer) (n int, ok bool) {
-	room := s.buf[tenant.Headroom : len(s.buf)-tenant.Tailroom]
-	if pkt.Size() > len(room) {
-		return 0, false
-	}
-	views, skip := pkt.AsViewList()
-	for v := views.Front(); v != nil; v = v.Next() {
-		b := v.AsSlice()
-		if skip >= len(b) {
-			skip -= len(b)
-			continue
-		}
-		n += copy(room[n:], b[skip:])
-		skip = 0
-	}
-	return n, true
-}
-
-// writer copies packets of clients into memory of the stack.
+// writer copies packets of clients into memory of the stack, TCP data that
+// belongs together in one piece.
 type writer struct {
 	link    *link
-	batch   []*stack.PacketBuffer
+	batch   [][]byte
+	after   []int // of each packet of the batch: which one follows it in its run; -1: none
+	runs    []run
 	refused int
 }
 
 // Commit implements tenant.Writer.
 func (w *writer) Commit(pkt []byte) {
-	proto, ok := protocolOf(pkt)
-	if !ok {
+	if protocolOf(pkt) == 0 {
 		w.refused++
 		return
 	}
-	pb := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(pkt)})
-	pb.NetworkProtocolNumber = proto
-	w.batch = append(w.batch, pb)
+	w.batch = append(w.batch, pkt)
 }
 
 // Flush implements tenant.Writer.
 func (w *writer) Flush() error {
-	w.link.deliver(w.batch)
-	w.batch = w.batch[:0]
+	for len(w.after) < len(w.batch) {
+		w.after = append(w.after, -1)
+	}
+	for i := range w.batch {
+		w.place(i)
+	}
+	for i := range w.runs {
+		w.link.deliver(w.build(&w.runs[i]))
+	}
+	clear(w.batch)
+	clear(w.runs)
+	w.batch, w.runs = w.batch[:0], w.runs[:0]
 	if n := w.refused; n > 0 {
 		w.refused = 0
 		return fmt.Errorf("netstack: %d packets were neither IPv4 nor IPv6", n)
@@ -111,12 +96,13 @@ func (w *writer) Flush() error {
 	return nil
 }
 
-func protocolOf(pkt []byte) (tcpip.NetworkProtocolNumber, bool) {
+// protocolOf is the protocol that a packet's version stands for; 0: none.
+func protocolOf(pkt []byte) tcpip.NetworkProtocolNumber {
 	switch header.IPVersion(pkt) {
 	case header.IPv4Version:
-		return header.IPv4ProtocolNumber, true
+		return header.IPv4ProtocolNumber
 	case header.IPv6Version:
-		return header.IPv6ProtocolNumber, true
+		return header.IPv6ProtocolNumber
 	}
-	return 0, false
+	return 0
 }
