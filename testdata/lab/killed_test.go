@@ -6,9 +6,8 @@ import (
 )
 
 // A client that vanished without a word dials again, from the same address and port, and is not
-// made to wait for its old self to be forgotten.
+// made to wait for its old self to be forgotten. It counts seconds, so no other lab runs beside it.
 func TestKilledClientDialsAgain(t *testing.T) {
-	t.Parallel()
 	for _, p := range []place{behindNAT, direct} {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
