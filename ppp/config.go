@@ -49,6 +49,7 @@ type Config struct {
 	Password []byte
 	Persona  Persona
 	HostName string
+	IPv6     bool // ask for IPv6 also where the persona does not
 }
 
 // GoString is String.

@@ -8,7 +8,7 @@ import (
 )
 
 // Event is what a Link wants done or known: [Send], [Authenticate], [Up], [Down],
-// [Identified] or [Closed].
+// [Up6], [Down6], [Identified] or [Closed].
 type Event interface{ event() }
 
 // Send is a frame for the peer, with address and control octets.
@@ -87,6 +87,17 @@ type Up struct {
 // the link is about to close.
 type Down struct{}
 
+// Up6 says that IPv6 may flow, maybe before [Up] does. Each side has the link-local
+// address of its identifier; all else is for router advertisements and DHCPv6 to tell.
+type Up6 struct {
+	LocalID, PeerID   InterfaceID // a client's PeerID is zero when the server does not tell its own
+	PeerMRU           int         // as in Up
+	SendACFC, SendPFC bool
+}
+
+// Down6 says that IPv6 must not flow until the next [Up6].
+type Down6 struct{}
+
 // Identified carries what the peer says it is (RFC 1570 section 2.1): printable as
 // it came, and otherwise in hexadecimal. Windows sends "MSRASV5.20", "MSRAS-0-HOST"
 // and a correlation identifier.
@@ -99,5 +110,7 @@ func (Send) event()         {}
 func (Authenticate) event() {}
 func (Up) event()           {}
 func (Down) event()         {}
+func (Up6) event()          {}
+func (Down6) event()        {}
 func (Identified) event()   {}
 func (Closed) event()       {}

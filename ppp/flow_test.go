@@ -150,6 +150,7 @@ func (f *flow) verdict(words []string) Verdict {
 		}
 		v.OK = v.OK || w == "ok"
 		v.Retry = v.Retry || w == "retry"
+		v.IPv6 = v.IPv6 || w == "ipv6"
 		if strings.HasPrefix(w, "S=") {
 			v.Success = w
 		}
@@ -269,6 +270,11 @@ func (f *flow) drain() {
 				e.Local, e.Peer, e.DNS, e.NBNS, e.PeerMRU, e.SendACFC, e.SendPFC))
 		case Down:
 			f.out = append(f.out, "! down")
+		case Up6:
+			f.out = append(f.out, fmt.Sprintf("! up6 %s %s mru %d acfc %v pfc %v",
+				e.LocalID.LinkLocal(), e.PeerID.LinkLocal(), e.PeerMRU, e.SendACFC, e.SendPFC))
+		case Down6:
+			f.out = append(f.out, "! down6")
 		case Identified:
 			f.out = append(f.out, "! identified "+e.Text)
 		case Closed:

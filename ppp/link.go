@@ -51,7 +51,8 @@ type Link struct {
 	ipcp   ipcp
 	judge  authenticator
 	echo   echo
-	extras []*companion // what a persona negotiates beside IPCP
+	ipv6   *ipv6cp      // nil where it is not spoken
+	extras []*companion // what a persona negotiates beside them
 
 	loginAt   time.Time     // when the login took too long
 	sessionAt time.Time     // when the session timeout runs out
@@ -78,6 +79,7 @@ func NewLink(c Config) (*Link, error) {
 			return nil, fmt.Errorf("%w: %s speaks none of the methods that are allowed", ErrConfig, l.client.persona.name)
 		}
 		l.ids = l.client.persona.firstID - 1
+		l.enableIPv6(c.IPv6)
 		l.newCompanions()
 	}
 	l.lcp.init(l)
@@ -140,6 +142,13 @@ func (l *Link) handleProtocol(now time.Time, proto Protocol, payload []byte) err
 			return ErrPhase
 		}
 		return l.ipcp.input(now, payload)
+	case ProtocolIPV6CP:
+		if l.phase != phaseNetwork { // whether there will be IPv6 is not known yet
+			return ErrPhase
+		}
+		if l.ipv6 != nil {
+			return l.ipv6.input(now, payload)
+		}
 	}
 	for _, c := range l.extras {
 		if c.proto == proto {
@@ -186,6 +195,10 @@ func (l *Link) handleProtocolReject(now time.Time, data []byte) error {
 		l.fail(now, because(CauseNetworkRefused, ""))
 	case ProtocolCHAP, ProtocolPAP:
 		l.fail(now, because(CauseNoCommonAuth, "the peer does not speak "+proto.String()))
+	case ProtocolIPV6CP:
+		if l.ipv6 != nil {
+			l.ipv6.apply(now, gotRejectFatal, 0, nil)
+		}
 	default:
 		for _, c := range l.extras {
 			if c.proto == proto {
@@ -200,6 +213,9 @@ func (l *Link) handleProtocolReject(now time.Time, data []byte) error {
 func (l *Link) Advance(now time.Time) {
 	l.lcp.advance(now)
 	l.ipcp.advance(now)
+	if l.ipv6 != nil {
+		l.ipv6.advance(now)
+	}
 	for _, c := range l.extras {
 		c.advance(now)
 	}
@@ -247,6 +263,9 @@ func (l *Link) Deadline() time.Time {
 	first = earlier(first, l.loginAt)
 	first = earlier(first, l.sessionAt)
 	first = earlier(first, l.idleAt)
+	if l.ipv6 != nil {
+		first = earlier(first, l.ipv6.deadline)
+	}
 	for _, c := range l.extras {
 		first = earlier(first, c.deadline)
 	}
@@ -337,7 +356,7 @@ func (l *Link) die() {
 	l.judge.stop()
 	l.lcp.setState(stateInitial)
 	l.ipcp.setState(stateInitial)
-	l.extras = nil
+	l.ipv6, l.extras = nil, nil
 	if l.client != nil {
 		l.client.zero()
 	}
@@ -368,6 +387,9 @@ func (l *Link) lcpDown(now time.Time) {
 		l.client.stop()
 	}
 	l.ipcp.apply(now, lowerDown, 0, nil)
+	if l.ipv6 != nil {
+		l.ipv6.apply(now, lowerDown, 0, nil)
+	}
 	for _, c := range l.extras {
 		c.apply(now, lowerDown, 0, nil)
 	}
@@ -382,8 +404,11 @@ func (l *Link) enterNetwork(now time.Time) {
 	l.ipcp.renew()
 	order := l.persona().networks
 	for i := range order {
-		if order[i].proto == ProtocolIPCP {
+		switch order[i].proto {
+		case ProtocolIPCP:
 			l.ipcp.restart(now)
+		case ProtocolIPV6CP:
+			l.ipv6.restart(now)
 		}
 		for _, c := range l.extras {
 			if c.proto == order[i].proto {
@@ -391,6 +416,7 @@ func (l *Link) enterNetwork(now time.Time) {
 			}
 		}
 	}
+	l.openIPv6(now)
 }
 
 // restart opens a network protocol.

@@ -3,6 +3,7 @@ package ppp
 import (
 	"encoding/binary"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -49,6 +50,11 @@ func personas() []*persona {
 		&ownPersona, &windows7, &windows10, &macos, &ios, &android,
 		&chromeos, &mikrotik, &networkManager, &kl2tpd,
 	}
+}
+
+// has reports whether the client tries a network control protocol.
+func (p *persona) has(proto Protocol) bool {
+	return slices.ContainsFunc(p.networks, func(n network) bool { return n.proto == proto })
 }
 
 // network is a network control protocol that a client tries. IPCP's options are in

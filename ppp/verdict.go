@@ -27,6 +27,7 @@ type Verdict struct {
 	// how long it may stay; 0: as long as it likes.
 	Local, Peer    netip.Addr
 	DNS, NBNS      []netip.Addr // the first two of each are told
+	IPv6           bool         // the client may have IPv6 if it asks for it
 	SessionTimeout time.Duration
 	IdleTimeout    time.Duration
 }
