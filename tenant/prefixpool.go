@@ -1,0 +1,153 @@
+package tenant
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+)
+
+// PrefixPoolConfig describes a PrefixPool.
+type PrefixPoolConfig struct {
+	// Prefixes are the IPv6 ranges to lease from, none overlapping another.
+	// The first prefix of the first one is not leased: the gateway's address
+	// is in it.
+	Prefixes []netip.Prefix
+	// Bits is the length of what is leased; 0 means 64, what one link needs.
+	// Shorter ones are for clients with networks behind them.
+	Bits int
+	// Remember is as in PoolConfig.
+	Remember int
+}
+
+// PrefixPool leases IPv6 prefixes of one length, the same one to the same owner
+// as long as it is free: what Pool is for addresses. A lease is written down
+// by the prefix's first address.
+//
+// Lease and Release take constant time. A PrefixPool is not for concurrent use.
+type PrefixPool struct {
+	prefixes []netip.Prefix
+	bits     int
+	pool     *Pool // of addresses that are prefixes moved right by 128-bits bits
+}
+
+// The shortest and the longest prefix that is leased, and the shortest range
+// to lease from.
+const (
+	minLease  = 32
+	maxLease  = 64
+	minRange6 = 16
+)
+
+// NewPrefixPool checks the configuration and returns a PrefixPool without any
+// lease.
+func NewPrefixPool(cfg PrefixPoolConfig) (*PrefixPool, error) {
+	if cfg.Bits == 0 {
+		cfg.Bits = maxLease
+	}
+	if cfg.Bits < minLease || cfg.Bits > maxLease {
+		return nil, fmt.Errorf("%w: /%d cannot be leased, a /%d to a /%d can", ErrPrefix, cfg.Bits, minLease, maxLease)
+	}
+	if err := checkPrefixes(cfg.Prefixes); err != nil {
+		return nil, err
+	}
+	p := &PrefixPool{prefixes: append([]netip.Prefix(nil), cfg.Prefixes...), bits: cfg.Bits}
+	var moved []netip.Prefix
+	for _, prefix := range cfg.Prefixes {
+		if err := p.check(prefix); err != nil {
+			return nil, err
+		}
+		moved = append(moved, netip.PrefixFrom(p.index(prefix.Addr()), prefix.Bits()+128-p.bits))
+	}
+	var err error
+	p.pool, err = NewPool(PoolConfig{Prefixes: moved, Remember: cfg.Remember})
+	return p, err
+}
+
+// check refuses a range that has fewer than four prefixes to lease: the first
+// one is the gateway's.
+func (p *PrefixPool) check(prefix netip.Prefix) error {
+	switch a := prefix.Addr(); {
+	case a.Is4() || a.IsLinkLocalUnicast():
+		return fmt.Errorf("%w: %v is no range of IPv6 prefixes", ErrPrefix, prefix)
+	case prefix.Bits() > p.bits-2:
+		return fmt.Errorf("%w: %v is too small for a /%d each: write a /%d or larger", ErrPrefix, prefix, p.bits, p.bits-2)
+	case prefix.Bits() < minRange6:
+		return fmt.Errorf("%w: %v is too large", ErrPrefix, prefix)
+	}
+	return nil
+}
+
+// index moves the bits of a prefix to the right end: consecutive prefixes are
+// consecutive addresses then.
+func (p *PrefixPool) index(a netip.Addr) netip.Addr {
+	b := a.As16()
+	n := binary.BigEndian.Uint64(b[:]) >> (64 - p.bits)
+	b = [16]byte{}
+	binary.BigEndian.PutUint64(b[8:], n)
+	return netip.AddrFrom16(b)
+}
+
+// prefix undoes index.
+func (p *PrefixPool) prefix(a netip.Addr) netip.Prefix {
+	b := a.As16()
+	n := binary.BigEndian.Uint64(b[8:]) << (64 - p.bits)
+	b = [16]byte{}
+	binary.BigEndian.PutUint64(b[:], n)
+	return netip.PrefixFrom(netip.AddrFrom16(b), p.bits)
+}
+
+// Lease returns a prefix for owner until Release.
+func (p *PrefixPool) Lease(owner string) (netip.Prefix, error) {
+	a, err := p.pool.Lease(owner)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return p.prefix(a), nil
+}
+
+// Release ends the lease of a prefix and remembers whose it was. It reports
+// whether there was one.
+func (p *PrefixPool) Release(prefix netip.Prefix) bool {
+	return prefix.Bits() == p.bits && p.Contains(prefix.Addr()) && p.pool.Release(p.index(prefix.Addr()))
+}
+
+// Leases returns what Restore needs after a restart, as Pool.Leases does.
+func (p *PrefixPool) Leases() []Lease {
+	leases := p.pool.Leases()
+	for i := range leases {
+		leases[i].Addr = p.prefix(leases[i].Addr).Addr()
+	}
+	return leases
+}
+
+// Restore remembers the owners of prefixes as Leases returned them and says
+// how many. Others' and what is no prefix of the pool are passed over.
+func (p *PrefixPool) Restore(leases []Lease) int {
+	moved := make([]Lease, 0, len(leases))
+	for _, l := range leases {
+		if p.Contains(l.Addr) && netip.PrefixFrom(l.Addr, p.bits).Masked().Addr() == l.Addr {
+			moved = append(moved, Lease{l.Owner, p.index(l.Addr)})
+		}
+	}
+	return p.pool.Restore(moved)
+}
+
+// Gateway is the address of the pool's owner: the first host address of the
+// first range.
+func (p *PrefixPool) Gateway() netip.Addr { return p.prefixes[0].Addr().Next() }
+
+// Contains reports whether addr lies in one of the ranges.
+func (p *PrefixPool) Contains(addr netip.Addr) bool {
+	for _, prefix := range p.prefixes {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// Size is how many prefixes can be leased at once.
+func (p *PrefixPool) Size() int { return p.pool.Size() }
+
+// Leased is how many prefixes are leased now.
+func (p *PrefixPool) Leased() int { return p.pool.Leased() }
