@@ -47,14 +47,15 @@ func (d *Device) relay(f *flow, client *clientConn, host *hostConn) {
 
 // copyUp copies from the client to the host until the client sends no more.
 func (d *Device) copyUp(f *flow, client *clientConn, host *hostConn) error {
+	out := newOutlet(host, &d.buffers)
 	for client.awaitRead(f.ctx) {
-		buf := d.buffers.Get().(*[copySize]byte)
-		n, err := client.read(buf[:])
+		n, err := client.read(out)
+		if failed := out.flush(); failed != nil {
+			return failed
+		}
 		if n > 0 {
 			f.touch()
-			_, err = host.conn.Write(buf[:n])
 		}
-		d.buffers.Put(buf)
 		if err == io.EOF {
 			d.halfClose(f)
 			return host.closeWrite()
@@ -68,8 +69,12 @@ func (d *Device) copyUp(f *flow, client *clientConn, host *hostConn) error {
 
 // copyDown copies from the host to the client until the host sends no more.
 func (d *Device) copyDown(f *flow, client *clientConn, host *hostConn) error {
+	if host.raw == nil {
+		return d.copyDownPlain(f, client, host)
+	}
+	in := newInlet(host.raw)
 	for {
-		buf, n, err := host.read()
+		n, err := in.await()
 		if err != nil {
 			return err
 		}
@@ -78,24 +83,45 @@ func (d *Device) copyDown(f *flow, client *clientConn, host *hostConn) error {
 			return client.closeWrite()
 		}
 		f.touch()
-		err = client.write(f.ctx, buf[:n])
+		if err := client.write(f.ctx, in); err != nil {
+			return err
+		}
+	}
+}
+
+// copyDownPlain is copyDown for what is no socket.
+func (d *Device) copyDownPlain(f *flow, client *clientConn, host *hostConn) error {
+	for {
+		buf, n, err := host.read()
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			f.touch()
+			err = client.write(f.ctx, bytes.NewReader(buf[:n]))
+		}
 		d.buffers.Put(buf)
 		if err != nil {
 			return err
+		}
+		if n == 0 {
+			d.halfClose(f)
+			return client.closeWrite()
 		}
 	}
 }
 
 func (d *Device) halfClose(f *flow) { f.setIdle(min(d.cfg.TCPIdle, halfClosedIdle)) }
 
-// read takes what is there: no bytes and no error when there is nothing.
-func (c *clientConn) read(b []byte) (int, error) {
-	w := tcpip.SliceWriter(b)
-	result, err := c.ep.Read(&w, tcpip.ReadOptions{})
+// read takes what is there: no bytes and no error when there is nothing. The
+// receive buffer grows with what is read.
+func (c *clientConn) read(out *outlet) (int, error) {
+	result, err := c.ep.Read(out, tcpip.ReadOptions{})
 	switch err.(type) {
 	case nil:
+		c.ep.ModerateRecvBuf(result.Count)
 		return result.Count, nil
-	case *tcpip.ErrWouldBlock:
+	case *tcpip.ErrWouldBlock, *tcpip.ErrBadBuffer: // the latter: out took nothing
 		return 0, nil
 	case *tcpip.ErrClosedForReceive:
 		return 0, io.EOF
@@ -103,11 +129,10 @@ func (c *clientConn) read(b []byte) (int, error) {
 	return 0, tcpipError{err}
 }
 
-// write blocks until all is taken.
-func (c *clientConn) write(ctx context.Context, b []byte) error {
-	r := bytes.NewReader(b)
-	for r.Len() > 0 {
-		n, err := c.ep.Write(r, tcpip.WriteOptions{})
+// write blocks until all of p is taken.
+func (c *clientConn) write(ctx context.Context, p tcpip.Payloader) error {
+	for p.Len() > 0 {
+		n, err := c.ep.Write(p, tcpip.WriteOptions{})
 		if _, full := err.(*tcpip.ErrWouldBlock); full {
 			if n == 0 && !c.awaitWrite(ctx) {
 				return ctx.Err()
