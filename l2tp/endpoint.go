@@ -184,11 +184,29 @@ func (e *Endpoint) input(now time.Time, from Peer, b []byte) error {
 		t = e.stray(p, m)
 	}
 	if t == nil {
+		e.acknowledgeStray(from, m)
 		return ErrUnknownTunnel
 	}
 	err = e.receive(now, t, m, b)
 	e.settle(now, t)
 	return err
+}
+
+// acknowledgeStray answers a StopCCN about a tunnel that we do not know, maybe because
+// we were started anew: unanswered, the peer would repeat it for a minute before it
+// dials again. Its Assigned Tunnel ID says where to.
+func (e *Endpoint) acknowledgeStray(from Peer, m Message) {
+	if m.Tunnel == 0 || m.Type() != MessageStopCCN {
+		return
+	}
+	f, err := readFields(m, nil)
+	if err != nil || !f.has(AttrAssignedTunnel) || f.tunnel == 0 {
+		return
+	}
+	b := appendHeader(nil, Header{Tunnel: f.tunnel, Ns: m.Nr, Nr: m.Ns + 1})
+	sealLength(b)
+	e.stats.Sent++
+	e.events.push(Send{To: from, Data: b})
 }
 
 // stray finds the tunnel of a StopCCN or CDN whose header does not name it: a refusal
@@ -250,6 +268,14 @@ func (e *Endpoint) Forget(id Peer) {
 		return
 	}
 	for _, t := range slices.Clone(p.tunnels) {
+		e.drop(t, Reason{Cause: CauseForgotten})
+	}
+}
+
+// ForgetTunnel drops one tunnel of a peer without a message: the peer has no idea of it
+// any more, and may have given its ID to another one.
+func (e *Endpoint) ForgetTunnel(id Peer, tunnel TunnelID) {
+	if t := e.peers[id].byLocal(tunnel); t != nil {
 		e.drop(t, Reason{Cause: CauseForgotten})
 	}
 }

@@ -1,6 +1,7 @@
 package l2tp
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -120,6 +121,36 @@ func TestDropped(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestStrayStopCCN: one who closes a tunnel from before our start is acknowledged, so that
+// it does not repeat itself before it dials again.
+func TestStrayStopCCN(t *testing.T) {
+	s := newStation(t, testConfig())
+	stop := message(Header{Tunnel: 4, Ns: 7, Nr: 5}, MessageStopCCN, u16(AttrAssignedTunnel, 9), octets(AttrResultCode, "\x00\x06"))
+	if err := s.e.Input(s.now, client, stop); !errors.Is(err, ErrUnknownTunnel) {
+		t.Fatalf("error %v", err)
+	}
+	e, ok := s.e.Next()
+	sent, isSend := e.(Send)
+	if want := zlb(Header{Tunnel: 9, Ns: 5, Nr: 8}); !ok || !isSend || sent.To != client || !bytes.Equal(sent.Data, want) {
+		t.Errorf("sent %v, want %x", e, want)
+	}
+	s.wantGone()
+}
+
+// TestForgetTunnel: nothing is said to a peer that lost the tunnel.
+func TestForgetTunnel(t *testing.T) {
+	s := newStation(t, testConfig())
+	s.input(sccrq(9))
+	s.wantSent(MessageSCCRP)
+	s.e.ForgetTunnel(client, s.e.peers[client].tunnels[0].local)
+	if e, ok := s.e.Next(); !ok || e.(TunnelDown).Reason.Cause != CauseForgotten {
+		t.Errorf("event %v", e)
+	}
+	s.drain()
+	s.wantNothing()
+	s.wantGone()
 }
 
 // TestStateTable: section 7.2.1: these messages clear the tunnel.

@@ -66,6 +66,7 @@ func (c Config) String() string {
 const (
 	defaultName         = "culvert"
 	defaultRestart      = 3 * time.Second
+	firstRestart        = 250 * time.Millisecond // of a request from before the peer's first
 	defaultTries        = 10
 	defaultLogin        = time.Minute
 	defaultEcho         = 30 * time.Second

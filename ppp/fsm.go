@@ -268,6 +268,7 @@ type automaton struct {
 	ids      uint8 // the identifier used last, unless the link has one count for all
 	request  uint8 // identifier of our last Configure-Request
 	answered bool  // it got its answer
+	heard    bool  // the peer has sent a Configure-Request
 	naks     uint8 // Configure-Naks sent since the last Configure-Ack
 	rounds   uint8 // Configure-Requests sent since it last was open
 	ups      uint8
@@ -381,6 +382,19 @@ func (a *automaton) sendRequest(now time.Time, again bool) {
 	a.answered = false
 	a.link.send(finishFrame(a.layer.appendRequest(startFrame(a.proto, configureRequest, a.request))))
 	a.count(now)
+}
+
+// hasten brings the repetition of our request forward when the peer speaks for the
+// first time: what was sent before it was ready to listen is lost. The restart timer,
+// "which should be configurable" (RFC 1661 section 4.6), is for lines of 2400 bit/s.
+func (a *automaton) hasten(now time.Time) {
+	if a.heard {
+		return
+	}
+	a.heard = true
+	if soon := now.Add(firstRestart); !a.answered && (a.state == stateReqSent || a.state == stateAckSent) && soon.Before(a.deadline) {
+		a.deadline = soon
+	}
 }
 
 func (a *automaton) sendTerminate(now time.Time) {

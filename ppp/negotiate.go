@@ -56,6 +56,7 @@ func (a *automaton) handleRequest(now time.Time, p packet) error {
 	} else {
 		a.apply(now, gotRequestBad, p.id, reply)
 	}
+	a.hasten(now)
 	return nil
 }
 

@@ -114,6 +114,9 @@ func TestRedialWithoutGoodbye(t *testing.T) {
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("took %v", took)
 			}
+			if want := w.addr("10.100.1.2"); conn.Local != want {
+				t.Errorf("got %s, want %s again", conn.Local, want)
+			}
 			w.net.Tap(c.mute)
 			c.close()
 			w.net.Tap(nil)

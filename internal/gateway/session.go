@@ -50,12 +50,17 @@ type session struct {
 	tenant   *tenantState // nil until the user is known
 	user     string
 	addr     netip.Addr
+	prefix   netip.Prefix // of IPv6; invalid: none
 	leased   bool
 	up       time.Time
 	clientOS string // what LCP Identification says
 	reason   string // why it ends, in words
 
 	linkOptions dataplane.LinkOptions // what PPP agreed on
+
+	router      netip.Addr // our link-local address, while IPv6 is up
+	advertiseAt time.Time  // when the next router advertisement is due
+	advertised  int
 
 	deadline time.Time
 	heapAt   int // where it is in Gateway.links; -1: nowhere
@@ -246,11 +251,26 @@ func (g *Gateway) tunnelUp(e l2tp.TunnelUp) {
 	}
 }
 
+// supersede ends the calls of a peer's earlier tunnels: a client that dials
+// again from the same address and port has lost them, and its address is wanted.
+func (g *Gateway) supersede(now time.Time, p *peer, call l2tp.Call) {
+	for _, s := range p.calls {
+		if s.call.Tunnel != call.Tunnel {
+			s.because("the client dialled again")
+			g.l2tp.ForgetTunnel(call.Peer, s.call.Tunnel)
+			g.end(now, s)
+		}
+	}
+}
+
 // callUp starts PPP in a new call.
 func (g *Gateway) callUp(now time.Time, e l2tp.CallUp) {
 	p := g.peers[uint64(e.Call.Peer)]
 	if p == nil {
 		return
+	}
+	if !e.LAC {
+		g.supersede(now, p, e.Call)
 	}
 	s := &session{peer: p, call: e.Call, heapAt: -1}
 	s.plane = g.plane.NewSession(dataplane.SessionConfig{
