@@ -21,6 +21,9 @@ const (
 	CauseRefused
 	CauseNoTenant
 	CauseInternal
+	CauseAuthentication
+	CauseTraffic
+	CauseRedirected
 	numCauses
 )
 
@@ -53,6 +56,11 @@ var causes = [numCauses]struct{ words, hint string }{
 	CauseNoTenant: {"no tenant for this address",
 		"no tenant with a pre-shared key listens on the address the client dialled"},
 	CauseInternal: {"internal error", "a computation failed here"},
+	CauseAuthentication: {"the other side did not prove who it is",
+		"compare the key, the certificate or the password on both sides; the detail says which (Windows shows error 13801, 13806 or 691)"},
+	CauseTraffic: {"no common traffic selectors",
+		"the client asks to protect traffic that it may not, or was given no address"},
+	CauseRedirected: {"redirected", "the server named another gateway"},
 }
 
 // String names the cause in plain words.

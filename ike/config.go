@@ -1,6 +1,7 @@
 package ike
 
 import (
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/netip"
@@ -24,6 +25,15 @@ type Config struct {
 	AllocateSPI func() SPI
 	Limits      Limits
 	Retransmit  Retransmit
+	// V2 says that IKEv2 is answered too. The owner then answers Assign and EAP
+	// events.
+	V2 bool
+	// Redirect names another gateway for a dialler by IKEv2, or nothing (RFC
+	// 5685). Nil: nobody is redirected.
+	Redirect func(local, remote netip.Addr) string
+	// MaxDatagram is the longest IKEv2 message that is sent whole, in bytes, to a
+	// peer that takes fragments (RFC 7383). Zero: 1228.
+	MaxDatagram int
 	// RawESP allows child SAs without UDP encapsulation, for owners that can
 	// send and receive IP protocol 50. NAT-D hashes are then honest.
 	RawESP bool
@@ -32,8 +42,25 @@ type Config struct {
 // Candidate is one key under which a dialler may be accepted.
 type Candidate struct {
 	Tenant string
-	PSK    []byte
+	PSK    []byte  // nil: none; IKEv1 needs one
 	Policy *Policy // nil: the zero Policy
+
+	// What follows is for IKEv2. ClientID narrows the PSK to who calls itself so;
+	// empty: anybody.
+	ClientID string
+	// Identity is what we call ourselves; empty: what the client asks for if it
+	// is a name of Certificate, else its first name, else our address.
+	Identity    string
+	Certificate *Certificate // we prove who we are with; nil: with the PSK
+	// Verify accepts certificates of clients, on another goroutine; nil: none.
+	// Authorities are those whose certificates it takes, named in CERTREQ.
+	Verify      Verifier
+	Authorities []*x509.Certificate
+	EAP         bool // clients without AUTH are asked by EAP; needs Certificate
+	// PPK returns the post-quantum key of that name (RFC 8784); nil: none.
+	// PPKRequired refuses clients without one.
+	PPK         func(id []byte) []byte
+	PPKRequired bool
 }
 
 // Policy is what one tenant allows and wants. The zero value is usable: strong
@@ -44,6 +71,9 @@ type Policy struct {
 	// IKE and ESP replace the default lists of suites, the best first.
 	IKE []suite.IKESuite
 	ESP []suite.ESPSuite
+	// IKE2 and ESP2 are the same for IKEv2; nil: the defaults.
+	IKE2 *suite.IKE2Policy
+	ESP2 *suite.ESP2Policy
 	// IKELifetime and ChildLifetime are what we propose when we start an
 	// exchange, and bound how long we use an SA where it is us who rekeys. Zero:
 	// as the peer offers, or the persona proposes.
@@ -63,6 +93,7 @@ type Policy struct {
 // take their defaults.
 type Limits struct {
 	HalfOpen          int // unauthenticated exchanges in total (4096)
+	Cookies           int // unauthenticated exchanges beyond which IKEv2 asks for a cookie first (a quarter of HalfOpen)
 	HalfOpenPerSource int // the same for one source address (256)
 	TriesPerSource    int // PSK trials a second for one source address (2000)
 	Tries             int // PSK trials a second in total (50000)
@@ -105,7 +136,8 @@ type DialConfig struct {
 	LocalPort uint16
 	PFS       bool // ask for a DH in quick mode (the persona may by itself)
 	Policy    *Policy
-	Tenant    string // label, returned in events
+	Tenant    string  // label, returned in events
+	V2        *DialV2 // dial by IKEv2
 	// IKE and ESP, if set, are proposed instead of the persona's suites, in its
 	// layout.
 	IKE []suite.IKESuite
@@ -118,6 +150,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: Config.Rand is required", ErrConfig)
 	}
 	setDefault(&c.Limits.HalfOpen, 4096)
+	setDefault(&c.Limits.Cookies, max(c.Limits.HalfOpen/4, 1))
 	setDefault(&c.Limits.HalfOpenPerSource, 256)
 	setDefault(&c.Limits.TriesPerSource, 2000)
 	setDefault(&c.Limits.Tries, 50000)

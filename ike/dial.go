@@ -23,6 +23,9 @@ type dialler struct {
 
 // Dial starts a connection. It ends in Up and Installed, or in Closed.
 func (s *Server) Dial(now time.Time, c DialConfig) (Peer, error) {
+	if c.isV2() {
+		return s.dial2(now, c)
+	}
 	d, err := newDialler(c)
 	if err != nil {
 		return 0, err

@@ -13,6 +13,7 @@ var (
 	ErrAuth        = errors.New("ike: authentication failed")
 	ErrLimit       = errors.New("ike: limit reached")
 	ErrRefused     = errors.New("ike: refused by policy")
+	ErrCookie      = errors.New("ike: asked for a cookie")
 	ErrUnprotected = errors.New("ike: unprotected notification ignored")
 )
 

@@ -3,6 +3,8 @@ package ike
 import (
 	"net/netip"
 	"time"
+
+	"github.com/culvert-vpn/culvert/ike/v2"
 )
 
 // Peer is one remote party over all its IKE and child SAs. Numbers are never
@@ -103,6 +105,74 @@ type Closed struct {
 	Detail string
 }
 
+// EAP hands out what EAP says to a side that has not proved who it is yet, by
+// IKEv2. As responder Packet is the client's response, nil to begin; as initiator
+// it is the server's request or its Success. EAPReply answers.
+type EAP struct {
+	Peer      Peer
+	Path      Path
+	Tenant    string // whose certificate the client was shown
+	Identity  string // what the peer calls itself (IDi), which need not be its name in EAP
+	Family    string
+	Initiator bool
+	Packet    []byte
+}
+
+// Assign asks what a client of IKEv2 is given, after Up and before its child SA.
+// Assigned answers. One that wants transport mode wants L2TP and no address.
+type Assign struct {
+	Peer     Peer
+	Tenant   string
+	Identity string // in EAP, the name that EAPReply gave
+	Family   string
+	Wants    Wants
+}
+
+// Configured says what a server has given us.
+type Configured struct {
+	Peer       Peer
+	Assignment Assignment
+}
+
+// Redirected says that the server that we dialled names another gateway: an
+// address, which is dialled without more ado, or a name, after which Closed
+// follows.
+type Redirected struct {
+	Peer    Peer
+	Gateway string
+}
+
+// EAPReply is what EAP answers to an EAP event.
+type EAPReply struct {
+	Packet []byte // to be sent; as responder the last one is the Success or the Failure
+	// Done says that EAP is over; then OK says how, and MSK is the key that comes
+	// of it, if any (copied).
+	Done, OK bool
+	MSK      []byte
+	Identity string // responder: who it was
+	Tenant   string // responder: whose client it was; empty: as in the event
+	Detail   string // why not, for the log
+}
+
+// Values that both versions of this package's API share with package v2.
+type (
+	// Range is one traffic selector.
+	Range = v2.Range
+	// Certificate is what one side proves who it is with.
+	Certificate = v2.Certificate
+	// Verifier decides whether a chain of certificates is that of somebody known.
+	Verifier = v2.Verifier
+	// Wants is what a client asks for.
+	Wants = v2.Wants
+	// Assignment is what a client is given.
+	Assignment = v2.Assignment
+)
+
+func (EAP) event()        {}
+func (Assign) event()     {}
+func (Configured) event() {}
+func (Redirected) event() {}
+
 func (Send) event()      {}
 func (Compute) event()   {}
 func (Up) event()        {}
@@ -130,6 +200,11 @@ type ChildSA struct {
 	KeyOut     ChildKeys
 
 	Local, Remote Selector
+	// LocalTraffic and RemoteTraffic are all selectors of IKEv2, of which Local
+	// and Remote are the first; Inner are the addresses that the initiator was
+	// given. The inner source of what the peer sends must be in RemoteTraffic.
+	LocalTraffic, RemoteTraffic []Range
+	Inner                       []netip.Addr
 	// LocalOriginal and RemoteOriginal are the addresses the peer computed its
 	// inner checksums with (RFC 3947 section 5.2): ours and its own as it knows
 	// them. Invalid if the peer did not say.

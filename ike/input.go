@@ -37,6 +37,9 @@ func (s *Server) input(now time.Time, path Path, msg []byte, whole bool) error {
 	if err != nil {
 		return malformed(err)
 	}
+	if h.Version.Major() == 2 {
+		return s.input2(now, path, h, msg)
+	}
 	if h.Version.Major() != 1 {
 		return ErrVersion
 	}
@@ -123,7 +126,7 @@ func dropped(err error) error {
 // rootCause is the sentinel of this package in err, for counting.
 func rootCause(err error) error {
 	for _, e := range []error{ErrMalformed, ErrVersion, ErrExchange, ErrUnknownSA, ErrDuplicate, ErrState, ErrAuth,
-		ErrLimit, ErrRefused, ErrUnprotected} {
+		ErrLimit, ErrRefused, ErrUnprotected, ErrCookie} {
 		if errors.Is(err, e) {
 			return e
 		}

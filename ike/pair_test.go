@@ -44,6 +44,9 @@ type node struct {
 	closed   map[Peer]Closed
 	failed   []Failed
 	sent     [][]byte
+	grant    func(Assign) Assignment
+	eap      func(EAP) EAPReply
+	granted  []Assignment
 }
 
 func (n *node) take(e Event) {
@@ -60,6 +63,8 @@ func (n *node) take(e Event) {
 	case Removed:
 		delete(n.children, e.In)
 		delete(n.active, e.In)
+	case Configured:
+		n.granted = append(n.granted, e.Assignment)
 	case Closed:
 		n.closed[e.Peer] = e
 	case Failed:
@@ -164,6 +169,14 @@ func (p *pair) drain(n *node) {
 			p.post(n, e)
 		case Compute:
 			p.push(packet{at: p.now.Add(time.Millisecond), to: n, compute: e.ID, do: e.Do, computed: true})
+		case Assign:
+			n.take(e)
+			n.s.Assigned(p.now, e.Peer, n.assign(e))
+		case EAP:
+			n.take(e)
+			if n.eap != nil {
+				n.s.EAPReply(p.now, e.Peer, n.eap(e))
+			}
 		default:
 			n.take(e)
 		}
@@ -295,6 +308,10 @@ func wantEmpty(t testing.TB, n *node) {
 			n.name, len(s.sas), len(s.opening), len(s.dialing), len(s.peers), len(s.members), len(s.dialled), s.waiting.Len(),
 			len(s.alarms), len(s.sources.halfOpen), s.stats.HalfOpen, s.stats.Children)
 	}
+	if len(s.spis)+len(s.opening2)+len(s.sessions)+len(s.members2)+len(s.dialled2) != 0 {
+		t.Fatalf("%s: left of IKEv2: spis %d opening %d sessions %d members %d dialled %d", n.name,
+			len(s.spis), len(s.opening2), len(s.sessions), len(s.members2), len(s.dialled2))
+	}
 	if len(n.children) != 0 {
 		t.Fatalf("%s: %d child SAs never removed", n.name, len(n.children))
 	}
@@ -304,6 +321,9 @@ func wantEmpty(t testing.TB, n *node) {
 func (p *pair) closeAll() {
 	p.t.Helper()
 	for _, n := range []*node{p.client, p.server} {
+		for id := range n.s.sessions {
+			n.s.Close(p.now, id, ReasonLocal)
+		}
 		for id := range n.s.peers {
 			n.s.Close(p.now, id, ReasonLocal)
 		}
@@ -311,4 +331,13 @@ func (p *pair) closeAll() {
 	p.run(5*time.Minute, nil)
 	wantEmpty(p.t, p.client)
 	wantEmpty(p.t, p.server)
+}
+
+// assign is what the node gives a client of IKEv2.
+func (n *node) assign(e Assign) Assignment {
+	if n.grant != nil {
+		return n.grant(e)
+	}
+	return Assignment{OK: true, IPv4: netip.MustParseAddr("10.9.0.2"), IPv6: netip.MustParsePrefix("2001:db8::2/128"),
+		DNS: []netip.Addr{netip.MustParseAddr("10.9.0.1")}, Transport: true}
 }

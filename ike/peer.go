@@ -7,6 +7,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/v1"
+	"github.com/culvert-vpn/culvert/ike/v2"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
@@ -275,6 +276,11 @@ func (s *Server) Close(now time.Time, id Peer, why Reason) {
 	if p := s.peers[id]; p != nil {
 		p.end(now, why, CauseNone, "", true)
 	}
+	if p := s.sessions[id]; p != nil {
+		p.why = why
+		p.machine.Close(now)
+		p.settle()
+	}
 }
 
 // heard takes an authentic message into account, and the path it came by.
@@ -308,6 +314,9 @@ func (s *Server) Alive(now time.Time, id Peer) {
 		p.heardAt = now
 		p.dpd.tries = 0
 	}
+	if p := s.sessions[id]; p != nil {
+		p.machine.Alive(now)
+	}
 }
 
 // Moved says that authenticated traffic of the peer came from another path (its
@@ -316,5 +325,9 @@ func (s *Server) Moved(now time.Time, id Peer, path Path) {
 	if p := s.peers[id]; p != nil {
 		p.heardAt = now
 		p.moveTo(path)
+	}
+	if p := s.sessions[id]; p != nil {
+		p.machine.Moved(now, v2.Path(path))
+		p.settle()
 	}
 }

@@ -54,7 +54,7 @@ func (s *Server) makeRoom() bool {
 	if oldest == nil {
 		return false
 	}
-	oldest.Value.(*isakmp).forget()
+	oldest.Value.(interface{ forget() }).forget()
 	return true
 }
 

@@ -25,6 +25,14 @@ func (p *peer) rekeyTime(life, own time.Duration) time.Duration {
 
 // Rekey renews the IKE SA (Phase1) or the newest child SA (Phase2) of a peer now.
 func (s *Server) Rekey(now time.Time, id Peer, phase Phase) error {
+	if p := s.sessions[id]; p != nil {
+		ok := p.machine.Rekey(now, phase == Phase2)
+		p.settle()
+		if !ok {
+			return ErrNoPeer
+		}
+		return nil
+	}
 	p := s.peers[id]
 	if p == nil || !p.up {
 		return ErrNoPeer

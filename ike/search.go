@@ -34,7 +34,9 @@ func (s *Server) candidates(path Path) []candidate {
 		return list
 	}
 	for _, c := range s.config.Candidates(path.Local.Addr(), path.Remote.Addr()) {
-		list = append(list, candidate{Candidate: c})
+		if len(c.PSK) > 0 {
+			list = append(list, candidate{Candidate: c})
+		}
 	}
 	return list
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/v1"
+	"github.com/culvert-vpn/culvert/ike/v2"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
@@ -54,11 +55,18 @@ type Server struct {
 	sas      map[cookies]*isakmp     // once both cookies are known
 	opening  map[openKey]*isakmp     // we answer, and message 1 may be repeated
 	dialing  map[wire.Cookie]*isakmp // we dial, and message 2 is not here yet
-	waiting  *list.List              // *isakmp whose initiator has not shown that it is real
+	waiting  *list.List              // *isakmp or *session2 whose initiator has not shown that it is real
 	peers    map[Peer]*peer
 	members  map[memberKey]*peer
 	dialled  map[ends]*peer
 	lastPeer Peer
+
+	spis     map[wire.Cookie]*session2 // IKEv2, by our SPI
+	opening2 map[openKey]*session2     // IKEv2, we answer
+	sessions map[Peer]*session2
+	members2 map[memberKey]*session2
+	dialled2 map[ends]*session2
+	cookies  v2.Cookies
 
 	computes  map[ComputeID]compute
 	lastID    ComputeID
@@ -92,6 +100,8 @@ func NewServer(c Config) (*Server, error) {
 		config: c, policies: newPolicies(),
 		sas: map[cookies]*isakmp{}, opening: map[openKey]*isakmp{}, dialing: map[wire.Cookie]*isakmp{},
 		waiting: list.New(), peers: map[Peer]*peer{}, members: map[memberKey]*peer{}, dialled: map[ends]*peer{},
+		spis: map[wire.Cookie]*session2{}, opening2: map[openKey]*session2{}, sessions: map[Peer]*session2{},
+		members2: map[memberKey]*session2{}, dialled2: map[ends]*session2{},
 		computes: map[ComputeID]compute{}, sources: newSources(), winners: map[netip.Addr]Candidate{},
 		stats: Stats{Dropped: map[string]uint64{}},
 	}, nil
@@ -100,7 +110,7 @@ func NewServer(c Config) (*Server, error) {
 // Stats returns a copy of the counters.
 func (s *Server) Stats() Stats {
 	out := s.stats
-	out.Peers, out.IKEs, out.Computations = len(s.peers), len(s.sas)+len(s.dialing), len(s.computes)
+	out.Peers, out.IKEs, out.Computations = len(s.peers)+len(s.sessions), len(s.sas)+len(s.dialing)+len(s.spis), len(s.computes)
 	out.Dropped = make(map[string]uint64, len(s.stats.Dropped))
 	for k, v := range s.stats.Dropped {
 		out.Dropped[k] = v
@@ -173,6 +183,7 @@ func (s *Server) Computed(now time.Time, id ComputeID, result any) {
 	c, ok := s.computes[id]
 	if !ok {
 		v1.Discard(result)
+		v2.Discard(result)
 		return
 	}
 	delete(s.computes, id)
@@ -210,5 +221,8 @@ func (s *Server) allocateSPI() SPI {
 	}
 }
 
-// Personas lists the names that DialConfig.Persona may have.
+// Personas lists the names that DialConfig.Persona may have for IKEv1.
 func Personas() []string { return v1.Personas() }
+
+// PersonasV2 lists those that dial by IKEv2.
+func PersonasV2() []string { return v2.Personas() }

@@ -1,0 +1,72 @@
+package ike
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/v2"
+)
+
+// DialV2 is what a dial by IKEv2 needs beyond what both versions share. Where it
+// is set, or the persona is one of IKEv2, DialConfig.IKE, ESP, Local and Remote
+// are not used.
+type DialV2 struct {
+	// RemoteIdentity is whom we want; what answers must prove to be it. Empty:
+	// anybody who proves anything.
+	RemoteIdentity string
+	Certificate    *Certificate // we prove who we are with
+	EAP            bool         // we prove who we are by EAP: see the EAP event
+	Verify         Verifier     // of the server's certificate; nil: it must use the PSK
+	Configure      bool         // ask for addresses and DNS
+	Local, Remote  []netip.Prefix
+	Transport      bool // L2TP in transport mode
+	Childless      bool // no child SA with IKE_AUTH (RFC 6023)
+	PPK, PPKID     []byte
+	PPKRequired    bool
+}
+
+// isV2 reports whether the dial is by IKEv2.
+func (c *DialConfig) isV2() bool { return c.V2 != nil || strings.HasSuffix(c.Persona, "-ikev2") }
+
+// dial2 starts a connection by IKEv2.
+func (s *Server) dial2(now time.Time, c DialConfig) (Peer, error) {
+	persona, ok := v2.PersonaNamed(c.Persona)
+	if !ok {
+		return 0, fmt.Errorf("%w: %q", ErrPersona, c.Persona)
+	}
+	if c.V2 == nil {
+		c.V2 = &DialV2{Configure: true}
+	}
+	if !c.Path.Remote.IsValid() || !c.Path.Local.IsValid() || c.Path.Local.Addr().IsUnspecified() {
+		return 0, fmt.Errorf("%w: a dial needs real addresses at both ends", ErrConfig)
+	}
+	policy := &Policy{}
+	if c.Policy != nil {
+		policy = c.Policy
+	}
+	p := s.newSession2()
+	p.tenant, p.dialled = c.Tenant, []Path{c.Path, c.NATTPath}
+	x := c.V2
+	d := v2.DialConfig{
+		Path: v2.Path(c.Path), NATTPath: v2.Path(c.NATTPath), Persona: persona, Tenant: c.Tenant, Identity: c.Identity,
+		RemoteIdentity: x.RemoteIdentity, PSK: c.PSK, Certificate: x.Certificate, EAP: x.EAP, Verify: x.Verify, Configure: x.Configure,
+		Transport: x.Transport, Childless: x.Childless, PFS: c.PFS, PPK: x.PPK, PPKID: x.PPKID, PPKRequired: x.PPKRequired,
+		Local: v2.Networks(x.Local...), Remote: v2.Networks(x.Remote...), Policy: policy2(policy),
+	}
+	if x.Transport {
+		d.Local, d.Remote = v2.L2TP(c.Path.Local.Addr(), c.LocalPort), v2.L2TP(c.Path.Remote.Addr(), portL2TP)
+	}
+	machine, err := v2.Dial(now, p, s.config2(), d)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	p.machine = machine
+	p.announce()
+	for _, path := range p.dialled {
+		s.dialled2[path.ends()] = p
+	}
+	p.settle()
+	return p.id, nil
+}

@@ -1,0 +1,168 @@
+package ike
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/v2"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// input2 takes a message of IKEv2.
+func (s *Server) input2(now time.Time, path Path, h wire.Header, msg []byte) error {
+	if h.Exchange == wire.ExchangeSAInit && h.Flags&wire.FlagResponse == 0 {
+		return s.handleInit(now, path, h, msg)
+	}
+	own := h.Responder
+	if h.Flags&wire.FlagInitiator == 0 {
+		own = h.Initiator
+	}
+	p := s.spis[own]
+	if p == nil {
+		return ErrUnknownSA
+	}
+	err := p.machine.Input(now, v2.Path(path), h, msg)
+	p.settle()
+	return dropped2(err)
+}
+
+// handleInit takes an IKE_SA_INIT request, from anybody.
+func (s *Server) handleInit(now time.Time, path Path, h wire.Header, msg []byte) error {
+	key := openKey{cookie: h.Initiator, local: path.Local, remote: path.Remote}
+	if p := s.opening2[key]; p != nil {
+		return dropped2(p.machine.Repeat(v2.Path(path), msg[:h.Length]))
+	}
+	if s.config.Candidates == nil || !s.config.V2 {
+		return ErrVersion
+	}
+	q, err := v2.ParseRequest(v2.Path(path), h, msg)
+	if err != nil {
+		return dropped2(err)
+	}
+	if s.stats.HalfOpen >= s.config.Limits.Cookies && !s.cookies.Good(now, s.config.Rand, q) {
+		reply, err := s.cookies.Ask(now, s.config.Rand, q)
+		s.send(path, reply)
+		return errors.Join(ErrCookie, err)
+	}
+	if s.config.Redirect != nil && q.Redirectable() {
+		if gateway := s.config.Redirect(path.Local.Addr(), path.Remote.Addr()); gateway != "" {
+			s.send(path, q.Redirect(gateway))
+			return ErrRefused
+		}
+	}
+	return s.answerInit(now, path, key, q)
+}
+
+// answerInit opens a session for a request.
+func (s *Server) answerInit(now time.Time, path Path, key openKey, q *v2.Request) error {
+	list := s.candidates2(path)
+	if len(list) == 0 {
+		s.fail(now, Failed{Path: path, Cause: CauseNoTenant, Detail: "dialled " + path.Local.String()})
+		s.send(path, q.Refuse())
+		return ErrRefused
+	}
+	source := path.Remote.Addr()
+	if !s.makeRoom() || !s.sources.open(source, s.config.Limits.HalfOpenPerSource) {
+		s.fail(now, Failed{Path: path, Cause: CauseTooMany, Detail: "IKE_SA_INIT dropped"})
+		return ErrLimit
+	}
+	p := s.newSession2()
+	machine, reply, err := v2.Answer(now, p, s.config2(), q, list)
+	if err != nil {
+		s.sources.done(source)
+		s.send(path, reply)
+		if errors.Is(err, suite.ErrNoProposal) {
+			s.fail(now, Failed{Path: path, Cause: s.whyNoProposal(q), Detail: err.Error()})
+		}
+		return dropped2(err)
+	}
+	p.machine, p.open, p.source, p.counted = machine, key, source, true
+	s.opening2[key] = p
+	s.stats.HalfOpen++
+	p.place = s.waiting.PushBack(p)
+	p.settle()
+	return nil
+}
+
+// whyNoProposal tells apart whether a legacy tenant would have taken the offer.
+func (s *Server) whyNoProposal(q *v2.Request) Cause {
+	if q.Acceptable(suite.DefaultIKE2(true)) {
+		return CauseLegacy
+	}
+	return CauseNoProposal
+}
+
+func (s *Server) config2() v2.Config {
+	r := s.config.Retransmit
+	return v2.Config{Retransmit: v2.Retransmit{First: r.First, Max: r.Max, Tries: r.Tries}, MaxChildren: s.config.Limits.Children,
+		MaxDatagram: s.config.MaxDatagram}
+}
+
+// dropped2 says in the words of this package why a message was dropped.
+func dropped2(err error) error {
+	for _, x := range []struct{ from, to error }{
+		{v2.ErrMalformed, ErrMalformed}, {v2.ErrState, ErrState}, {v2.ErrAuth, ErrAuth}, {v2.ErrDuplicate, ErrDuplicate},
+		{v2.ErrWindow, ErrDuplicate}, {v2.ErrLimit, ErrLimit}, {v2.ErrRefused, ErrRefused},
+	} {
+		if errors.Is(err, x.from) {
+			return fmt.Errorf("%w: %w", x.to, err)
+		}
+	}
+	if err != nil {
+		return malformed(err)
+	}
+	return nil
+}
+
+// EAPReply brings back what EAP answers to the packet of an EAP event.
+func (s *Server) EAPReply(now time.Time, id Peer, r EAPReply) {
+	if p := s.sessions[id]; p != nil {
+		in := v2.EAPReply{Packet: r.Packet, Done: r.Done, OK: r.OK, MSK: r.MSK, Identity: r.Identity, Detail: r.Detail}
+		if r.Tenant != "" && !p.machine.Initiator() {
+			for _, c := range s.candidates2(Path(p.machine.Path())) {
+				if c.Tenant == r.Tenant && in.Accept == nil {
+					in.Accept = &c
+				}
+			}
+		}
+		p.machine.EAPReply(now, in)
+		p.settle()
+	}
+}
+
+// Assigned answers an Assign event.
+func (s *Server) Assigned(now time.Time, id Peer, a Assignment) {
+	if p := s.sessions[id]; p != nil {
+		p.machine.Assigned(now, a)
+		p.settle()
+	}
+}
+
+// Readdress moves a connection that we dialled by IKEv2 to another path, by
+// MOBIKE (RFC 4555) if the server speaks it.
+func (s *Server) Readdress(now time.Time, id Peer, path Path) error {
+	p := s.sessions[id]
+	if p == nil || !p.machine.Initiator() {
+		return ErrNoPeer
+	}
+	p.machine.Readdress(now, v2.Path(path))
+	p.settle()
+	return nil
+}
+
+// Redirect tells an IKEv2 client to use another gateway (RFC 5685, section 4); it
+// then closes the connection itself. ErrRefused: it does not understand that.
+func (s *Server) Redirect(now time.Time, id Peer, gateway string) error {
+	p := s.sessions[id]
+	if p == nil {
+		return ErrNoPeer
+	}
+	ok := p.machine.Redirect(now, gateway)
+	p.settle()
+	if !ok {
+		return ErrRefused
+	}
+	return nil
+}

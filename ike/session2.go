@@ -1,0 +1,317 @@
+package ike
+
+import (
+	"container/list"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/v2"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// session2 is a party that speaks IKEv2: what this package keeps beside the
+// machine. It is the machine's Owner.
+type session2 struct {
+	s       *Server
+	machine *v2.Session
+	alarm   alarm
+	id      Peer // zero while a stranger's
+	open    openKey
+	source  netip.Addr // of a stranger, for the limits
+	counted bool       // among the half-open
+	place   *list.Element
+	dialled []Path
+	member  memberKey
+	why     Reason // of a Close of ours
+	tenant  string // of a dial
+	ended   bool
+}
+
+func (s *Server) newSession2() *session2 {
+	p := &session2{s: s}
+	p.alarm.due = func(now time.Time) {
+		p.machine.Advance(now)
+		p.settle()
+	}
+	return p
+}
+
+// settle sets the alarm after each call into the machine, and forgets the session
+// when nothing is left of it.
+func (p *session2) settle() {
+	if p.machine == nil {
+		return
+	}
+	if p.machine.Gone() {
+		p.s.alarms.stop(&p.alarm)
+		p.release()
+		return
+	}
+	p.s.alarms.set(&p.alarm, p.machine.Deadline())
+}
+
+// announce gives the session its number.
+func (p *session2) announce() {
+	if p.id == 0 {
+		p.s.lastPeer++
+		p.id = p.s.lastPeer
+		p.s.sessions[p.id] = p
+	}
+}
+
+// release takes the session out of what is counted against strangers.
+func (p *session2) release() {
+	if p.counted {
+		p.counted = false
+		delete(p.s.opening2, p.open)
+		p.s.stats.HalfOpen--
+		p.s.sources.done(p.source)
+	}
+	p.leaveWaiting()
+}
+
+func (p *session2) leaveWaiting() {
+	if p.place != nil {
+		p.s.waiting.Remove(p.place)
+		p.place = nil
+	}
+}
+
+// forget drops a session that nobody has shown to be real.
+func (p *session2) forget() {
+	p.leaveWaiting()
+	p.machine.Close(time.Time{})
+	p.machine.Drop(time.Time{})
+	p.settle()
+}
+
+// Rand is the source of randomness.
+func (p *session2) Rand() io.Reader { return p.s.config.Rand }
+
+// Candidates lists how the peer on this path may prove who it is.
+func (p *session2) Candidates(path v2.Path) []v2.Candidate { return p.s.candidates2(Path(path)) }
+
+// Send sends a message.
+func (p *session2) Send(path v2.Path, msg []byte) { p.s.send(Path(path), msg) }
+
+// Compute runs do anywhere and then calls then.
+func (p *session2) Compute(do func() any, stranger bool, then func(now time.Time, result any)) bool {
+	if stranger && p.s.strangers >= p.s.config.Limits.Computations {
+		return false
+	}
+	p.s.compute(do, stranger, func(now time.Time, r any) {
+		then(now, r)
+		p.settle()
+	})
+	return true
+}
+
+// AllocateSPI returns a fresh inbound SPI for ESP.
+func (p *session2) AllocateSPI() uint32 { return uint32(p.s.allocateSPI()) }
+
+// AllocateIKE returns a fresh SPI of ours for an IKE SA.
+func (p *session2) AllocateIKE(*v2.Session) wire.Cookie {
+	for {
+		var c wire.Cookie
+		if _, err := io.ReadFull(p.s.config.Rand, c[:]); err != nil {
+			return c
+		}
+		if !c.IsZero() && p.s.spis[c] == nil {
+			p.s.spis[c] = p
+			return c
+		}
+	}
+}
+
+// Forget ends an SPI of ours.
+func (p *session2) Forget(c wire.Cookie) {
+	if p.s.spis[c] == p {
+		delete(p.s.spis, c)
+	}
+}
+
+// Try takes one trial of a key out of the budgets.
+func (p *session2) Try(now time.Time, source netip.Addr) bool {
+	return p.s.sources.try(now, source, p.s.config.Limits)
+}
+
+// Claim says that the address of the peer is real.
+func (p *session2) Claim(*v2.Session) { p.leaveWaiting() }
+
+// Established says that both sides are authentic.
+func (p *session2) Established(now time.Time, m *v2.Session) {
+	p.announce()
+	p.release()
+	p.s.emit(Up{Peer: p.id, Path: Path(m.Path()), Tenant: m.Tenant(), Identity: m.Identity(), Family: m.Family() + "-ikev2",
+		Suite: m.Suite(), Initiator: m.Initiator()})
+}
+
+// EAP hands out what EAP says.
+func (p *session2) EAP(m *v2.Session, packet []byte) {
+	p.announce()
+	p.s.emit(EAP{Peer: p.id, Path: Path(m.Path()), Tenant: m.Tenant(), Identity: m.Identity(), Family: m.Family() + "-ikev2",
+		Initiator: m.Initiator(), Packet: packet})
+}
+
+// Assign asks what an authentic initiator is given. One that says that it has no
+// other connection replaces what we have of it.
+func (p *session2) Assign(m *v2.Session, w Wants) {
+	key := memberKey{tenant: m.Tenant(), identity: m.Identity(), remote: netip.AddrPortFrom(m.Path().Remote.Addr(), 0)}
+	old := p.s.members2[key]
+	p.member = key
+	p.s.members2[key] = p
+	if w.InitialContact && old != nil && old != p && !old.ended {
+		old.why = ReasonReplaced
+		old.machine.Replace(m.Heard())
+		old.settle()
+	}
+	p.s.emit(Assign{Peer: p.id, Tenant: m.Tenant(), Identity: m.Identity(), Family: m.Family() + "-ikev2", Wants: w})
+}
+
+// Configured says what we were given as initiator.
+func (p *session2) Configured(m *v2.Session, a Assignment) {
+	p.s.emit(Configured{Peer: p.id, Assignment: a})
+}
+
+// Installed says that there is a child SA.
+func (p *session2) Installed(m *v2.Session, c v2.Child) {
+	p.s.stats.Children++
+	p.s.emit(Installed{Peer: p.id, Child: describe2(m, c)})
+}
+
+// describe2 is the child SA as its user needs it.
+func describe2(m *v2.Session, c v2.Child) ChildSA {
+	path := Path(m.Path())
+	out := ChildSA{
+		In: SPI(c.In), Out: SPI(c.Out), Initiator: c.Initiator, Active: c.Active, Transport: c.Transport, UDPEncap: true,
+		Encryption: c.Encryption, KeyBits: c.KeyBits, Integrity: c.Integrity, ESN: c.ESN,
+		KeyIn: ChildKeys(c.KeyIn), KeyOut: ChildKeys(c.KeyOut), LocalTraffic: c.Local, RemoteTraffic: c.Remote, Inner: c.Inner,
+		Lifetime: c.Lifetime, Path: path, Replaces: SPI(c.Replaces),
+	}
+	out.Local, out.Remote = selectorOf(c.Local), selectorOf(c.Remote)
+	if c.Transport {
+		// The selectors carry the addresses as the initiator knows them (RFC 7296,
+		// section 2.23.1).
+		out.LocalOriginal, out.RemoteOriginal = out.Local.Addr.Addr(), out.Remote.Addr.Addr()
+		out.Local.Addr, out.Remote.Addr = host(path.Local), host(path.Remote)
+	}
+	return out
+}
+
+func host(a netip.AddrPort) netip.Prefix {
+	x := a.Addr().Unmap()
+	return netip.PrefixFrom(x, x.BitLen())
+}
+
+// selectorOf is the first range in the form of a Selector.
+func selectorOf(list []Range) Selector {
+	r := list[0]
+	out := Selector{Addr: netip.PrefixFrom(r.From, r.From.BitLen()), Proto: r.Protocol}
+	if p, ok := (wire.TrafficSelector{Start: r.From, End: r.To}).Prefix(); ok {
+		out.Addr = p
+	}
+	if r.FromPort == r.ToPort {
+		out.Port = r.FromPort
+	}
+	return out
+}
+
+// Activated lets the user send on a child SA.
+func (p *session2) Activated(m *v2.Session, in uint32) {
+	p.s.emit(Activated{Peer: p.id, In: SPI(in)})
+}
+
+// Removed says that a child SA is gone.
+func (p *session2) Removed(m *v2.Session, in, out uint32) {
+	p.s.stats.Children--
+	p.s.emit(Removed{Peer: p.id, In: SPI(in), Out: SPI(out)})
+}
+
+// Moved says that the peer is elsewhere.
+func (p *session2) Moved(m *v2.Session, path v2.Path) {
+	p.s.emit(Moved{Peer: p.id, Path: Path(path)})
+}
+
+// Keepalive wants a NAT keepalive sent.
+func (p *session2) Keepalive(m *v2.Session, path v2.Path) {
+	p.s.emit(Keepalive{Peer: p.id, Path: Path(path)})
+}
+
+// Redirected says that the server names another gateway.
+func (p *session2) Redirected(m *v2.Session, gateway string) {
+	p.s.emit(Redirected{Peer: p.id, Gateway: gateway})
+}
+
+// Failed is for the log.
+func (p *session2) Failed(now time.Time, m *v2.Session, c v2.Cause, detail string) {
+	p.s.fail(now, Failed{Peer: p.id, Path: Path(m.Path()), Tenant: m.Tenant(), Cause: cause2(c), Detail: detail})
+}
+
+// Closed says that the session has ended.
+func (p *session2) Closed(now time.Time, m *v2.Session, r v2.Reason, c v2.Cause, detail string) {
+	p.ended = true
+	p.release()
+	for _, path := range p.dialled {
+		if p.s.dialled2[path.ends()] == p {
+			delete(p.s.dialled2, path.ends())
+		}
+	}
+	if p.s.members2[p.member] == p {
+		delete(p.s.members2, p.member)
+	}
+	if p.id == 0 {
+		return
+	}
+	delete(p.s.sessions, p.id)
+	why := reason2(r)
+	if p.why != ReasonNone {
+		why = p.why
+	}
+	p.s.emit(Closed{Peer: p.id, Reason: why, Cause: cause2(c), Detail: detail})
+}
+
+// cause2 is a cause of package v2 in the words of this one.
+func cause2(c v2.Cause) Cause {
+	return map[v2.Cause]Cause{
+		v2.CauseNoProposal: CauseNoProposal, v2.CauseNoESPProposal: CauseNoESPProposal, v2.CauseAuthentication: CauseAuthentication,
+		v2.CauseNoCandidate: CauseNoTenant, v2.CauseTimeout: CauseTimeout, v2.CauseSelectors: CauseTraffic,
+		v2.CauseMalformed: CauseMalformed, v2.CauseGuessing: CauseGuessing, v2.CauseRefused: CauseRefused,
+		v2.CauseRedirected: CauseRedirected, v2.CauseInternal: CauseInternal,
+	}[c]
+}
+
+func reason2(r v2.Reason) Reason {
+	return map[v2.Reason]Reason{v2.ReasonLocal: ReasonLocal, v2.ReasonDeleted: ReasonDeleted, v2.ReasonDead: ReasonDead,
+		v2.ReasonExpired: ReasonExpired, v2.ReasonFailed: ReasonFailed, v2.ReasonReplaced: ReasonReplaced}[r]
+}
+
+// policy2 is p for IKEv2.
+func policy2(p *Policy) v2.Policy {
+	out := v2.Policy{IKE: suite.DefaultIKE2(p.Legacy), ESP: suite.DefaultESP2(p.Legacy), IKELifetime: p.IKELifetime,
+		ChildLifetime: p.ChildLifetime, Rekey: p.Rekey, DPD: p.DPD}
+	if p.IKE2 != nil {
+		out.IKE = *p.IKE2
+	}
+	if p.ESP2 != nil {
+		out.ESP = *p.ESP2
+	}
+	return out
+}
+
+// candidates2 lists how who writes along path may prove who it is.
+func (s *Server) candidates2(path Path) []v2.Candidate {
+	if s.config.Candidates == nil {
+		return nil
+	}
+	var list []v2.Candidate
+	for _, c := range s.config.Candidates(path.Local.Addr(), path.Remote.Addr()) {
+		if c.Certificate != nil && len(c.Certificate.Chain) == 0 {
+			c.Certificate = nil
+		}
+		list = append(list, v2.Candidate{Tenant: c.Tenant, PSK: c.PSK, ClientID: c.ClientID, Identity: c.Identity, Certificate: c.Certificate,
+			Verify: c.Verify, Authorities: c.Authorities, EAP: c.EAP, PPK: c.PPK, PPKRequired: c.PPKRequired, Policy: policy2(c.policy())})
+	}
+	return list
+}

@@ -1,0 +1,245 @@
+package v2
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// Answer opens a Session for an IKE_SA_INIT request, and sends the answer. Nothing
+// slow happens: the shared secret is computed when the initiator has shown that it
+// received our answer. Where no Session comes of the request the answer, if any,
+// is returned.
+func Answer(now time.Time, owner Owner, c Config, q *Request, candidates []Candidate) (*Session, []byte, error) {
+	policy := mergedIKE(candidates)
+	policy.Sent = suite.Group(q.ke.Group)
+	if !q.features.intermediate || !q.features.fragmentation {
+		policy.Additional = nil
+	}
+	choice, err := suite.SelectIKE2(q.offer, policy)
+	if err != nil {
+		return nil, q.Refuse(), fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if uint16(choice.Group) != q.ke.Group {
+		n := wire.Uint16Notify(wire.Notify2InvalidKEPayload, uint16(choice.Group))
+		return nil, q.refusal(n), fmt.Errorf("%w: the key exchange is of group %v, not %v", ErrRefused, suite.Group(q.ke.Group), choice.Group)
+	}
+	if len(q.ke.Data) != choice.Group.PublicLen() {
+		return nil, nil, fmt.Errorf("%w: length of the public value", ErrMalformed)
+	}
+	s := &Session{owner: owner, config: c.withDefaults(), path: q.Path, features: q.features, heardAt: now}
+	s.quirks = quirksOf(s.features.family)
+	if err := s.answerInit(now, q, choice, candidates); err != nil {
+		return nil, nil, err
+	}
+	return s, nil, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxDatagram == 0 {
+		c.MaxDatagram = defaultDatagram
+	}
+	if c.MaxChildren == 0 {
+		c.MaxChildren = 16
+	}
+	return c
+}
+
+// answerInit makes the SA and sends the answer.
+func (s *Session) answerInit(now time.Time, q *Request, choice suite.IKE2Choice, candidates []Candidate) error {
+	key, err := choice.Group.GenerateKey(s.owner.Rand())
+	if err != nil {
+		return err
+	}
+	nr, err := s.random(32)
+	if err != nil {
+		return err
+	}
+	a := &sa{s: s, spiI: q.header.Initiator, spiR: s.owner.AllocateIKE(s), suite: choice.IKE2Suite, nextIn: 1, made: now}
+	s.sas, s.current = []*sa{a}, a
+	s.opening = &opening{deadline: now.Add(halfOpenTime), request: bytes.Clone(q.raw), ni: q.nonce, nr: nr, key: key,
+		public: bytes.Clone(q.ke.Data), additional: choice.Additional.List()}
+	list := []wire.Body{choice.AnswerSPI(nil), wire.KeyExchange2{Group: uint16(choice.Group), Data: key.Public()}, wire.Nonce2(nr)}
+	if q.features.natt || !s.config.RawESP {
+		list = append(list, s.natDetection(a)...)
+	}
+	list = append(list, s.announce(q, candidates)...)
+	s.opening.response = plain(a.header(wire.ExchangeSAInit, 0, true), list)
+	s.owner.Send(s.path, s.opening.response)
+	return nil
+}
+
+// announce is what we say about ourselves: only what the client knows too, for
+// some abort on what they do not expect.
+func (s *Session) announce(q *Request, candidates []Candidate) []wire.Body {
+	var list []wire.Body
+	hashes := map[[wire.AuthorityLen]byte]bool{}
+	var authorities []byte
+	for _, c := range candidates {
+		for _, x := range c.Authorities {
+			if h := wire.AuthorityHash(x); !hashes[h] {
+				hashes[h] = true
+				authorities = append(authorities, h[:]...)
+			}
+		}
+	}
+	if len(authorities) > 0 {
+		list = append(list, wire.CertRequest2{Encoding: wire.CertX509Signature, Authorities: authorities})
+	}
+	add := func(when bool, n wire.Notify2) {
+		if when {
+			list = append(list, n)
+		}
+	}
+	f := q.features
+	add(f.fragmentation, notify(wire.Notify2FragmentationSupported))
+	add(f.family != "windows" && f.family != "apple", notify(wire.Notify2ChildlessSupported))
+	add(f.signatures, wire.Uint16Notify(wire.Notify2SignatureHashAlgorithms, auth.HashAlgorithms()...))
+	add(f.intermediate, notify(wire.Notify2IntermediateSupported))
+	add(f.ppk && slices.ContainsFunc(candidates, func(c Candidate) bool { return c.PPK != nil }), notify(wire.Notify2UsePPK))
+	return list
+}
+
+// mergedIKE is what at least one candidate allows: which one the peer is turns out
+// in IKE_AUTH.
+func mergedIKE(candidates []Candidate) suite.IKE2Policy {
+	var out suite.IKE2Policy
+	for n, c := range candidates {
+		p := ikePolicy(c.Policy)
+		if n == 0 {
+			out = suite.IKE2Policy{Ciphers: slices.Clone(p.Ciphers), PRFs: slices.Clone(p.PRFs),
+				Integrities: slices.Clone(p.Integrities), Groups: slices.Clone(p.Groups), Additional: slices.Clone(p.Additional)}
+			continue
+		}
+		out.Ciphers = union(out.Ciphers, p.Ciphers)
+		out.PRFs = union(out.PRFs, p.PRFs)
+		out.Integrities = union(out.Integrities, p.Integrities)
+		out.Groups = union(out.Groups, p.Groups)
+		out.Additional = union(out.Additional, p.Additional)
+	}
+	return out
+}
+
+func union[T comparable](a, b []T) []T {
+	for _, x := range b {
+		if !slices.Contains(a, x) {
+			a = append(a, x)
+		}
+	}
+	return a
+}
+
+// allowsSuite reports whether p allows a suite that somebody else's policy chose.
+func allowsSuite(p Policy, u suite.IKE2Suite) bool {
+	k := ikePolicy(p)
+	return slices.Contains(k.Ciphers, suite.Cipher{Encryption: u.Encryption, KeyBits: u.KeyBits}) &&
+		slices.Contains(k.PRFs, u.PRF) && slices.Contains(k.Groups, u.Group) &&
+		(u.Integrity == suite.IntegNone || slices.Contains(k.Integrities, u.Integrity))
+}
+
+// Repeat answers a repeated IKE_SA_INIT request the same way.
+func (s *Session) Repeat(p Path, msg []byte) error {
+	if s.opening == nil || !bytes.Equal(s.opening.request, msg) {
+		return ErrState
+	}
+	s.owner.Send(p, s.opening.response)
+	return ErrDuplicate
+}
+
+// Bounds of what is kept for an SA whose keys are being computed.
+const (
+	maxEarly      = 40
+	maxEarlyBytes = 48 << 10
+)
+
+// inputUnkeyed takes a message of an SA whose keys are not there yet: as initiator
+// the answer to IKE_SA_INIT, as responder what has to wait for them.
+func (a *sa) inputUnkeyed(now time.Time, p Path, h wire.Header, msg []byte) error {
+	s := a.s
+	if s.opening == nil {
+		return ErrState
+	}
+	if s.initiator {
+		return s.handleInitAnswer(now, a, p, h, msg)
+	}
+	if h.Flags&wire.FlagResponse != 0 || h.MessageID != 1 || h.Next != wire.PayloadSK && h.Next != wire.PayloadSKF {
+		return ErrState
+	}
+	if !s.opening.computing {
+		o := s.opening
+		key, public := o.key, o.public
+		if !s.owner.Compute(func() any { return finish(key, public) }, true, func(now time.Time, r any) { s.keyed(now, a, r) }) {
+			return ErrLimit
+		}
+		o.computing = true
+		s.owner.Claim(s)
+	}
+	size := len(msg)
+	for _, e := range a.early {
+		if size += len(e); bytes.Equal(e, msg) {
+			return ErrDuplicate
+		}
+	}
+	if len(a.early) >= maxEarly || size > maxEarlyBytes {
+		return ErrLimit
+	}
+	a.early = append(a.early, bytes.Clone(msg))
+	s.path = p
+	return nil
+}
+
+// keyed goes on with the keys, and with the messages that waited for them.
+func (s *Session) keyed(now time.Time, a *sa, r any) {
+	secret := r.(sharedSecret)
+	defer clear(secret.key)
+	if s.closing || a.state == saGone || s.opening == nil {
+		return
+	}
+	if secret.err == nil {
+		secret.err = s.firstKeys(a, secret.key)
+	}
+	if secret.err != nil {
+		s.fail(now, CauseMalformed, secret.err.Error())
+		return
+	}
+	zeroKey(s.opening.key)
+	early := a.early
+	a.early = nil
+	for _, msg := range early {
+		h, _, err := wire.ConsumeHeader(msg)
+		if err == nil && a.state != saGone {
+			_ = a.input(now, s.path, h, msg)
+		}
+	}
+}
+
+// handleIntermediate takes a request with an additional key exchange (RFC 9370,
+// section 2.2.2).
+func (s *Session) handleIntermediate(now time.Time, a *sa, m *message) error {
+	o := s.opening
+	p, ok := wire.Find(m.chain, wire.PayloadKE2)
+	if o.stage != stageAuth || len(o.additional) == 0 || !ok {
+		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		return ErrState
+	}
+	ke, err := wire.ConsumeKeyExchange2(p.Body)
+	if err != nil || ke.Group != uint16(o.additional[0]) {
+		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		return ErrMalformed
+	}
+	a.authenticateIntermediate(m.header, m.first, m.inner, false)
+	return s.computeReply(a, m, o.additional[0], ke.Data, func(now time.Time, secret []byte, ke ...wire.Body) {
+		if s.opening == nil {
+			return
+		}
+		a.respond(now, m, ke...)
+		if err := s.nextKeys(a, secret); err != nil {
+			s.fail(now, CauseInternal, err.Error())
+		}
+	}, nil)
+}

@@ -1,0 +1,352 @@
+package v2
+
+import (
+	"slices"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// createChild is a CREATE_CHILD_SA exchange of ours that makes a child SA, anew
+// or in place of old (RFC 7296, sections 1.3.1 and 1.3.3).
+type createChild struct {
+	s     *Session
+	old   *child
+	spi   uint32
+	ni    []byte
+	group suite.Group
+	key   *suite.PrivateKey
+	offer wire.SA2
+	tries int
+}
+
+// renewChild asks the peer to renew c, unless that is under way.
+func (s *Session) renewChild(now time.Time, c *child) {
+	if c.state != childStanding || s.current == nil || s.closing || s.quirks.NoChildRekey {
+		return
+	}
+	c.setState(childRekeying)
+	s.current.ask(now, &createChild{s: s, old: c, group: c.suite.Group})
+}
+
+// start builds the request.
+func (t *createChild) start(now time.Time, a *sa) (wire.ExchangeType, []wire.Body, bool) {
+	s := t.s
+	if t.old != nil && t.old.state != childRekeying || s.closing {
+		return 0, nil, false
+	}
+	var err error
+	if t.ni, err = s.random(32); err != nil {
+		return 0, nil, false
+	}
+	if t.spi == 0 {
+		t.spi = s.owner.AllocateSPI()
+	}
+	local, remote, transport := s.dialSelectors()
+	if t.old != nil {
+		local, remote, transport = t.old.local, t.old.remote, t.old.transport
+	}
+	t.offer = s.offerESP(t.old, t.spi, t.group)
+	var list []wire.Body
+	if t.old != nil {
+		list = append(list, wire.Notify2{Protocol: wire.ProtocolESP, SPI: spiBytes(t.old.in), Type: wire.Notify2RekeySA})
+	}
+	if transport {
+		list = append(list, notify(wire.Notify2UseTransportMode))
+	}
+	list = append(list, t.offer, wire.Nonce2(t.ni))
+	if t.group != 0 {
+		if t.key, err = t.group.GenerateKey(s.owner.Rand()); err != nil {
+			return 0, nil, false
+		}
+		list = append(list, wire.KeyExchange2{Group: uint16(t.group), Data: t.key.Public()})
+	}
+	return wire.ExchangeCreateChild, append(list, selectorsOf(false, local), selectorsOf(true, remote)), true
+}
+
+// abandon lets the old child SA be renewed again.
+func (t *createChild) abandon(now time.Time, a *sa) {
+	zeroKey(t.key)
+	if t.old != nil && t.old.state == childRekeying {
+		t.old.setState(childStanding)
+		t.old.rival = nil
+	}
+}
+
+// answer takes the response.
+func (t *createChild) answer(now time.Time, a *sa, m *message) error {
+	if n, bad := findError(m.chain); bad {
+		return t.refused(now, a, n)
+	}
+	o, err := readChildOffer(m.chain)
+	if err != nil {
+		t.failed(now, CauseMalformed, "the answer to CREATE_CHILD_SA is malformed")
+		return err
+	}
+	nr, err := nonceOf(m.chain)
+	if err != nil {
+		return err
+	}
+	g, err := t.s.accept(t.offer, o, t.spi, false)
+	if err != nil || t.group != g.suite.Group || (t.group != 0) != (o.ke.Group == uint16(t.group) && len(o.ke.Data) > 0) {
+		t.failed(now, CauseNoESPProposal, "the answer to CREATE_CHILD_SA is not one to our offer")
+		return ErrRefused
+	}
+	if t.group == 0 {
+		t.done(now, a, g, nil, nr)
+		return nil
+	}
+	public, key := slices.Clone(o.ke.Data), t.key
+	t.s.owner.Compute(func() any { return finish(key, public) }, false, func(now time.Time, r any) {
+		secret := r.(sharedSecret)
+		defer clear(secret.key)
+		key.Zero()
+		switch {
+		case t.s.closing || a.state == saGone:
+		case secret.err != nil:
+			t.failed(now, CauseMalformed, secret.err.Error())
+		default:
+			t.done(now, a, g, secret.key, nr)
+		}
+	})
+	return nil
+}
+
+// done takes the new child SA into use. If the peer has renewed the old one at
+// the same time, the pair with the lowest of the four nonces goes: "the SA
+// created with the lowest of the four nonces ... SHOULD be closed by the endpoint
+// that created it" (RFC 7296, section 2.8.1).
+func (t *createChild) done(now time.Time, a *sa, g agreement, secret, nr []byte) {
+	old := t.old
+	c := t.s.install(now, a, g, true, secret, t.ni, nr, old)
+	if old == nil {
+		return
+	}
+	rival := old.rival
+	old.rival = nil
+	switch {
+	case old.state == childDeleting:
+		// The peer has deleted it meanwhile; ours stands.
+	case rival != nil && slices.Compare(lowest(t.ni, nr), rival.lowest) < 0 && slices.Contains(t.s.children, rival.c):
+		rival.c.activate()
+		c.delete(now)
+		old.setState(childStanding)
+		old.rekeyAt = time.Time{}
+	default:
+		old.setState(childStanding)
+		old.delete(now)
+	}
+}
+
+// refused takes an error of the peer.
+func (t *createChild) refused(now time.Time, a *sa, n wire.Notify2) error {
+	zeroKey(t.key)
+	switch n.Type {
+	case wire.Notify2InvalidKEPayload:
+		for g := range n.Uint16s() {
+			if t.tries++; t.tries < 3 && t.s.offersGroup(suite.Group(g)) {
+				t.group = suite.Group(g)
+				a.ask(now, t)
+				return nil
+			}
+		}
+	case wire.Notify2TemporaryFailure:
+		t.again(now)
+		return nil
+	case wire.Notify2ChildSANotFound:
+		// "the requestor ... SHOULD silently delete the Child SA" (section 2.25).
+		if t.old != nil && t.old.state == childRekeying {
+			t.old.remove()
+			if t.s.initiator && len(t.s.children) == 0 {
+				t.s.current.ask(now, &createChild{s: t.s, group: t.group})
+			}
+		}
+		return nil
+	}
+	t.failed(now, causeOf(n.Type), "the other side answered "+describeError(n))
+	return nil
+}
+
+// again tries later.
+func (t *createChild) again(now time.Time) {
+	old := t.old
+	if old != nil && old.state == childRekeying {
+		old.setState(childStanding)
+		old.rival = nil
+	}
+	t.s.retry(now, func(now time.Time) {
+		switch {
+		case old == nil && t.s.current != nil:
+			t.s.current.ask(now, &createChild{s: t.s, group: t.group})
+		case old != nil && slices.Contains(t.s.children, old):
+			t.s.renewChild(now, old)
+		}
+	})
+}
+
+// failed takes note that there is no new child SA.
+func (t *createChild) failed(now time.Time, c Cause, detail string) {
+	zeroKey(t.key)
+	t.s.owner.Failed(now, t.s, c, detail)
+	if t.old != nil && t.old.state == childRekeying {
+		t.old.setState(childStanding)
+		t.old.rival = nil
+		t.old.rekeyAt = now.Add(t.s.jitter(retryTime, 100, 200))
+	}
+}
+
+// handleCreateChild takes a CREATE_CHILD_SA request.
+func (s *Session) handleCreateChild(now time.Time, a *sa, m *message) error {
+	sa, ok := wire.Find(m.chain, wire.PayloadSA2)
+	if !ok {
+		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		return ErrMalformed
+	}
+	offer, err := wire.ConsumeSA2(sa.Body)
+	if err != nil {
+		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		return malformed(err)
+	}
+	// RFC 7296, section 2.25.2, and requests on an SA that has a successor.
+	if a != s.current || a.state != saStanding {
+		a.respond(now, m, notify(wire.Notify2TemporaryFailure))
+		return ErrState
+	}
+	if len(offer.Proposals) > 0 && offer.Proposals[0].Protocol == wire.ProtocolIKE {
+		return s.handleRenewal(now, a, m, offer)
+	}
+	if s.renewal != nil {
+		a.respond(now, m, notify(wire.Notify2TemporaryFailure))
+		return ErrState
+	}
+	return s.handleCreate(now, a, m)
+}
+
+// handleCreate answers a request for a child SA.
+func (s *Session) handleCreate(now time.Time, a *sa, m *message) error {
+	o, err := readChildOffer(m.chain)
+	ni, err2 := nonceOf(m.chain)
+	if err != nil || err2 != nil {
+		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		return ErrMalformed
+	}
+	old, no := s.renewed(m.chain)
+	var g agreement
+	var answer wire.SA2
+	if no == nil {
+		g, answer, no = s.agree(o, old, false)
+	}
+	if no != nil {
+		if no.cause != CauseNone {
+			s.owner.Failed(now, s, no.cause, no.detail)
+		}
+		a.respond(now, m, no.notify)
+		return ErrRefused
+	}
+	nr, err := s.random(32)
+	if err != nil {
+		a.respond(now, m, notify(wire.Notify2TemporaryFailure))
+		return err
+	}
+	finish := func(now time.Time, secret []byte, ke ...wire.Body) {
+		c := s.install(now, a, g, false, secret, ni, nr, old)
+		s.succeed(old, c, lowest(ni, nr))
+		a.respond(now, m, g.payloads(answer, append([]wire.Body{wire.Nonce2(nr)}, ke...)...)...)
+	}
+	if g.suite.Group == 0 {
+		finish(now, nil)
+		return nil
+	}
+	return s.computeReply(a, m, g.suite.Group, o.ke.Data, finish, nil)
+}
+
+// renewed finds the child SA that a request renews, if any.
+func (s *Session) renewed(chain []wire.Payload) (*child, *refusal) {
+	n, ok := findNotify(chain, wire.Notify2RekeySA)
+	if !ok {
+		return nil, nil
+	}
+	if len(n.SPI) != 4 || n.Protocol != wire.ProtocolESP {
+		return nil, refuse(wire.Notify2InvalidSyntax, CauseMalformed, "REKEY_SA names no ESP SA")
+	}
+	switch c := s.childBy(spiOf(n.SPI)); {
+	case c == nil || !c.goneAt.IsZero():
+		no := refuse(wire.Notify2ChildSANotFound, CauseNone, "")
+		no.notify.Protocol, no.notify.SPI = wire.ProtocolESP, slices.Clone(n.SPI)
+		return nil, no
+	case c.state == childDeleting:
+		return nil, refuse(wire.Notify2TemporaryFailure, CauseNone, "")
+	default:
+		return c, nil
+	}
+}
+
+// succeed notes that the peer has renewed old by c.
+func (s *Session) succeed(old, c *child, lowest []byte) {
+	if old == nil || !slices.Contains(s.children, old) {
+		return
+	}
+	old.successor = c
+	if old.state == childRekeying {
+		old.rival = &rivalChild{c: c, lowest: lowest}
+		return
+	}
+	old.rekeyAt = time.Time{}
+}
+
+// computeReply makes a key of ours for the peer's public value and goes on with
+// the shared secret.
+func (s *Session) computeReply(a *sa, m *message, g suite.Group, public []byte,
+	then func(now time.Time, secret []byte, ke ...wire.Body), after func()) (err error) {
+	defer func() {
+		if err != nil && after != nil {
+			after()
+		}
+	}()
+	seed, err := s.random(64)
+	if err != nil {
+		a.respond(s.heardAt, m, notify(wire.Notify2TemporaryFailure))
+		return err
+	}
+	peer := slices.Clone(public)
+	s.owner.Compute(func() any { return answerExchange(seed, g, peer) }, false, func(now time.Time, r any) {
+		secret := r.(sharedSecret)
+		defer clear(secret.key)
+		if after != nil {
+			defer after()
+		}
+		switch {
+		case a.state == saGone || s.closing && a.state != saDeleting:
+		case s.closing:
+			a.respond(now, m, notify(wire.Notify2TemporaryFailure))
+		case secret.err != nil:
+			s.owner.Failed(now, s, CauseMalformed, secret.err.Error())
+			a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		default:
+			then(now, secret.key, wire.KeyExchange2{Group: uint16(g), Data: secret.public})
+		}
+	})
+	return nil
+}
+
+// lowest is the lower of two nonces.
+func lowest(a, b []byte) []byte {
+	if slices.Compare(a, b) < 0 {
+		return a
+	}
+	return b
+}
+
+// nonceOf returns a copy of the nonce of a message.
+func nonceOf(chain []wire.Payload) ([]byte, error) {
+	p, ok := wire.Find(chain, wire.PayloadNonce2)
+	if !ok {
+		return nil, ErrMalformed
+	}
+	n, err := consumeNonce(p.Body)
+	if err != nil {
+		return nil, malformed(err)
+	}
+	return n, nil
+}

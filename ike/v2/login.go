@@ -1,0 +1,507 @@
+package v2
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// login is what the initiator says in its first IKE_AUTH.
+type login struct {
+	id        wire.ID2
+	wanted    wire.ID2 // IDr: whom it wants to talk to
+	hasWanted bool
+	auth      wire.Auth
+	hasAuth   bool
+	noPPK     []byte // AUTH without PPK (RFC 8784)
+	ppkID     []byte
+	chain     []*x509.Certificate
+	offer     childOffer
+	hasChild  bool
+	message   *message
+}
+
+// handleAuth takes an IKE_AUTH request.
+func (s *Session) handleAuth(now time.Time, a *sa, m *message) error {
+	switch o := s.opening; {
+	case o.stage == stageEAP && !o.eapOver:
+		return s.handleEAP(now, a, m)
+	case o.stage == stageEAP:
+		return s.handleEAPProof(now, a, m)
+	case o.stage != stageAuth || len(o.additional) > 0:
+		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		return ErrState
+	}
+	if err := s.readLogin(m); err != nil {
+		s.refuseLogin(now, a, m, wire.Notify2InvalidSyntax, CauseMalformed, err.Error())
+		return err
+	}
+	s.opening.authID = m.header.MessageID
+	s.opening.idI = s.opening.login.idBody()
+	s.opening.deadline = now.Add(loginTime)
+	l := &s.opening.login
+	s.identity = identityText(l.id)
+	list := s.candidates(l)
+	switch {
+	case len(list) == 0:
+		return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseNoCandidate, "nobody here is "+identityText(l.wanted))
+	case !l.hasAuth:
+		return s.beginEAP(now, a, m, list)
+	case l.auth.Method == wire.AuthShared:
+		return s.tryKeys(now, a, m, list)
+	}
+	return s.tryCertificate(now, a, m, list)
+}
+
+func (l *login) idBody() []byte {
+	p, _ := wire.Find(l.message.chain, wire.PayloadIDi)
+	return p.Body
+}
+
+// readLogin reads the payloads of the first IKE_AUTH.
+func (s *Session) readLogin(m *message) (err error) {
+	l := &s.opening.login
+	l.message = m
+	if _, ok := wire.Find(m.chain, wire.PayloadIDi); !ok {
+		return fmt.Errorf("%w: no IDi", ErrMalformed)
+	}
+	for _, p := range m.chain {
+		if err := l.take(s, p); err != nil {
+			return malformed(err)
+		}
+	}
+	if _, ok := wire.Find(m.chain, wire.PayloadSA2); !ok {
+		return nil // childless (RFC 6023)
+	}
+	l.hasChild = true
+	if l.offer, err = readChildOffer(m.chain); err != nil {
+		return err
+	}
+	s.wants.Transport, s.wants.Remote, s.wants.Local = l.offer.transport, l.offer.tsi, l.offer.tsr
+	return nil
+}
+
+func (l *login) take(s *Session, p wire.Payload) (err error) {
+	switch p.Type {
+	case wire.PayloadIDi:
+		l.id, err = wire.ConsumeID2(p.Type, p.Body)
+	case wire.PayloadIDr:
+		l.hasWanted = true
+		l.wanted, err = wire.ConsumeID2(p.Type, p.Body)
+	case wire.PayloadAuth:
+		l.hasAuth = true
+		l.auth, err = wire.ConsumeAuth(p.Body)
+	case wire.PayloadCert2:
+		l.chain = appendCertificate(l.chain, p.Body)
+	case wire.PayloadCP:
+		var c wire.Config
+		if c, err = wire.ConsumeConfig(p.Body); err == nil {
+			s.wants = wantsOf(c)
+		}
+	case wire.PayloadNotify2:
+		var n wire.Notify2
+		if n, err = wire.ConsumeNotify2(p.Body); err == nil {
+			l.see(s, n)
+		}
+	}
+	return err
+}
+
+func (l *login) see(s *Session, n wire.Notify2) {
+	switch n.Type {
+	case wire.Notify2MobikeSupported:
+		s.features.mobike = true
+	case wire.Notify2InitialContact:
+		s.wants.InitialContact = true
+	case wire.Notify2NoPPKAuth:
+		l.noPPK = n.Data
+	case wire.Notify2PPKIdentity:
+		if len(n.Data) > 1 {
+			l.ppkID = n.Data[1:]
+		}
+	}
+}
+
+// maxCertificates bounds a chain; it is what the longest of real ones need.
+const maxCertificates = 12
+
+// appendCertificate takes a CERT payload. Encodings that we do not know, and what
+// cannot be read, are passed over: the chain will not verify without them.
+func appendCertificate(chain []*x509.Certificate, body []byte) []*x509.Certificate {
+	c, err := wire.ConsumeCert2(body)
+	if err != nil || c.Encoding != wire.CertX509Signature || len(chain) >= maxCertificates {
+		return chain
+	}
+	x, err := x509.ParseCertificate(c.Data)
+	if err != nil {
+		return chain
+	}
+	return append(chain, x)
+}
+
+// candidates are the ways in for this initiator: those that answer to the name it
+// asks for, or, if none does or it names none, all that there are.
+func (s *Session) candidates(l *login) []Candidate {
+	var named, all []Candidate
+	for _, c := range s.owner.Candidates(s.path) {
+		if !allowsSuite(c.Policy, s.current.suite) {
+			continue
+		}
+		if l.hasWanted && c.answersTo(l.wanted) {
+			named = append(named, c)
+		}
+		all = append(all, c)
+	}
+	if len(named) > 0 {
+		return named
+	}
+	return all
+}
+
+// answersTo reports whether the candidate is called so.
+func (c *Candidate) answersTo(id wire.ID2) bool {
+	if c.Identity != "" && c.Identity == identityText(id) {
+		return true
+	}
+	return c.Certificate != nil && auth.MatchID(c.Certificate.Chain[0], id, auth.PurposeServer) == nil
+}
+
+// tryKeys finds the candidate whose pre-shared key the AUTH payload proves.
+func (s *Session) tryKeys(now time.Time, a *sa, m *message, list []Candidate) error {
+	tried := 0
+	for _, c := range list {
+		if c.PSK == nil || c.ClientID != "" && c.ClientID != s.identity {
+			continue
+		}
+		if !s.owner.Try(now, s.path.Remote.Addr()) {
+			return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseGuessing, "too many keys tried")
+		}
+		tried++
+		if s.provesKey(a, &c) {
+			s.candidate = c
+			return s.authentic(now, a, m)
+		}
+	}
+	return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication,
+		fmt.Sprintf("no pre-shared key of %d fits the client that calls itself %s", tried, s.identity))
+}
+
+// provesKey checks AUTH against one key, with the PPK that the initiator names if
+// we have it too, and else with what it sent for those who have not.
+func (s *Session) provesKey(a *sa, c *Candidate) bool {
+	l, o := &s.opening.login, s.octets(a, true)
+	if ppk := c.ppk(l.ppkID); ppk != nil && s.features.ppk {
+		mixed := *a.keys
+		mixed.D, mixed.Pi, mixed.Pr = bytes.Clone(mixed.D), bytes.Clone(mixed.Pi), bytes.Clone(mixed.Pr)
+		mixed.MixPPK(a.suite.PRF, ppk)
+		o.SKp = mixed.Pi
+		ok := auth.VerifySharedKey(o, c.PSK, l.auth.Data)
+		if ok {
+			s.opening.ppk = bytes.Clone(ppk)
+		}
+		clear(mixed.D)
+		clear(mixed.Pi)
+		clear(mixed.Pr)
+		return ok
+	}
+	if c.PPKRequired {
+		return false
+	}
+	sent := l.auth.Data
+	if l.ppkID != nil {
+		sent = l.noPPK
+	}
+	return auth.VerifySharedKey(o, c.PSK, sent)
+}
+
+func (c *Candidate) ppk(id []byte) []byte {
+	if c.PPK == nil || id == nil {
+		return nil
+	}
+	return c.PPK(id)
+}
+
+// tryCertificate has the signature and the chain checked elsewhere.
+func (s *Session) tryCertificate(now time.Time, a *sa, m *message, list []Candidate) error {
+	l := &s.opening.login
+	list = slices.DeleteFunc(slices.Clone(list), func(c Candidate) bool { return c.Verify == nil || c.PPKRequired })
+	if len(l.chain) == 0 || len(list) == 0 {
+		return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication,
+			fmt.Sprintf("the client sends %d certificates that can be read, and %d tenants take certificates", len(l.chain), len(list)))
+	}
+	octets, proof, chain, id := s.octets(a, true).Bytes(), l.auth, l.chain, l.id
+	if l.ppkID != nil {
+		proof.Data = l.noPPK // certificates are not combined with a PPK here
+	}
+	type verified struct {
+		who int
+		err error
+	}
+	s.owner.Compute(func() any {
+		if err := auth.VerifySignature(chain[0].PublicKey, proof, octets); err != nil {
+			return verified{err: err}
+		}
+		var last error
+		for n, c := range list {
+			if last = c.Verify(now, chain, id); last == nil {
+				return verified{who: n}
+			}
+		}
+		return verified{err: last}
+	}, false, func(now time.Time, r any) {
+		switch v := r.(verified); {
+		case s.closing || a.state == saGone || s.opening == nil:
+		case v.err != nil:
+			_ = s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication, v.err.Error())
+		default:
+			s.candidate = list[v.who]
+			_ = s.authentic(now, a, m)
+		}
+	})
+	return nil
+}
+
+// refuseLogin says no, and that is the end of the Session.
+func (s *Session) refuseLogin(now time.Time, a *sa, m *message, n wire.Notify2Type, c Cause, detail string) error {
+	a.respond(now, m, notify(n))
+	s.fail(now, c, detail)
+	return fmt.Errorf("%w: %s", ErrAuth, detail)
+}
+
+// beginEAP asks the Owner for the first EAP packet.
+func (s *Session) beginEAP(now time.Time, a *sa, m *message, list []Candidate) error {
+	n := slices.IndexFunc(list, func(c Candidate) bool { return c.EAP && c.Certificate != nil })
+	if n < 0 {
+		return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication,
+			"the client wants EAP, and no tenant with a certificate offers it")
+	}
+	s.candidate = list[n]
+	s.opening.setStage(stageEAP)
+	s.opening.waiting = m
+	s.owner.EAP(s, nil)
+	return nil
+}
+
+// handleEAP hands the client's EAP packet out.
+func (s *Session) handleEAP(now time.Time, a *sa, m *message) error {
+	p, ok := wire.Find(m.chain, wire.PayloadEAP)
+	if !ok {
+		return s.refuseLogin(now, a, m, wire.Notify2InvalidSyntax, CauseMalformed, "the client stops EAP")
+	}
+	packet, err := wire.ConsumeEAP(p.Body)
+	if err != nil {
+		return s.refuseLogin(now, a, m, wire.Notify2InvalidSyntax, CauseMalformed, err.Error())
+	}
+	s.opening.waiting = m
+	s.owner.EAP(s, bytes.Clone(packet))
+	return nil
+}
+
+// EAPReply is what EAP answers.
+type EAPReply struct {
+	Packet []byte // to send; as responder it may be the Success or Failure
+	// Done says that EAP is over; then OK says how, and MSK is the key that comes
+	// of it, copied.
+	Done, OK bool
+	MSK      []byte
+	Identity string     // responder: who it was
+	Accept   *Candidate // responder: whose client it turned out to be; nil: as before
+	Detail   string     // why not, for the log
+}
+
+// EAPReply goes on with what EAP answers to the packet that was handed out.
+func (s *Session) EAPReply(now time.Time, r EAPReply) {
+	if s.opening == nil || s.closing || s.current == nil {
+		return
+	}
+	if s.initiator {
+		s.eapAnswered(now, r)
+		return
+	}
+	a, m := s.current, s.opening.waiting
+	if s.opening.stage != stageEAP || m == nil {
+		return
+	}
+	s.opening.waiting = nil
+	if r.Identity != "" {
+		s.identity = r.Identity
+	}
+	if r.Done && r.OK {
+		s.opening.eapOver, s.opening.msk = true, bytes.Clone(r.MSK)
+		if r.Accept != nil {
+			s.candidate = *r.Accept
+		}
+	}
+	if s.opening.idR == nil {
+		s.sendFirstEAP(now, a, m, r.Packet)
+		return
+	}
+	a.respond(now, m, wire.EAP(r.Packet))
+	if r.Done && !r.OK {
+		s.fail(now, CauseAuthentication, r.Detail)
+	}
+}
+
+// sendFirstEAP sends who we are and the proof of it, with the first EAP packet.
+func (s *Session) sendFirstEAP(now time.Time, a *sa, m *message, packet []byte) {
+	id := s.ownID()
+	s.opening.idR = id.AppendBody(nil)
+	c := s.candidate.Certificate
+	err := s.sign(a, c, func(now time.Time, proof wire.Auth) {
+		list := append([]wire.Body{id}, c.payloads()...)
+		a.respond(now, m, append(list, proof, wire.EAP(packet))...)
+	})
+	if err != nil {
+		s.fail(now, CauseInternal, err.Error())
+	}
+}
+
+// handleEAPProof takes the AUTH payload that ends EAP: it is made with the MSK, or
+// with SK_pi if the method gives none (RFC 7296, section 2.16).
+func (s *Session) handleEAPProof(now time.Time, a *sa, m *message) error {
+	p, ok := wire.Find(m.chain, wire.PayloadAuth)
+	var proof wire.Auth
+	err := errors.New("no AUTH")
+	if ok {
+		proof, err = wire.ConsumeAuth(p.Body)
+	}
+	if err != nil {
+		return s.refuseLogin(now, a, m, wire.Notify2InvalidSyntax, CauseMalformed, err.Error())
+	}
+	secret := s.opening.msk
+	if len(secret) == 0 {
+		secret = a.keys.Pi
+	}
+	if proof.Method != wire.AuthShared || !auth.VerifySharedKey(s.octets(a, true), secret, proof.Data) {
+		return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication, "the key that comes of EAP is not the client's")
+	}
+	return s.authentic(now, a, m)
+}
+
+// authentic takes an initiator that has proved who it is, and asks what it gets.
+func (s *Session) authentic(now time.Time, a *sa, m *message) error {
+	o := s.opening
+	if o.ppk != nil {
+		a.keys.MixPPK(a.suite.PRF, o.ppk)
+	}
+	o.setStage(stageGrant)
+	o.waiting = m
+	o.deadline = now.Add(loginTime)
+	s.establish(now, a)
+	s.owner.Assign(s, s.wants)
+	return nil
+}
+
+// Assigned is the answer to Assign.
+func (s *Session) Assigned(now time.Time, g Assignment) {
+	if s.opening == nil || s.closing || s.initiator || s.opening.stage != stageGrant || s.opening.waiting == nil {
+		return
+	}
+	a, m := s.current, s.opening.waiting
+	s.opening.waiting = nil
+	if !g.OK {
+		a.respond(now, m, notify(wire.Notify2AuthenticationFailed))
+		s.owner.Failed(now, s, CauseRefused, g.Detail)
+		s.end(now, ReasonFailed, CauseRefused, g.Detail, false)
+		return
+	}
+	s.grant, s.granted = g, true
+	s.finishLogin(now, a, m)
+}
+
+// finishLogin proves who we are and sends the last answer.
+func (s *Session) finishLogin(now time.Time, a *sa, m *message) {
+	o := s.opening
+	switch {
+	case o.idR != nil: // EAP: it is proved already, and again with its key
+		secret := o.msk
+		if len(secret) == 0 {
+			secret = a.keys.Pr
+		}
+		s.sendLogin(now, a, m, s.proof(a, secret))
+	case s.candidate.Certificate != nil:
+		id := s.ownID()
+		o.idR = id.AppendBody(nil)
+		err := s.sign(a, s.candidate.Certificate, func(now time.Time, proof wire.Auth) {
+			s.sendLogin(now, a, m, append(append([]wire.Body{id}, s.candidate.Certificate.payloads()...), proof)...)
+		})
+		if err != nil {
+			s.fail(now, CauseInternal, err.Error())
+		}
+	case s.candidate.PSK != nil:
+		id := s.ownID()
+		o.idR = id.AppendBody(nil)
+		s.sendLogin(now, a, m, id, s.proof(a, s.candidate.PSK))
+	default:
+		a.respond(now, m, notify(wire.Notify2AuthenticationFailed))
+		s.end(now, ReasonFailed, CauseInternal, "the tenant has neither a certificate nor a key to prove itself with", false)
+	}
+}
+
+// sendLogin sends the last answer of the opening, with the first child SA.
+func (s *Session) sendLogin(now time.Time, a *sa, m *message, list ...wire.Body) {
+	o := s.opening
+	if o.ppk != nil {
+		list = append(list, notify(wire.Notify2PPKIdentity))
+	}
+	if o.login.hasChild {
+		list = append(list, s.firstChild(now, a)...)
+	}
+	if s.features.mobike {
+		list = append(list, notify(wire.Notify2MobikeSupported))
+	}
+	s.closeOpening()
+	a.respond(now, m, list...)
+}
+
+// firstChild makes the child SA that came with IKE_AUTH. If it cannot be, the IKE
+// SA stands without it (RFC 7296, section 1.2).
+func (s *Session) firstChild(now time.Time, a *sa) []wire.Body {
+	o := s.opening
+	if s.grant.NoAddress {
+		s.owner.Failed(now, s, CauseRefused, s.grant.Detail)
+		return []wire.Body{notify(wire.Notify2InternalAddressFailure)}
+	}
+	g, answer, no := s.agree(o.login.offer, nil, true)
+	if no != nil {
+		s.owner.Failed(now, s, no.cause, no.detail)
+		return []wire.Body{no.notify}
+	}
+	s.install(now, a, g, false, nil, o.ni, o.nr, nil)
+	var list []wire.Body
+	if s.wants.Request {
+		list = append(list, s.grant.reply(s.wants))
+	}
+	return append(list, g.payloads(answer)...)
+}
+
+// ownID is what we call ourselves: as configured, as the client asks if our
+// certificate has that name, as the certificate says, or by address.
+func (s *Session) ownID() wire.ID2 {
+	l, c := &s.opening.login, &s.candidate
+	switch {
+	case c.Identity != "":
+		return textID(c.Identity, true)
+	case c.Certificate == nil && l.hasWanted && c.PSK != nil:
+		return l.wanted
+	case c.Certificate == nil:
+		return addrID(s.path.Local.Addr(), true)
+	case l.hasWanted && auth.MatchID(c.Certificate.Chain[0], l.wanted, auth.PurposeServer) == nil:
+		return l.wanted
+	}
+	leaf := c.Certificate.Chain[0]
+	if len(leaf.DNSNames) > 0 {
+		return textID(leaf.DNSNames[0], true)
+	}
+	return wire.ID2{Responder: true, Type: wire.IDDERASN1DN, Data: leaf.RawSubject}
+}
+
+// chosenSuite is the suite of the current IKE SA.
+func (s *Session) chosenSuite() suite.IKE2Suite { return s.current.suite }
