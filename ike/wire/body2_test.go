@@ -98,7 +98,7 @@ func consumeBody2(t PayloadType, b []byte) (Body, error) {
 	case PayloadEAP:
 		return ConsumeEAP(b)
 	}
-	return VendorID2(b), nil
+	return VendorID2(append([]byte{}, b...)), nil
 }
 
 // TestRefusedBodies2: what contradicts itself is refused.
