@@ -27,8 +27,9 @@ const (
 	DefaultDNSIdle            = 10 * time.Second
 	DefaultEchoesPerSecond    = 1000
 	DefaultEchoesPerSource    = 100
-	DefaultQueue              = 2048
+	DefaultQueue              = 16 << 20
 	minMTU                    = 576
+	minQueue                  = 256 << 10
 	maxMTU                    = 65535
 	handshakeShare            = 16 // one source may have a 16th of the handshakes
 	minHandshakesPerSource    = 64
@@ -66,7 +67,8 @@ type Config struct {
 	// EchoesPerSecond and EchoesPerSource bound ICMP echoes a second in total
 	// and for one client address.
 	EchoesPerSecond, EchoesPerSource int
-	// Queue bounds the packets that wait to be read, in packets.
+	// Queue bounds the packets that wait to be read, in bytes. One flow may
+	// fill a third of it, one client half.
 	Queue int
 
 	// DialContext makes the host's TCP and UDP sockets; network is "tcp" or
@@ -104,6 +106,9 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.TCPIdle, DefaultTCPIdle)
 	setDefault(&c.UDPIdle, DefaultUDPIdle)
 	setDefault(&c.DNSIdle, DefaultDNSIdle)
+	if c.Queue < minQueue {
+		return c, fmt.Errorf("%w: a queue of %d bytes, at least %d", ErrConfig, c.Queue, minQueue)
+	}
 	if c.MTU < minMTU || c.MTU > maxMTU {
 		return c, fmt.Errorf("%w: MTU %d is not between %d and %d", ErrConfig, c.MTU, minMTU, maxMTU)
 	}

@@ -130,11 +130,12 @@ func (d *Device) Writer() tenant.Writer { return &writer{link: d.link} }
 // MTU implements tenant.Device.
 func (d *Device) MTU() int { return d.cfg.MTU }
 
-// Forget ends all flows of a client's address, so that the next client with
-// that address inherits none.
+// Forget ends all flows of a client's address, or of the /64 that an IPv6
+// address is in, so that the next client with it inherits none.
 func (d *Device) Forget(addr netip.Addr) {
-	d.flows.forget(addr.Unmap())
-	d.pinger.forget(addr.Unmap())
+	client := clientOf(addr.Unmap())
+	d.flows.forget(client)
+	d.pinger.forget(client)
 }
 
 // Counters returns what the device refused so far.

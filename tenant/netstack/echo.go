@@ -85,7 +85,7 @@ func echoRequestType(target netip.Addr) uint8 {
 func (p *pinger) send(e echo, data []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || !p.rate.admit(e.client, e.sent) {
+	if p.closed || !p.rate.admit(clientOf(e.client), e.sent) {
 		return false
 	}
 	s := p.v6

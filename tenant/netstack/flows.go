@@ -100,7 +100,7 @@ func (fs *flows) open(key flowKey, idle time.Duration) (f *flow, fresh bool) {
 	if f := fs.all[key]; f != nil {
 		return f, false
 	}
-	source := addrOf(key.id.RemoteAddress)
+	source := clientOf(addrOf(key.id.RemoteAddress))
 	mine := fs.sources[source]
 	if fs.full(key, mine) {
 		fs.refused.Add(1)

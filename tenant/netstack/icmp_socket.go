@@ -119,7 +119,7 @@ func (s *echoSocket) match(b []byte, from net.Addr) (echo, bool) {
 
 func (s *echoSocket) forget(client netip.Addr) {
 	for seq, e := range s.pending {
-		if e.client == client {
+		if clientOf(e.client) == client {
 			delete(s.pending, seq)
 		}
 	}

@@ -1,45 +1,85 @@
 package netstack
 
 import (
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
 
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
-// firstQueue is how many packets a queue has room for before it grows.
-const firstQueue = 32
+const (
+	lanes = 8 // of one client, that its flows are spread over
+	// quantum is how many bytes a client may take in its turn.
+	quantum = 64 << 10
+	// takeBytes is how many bytes a take brings, to which one packet of the
+	// stack is added at most.
+	takeBytes = 256 << 10
+	// packetCost is what a packet takes besides its bytes.
+	packetCost = 512
+	spares     = 64 // backlogs that are kept for the next client
+	none       = -1
+)
 
-// queue holds the packets that the stack sends until the source reads them. It
-// grows up to its limit; what comes beyond it is dropped and counted.
+// queue holds the packets that the stack sends until the source reads them.
+// Clients take turns, by bytes; and the lanes of a client, over which its flows
+// are spread, take turns by packets of the stack.
+//
+// Its limit is in bytes. A packet is admitted when what waits in its lane, for
+// its client and altogether fits the limit in one sum. So one flow may fill a
+// third of the queue, one client half of it, n clients an (n+1)th each: who
+// comes anew finds room, and the drops are those of whom the queue is full of.
 type queue struct {
 	mu      sync.Mutex
-	ring    []*stack.PacketBuffer
-	head, n int
 	limit   int
+	bytes   int
+	clients map[netip.Addr]*backlog
+	turn    *backlog // whose turn it is, in a ring; nil: nothing waits
+	spare   []*backlog
+	nodes   []node
+	free    int // first unused node; none: all are in use
 	closed  bool
 
 	wake    chan struct{} // holds a token after a put into an empty queue
 	dropped atomic.Uint64
 }
 
-func newQueue(limit int) *queue {
-	return &queue{limit: limit, wake: make(chan struct{}, 1)}
+// node is a packet in a lane.
+type node struct {
+	pkt  *stack.PacketBuffer
+	cost int
+	next int // none: the last
 }
 
-// put appends packets, of each of which it keeps a reference, and returns how
+// lane is a list of packets.
+type lane struct{ head, tail, bytes int }
+
+// backlog is what waits for one client.
+type backlog struct {
+	client     netip.Addr
+	lanes      [lanes]lane
+	lane       int // whose turn it is
+	bytes      int
+	credit     int // bytes that may be taken in this turn
+	prev, next *backlog
+}
+
+func newQueue(limit int) *queue {
+	return &queue{limit: limit, clients: make(map[netip.Addr]*backlog), free: none, wake: make(chan struct{}, 1)}
+}
+
+// put adds packets, of each of which it keeps a reference, and returns how
 // many there was room for.
 func (q *queue) put(pkts []*stack.PacketBuffer) int {
 	q.mu.Lock()
 	taken := 0
-	if !q.closed {
-		for _, pkt := range pkts {
-			if q.n == len(q.ring) && !q.grow() {
-				break
-			}
-			q.ring[(q.head+q.n)%len(q.ring)] = pkt.IncRef()
-			q.n++
+	for _, pkt := range pkts {
+		client, flow := destinationOf(pkt)
+		if q.add(pkt, client, int(flow%lanes)) {
 			taken++
 		}
 	}
@@ -51,6 +91,24 @@ func (q *queue) put(pkts []*stack.PacketBuffer) int {
 	return taken
 }
 
+// destinationOf names the client that a packet is for, and its flow.
+func destinationOf(pkt *stack.PacketBuffer) (client netip.Addr, flow uint32) {
+	views, skip := pkt.AsViewList()
+	v := views.Front()
+	if v == nil || v.Size() < skip {
+		return client, 0
+	}
+	b := v.AsSlice()[skip:]
+	p := ipkt.Packet{Bytes: b}
+	switch {
+	case header.IPVersion(b) == header.IPv4Version && len(b) >= header.IPv4MinimumSize:
+		return p.Destination(), pkt.Hash + uint32(b[9]) + uint32(b[15])
+	case header.IPVersion(b) == header.IPv6Version && len(b) >= header.IPv6MinimumSize:
+		return p.Destination(), pkt.Hash + uint32(b[6]) + uint32(b[23])
+	}
+	return client, 0
+}
+
 func (q *queue) signal() {
 	select {
 	case q.wake <- struct{}{}:
@@ -58,24 +116,92 @@ func (q *queue) signal() {
 	}
 }
 
-// grow doubles the ring, up to the limit.
-func (q *queue) grow() bool {
-	size := min(max(2*len(q.ring), firstQueue), q.limit)
-	if size <= len(q.ring) {
+// add puts a packet into a client's lane, if there is room.
+func (q *queue) add(pkt *stack.PacketBuffer, client netip.Addr, at int) bool {
+	cost := pkt.Size() + packetCost
+	b := q.clients[client]
+	waiting := q.bytes + cost
+	if b != nil {
+		waiting += b.bytes + b.lanes[at].bytes
+	}
+	if q.closed || waiting > q.limit {
 		return false
 	}
-	ring := make([]*stack.PacketBuffer, size)
-	n := copy(ring, q.ring[q.head:])
-	copy(ring[n:], q.ring[:q.head])
-	q.ring, q.head = ring, 0
+	if b == nil {
+		b = q.enter(client)
+	}
+	q.append(&b.lanes[at], pkt.IncRef(), cost)
+	b.bytes += cost
+	q.bytes += cost
 	return true
+}
+
+// append adds a packet to the end of a lane.
+func (q *queue) append(l *lane, pkt *stack.PacketBuffer, cost int) {
+	n := q.free
+	if n == none {
+		n = len(q.nodes)
+		q.nodes = append(q.nodes, node{next: none})
+	}
+	q.free = q.nodes[n].next
+	q.nodes[n] = node{pkt: pkt, cost: cost, next: none}
+	if l.bytes == 0 {
+		l.head = n
+	} else {
+		q.nodes[l.tail].next = n
+	}
+	l.tail = n
+	l.bytes += cost
+}
+
+// enter gives a client the last turn.
+func (q *queue) enter(client netip.Addr) *backlog {
+	b := q.blank()
+	b.client, b.credit, b.lane = client, quantum, 0
+	q.clients[client] = b
+	if q.turn == nil {
+		b.prev, b.next = b, b
+		q.turn = b
+		return b
+	}
+	b.prev, b.next = q.turn.prev, q.turn
+	b.prev.next, b.next.prev = b, b
+	return b
+}
+
+// blank returns a backlog with nothing in it.
+func (q *queue) blank() *backlog {
+	n := len(q.spare)
+	if n == 0 {
+		return &backlog{}
+	}
+	b := q.spare[n-1]
+	q.spare = q.spare[:n-1]
+	return b
+}
+
+// leave takes a client for which nothing waits out of the ring.
+func (q *queue) leave(b *backlog) {
+	delete(q.clients, b.client)
+	b.prev.next, b.next.prev = b.next, b.prev
+	if q.turn = b.next; q.turn == b {
+		q.turn = nil
+	}
+	b.prev, b.next = nil, nil
+	if len(q.spare) < spares {
+		q.spare = append(q.spare, b)
+	}
 }
 
 // take moves packets into batch, blocking until there is at least one.
 func (q *queue) take(batch []*stack.PacketBuffer) (int, error) {
 	for {
 		q.mu.Lock()
-		n := q.pop(batch)
+		n := 0
+		for size := 0; q.turn != nil && n < len(batch) && size < takeBytes; n++ {
+			batch[n] = q.pop()
+			size += batch[n].Size()
+		}
 		closed := q.closed
 		q.mu.Unlock()
 		if closed {
@@ -89,25 +215,39 @@ func (q *queue) take(batch []*stack.PacketBuffer) (int, error) {
 	}
 }
 
-func (q *queue) pop(batch []*stack.PacketBuffer) int {
-	n := min(q.n, len(batch))
-	for i := range n {
-		batch[i] = q.ring[q.head]
-		q.ring[q.head] = nil
-		q.head = (q.head + 1) % len(q.ring)
+// pop takes the packet whose turn it is. There is one.
+func (q *queue) pop() *stack.PacketBuffer {
+	for q.turn.credit <= 0 {
+		q.turn.credit += quantum
+		q.turn = q.turn.next
 	}
-	q.n -= n
-	return n
+	b := q.turn
+	for b.lanes[b.lane].bytes == 0 {
+		b.lane = (b.lane + 1) % lanes
+	}
+	l := &b.lanes[b.lane]
+	b.lane = (b.lane + 1) % lanes
+	i := l.head
+	n := q.nodes[i]
+	l.head = n.next
+	l.bytes -= n.cost
+	b.bytes -= n.cost
+	b.credit -= n.cost
+	q.bytes -= n.cost
+	q.nodes[i] = node{next: q.free}
+	q.free = i
+	if b.bytes == 0 {
+		q.leave(b)
+	}
+	return n.pkt
 }
 
 // close drops what waits and ends take.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
-	for q.n > 0 {
-		var one [1]*stack.PacketBuffer
-		q.pop(one[:])
-		one[0].DecRef()
+	for q.turn != nil {
+		q.pop().DecRef()
 	}
 	q.mu.Unlock()
 	q.signal()

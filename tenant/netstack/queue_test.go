@@ -16,33 +16,120 @@ func newPacket(b ...byte) *stack.PacketBuffer {
 	return stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(b)})
 }
 
+// packetFor makes an IPv4 packet of a flow to a client, of size bytes.
+func packetFor(client netip.Addr, flow uint32, size int) *stack.PacketBuffer {
+	b := quote(serverIP, client, uint8(header.UDPProtocolNumber), make([]byte, size-header.IPv4MinimumSize))
+	pkt := newPacket(b...)
+	pkt.Hash = flow
+	return pkt
+}
+
+func putOne(q *queue, pkt *stack.PacketBuffer) bool {
+	defer pkt.DecRef()
+	return q.put([]*stack.PacketBuffer{pkt}) == 1
+}
+
+func clientAt(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 100, byte(i >> 8), byte(i)}) }
+
+// One flow fills a third of the queue, one client half of it, and whoever
+// comes anew finds room.
 func TestQueueIsBounded(t *testing.T) {
-	q := newQueue(100)
-	for i := range 150 {
-		pkt := newPacket(byte(i))
-		q.put([]*stack.PacketBuffer{pkt})
+	const packets, size = 600, 1400
+	q := newQueue(packets * (size + packetCost))
+	fill := func(client netip.Addr, flow uint32) (n int) {
+		for putOne(q, packetFor(client, flow, size)) {
+			n++
+		}
+		return n
+	}
+	if n := fill(clientAt(1), 0); n != packets/3 {
+		t.Errorf("one flow: %d packets, want %d", n, packets/3)
+	}
+	second := 0
+	for flow := uint32(1); flow < lanes; flow++ {
+		second += fill(clientAt(1), flow)
+	}
+	if n := packets/3 + second; n < packets*45/100 || n > packets/2 {
+		t.Errorf("one client: %d packets, want almost %d", n, packets/2)
+	}
+	if n := fill(clientAt(2), 0); n < packets/8 {
+		t.Errorf("another client: %d packets", n)
+	}
+	if q.bytes > q.limit || q.dropped.Load() != lanes+1 {
+		t.Errorf("%d bytes of %d, dropped %d", q.bytes, q.limit, q.dropped.Load())
+	}
+}
+
+// Packets of a flow keep their order; everything that was put comes out.
+func TestQueueKeepsOrder(t *testing.T) {
+	q := newQueue(1 << 20)
+	for i := range 100 {
+		pkt := packetFor(clientAt(i%3), uint32(i%2), 30+i)
+		if !putOne(q, pkt) {
+			t.Fatal("no room")
+		}
+	}
+	s := newSource(q, 1400)
+	last, n := map[[2]int]int{}, 0
+	for n < 100 {
+		if err := s.Read(); err != nil {
+			t.Fatal(err)
+		}
+		for buf, off, ok := s.Next(); ok; buf, off, ok = s.Next() {
+			i := len(buf[off:]) - 30
+			flow := [2]int{i % 3, i % 2}
+			if at, ok := last[flow]; ok && i < at {
+				t.Errorf("packet %d behind %d", i, at)
+			}
+			last[flow] = i
+			n++
+		}
+	}
+	if q.bytes != 0 || q.turn != nil || len(q.clients) != 0 {
+		t.Errorf("%d bytes are left for %d clients", q.bytes, len(q.clients))
+	}
+}
+
+// A client with a long queue does not hold up one with a short one, nor a flow
+// another of the same client.
+func TestQueueTakesTurns(t *testing.T) {
+	q := newQueue(8 << 20)
+	for range 1000 {
+		putOne(q, packetFor(clientAt(1), 0, 1400))
+	}
+	putOne(q, packetFor(clientAt(1), 1, 100))
+	putOne(q, packetFor(clientAt(2), 0, 200))
+	before := map[int]int{}
+	for n := 0; q.turn != nil; n++ {
+		pkt := q.pop()
+		before[pkt.Size()] = n
 		pkt.DecRef()
 	}
-	if q.dropped.Load() != 50 {
-		t.Errorf("dropped %d, want 50", q.dropped.Load())
+	if before[100] > 1 {
+		t.Errorf("the short flow of the same client came behind %d packets", before[100])
 	}
-	s := newSource(q, 100)
-	for want := range 100 {
-		buf, off, ok := s.Next()
-		if !ok {
-			if err := s.Read(); err != nil {
-				t.Fatal(err)
-			}
-			buf, off, ok = s.Next()
+	if most := quantum/1400 + 2; before[200] > most {
+		t.Errorf("the other client came behind %d packets, want at most %d", before[200], most)
+	}
+}
+
+func TestQueueGivesMemoryBack(t *testing.T) {
+	q := newQueue(1 << 20)
+	for round := range 10 {
+		for i := range 300 {
+			putOne(q, packetFor(clientAt(round*300+i), 0, 100))
 		}
-		if !ok || len(buf[off:]) != 1 || buf[off] != byte(want) {
-			t.Fatalf("packet %d: % x", want, buf[off:])
+		for q.turn != nil {
+			q.pop().DecRef()
 		}
+	}
+	if len(q.nodes) > 300 || len(q.spare) > spares || len(q.clients) != 0 {
+		t.Errorf("%d nodes, %d spare and %d clients", len(q.nodes), len(q.spare), len(q.clients))
 	}
 }
 
 func TestQueueClose(t *testing.T) {
-	q := newQueue(10)
+	q := newQueue(1 << 20)
 	s := newSource(q, 100)
 	ended := make(chan error)
 	go func() { ended <- s.Read() }()
@@ -61,7 +148,7 @@ func TestQueueClose(t *testing.T) {
 }
 
 func TestSourceDoesNotAllocate(t *testing.T) {
-	q := newQueue(10)
+	q := newQueue(1 << 20)
 	s := newSource(q, 2000)
 	pkt := newPacket(make([]byte, 1400)...)
 	batch := []*stack.PacketBuffer{pkt, pkt, pkt}
