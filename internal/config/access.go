@@ -131,16 +131,37 @@ func (v value) ntHash() (Secret, bool) {
 // readPool reads the ranges that clients get addresses of.
 func (t *tenantValues) readPool(v value) {
 	v.items(func(item value) {
-		p, ok := item.prefix4()
-		if !ok || !item.checkRange(p) {
-			return
+		p, ok := item.prefix()
+		switch {
+		case !ok:
+		case p.Addr().Is6() && item.checkRange6(p):
+			t.Pool6 = append(t.Pool6, p)
+			t.pool6 = append(t.pool6, item)
+		case p.Addr().Is4() && item.checkRange(p):
+			t.Pool = append(t.Pool, p)
+			t.pool = append(t.pool, item)
 		}
-		t.Pool = append(t.Pool, p)
-		t.pool = append(t.pool, item)
 	})
-	if v.isEmptyList() {
+	switch {
+	case v.isEmptyList():
 		v.refuse(v.path+" is empty: no client could get an address", "write pool: [10.100.1.0/24]")
+	case len(t.Pool6) > 0 && len(t.Pool) == 0:
+		v.refuse(v.path+" has IPv6 ranges alone: L2TP clients want an IPv4 address in any case", "add one, as in 10.100.1.0/24")
 	}
+}
+
+// checkRange6 refuses ranges that clients cannot have prefixes of.
+func (v value) checkRange6(p netip.Prefix) bool {
+	usable := netip.MustParsePrefix("2000::/3").Overlaps(p) || netip.MustParsePrefix("fc00::/7").Overlaps(p)
+	switch {
+	case !usable:
+		v.refuse(fmt.Sprintf("%s: hosts cannot have addresses of %s", v.path, p), "write a range of your own, as in 2001:db8:1::/48")
+	case p.Bits() < 16:
+		v.refuse(fmt.Sprintf("%s: %s is too large", v.path, p), "write a /16 or smaller, as in 2001:db8:1::/48")
+	default:
+		return true
+	}
+	return false
 }
 
 // checkRange refuses ranges that hosts cannot have addresses of.

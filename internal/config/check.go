@@ -15,6 +15,7 @@ func (r *reader) check() {
 	for _, t := range r.tenants {
 		t.checkLocal()
 		t.checkPool()
+		t.checkPool6()
 		t.checkUsers()
 		t.checkLeases()
 	}
@@ -109,6 +110,34 @@ func (t *tenantValues) checkPool() {
 	}
 }
 
+// checkPool6 refuses IPv6 ranges of one tenant that overlap or are too small,
+// and what makes no sense without any.
+func (t *tenantValues) checkPool6() {
+	bits := t.PrefixBits()
+	for i, p := range t.Pool6 {
+		if p.Bits() > bits-2 {
+			t.pool6[i].refuse(fmt.Sprintf("%s: %s is too small: every client gets a /%d of it", t.pool6[i].path, p, bits), fmt.Sprintf("write a /%d or larger", bits-2))
+		}
+		for j, q := range t.Pool6[:i] {
+			if p.Overlaps(q) {
+				t.pool6[i].refuse(fmt.Sprintf("%s: %s overlaps with %s on line %d", t.pool6[i].path, p, q, t.pool6[j].line()), "keep the larger of the two")
+			}
+		}
+	}
+	if len(t.Pool6) > 0 {
+		return
+	}
+	for i, p := range t.Routes {
+		if p.Addr().Is6() {
+			t.routes[i].refuse(fmt.Sprintf("%s: clients have no IPv6 to reach %s with", t.routes[i].path, p), "add an IPv6 range to pool, as in 2001:db8:1::/48")
+			return
+		}
+	}
+	if t.Delegate > 0 {
+		t.name.refuse(fmt.Sprintf("tenant %s has delegate and no IPv6 range in pool", t.Name), "add one, as in 2001:db8:1::/48, or drop delegate")
+	}
+}
+
 // checkUsers refuses two users of one name, and those that no allowed method
 // could let in.
 func (t *tenantValues) checkUsers() {
@@ -186,10 +215,11 @@ func (t *tenantValues) checkBeside(other *tenantValues) {
 		t.egress.refuse(fmt.Sprintf("device %s is tenant %s's already, on line %d", t.Egress.TUN.Device, other.Name, other.egress.line()), "give each tenant a device, or a netns, of its own")
 		return
 	}
-	for i, p := range t.Pool {
-		for j, q := range other.Pool {
+	at, otherAt := slices.Concat(t.pool, t.pool6), slices.Concat(other.pool, other.pool6)
+	for i, p := range slices.Concat(t.Pool, t.Pool6) {
+		for j, q := range slices.Concat(other.Pool, other.Pool6) {
 			if p.Overlaps(q) {
-				t.pool[i].refuse(fmt.Sprintf("pools %s and, of tenant %s on line %d, %s would meet in one routing table", p, other.Name, other.pool[j].line(), q),
+				at[i].refuse(fmt.Sprintf("pools %s and, of tenant %s on line %d, %s would meet in one routing table", p, other.Name, otherAt[j].line(), q),
 					"put one of the devices into a netns of its own, or change the pool")
 				return
 			}

@@ -80,18 +80,27 @@ type Tenant struct {
 	// Pool holds the IPv4 ranges client addresses are given from, disjoint.
 	// The first host address of the first range is the gateway's own.
 	Pool []netip.Prefix
+	// Pool6 holds the IPv6 ranges that each client gets a prefix of, disjoint;
+	// empty: clients have no IPv6. The first address of the first range is the
+	// gateway's own. In the file they stand in pool, too.
+	Pool6 []netip.Prefix
+	// Delegate is the length of the prefix that a client with a network behind
+	// it is given for that (RFC 8415 section 6.3), beside the /64 of its link;
+	// 0: none.
+	Delegate int
 	// Leases are the users that always get one address, from `leases` and
 	// from the users' own `address`; no user and no address appears twice.
 	Leases []Lease
-	// DNS servers told to clients. Empty: the tenant's gateway address,
-	// where culvert's own forwarder answers.
+	// DNS servers told to clients, of both families. Where a family has none:
+	// the tenant's gateway address, where culvert's own forwarder answers.
 	DNS []netip.Addr
 	// NBNS servers (WINS) told to clients; empty: none.
 	NBNS []netip.Addr
 	// Domains are searched by clients, and resolved by the servers of DNS; the
 	// first is the tenant's own.
 	Domains []string
-	// Routes pushed to clients; empty: everything goes through the tunnel.
+	// Routes pushed to clients, of both families; empty: everything goes
+	// through the tunnel.
 	Routes []netip.Prefix
 	// MTU is the largest inner packet in bytes; 0: found from the
 	// encapsulation in use.
@@ -289,6 +298,25 @@ func (t *Tenant) Gateway() netip.Addr {
 		return netip.Addr{}
 	}
 	return t.Pool[0].Addr().Next()
+}
+
+// Gateway6 returns the tenant's own IPv6 address inside the tunnel: the first
+// host address of the first range of Pool6; not valid where there is none.
+func (t *Tenant) Gateway6() netip.Addr {
+	if len(t.Pool6) == 0 {
+		return netip.Addr{}
+	}
+	return t.Pool6[0].Addr().Next()
+}
+
+// PrefixBits returns the length of the prefix that a client is given of Pool6:
+// a /64, or where prefixes are delegated twice one of those, the second half
+// of which is delegated and the first /64 of which is the link's.
+func (t *Tenant) PrefixBits() int {
+	if t.Delegate > 0 {
+		return t.Delegate - 1
+	}
+	return 64
 }
 
 // User returns the user of that name from the file.

@@ -180,7 +180,7 @@ func TestExampleIsValidAndComplete(t *testing.T) {
 		t.Errorf("the example is warned about:\n%v", c.Warnings)
 	}
 	for _, key := range []string{"listen", "ports", "state", "log", "workers", "name", "default", "legacy", "match", "psk", "l2tp_secret", "auth", "allow",
-		"pool", "leases", "dns", "nbns", "domains", "routes", "mtu", "ike", "limits", "egress"} {
+		"pool", "delegate", "leases", "dns", "nbns", "domains", "routes", "mtu", "ike", "limits", "egress"} {
 		if !strings.Contains(string(Example()), key+":") {
 			t.Errorf("the example does not show %s", key)
 		}

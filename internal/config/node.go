@@ -355,13 +355,3 @@ func (v value) prefix() (netip.Prefix, bool) {
 	}
 	return p, true
 }
-
-// prefix4 reads a range of IPv4 addresses.
-func (v value) prefix4() (netip.Prefix, bool) {
-	p, ok := v.prefix()
-	if ok && !p.Addr().Is4() {
-		v.refuse(v.path+" takes IPv4 ranges: L2TP clients get IPv4 addresses", "write "+v.key()+": "+v.example)
-		return p, false
-	}
-	return p, ok
-}

@@ -109,7 +109,8 @@ type tenantValues struct {
 	Tenant
 	self, name, isDefault value
 	realms, local, psks   []value
-	pool, leases, users   []value
+	pool, pool6           []value
+	leases, users, routes []value
 	egress, shared        value
 }
 
@@ -125,8 +126,9 @@ func (r *reader) readTenant(v value) *tenantValues {
 		{"l2tp_secret", "file:office.l2tp", false, func(v value) { t.L2TPSecret, _ = v.secret() }},
 		{"auth", "{local: {users: [{name: alice, password: file:alice.password}]}}", false, t.readAuth},
 		{"pool", "[10.100.1.0/24]", true, t.readPool},
+		{"delegate", "56", false, func(v value) { v.integer(&t.Delegate, 34, 64) }},
 		{"leases", "{alice: 10.100.1.10}", false, t.readLeases},
-		{"dns", "[10.100.0.53]", false, func(v value) { t.DNS = addresses4(v) }},
+		{"dns", "[10.100.0.53]", false, func(v value) { t.DNS = hosts(v) }},
 		{"nbns", "[10.100.0.54]", false, func(v value) { t.NBNS = addresses4(v) }},
 		{"domains", "[office.example]", false, t.readDomains},
 		{"routes", "[10.100.0.0/16]", false, t.readRoutes},
@@ -270,8 +272,9 @@ func isDomain(s string) bool {
 // readRoutes reads the routes pushed to clients.
 func (t *tenantValues) readRoutes(v value) {
 	v.items(func(item value) {
-		if p, ok := item.prefix4(); ok {
+		if p, ok := item.prefix(); ok {
 			t.Routes = append(t.Routes, p)
+			t.routes = append(t.routes, item)
 		}
 	})
 }
@@ -307,6 +310,23 @@ func (t *tenantValues) readLimits(v value) {
 		{"idle_timeout", "1h", false, func(v value) { v.duration(&t.Limits.IdleTimeout, time.Second, most, true) }},
 		{"flows", "4096", false, func(v value) { v.integer(&t.Limits.Flows, 1, 1<<20) }},
 	})
+}
+
+// hosts reads a list of hosts of both families.
+func hosts(v value) (list []netip.Addr) {
+	v.items(func(item value) {
+		a, ok := item.address()
+		if ok && a.Is4() {
+			a, ok = item.address4()
+		} else if ok && (a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast()) {
+			item.refuseValue(fmt.Sprintf("is not the address of a host that clients reach: %s", a))
+			ok = false
+		}
+		if ok {
+			list = append(list, a)
+		}
+	})
+	return list
 }
 
 // addresses4 reads a list of IPv4 hosts.

@@ -69,7 +69,7 @@ func (g *Gateway) authenticated(now time.Time, s *session, t *tenantState, e ppp
 		g.refuseLogin(now, s, t, e, *why, err)
 		return
 	}
-	s.link.Authenticated(now, e.ID, t.verdict(s.addr, proof))
+	s.link.Authenticated(now, e.ID, t.verdict(s, proof))
 	g.touch(s)
 }
 

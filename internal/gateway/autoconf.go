@@ -2,8 +2,15 @@ package gateway
 
 import (
 	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/ppp"
+	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/autoconf"
 )
 
@@ -11,8 +18,8 @@ import (
 // routes, domains and servers.
 func (t *tenantState) newResponder() (*autoconf.Responder, error) {
 	return autoconf.New(autoconf.Config{
-		Name: t.Name, Gateway: t.Gateway(), Pools: t.Pool,
-		DNS: t.dns(), NBNS: t.NBNS, Domains: t.Domains, Routes: t.Routes,
+		Name: t.Name, Gateway: t.Gateway(), Pools: t.pools(),
+		DNS: t.dns(), NBNS: t.NBNS, Domains: t.Domains, Routes: t.Routes, Delegate: t.Delegate > 0,
 	})
 }
 
@@ -34,5 +41,61 @@ func (g *Gateway) question(m *dataplane.Message) {
 
 // asked is the session as those who ask for its configuration are told of it.
 func (s *session) asked() autoconf.Client {
-	return autoconf.Client{Addr: s.addr, MTU: s.plane.MTU()}
+	c := autoconf.Client{Addr: s.addr, MTU: s.plane.MTU()}
+	if s.router.IsValid() {
+		c.Prefix, c.Router = s.prefix, s.router
+	}
+	return c
+}
+
+// linkUp6 opens the session for IPv6 packets and tells the client its prefix.
+func (g *Gateway) linkUp6(now time.Time, s *session, e ppp.Up6) {
+	if s.peer.dial != nil || !s.prefix.IsValid() {
+		return
+	}
+	s.router = e.LocalID.LinkLocal()
+	s.linkOptions = s.options(e.SendACFC, e.SendPFC, e.PeerMRU)
+	g.plane.Bind6(s.plane, s.tenant.port, s.prefix, s.linkOptions)
+	g.log.Info("session-ipv6", append(s.fields(), zap.Stringer("prefix", s.prefix))...)
+	s.advertised = 0
+	g.advertise(now, s)
+}
+
+// linkDown6 closes the session for IPv6 packets until IPv6 is up again.
+func (g *Gateway) linkDown6(s *session) {
+	s.router, s.advertiseAt = netip.Addr{}, time.Time{}
+	g.plane.Unbind6(s.plane)
+}
+
+// advertise tells the client its prefix, unasked, and notes when to do so again.
+func (g *Gateway) advertise(now time.Time, s *session) {
+	g.unsent(g.plane.SendIP(s.plane, s.tenant.tells.Advertisement(s.asked())))
+	s.advertiseAt = now.Add(autoconf.AdvertiseAfter(s.advertised))
+	s.advertised++
+}
+
+// pools are the ranges of clients, of both families.
+func (t *tenantState) pools() []netip.Prefix { return slices.Concat(t.Pool, t.Pool6) }
+
+// openPool6 makes the pool of IPv6 prefixes, if the tenant has any.
+func (t *tenantState) openPool6() (err error) {
+	if len(t.Pool6) > 0 {
+		t.pool6, err = tenant.NewPrefixPool(tenant.PrefixPoolConfig{Prefixes: t.Pool6, Bits: t.PrefixBits()})
+	}
+	return err
+}
+
+// lease6 gives the session a prefix. There being none is no reason to refuse a
+// client: it has IPv4.
+func (g *Gateway) lease6(s *session, t *tenantState) {
+	if t.pool6 == nil {
+		return
+	}
+	prefix, err := t.pool6.Lease(s.key())
+	if err != nil {
+		g.log.Warn("no-ipv6", append(s.fields(), zap.Error(err),
+			zap.String("hint", "every prefix of the tenant's IPv6 ranges is in use: enlarge pool"))...)
+		return
+	}
+	s.prefix = prefix
 }

@@ -201,6 +201,11 @@ func (g *Gateway) arm(timer *time.Timer, now time.Time) {
 // sweep tells the machines which peers showed life since the last sweep.
 func (g *Gateway) sweep(now time.Time) {
 	for _, p := range g.peers {
+		for _, s := range p.calls {
+			if due(s.advertiseAt, now) {
+				g.advertise(now, s)
+			}
+		}
 		a := p.plane.TakeActivity()
 		if a&dataplane.ActiveSA != 0 {
 			g.ike.Alive(now, ike.Peer(p.id))

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/tenant"
@@ -20,15 +21,18 @@ func openDevice(t *config.Tenant) (tenant.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	gateway := netip.PrefixFrom(t.Gateway(), t.Pool[0].Bits())
+	addresses, rest := []netip.Prefix{netip.PrefixFrom(t.Gateway(), t.Pool[0].Bits())}, t.Pool[1:]
+	if len(t.Pool6) > 0 {
+		addresses = append(addresses, netip.PrefixFrom(t.Gateway6(), t.Pool6[0].Bits()))
+		rest = slices.Concat(rest, t.Pool6[1:])
+	}
 	if e := t.Egress.TUN; e != nil {
 		return tun.New(tun.Config{
-			Name: e.Device, Netns: e.NetNS, Addresses: []netip.Prefix{gateway},
-			Routes: masked(t.Pool[1:]), MTU: t.MTU, DNS: forwarder,
+			Name: e.Device, Netns: e.NetNS, Addresses: addresses, Routes: masked(rest), MTU: t.MTU, DNS: forwarder,
 		})
 	}
 	c := netstack.Config{
-		Addresses: []netip.Prefix{gateway}, Pool: masked(t.Pool), MTU: t.MTU,
+		Addresses: addresses, Pool: masked(slices.Concat(t.Pool, t.Pool6)), MTU: t.MTU,
 		FlowsPerSource: t.Limits.Flows, DNS: forwarder,
 	}
 	if e := t.Egress.Netstack; e != nil {

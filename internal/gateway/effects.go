@@ -105,6 +105,10 @@ func (g *Gateway) linkEvent(now time.Time, s *session, event ppp.Event) {
 		g.linkUp(now, s, e)
 	case ppp.Down:
 		g.linkDown(s)
+	case ppp.Up6:
+		g.linkUp6(now, s, e)
+	case ppp.Down6:
+		g.linkDown6(s)
 	case ppp.Identified:
 		s.identified(e.Text)
 	case ppp.Closed:

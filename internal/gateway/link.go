@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"crypto/rand"
-	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -93,29 +92,35 @@ func (t *tenantState) allows(m ppp.Method) bool {
 }
 
 // verdict is what a client that is welcome gets.
-func (t *tenantState) verdict(addr netip.Addr, proof string) ppp.Verdict {
+func (t *tenantState) verdict(s *session, proof string) ppp.Verdict {
 	return ppp.Verdict{
-		OK: true, Success: proof, Local: t.Gateway(), Peer: addr, DNS: t.dns(), NBNS: t.NBNS,
+		OK: true, Success: proof, Local: t.Gateway(), Peer: s.addr, DNS: t.dns(), NBNS: t.NBNS, IPv6: s.prefix.IsValid(),
 		SessionTimeout: t.Limits.SessionTimeout, IdleTimeout: t.Limits.IdleTimeout,
 	}
 }
 
 // linkUp opens the session for IP packets.
 func (g *Gateway) linkUp(now time.Time, s *session, e ppp.Up) {
-	s.linkOptions = dataplane.LinkOptions{ACFC: e.SendACFC, PFC: e.SendPFC, MTU: e.PeerMRU}
+	s.linkOptions = s.options(e.SendACFC, e.SendPFC, e.PeerMRU)
 	if s.peer.dial != nil {
 		s.up, s.addr = now, e.Local
 		g.dialUp(s, e)
 		return
-	}
-	if mtu := s.tenant.MTU; mtu > 0 {
-		s.linkOptions.MTU = min(s.linkOptions.MTU, mtu)
 	}
 	g.plane.Bind(s.plane, s.tenant.port, s.addr, s.linkOptions)
 	if s.up.IsZero() {
 		s.up = now
 		g.log.Info("session-up", append(s.fields(), zap.Int("mtu", s.plane.MTU()), zap.String("system", s.clientOS))...)
 	}
+}
+
+// options are what PPP agreed on, bounded by what the tenant allows.
+func (s *session) options(acfc, pfc bool, mru int) dataplane.LinkOptions {
+	o := dataplane.LinkOptions{ACFC: acfc, PFC: pfc, MTU: mru}
+	if s.tenant != nil && s.tenant.MTU > 0 {
+		o.MTU = min(o.MTU, s.tenant.MTU)
+	}
+	return o
 }
 
 // linkDown closes the session for IP packets until the link is up again.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -19,6 +20,7 @@ import (
 type tenantState struct {
 	*config.Tenant
 	pool     *tenant.Pool
+	pool6    *tenant.PrefixPool // nil: no IPv6
 	device   tenant.Device
 	port     *dataplane.Port
 	static   map[string]netip.Addr   // the addresses that belong to a user
@@ -53,6 +55,9 @@ func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
 	if t.pool, err = tenant.NewPool(tenant.PoolConfig{Prefixes: conf.Pool, Static: t.static}); err != nil {
 		return nil, err
 	}
+	if err = t.openPool6(); err != nil {
+		return nil, err
+	}
 	if t.tells, err = t.newResponder(); err != nil {
 		return nil, err
 	}
@@ -60,7 +65,7 @@ func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
 	if t.device, err = g.config.OpenDevice(conf); err != nil {
 		return nil, err
 	}
-	t.port = g.plane.AddDevice(t.device, conf.Pool, conf.Gateway())
+	t.port = g.plane.AddDevice(t.device, t.pools(), t.gateways()...)
 	return t, nil
 }
 
@@ -80,6 +85,9 @@ func (g *Gateway) restoreLeases(t *tenantState) {
 		restored = append(restored, tenant.Lease{Owner: l.User, Addr: l.Addr})
 	}
 	t.pool.Restore(restored)
+	if t.pool6 != nil {
+		t.pool6.Restore(restored)
+	}
 }
 
 // saveLeases has written down, in the pool, who has which address.
@@ -97,11 +105,19 @@ func (g *Gateway) collectLeases() [][]store.Lease {
 	all := make([][]store.Lease, len(g.tenants))
 	now := time.Now().UTC()
 	for i, t := range g.tenants {
-		for _, l := range t.pool.Leases() {
+		for _, l := range t.leases() {
 			all[i] = append(all[i], store.Lease{User: l.Owner, Addr: l.Addr, Seen: now})
 		}
 	}
 	return all
+}
+
+// leases are those of both families.
+func (t *tenantState) leases() []tenant.Lease {
+	if t.pool6 == nil {
+		return t.pool.Leases()
+	}
+	return append(t.pool.Leases(), t.pool6.Leases()...)
 }
 
 // storeLeases writes leases into the state store.
@@ -131,6 +147,7 @@ func (g *Gateway) lease(now time.Time, s *session, t *tenantState) error {
 	s.tenant, s.addr, s.leased = t, addr, true
 	g.leasesChanged = g.config.Store != nil
 	t.sessions[addr] = s
+	g.lease6(s, t)
 	return nil
 }
 
@@ -147,17 +164,35 @@ func (t *tenantState) release(s *session) {
 		t.pool.Release(s.addr)
 		if d, ok := t.device.(interface{ Forget(netip.Addr) }); ok {
 			d.Forget(s.addr)
+			if s.prefix.IsValid() {
+				d.Forget(s.prefix.Addr())
+			}
+		}
+		if s.prefix.IsValid() {
+			t.pool6.Release(s.prefix)
+			s.prefix = netip.Prefix{}
 		}
 	}
 }
 
-// dns returns the servers that clients are told: the tenant's, or else the
-// gateway's own address, where the forwarder answers.
+// dns returns the servers that clients are told: of each family the tenant's,
+// or else the gateway's own address, where the forwarder answers.
 func (t *tenantState) dns() []netip.Addr {
-	if len(t.DNS) > 0 {
-		return t.DNS
+	list := t.DNS
+	for _, a := range t.gateways() {
+		if !slices.ContainsFunc(t.DNS, func(b netip.Addr) bool { return b.Is4() == a.Is4() }) {
+			list = append(slices.Clip(list), a)
+		}
 	}
-	return []netip.Addr{t.Gateway()}
+	return list
+}
+
+// gateways are our addresses in the tenant's network, one a family.
+func (t *tenantState) gateways() []netip.Addr {
+	if len(t.Pool6) == 0 {
+		return []netip.Addr{t.Gateway()}
+	}
+	return []netip.Addr{t.Gateway(), t.Gateway6()}
 }
 
 func (t *tenantState) close() {

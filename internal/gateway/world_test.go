@@ -255,8 +255,11 @@ func (w *echoWriter) Flush() error {
 func (d *echoDevice) take(pkt []byte) {
 	ip, err := ipkt.Parse(pkt)
 	if err != nil || ip.Protocol != ipkt.ProtocolICMP || len(ip.Payload()) < 8 {
-		if d.other != nil {
-			d.other(pkt)
+		d.mu.Lock()
+		other := d.other
+		d.mu.Unlock()
+		if other != nil {
+			other(pkt)
 		}
 		return
 	}
@@ -351,6 +354,9 @@ func (g *Gateway) wantEmpty(t *testing.T) {
 		for _, tenant := range g.tenants {
 			if n := tenant.pool.Leased(); n != 0 {
 				t.Errorf("%d addresses of %s still leased", n, tenant.Name)
+			}
+			if tenant.pool6 != nil && tenant.pool6.Leased() != 0 {
+				t.Errorf("%d prefixes of %s still leased", tenant.pool6.Leased(), tenant.Name)
 			}
 		}
 	})

@@ -41,8 +41,8 @@ type Config struct {
 	// Routes are what clients reach through the tunnel, of both families; none
 	// means everything.
 	Routes []netip.Prefix
-	// Delegate gives a client that asks for it its prefix for networks behind
-	// it (RFC 8415 section 6.3).
+	// Delegate gives a client that asks for it the second half of its prefix
+	// for networks behind it (RFC 8415 section 6.3).
 	Delegate bool
 }
 
@@ -50,8 +50,8 @@ type Config struct {
 type Client struct {
 	// Addr is the IPv4 address it was given; invalid: none.
 	Addr netip.Addr
-	// Prefix is the IPv6 prefix it was given, a /64 or a larger one of which
-	// the link has the first /64; invalid: none.
+	// Prefix is the IPv6 prefix it was given, a /64 or a larger one. The link
+	// has the first /64 of it. Invalid: none.
 	Prefix netip.Prefix
 	// Router is our link-local address on its link.
 	Router netip.Addr

@@ -173,10 +173,10 @@ func (r *Responder) reply(c Client, q *query6) []byte {
 	return r.appendServers6(b, c, q)
 }
 
-// appendIAs answers what the client asks for: its prefix, once, where the
-// tenant delegates it; never an address (RFC 8415 section 18.3).
+// appendIAs answers what the client asks for: a prefix, once, where the tenant
+// delegates; never an address (RFC 8415 section 18.3).
 func (r *Responder) appendIAs(b []byte, c Client, q *query6) []byte {
-	given := !r.delegate
+	given := !r.delegate || c.Prefix.Bits() >= prefixLen
 	for _, a := range q.ias {
 		data := append(a.id[:len(a.id):len(a.id)], make([]byte, 8)...)
 		switch {
@@ -196,10 +196,13 @@ func (r *Responder) appendIAs(b []byte, c Client, q *query6) []byte {
 	return b
 }
 
-// delegation is the body of an IA Prefix option (RFC 8415 section 21.22).
+// delegation is the body of an IA Prefix option (RFC 8415 section 21.22) for
+// the second half of a client's prefix: what the link has is in the first.
 func delegation(p netip.Prefix) []byte {
 	b := appendSeconds(appendSeconds(nil, preferred), validLifetime)
-	return append(append(b, byte(p.Bits())), p.Addr().AsSlice()...)
+	half := p.Masked().Addr().As16()
+	half[p.Bits()/8] |= 0x80 >> (p.Bits() % 8)
+	return append(append(b, byte(p.Bits()+1)), half[:]...)
 }
 
 // appendServers6 appends DNS servers, domains, and when to ask again, as far

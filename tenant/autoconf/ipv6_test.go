@@ -167,9 +167,14 @@ func question6(kind byte, options []byte) []byte {
 	return udp6(netip.AddrPortFrom(hostLocal, portClient6), netip.MustParseAddrPort("[ff02::1:2]:547"), append(b, options...))
 }
 
+// given is the prefix of the client that asks.
+var given = client().Prefix
+
 func wantReply6(t testing.TB, r *Responder, packet []byte) *dhcpv6.Message {
 	t.Helper()
-	p := wantAnswer(t, r, client(), packet)
+	c := client()
+	c.Prefix = given
+	p := wantAnswer(t, r, c, packet)
 	if p.Source() != client().Router || p.Destination() != hostLocal || binary.BigEndian.Uint16(p.Payload()[2:]) != portClient6 {
 		t.Errorf("from %v to %v", p.Source(), p.Destination())
 	}
@@ -209,13 +214,18 @@ func pd(id byte) []byte {
 // where the tenant does.
 func TestDelegation(t *testing.T) {
 	r := wantResponder(t, func(c *Config) { c.Delegate = true })
+	if m := wantReply6(t, r, question6(solicit6, pd(1))); m.Options.IAPD()[0].Options.Status() == nil {
+		t.Errorf("nothing but the link's /64, and delegated: %s", m.Summary())
+	}
+	given = netip.MustParsePrefix("2001:db8:1:400::/55")
+	defer func() { given = client().Prefix }()
 	na := appendOption6(nil, option6NA, make([]byte, 12))
 	m := wantReply6(t, r, question6(solicit6, append(append(pd(1), pd(2)...), na...)))
 	if m.MessageType != dhcpv6.MessageTypeAdvertise {
 		t.Error(m.Summary())
 	}
 	pds := m.Options.IAPD()
-	if len(pds) != 2 || len(pds[0].Options.Prefixes()) != 1 || pds[0].Options.Prefixes()[0].Prefix.String() != "2001:db8:1:5::/64" {
+	if len(pds) != 2 || len(pds[0].Options.Prefixes()) != 1 || pds[0].Options.Prefixes()[0].Prefix.String() != "2001:db8:1:500::/56" {
 		t.Fatal(m.Summary())
 	}
 	if pds[0].T1 >= pds[0].T2 || pds[1].Options.Status() == nil || m.Options.OneIANA().Options.Status() == nil {
