@@ -44,7 +44,7 @@ func begin(i int, b []byte) run {
 		return r
 	}
 	tcp := p.Payload()
-	if len(tcp) < header.TCPMinimumSize || p.Is4() && p.HeaderLen != header.IPv4MinimumSize {
+	if len(tcp) < header.TCPMinimumSize || p.HeaderLen != plainHeader(b) {
 		return r
 	}
 	dataAt := int(tcp[header.TCPDataOffset]>>4) * 4
@@ -60,6 +60,14 @@ func begin(i int, b []byte) run {
 		r.sum = ^ipkt.Checksum(tcp[:dataAt], p.PseudoChecksum(len(tcp)))
 	}
 	return r
+}
+
+// plainHeader is the length of an IP header without options or extensions.
+func plainHeader(b []byte) int {
+	if b[0]>>4 == 4 {
+		return header.IPv4MinimumSize
+	}
+	return header.IPv6MinimumSize
 }
 
 // addressesAt is the offset of the addresses in an IP header.
