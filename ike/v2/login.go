@@ -103,7 +103,9 @@ func (l *login) take(s *Session, p wire.Payload) (err error) {
 	case wire.PayloadCP:
 		var c wire.Config
 		if c, err = wire.ConsumeConfig(p.Body); err == nil {
+			first := s.wants.InitialContact
 			s.wants = wantsOf(c)
+			s.wants.InitialContact = first
 		}
 	case wire.PayloadNotify2:
 		var n wire.Notify2

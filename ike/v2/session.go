@@ -168,7 +168,7 @@ func (s *Session) advanceSA(now time.Time, a *sa) {
 
 // expired ends an IKE SA whose time is over. One that was replaced simply goes.
 func (s *Session) expired(now time.Time, a *sa) {
-	if a != s.current {
+	if a != s.current || s.closing {
 		a.forget(now)
 		return
 	}
