@@ -46,6 +46,7 @@ type authenticator struct {
 	id        uint8 // of the current Challenge
 	tries     uint8
 	retries   uint8
+	rounds    uint8  // of EAP
 	query     uint32 // of the last Authenticate event
 	challenge [auth.ChallengeLen]byte
 	digest    uint64 // of the response that result answers
@@ -58,7 +59,11 @@ type authenticator struct {
 func (a *authenticator) start(l *Link, now time.Time, m Method) {
 	a.stop()
 	a.state, a.method, a.tries = judgeAsking, m, 0
-	if m == PAP { // the client begins (RFC 1334 section 2)
+	switch m {
+	case PAP: // the client begins (RFC 1334 section 2)
+		return
+	case EAP:
+		a.startEAP(l)
 		return
 	}
 	a.id++
@@ -85,6 +90,8 @@ func (a *authenticator) sendChallenge(l *Link, now time.Time) {
 func (a *authenticator) advance(l *Link, now time.Time) {
 	switch {
 	case !due(a.deadline, now):
+	case a.state == judgeAsking && a.tries < l.tries && a.method == EAP:
+		a.repeatEAP(l, now)
 	case a.state == judgeAsking && a.tries < l.tries:
 		a.sendChallenge(l, now)
 	case a.state == judgeAsking:
@@ -202,7 +209,11 @@ func (a *authenticator) admit(l *Link, now time.Time, v Verdict) {
 	if a.method == MSCHAPv2 {
 		message = v.Success + " M=" + message // RFC 2759 section 5
 	}
-	a.answer(l, true, message)
+	if a.method == EAP {
+		a.answerEAP(l, eapSuccess, v.EAP)
+	} else {
+		a.answer(l, true, message)
+	}
 	l.session, l.idle = v.SessionTimeout, v.IdleTimeout
 	l.ipcp.assign(v)
 	l.enableIPv6(v.IPv6)
@@ -212,6 +223,11 @@ func (a *authenticator) admit(l *Link, now time.Time, v Verdict) {
 // refuse tells the client so. It may have another try; otherwise it is left a moment to
 // hang up by itself, since it shows its user what it heard last.
 func (a *authenticator) refuse(l *Link, now time.Time, v Verdict) {
+	if a.method == EAP {
+		a.answerEAP(l, eapFailure, v.EAP)
+		a.refused(l, now, orElse(v.Code, auth.Refused), orElse(v.Message, "Access denied"))
+		return
+	}
 	f := auth.Failure{Code: orElse(v.Code, auth.Refused), Message: orElse(v.Message, "Access denied")}
 	f.Retry = v.Retry && a.retries < maxRetries && a.method == MSCHAPv2
 	if len(v.NewChallenge) == len(a.challenge) {
@@ -232,9 +248,14 @@ func (a *authenticator) refuse(l *Link, now time.Time, v Verdict) {
 		l.loginAt = now.Add(l.login)
 		return
 	}
+	a.refused(l, now, f.Code, f.Message)
+}
+
+// refused leaves a client that was told so a moment.
+func (a *authenticator) refused(l *Link, now time.Time, code int, message string) {
 	a.state = judgeFailed
 	a.deadline = now.Add(l.restart)
-	l.note(Reason{Cause: CauseAuthFailed, Code: f.Code, Detail: printableText(f.Message)})
+	l.note(Reason{Cause: CauseAuthFailed, Code: code, Detail: printableText(message)})
 }
 
 // answer sends the result and keeps it for repeated responses.

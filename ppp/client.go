@@ -23,6 +23,7 @@ type client struct {
 	id       uint8  // of the request or response that is out
 	digest   uint64 // of the challenge that it answers
 	request  []byte // the frame that is out, for repetition
+	asked    bool   // there was an EAP request: id and digest are its
 	success  string // what an MS-CHAPv2 server proves itself with
 }
 
@@ -40,7 +41,7 @@ func (c *client) zero() {
 func (c *client) stop() {
 	clear(c.request) // PAP's has the password in it
 	c.request, c.success = nil, ""
-	c.waiting = false
+	c.waiting, c.asked = false, false
 	c.deadline = time.Time{}
 }
 

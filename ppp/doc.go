@@ -1,7 +1,7 @@
 // Package ppp speaks the Point-to-Point Protocol: LCP (RFC 1661), authentication
-// by MS-CHAPv2 (RFC 2759), CHAP (RFC 1994) and PAP (RFC 1334), IPCP (RFC 1332,
-// RFC 1877) and IPV6CP (RFC 5072), as the server that clients dial into and as
-// the client.
+// by MS-CHAPv2 (RFC 2759), CHAP (RFC 1994), PAP (RFC 1334) and EAP (RFC 3748),
+// IPCP (RFC 1332, RFC 1877) and IPV6CP (RFC 5072), as the server that clients dial
+// into and as the client.
 //
 // A [Link] is one link, and a machine without I/O: it opens no socket, starts no
 // goroutine, reads no clock, takes no lock; one goroutine owns it.
@@ -9,6 +9,8 @@
 //	Start(now)            the lower layer is up: begin with LCP
 //	Input(now, frame)     a frame of a control protocol came
 //	Authenticated(...)    the answer to an Authenticate event
+//	EAPRequest(...)       what the owner's EAP machine sends; of a client EAPRespond
+//	                      and EAPFinished. See eap.go
 //	Traffic(now)          the peer sent data: it lives, and the link is not idle
 //	Advance(now)          do what is due
 //	Deadline()            when Advance is wanted next; zero: nothing is scheduled
@@ -33,6 +35,6 @@
 // they allocate nothing and know no link.
 //
 // The package does not carry data, does not compress or encrypt (CCP is rejected),
-// does not speak EAP, multilink, callback or change of passwords, and does
+// does not know what is inside EAP, does not speak multilink, callback or change of passwords, and does
 // not know users: who may enter is for the owner to say.
 package ppp

@@ -17,6 +17,7 @@ var (
 	ErrLoopedBack   = errors.New("ppp: frame carries our own magic number")
 	ErrAnswer       = errors.New("ppp: no authentication waits for this answer")
 	ErrIncomplete   = errors.New("ppp: verdict lacks what the client must be told")
+	ErrTooLong      = errors.New("ppp: packet is larger than the peer takes")
 	ErrClosed       = errors.New("ppp: link is closed")
 	ErrNoRandomness = errors.New("ppp: source of randomness failed")
 )

@@ -8,14 +8,15 @@ import (
 )
 
 // Event is what a Link wants done or known: [Send], [Authenticate], [Up], [Down],
-// [Up6], [Down6], [Identified] or [Closed].
+// [Up6], [Down6], [EAPResponse], [EAPRequest], [Identified] or [Closed].
 type Event interface{ event() }
 
 // Send is a frame for the peer, with address and control octets.
 type Send struct{ Frame []byte }
 
 // Authenticate asks the owner whether the client is who it says. The answer goes to
-// [Link.Authenticated] with the same ID; until then the link waits. The verifying
+// [Link.Authenticated] with the same ID; until then the link waits. With EAP there is
+// nothing but the ID: the owner asks the client with [Link.EAPRequest]. The verifying
 // methods decide by a password or an NT hash; the fields are also all that a RADIUS
 // server wants to know. The receiver zeroes Response when done, see [Authenticate.Zero].
 type Authenticate struct {
@@ -73,6 +74,18 @@ func (a Authenticate) String() string {
 // GoString is String.
 func (a Authenticate) GoString() string { return a.String() }
 
+// EAPResponse is an EAP packet of the client, for the machine that was made for the
+// [Authenticate] event with that ID. The next call is [Link.EAPRequest] or
+// [Link.Authenticated].
+type EAPResponse struct {
+	ID     uint32
+	Packet []byte
+}
+
+// EAPRequest is an EAP packet of the server: a request, which [Link.EAPRespond]
+// answers, or the end, Success or Failure. [Link.EAPFinished] says what it came to.
+type EAPRequest struct{ Packet []byte }
+
 // Up says that IP may flow. It comes again after a [Down] when the peer negotiated
 // anew, maybe with other values.
 type Up struct {
@@ -108,6 +121,8 @@ type Closed struct{ Reason Reason }
 
 func (Send) event()         {}
 func (Authenticate) event() {}
+func (EAPResponse) event()  {}
+func (EAPRequest) event()   {}
 func (Up) event()           {}
 func (Down) event()         {}
 func (Up6) event()          {}

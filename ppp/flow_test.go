@@ -185,6 +185,7 @@ var codeNames = []string{
 var (
 	chapNames = []string{"?", "Challenge", "Response", "Success", "Failure"}
 	papNames  = []string{"?", "AuthReq", "AuthAck", "AuthNak"}
+	eapNames  = []string{"?", "Request", "Response", "Success", "Failure"}
 )
 
 func namesOf(p Protocol) []string {
@@ -193,6 +194,8 @@ func namesOf(p Protocol) []string {
 		return chapNames
 	case ProtocolPAP:
 		return papNames
+	case ProtocolEAP:
+		return eapNames
 	}
 	return codeNames
 }
@@ -206,7 +209,7 @@ func (f *flow) frame(words []string) []byte {
 		words = []string{"CHAP", "Success", words[1], `"` + f.link.client.success + `"`}
 	}
 	if proto, ok := protocolNames[words[0]]; ok {
-		c := slices.Index(namesOf(proto), words[1])
+		c := max(slices.Index(namesOf(proto), words[1]), slices.Index(codeNames, words[1]))
 		id, err := strconv.ParseUint(words[2], 0, 8)
 		if c < 0 || err != nil {
 			f.t.Fatal("no frame:", words)
@@ -268,6 +271,10 @@ func (f *flow) drain() {
 		case Up:
 			f.out = append(f.out, fmt.Sprintf("! up %s %s dns %v nbns %v mru %d acfc %v pfc %v",
 				e.Local, e.Peer, e.DNS, e.NBNS, e.PeerMRU, e.SendACFC, e.SendPFC))
+		case EAPResponse:
+			f.out = append(f.out, fmt.Sprintf("! eap %d %x", e.ID, e.Packet))
+		case EAPRequest:
+			f.out = append(f.out, fmt.Sprintf("! eap %x", e.Packet))
 		case Down:
 			f.out = append(f.out, "! down")
 		case Up6:
@@ -291,7 +298,7 @@ func (f *flow) line(frame []byte) string {
 		f.t.Fatal(err)
 	}
 	s := fmt.Sprintf("%s %s %d", proto, namesOf(proto)[p.code], p.id)
-	configure := proto != ProtocolCHAP && proto != ProtocolPAP && p.code <= configureReject
+	configure := proto != ProtocolCHAP && proto != ProtocolPAP && proto != ProtocolEAP && p.code <= configureReject
 	switch {
 	case configure:
 		if p.code == configureRequest {

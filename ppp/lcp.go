@@ -94,7 +94,7 @@ func (p *lcp) appendOption(b []byte, kind uint8) []byte {
 }
 
 func methodOptionLen(m Method) byte {
-	if m == PAP {
+	if m == PAP || m == EAP {
 		return 4
 	}
 	return 5

@@ -137,8 +137,15 @@ func (l *Link) handleProtocol(now time.Time, proto Protocol, payload []byte) err
 	switch proto {
 	case ProtocolCHAP, ProtocolPAP:
 		return l.handleAuth(now, proto, payload)
+	case ProtocolEAP:
+		if l.lcp.method == EAP {
+			return l.handleAuth(now, proto, payload)
+		}
 	case ProtocolIPCP:
 		if l.phase != phaseNetwork {
+			if l.client != nil {
+				l.client.alternate(l)
+			}
 			return ErrPhase
 		}
 		return l.ipcp.input(now, payload)
@@ -159,14 +166,19 @@ func (l *Link) handleProtocol(now time.Time, proto Protocol, payload []byte) err
 	return nil
 }
 
-// handleAuth takes CHAP and PAP, also after the login: a repeated response gets its
+// handleAuth takes CHAP, PAP and EAP, also after the login: a repeated response gets its
 // answer again, and a server may ask anew (RFC 1994 section 2).
 func (l *Link) handleAuth(now time.Time, proto Protocol, b []byte) error {
 	p, err := parsePacket(b)
 	if err != nil {
 		return err
 	}
-	if l.role == Client {
+	switch {
+	case proto == ProtocolEAP && l.role == Client:
+		return l.client.inputEAP(l, p)
+	case proto == ProtocolEAP:
+		return l.judge.inputEAP(l, p)
+	case l.role == Client:
 		return l.client.input(l, now, proto, p)
 	}
 	return l.judge.input(l, now, proto, p)
@@ -193,7 +205,7 @@ func (l *Link) handleProtocolReject(now time.Time, data []byte) error {
 		l.lcp.apply(now, gotRejectFatal, 0, nil)
 	case ProtocolIPCP:
 		l.fail(now, because(CauseNetworkRefused, ""))
-	case ProtocolCHAP, ProtocolPAP:
+	case ProtocolCHAP, ProtocolPAP, ProtocolEAP:
 		l.fail(now, because(CauseNoCommonAuth, "the peer does not speak "+proto.String()))
 	case ProtocolIPV6CP:
 		if l.ipv6 != nil {

@@ -11,7 +11,12 @@ const (
 	MSCHAPv2        // RFC 2759
 	CHAPMD5         // RFC 1994
 	PAP             // RFC 1334
+	EAP             // RFC 3748: what is in it, the owner knows
 )
+
+// methods lists them, the best first. EAP is second, as clients that have it and no
+// MS-CHAPv2 say so, while others only know that they do not want it.
+func methods() [4]Method { return [...]Method{MSCHAPv2, EAP, CHAPMD5, PAP} }
 
 // String names the method as people do.
 func (m Method) String() string {
@@ -22,12 +27,14 @@ func (m Method) String() string {
 		return "CHAP-MD5"
 	case PAP:
 		return "PAP"
+	case EAP:
+		return "EAP"
 	}
 	return "none"
 }
 
 // AuthPolicy lists the methods that may be used. None set means MS-CHAPv2 alone.
-type AuthPolicy struct{ MSCHAPv2, CHAPMD5, PAP bool }
+type AuthPolicy struct{ MSCHAPv2, CHAPMD5, PAP, EAP bool }
 
 func (p AuthPolicy) orDefault() AuthPolicy {
 	if p == (AuthPolicy{}) {
@@ -44,18 +51,20 @@ func (p AuthPolicy) allows(m Method) bool {
 		return p.CHAPMD5
 	case PAP:
 		return p.PAP
+	case EAP:
+		return p.EAP
 	}
 	return false
 }
 
 // both keeps the methods that both policies allow.
 func (p AuthPolicy) both(q AuthPolicy) AuthPolicy {
-	return AuthPolicy{p.MSCHAPv2 && q.MSCHAPv2, p.CHAPMD5 && q.CHAPMD5, p.PAP && q.PAP}
+	return AuthPolicy{p.MSCHAPv2 && q.MSCHAPv2, p.CHAPMD5 && q.CHAPMD5, p.PAP && q.PAP, p.EAP && q.EAP}
 }
 
 // first returns the best method that is allowed.
 func (p AuthPolicy) first() Method {
-	for _, m := range []Method{MSCHAPv2, CHAPMD5, PAP} {
+	for _, m := range methods() {
 		if p.allows(m) {
 			return m
 		}
@@ -79,6 +88,8 @@ func appendMethod(b []byte, m Method) []byte {
 		return append(b, 0xc2, 0x23, algorithmMD5)
 	case PAP:
 		return append(b, 0xc0, 0x23)
+	case EAP:
+		return append(b, 0xc2, 0x27)
 	}
 	return b
 }
@@ -86,7 +97,7 @@ func appendMethod(b []byte, m Method) []byte {
 // methodOf reads the data of an Authentication-Protocol option. What we do not speak
 // is NoMethod.
 func methodOf(b []byte) Method {
-	for _, m := range []Method{MSCHAPv2, CHAPMD5, PAP} {
+	for _, m := range methods() {
 		if string(b) == string(appendMethod(make([]byte, 0, 3), m)) {
 			return m
 		}

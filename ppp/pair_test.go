@@ -92,6 +92,7 @@ type pair struct {
 	fault          float64 // of a frame: lost, and of one that is not: twice, and late
 	flight         []arrival
 	sent           int
+	owner          func(e *end, ev Event) bool // takes an event before the pair does
 }
 
 func newPair(t testing.TB, seed uint64, server, client Config, a admission) *pair {
@@ -132,6 +133,9 @@ func (p *pair) drain() {
 }
 
 func (p *pair) event(e *end, ev Event) {
+	if p.owner != nil && p.owner(e, ev) {
+		return
+	}
 	switch ev := ev.(type) {
 	case Send:
 		p.send(e.other, ev.Frame)

@@ -103,7 +103,7 @@ var ownPersona = persona{
 	name: "culvert", firstID: 1,
 	lcp: "\x01\x05\x07\x08", mru: defaultMRU,
 	networks: []network{{proto: ProtocolIPCP}}, ipcp: ipcpDNS,
-	auth: AuthPolicy{MSCHAPv2: true, CHAPMD5: true, PAP: true},
+	auth: AuthPolicy{MSCHAPv2: true, CHAPMD5: true, PAP: true, EAP: true},
 }
 
 // windowsPersona is what Windows 7 and 10 have in common: one count of identifiers from
@@ -114,7 +114,7 @@ func windowsPersona(name, host string) persona {
 		name: name, host: host, windows: true, version: "MSRASV5.20", sharedIDs: true, freshIDs: true,
 		lcp: lcpWindows, mru: 1400,
 		networks: []network{{proto: ProtocolIPV6CP}, {ProtocolCCP, mppeNone}, {proto: ProtocolIPCP}},
-		ipcp:     ipcpAll, auth: AuthPolicy{MSCHAPv2: true}, echo: never,
+		ipcp:     ipcpAll, auth: AuthPolicy{MSCHAPv2: true, EAP: true}, echo: never,
 	}
 }
 

@@ -12,6 +12,8 @@ type Verdict struct {
 	// Success is what the Authenticate's verifying method returned, "S=" and 40
 	// hexadecimal digits. MS-CHAPv2 does not succeed without it.
 	Success string
+	// EAP is the owner's machine's last packet, Success or Failure; nil: the link makes it.
+	EAP []byte
 	// Code is the error of a failure: 646 restricted hours, 647 disabled, 648
 	// password expired, 649 no permission to dial in, 691 refused, 709 changing
 	// the password failed. 0: 691.
