@@ -43,4 +43,5 @@ require (
 	gvisor.dev/gvisor v0.0.0-20260905035102-160fafc42237 // indirect
 	layeh.com/radius v0.0.0-20231213012653-1006025d24f8 // indirect
 	pgregory.net/rapid v1.3.0 // indirect
+	software.sslmate.com/src/go-pkcs12 v0.7.4 // indirect
 )

@@ -93,7 +93,7 @@ configuration is at fault.`,
 	root.SetErr(s.err)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newQuickstart(s), newServe(s), newConfig(s), newUser(s), newConnect(s), newVersion(s))
+	root.AddCommand(newQuickstart(s), newServe(s), newConfig(s), newUser(s), newCA(s), newConnect(s), newVersion(s))
 	return root
 }
 
