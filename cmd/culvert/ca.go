@@ -100,8 +100,8 @@ hand refuse a server's certificate of that kind.`,
 func (c *caCommand) server() *cobra.Command {
 	return c.daysFlag(&cobra.Command{
 		Use: "server NAME...", Short: "Issue the certificate of a server",
-		Long: `Issues the certificate of a server. Give every host name and address that clients
-dial: what they dial has to stand in the certificate.`,
+		Long: `Issues the certificate of a server. Give every host name and address that
+clients dial: what they dial has to stand in the certificate.`,
 		Args: atLeastOne("a NAME"),
 		RunE: func(_ *cobra.Command, names []string) error {
 			return c.with(func(a *ca.CA, valid time.Duration) error {
@@ -115,10 +115,10 @@ dial: what they dial has to stand in the certificate.`,
 func (c *caCommand) client() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "client NAME", Short: "Issue the certificate of a client",
-		Long: `Issues the certificate of a client, and a PKCS#12 file with which it, its key and
-the authority's certificate are imported on phones and on Windows. The password
-of that file is asked for; an empty answer, or no terminal to ask on, makes a
-random one, which is printed this once.`,
+		Long: `Issues the certificate of a client, and a PKCS#12 file with which it, its key
+and the authority's certificate are imported on phones and on Windows. The
+password of that file is asked for; an empty answer, or no terminal to ask on,
+makes a random one, which is printed this once.`,
 		Args: arguments("a NAME"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return c.with(func(a *ca.CA, valid time.Duration) error {
