@@ -1,0 +1,189 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// ForwardConfig says what is carried through a gateway without a kernel.
+type ForwardConfig struct {
+	Suites   []string      // names of ESP transforms; empty: aes256gcm16, aes256-sha256, aes256-sha1
+	Sizes    []int         // of IP packets, in bytes; empty: 64, 512, 1300
+	Duration time.Duration // of each measurement; 0: a second
+	Rounds   int           // 0: 3
+	Sessions []int         // how many sessions take turns; empty: 1
+}
+
+// maxForwardSize is what fits into one datagram with any suite.
+const maxForwardSize = 1400
+
+func (c ForwardConfig) withDefaults() (ForwardConfig, error) {
+	if len(c.Suites) == 0 {
+		c.Suites = []string{"aes256gcm16", "aes256-sha256", "aes256-sha1"}
+	}
+	if len(c.Sizes) == 0 {
+		c.Sizes = []int{64, 512, 1400}
+	}
+	if len(c.Sessions) == 0 {
+		c.Sessions = []int{1}
+	}
+	for _, n := range c.Sessions {
+		if n < 1 || n > 50000 {
+			return c, badOption("%d sessions: between 1 and 50000", n)
+		}
+	}
+	for _, name := range c.Suites {
+		if _, err := transformNamed(name); err != nil {
+			return c, err
+		}
+	}
+	if err := defaultTimes(&c.Duration, time.Second, &c.Rounds, 3); err != nil {
+		return c, err
+	}
+	return c, checkSizes(c.Sizes, maxForwardSize)
+}
+
+// Forward measures packets through a whole gateway in this process: a fake
+// socket hands it sealed packets, a fake device takes them, and the other way
+// round. Everything between the two is the real thing, and one goroutine does
+// all of it, so the rates are those of one core.
+func Forward(ctx context.Context, c ForwardConfig, p *Progress) (Section, error) {
+	s := Section{Name: "forward", Title: "Packets through one gateway, without the kernel, on one core"}
+	c, err := c.withDefaults()
+	if err != nil {
+		return s, err
+	}
+	for _, suite := range c.Suites {
+		for _, sessions := range c.Sessions {
+			if err := c.forwardSuite(ctx, &s, suite, sessions, p); err != nil {
+				return s, err
+			}
+		}
+	}
+	s.Charts = c.charts(s)
+	s.note("the share is of the rate at which the standard library's cipher alone does the same packets on the same core")
+	return s, nil
+}
+
+// forwardSuite measures every size with one suite, over one set of sessions.
+func (c ForwardConfig) forwardSuite(ctx context.Context, s *Section, suite string, sessions int, p *Progress) error {
+	r, err := newRig(ctx, suite, sessions)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	for _, size := range c.Sizes {
+		if err := c.forwardSize(ctx, s, r, size, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c ForwardConfig) forwardSize(ctx context.Context, s *Section, r *rig, size int, p *Progress) error {
+	var up, down, upShare, downShare, upAllocs, downAllocs []float64
+	transform, err := transformNamed(r.suite)
+	if err != nil {
+		return err
+	}
+	bare := newBare(transform, size+forwardOverhead)
+	for range c.Rounds {
+		u, err := r.up(ctx, size, c.Duration)
+		if err != nil {
+			return err
+		}
+		d, err := r.down(ctx, size, c.Duration)
+		if err != nil {
+			return err
+		}
+		up, down = append(up, u.rate), append(down, d.rate)
+		upAllocs, downAllocs = append(upAllocs, u.allocs), append(downAllocs, d.allocs)
+		upShare = append(upShare, share(u.rate, repeat(bare.open, c.Duration/4)))
+		downShare = append(downShare, share(d.rate, repeat(bare.seal, c.Duration/4)))
+	}
+	name := r.name(size)
+	s.add("up "+name, PacketsPerSecond, up...)
+	s.add("down "+name, PacketsPerSecond, down...)
+	s.add("up share "+name, Share, upShare...)
+	s.add("down share "+name, Share, downShare...)
+	s.add("up allocs "+name, Count, upAllocs...)
+	s.add("down allocs "+name, Count, downAllocs...)
+	p.Say("forward %-24s up %s (%s of the cipher)   down %s (%s)   allocs/packet %.3f, %.3f", name,
+		PacketsPerSecond.Format(Summarize(up).Median), Share.Format(Summarize(upShare).Median),
+		PacketsPerSecond.Format(Summarize(down).Median), Share.Format(Summarize(downShare).Median),
+		Summarize(upAllocs).Median, Summarize(downAllocs).Median)
+	return nil
+}
+
+// forwardOverhead is what L2TP, PPP, and the UDP and ESP trailers add to what is
+// encrypted: UDP 8, L2TP 6 or 8, PPP 2 to 4, padding and trailer 2 to 5.
+const forwardOverhead = 22
+
+func share(of, whole float64) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return of / whole
+}
+
+// name is what figures of a size are called.
+func (r *rig) name(size int) string {
+	if r.count == 1 {
+		return fmt.Sprintf("%s %d B", r.suite, size)
+	}
+	return fmt.Sprintf("%s %d B %d sessions", r.suite, size, r.count)
+}
+
+// charts draws rates by size, or by the number of sessions when there are several.
+func (c ForwardConfig) charts(s Section) []Chart {
+	if len(c.Sessions) > 1 {
+		return []Chart{c.curve(s, "up "), c.curve(s, "down ")}
+	}
+	var charts []Chart
+	for _, way := range []string{"up ", "up share ", "down ", "down share "} {
+		chart := Chart{Title: strings.TrimSpace(way), Unit: PacketsPerSecond, Bars: true, Labels: sizeLabels(c.Sizes)}
+		for _, suite := range c.Suites {
+			series := Series{Name: suite}
+			for i, size := range c.Sizes {
+				f, _ := s.Figure(way + (&rig{suite: suite, count: c.Sessions[0]}).name(size))
+				series.Points = append(series.Points, pointOf(float64(i), f))
+				chart.Unit = f.Unit
+			}
+			chart.Series = append(chart.Series, series)
+		}
+		charts = append(charts, chart)
+	}
+	return charts
+}
+
+// curve draws the rate over the number of sessions.
+func (c ForwardConfig) curve(s Section, way string) Chart {
+	chart := Chart{Title: way + "by sessions", Unit: PacketsPerSecond, XName: "sessions"}
+	for _, suite := range c.Suites {
+		for _, size := range c.Sizes {
+			series := Series{Name: fmt.Sprintf("%s %d B", suite, size)}
+			for _, n := range c.Sessions {
+				f, _ := s.Figure(way + (&rig{suite: suite, count: n}).name(size))
+				series.Points = append(series.Points, pointOf(float64(n), f))
+			}
+			chart.Series = append(chart.Series, series)
+		}
+	}
+	return chart
+}
+
+// carried is what one measurement of a rig found.
+type carried struct {
+	rate   float64 // packets a second
+	allocs float64 // allocations a packet
+}
+
+// mallocs returns how many objects were allocated so far.
+func mallocs() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Mallocs
+}

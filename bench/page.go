@@ -1,0 +1,96 @@
+package bench
+
+import (
+	"fmt"
+	"html/template"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// pageTemplate is the page of a report. It needs no network and no script.
+const pageTemplate = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{.Command}}</title>
+<style>
+:root { color-scheme: light dark; --line: #8884; --soft: #8881; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
+.host { opacity: .75; margin-top: .2rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); gap: 1rem; }
+figure { margin: 0; padding: .5rem; border: 1px solid var(--line); border-radius: 8px; }
+svg { width: 100%; height: auto; display: block; }
+table { border-collapse: collapse; margin: 1rem 0; width: 100%; }
+th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); }
+td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+tr:hover { background: var(--soft); }
+.note { margin: .4rem 0; padding: .3rem .7rem; border-left: 3px solid #d9822b; background: var(--soft); }
+</style>
+<h1>{{.Command}}</h1>
+<p class="host">{{.Host}}<br>{{.Started.Format "2006-01-02 15:04 MST"}}, took {{printf "%.0f" .Seconds}} s</p>
+{{range .Sections}}<h2 id="{{.Name}}">{{.Title}}</h2>
+{{range .Notes}}<p class="note">{{.}}</p>
+{{end}}<div class="charts">
+{{range .Charts}}<figure>{{svg .}}</figure>
+{{end}}</div>
+<table><thead><tr><th>figure<th class="n">median<th class="n">lowest<th class="n">highest<th class="n">samples</thead>
+{{range .Figures}}<tr><td>{{.Name}}<td class="n">{{.Unit.Format .Median}}<td class="n">{{.Unit.Format .Min}}<td class="n">{{.Unit.Format .Max}}<td class="n">{{len .Samples}}
+{{end}}</table>
+{{end}}</html>
+`
+
+// Page returns the report as a page that stands for itself.
+func (r Report) Page() (string, error) {
+	t, err := template.New("page").Funcs(template.FuncMap{
+		// The pictures are our own markup, with all text in them escaped.
+		"svg": func(c Chart) template.HTML { return template.HTML(c.SVG()) },
+	}).Parse(pageTemplate)
+	if err != nil {
+		return "", failed("page: %w", err)
+	}
+	var b strings.Builder
+	if err := t.Execute(&b, r); err != nil {
+		return "", failed("page: %w", err)
+	}
+	return b.String(), nil
+}
+
+// WriteDir writes index.html, report.json and every chart as a file of its own
+// into a directory, which it makes when it is not there.
+func (r Report) WriteDir(dir string) error {
+	page, err := r.Page()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return failed("report: %w", err)
+	}
+	files := map[string]string{"index.html": page}
+	var raw strings.Builder
+	if err := r.WriteJSON(&raw); err != nil {
+		return failed("report: %w", err)
+	}
+	files["report.json"] = raw.String()
+	for _, s := range r.Sections {
+		for i, c := range s.Charts {
+			files[fmt.Sprintf("%s-%d.svg", s.Name, i+1)] = c.SVG()
+		}
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return failed("report: %w", err)
+		}
+	}
+	return nil
+}
+
+// CheckDir refuses a directory for reports that cannot be one.
+func CheckDir(dir string) error {
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		return badOption("--report %s is a file; name a directory", dir)
+	}
+	return nil
+}

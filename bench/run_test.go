@@ -1,0 +1,76 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/culvert-vpn/culvert/internal/config"
+)
+
+func wantConfig(t *testing.T, text string) {
+	t.Helper()
+	if _, err := config.Parse("bench", []byte(text)); err != nil {
+		t.Error(err)
+	}
+}
+
+// wantFigures fails the test unless each of the figures is there and above zero.
+func wantFigures(t *testing.T, s Section, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if f, ok := s.Figure(name); !ok || f.Median <= 0 {
+			t.Errorf("%s is %+v", name, f)
+		}
+	}
+	for _, c := range s.Charts {
+		wantXML(t, c.SVG())
+	}
+}
+
+func TestCrypto(t *testing.T) {
+	s, err := Crypto(context.Background(), CryptoConfig{Sizes: []int{64, 1400}, Duration: time.Millisecond, Rounds: 2}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFigures(t, s, "seal aes256gcm16 64 B", "open aes256-sha1 1400 B")
+}
+
+func TestForward(t *testing.T) {
+	c := ForwardConfig{Suites: []string{"aes256gcm16", "aes256-sha1"}, Sizes: []int{1400}, Sessions: []int{1, 5}, Duration: time.Millisecond, Rounds: 1}
+	s, err := Forward(context.Background(), c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFigures(t, s, "up aes256gcm16 1400 B", "down aes256gcm16 1400 B", "up aes256-sha1 1400 B 5 sessions", "down share aes256-sha1 1400 B 5 sessions")
+}
+
+func TestInterruptedMeasurementsEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Crypto(ctx, CryptoConfig{}, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("crypto: %v", err)
+	}
+	if _, err := Forward(ctx, ForwardConfig{}, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("forward: %v", err)
+	}
+}
+
+func TestTrafficBetweenProcessesOfOne(t *testing.T) {
+	for _, proto := range []string{"tcp", "udp"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		j := TrafficJob{Proto: proto, Addr: freePort(t, proto), Streams: 2, Sizes: []int{512}, Duration: 50 * time.Millisecond}
+		out, ended := make(chan string, 8), make(chan error, 1)
+		go func() { ended <- RunTraffic(ctx, "sink", j, channelWriter(out)) }()
+		<-out
+		go RunTraffic(ctx, "source", j, nil)
+		if err := <-ended; err != nil {
+			t.Fatalf("%s: %v", proto, err)
+		}
+		if got, err := parseTransfer(<-out); err != nil || got.Bytes == 0 {
+			t.Errorf("%s: %+v, %v", proto, got, err)
+		}
+		cancel()
+	}
+}

@@ -1,0 +1,280 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// ThroughputConfig says what is sent through culvert between namespaces.
+type ThroughputConfig struct {
+	// Program is culvert's own file, which is run at both ends.
+	Program string
+	// Suites are the ESP suites; empty: aes256gcm16 and aes256-sha256.
+	Suites []string
+	// Egress is tun, netstack or both; empty: both.
+	Egress []string
+	// Loads are tcp, tcpN, udpN, imix; empty: tcp, tcp4, udp64, udp512,
+	// udp1400, imix.
+	Loads []string
+	// Duration of each load, after a Warmup; 0: 5 s and 1 s.
+	Duration, Warmup time.Duration
+	Rounds           int // 0: 3
+	// Tool is own or iperf3; empty: own.
+	Tool string
+	// Overload also sends UDP at 0.5 to 3 times what goes through.
+	Overload bool
+}
+
+func (c ThroughputConfig) withDefaults() (ThroughputConfig, []load, error) {
+	setList(&c.Suites, "aes256gcm16", "aes256-sha256")
+	setList(&c.Egress, "tun", "netstack")
+	setList(&c.Loads, "tcp", "tcp4", "udp64", "udp512", "udp1400", "imix")
+	loads, err := parseLoads(c.Loads)
+	if err != nil {
+		return c, nil, err
+	}
+	if err := defaultTimes(&c.Duration, 5*time.Second, &c.Rounds, 3); err != nil {
+		return c, nil, err
+	}
+	for _, name := range c.Suites {
+		if _, err := transformNamed(name); err != nil {
+			return c, nil, err
+		}
+	}
+	for _, e := range c.Egress {
+		if e != "tun" && e != "netstack" {
+			return c, nil, badOption("no egress %q: tun or netstack", e)
+		}
+	}
+	return c, loads, errors.Join(checkProgram(c.Program), checkTool(&c.Tool, c.Duration, loads))
+}
+
+func setList(list *[]string, usual ...string) {
+	if len(*list) == 0 {
+		*list = usual
+	}
+}
+
+func checkProgram(path string) error {
+	if path == "" {
+		return badOption("culvert's own file is not known")
+	}
+	return nil
+}
+
+// checkTool refuses a traffic tool that cannot do what is asked of it.
+func checkTool(tool *string, d time.Duration, loads []load) error {
+	switch *tool {
+	case "":
+		*tool = "own"
+	case "own":
+	case iperfProgram:
+		if d < time.Second {
+			return badOption("iperf3 measures whole seconds, not %v", d)
+		}
+		if slices.ContainsFunc(loads, func(l load) bool { return len(l.sizes) > 1 }) {
+			return badOption("iperf3 sends packets of one size: leave imix out")
+		}
+		return checkIperf()
+	default:
+		return badOption("no tool %q: own or iperf3", *tool)
+	}
+	return nil
+}
+
+func (c ThroughputConfig) timing() timing {
+	w := c.Warmup
+	if w == 0 {
+		w = min(time.Second, c.Duration)
+	}
+	return timing{warmup: w, duration: c.Duration, iperf: c.Tool == iperfProgram}
+}
+
+// Throughput measures culvert at both ends of a pair of namespaces.
+func Throughput(ctx context.Context, c ThroughputConfig, p *Progress) (Section, error) {
+	s := Section{Name: "throughput", Title: "Traffic between network namespaces, culvert at both ends"}
+	c, loads, err := c.withDefaults()
+	if err != nil {
+		return s, err
+	}
+	ways := []way{plainWay()}
+	for _, egress := range c.Egress {
+		for _, suite := range c.Suites {
+			ways = append(ways, culvertWay(suite, egress))
+		}
+	}
+	m := newMatrix(ways, loads)
+	if err := m.run(ctx, c.Program, c.Rounds, c.timing(), &s, p); err != nil {
+		return s, err
+	}
+	m.figures(&s)
+	if c.Overload && len(ways) > 1 {
+		err = c.overload(ctx, &s, ways[1], p)
+	}
+	return s, err
+}
+
+// matrix is every load through every way, in alternating rounds.
+type matrix struct {
+	ways    []way
+	loads   []load
+	samples map[string][]float64 // by way and load, bits a second
+}
+
+func newMatrix(ways []way, loads []load) *matrix {
+	return &matrix{ways: ways, loads: loads, samples: make(map[string][]float64)}
+}
+
+func (m *matrix) key(w way, l load) string { return w.title + ", " + l.name }
+
+// run does all rounds. A way that this machine cannot go is left out, with a
+// note; one that fails is left out from then on.
+func (m *matrix) run(ctx context.Context, program string, rounds int, t timing, s *Section, p *Progress) error {
+	if err := checkNamespaces(); err != nil {
+		s.note("%v", err)
+		p.Say("left out: %v", err)
+		return nil
+	}
+	m.ways = slices.DeleteFunc(slices.Clone(m.ways), func(w way) bool {
+		err := w.missing()
+		if err != nil {
+			s.note("%s was left out: %v", w.title, err)
+			p.Say("left out %s: %v", w.title, err)
+		}
+		return err != nil
+	})
+	for round := range rounds {
+		for i := 0; i < len(m.ways); i++ {
+			err := m.through(ctx, program, m.ways[i], t, p, round)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				s.note("%s was left out from round %d on: %v", m.ways[i].title, round+1, err)
+				p.Say("left out %s: %v", m.ways[i].title, err)
+				m.ways = slices.Delete(m.ways, i, i+1)
+				i--
+			}
+		}
+	}
+	return nil
+}
+
+// through makes one way and sends every load through it.
+func (m *matrix) through(ctx context.Context, program string, w way, t timing, p *Progress, round int) error {
+	r, err := newRoad(program)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	p.Update("round %d: %s comes up", round+1, w.title)
+	if err := w.start(ctx, r); err != nil {
+		return err
+	}
+	for _, l := range m.loads {
+		got, err := r.carry(ctx, r.client, w.sink(r), w.target, l, t)
+		if err != nil {
+			return err
+		}
+		m.samples[m.key(w, l)] = append(m.samples[m.key(w, l)], got.bitsPerSecond())
+		p.Say("round %d  %-34s %-18s %s%s", round+1, w.title, l.name, BitsPerSecond.Format(got.bitsPerSecond()), packetsIn(got))
+	}
+	return nil
+}
+
+func packetsIn(t transfer) string {
+	if t.Packets == 0 {
+		return ""
+	}
+	return "  " + PacketsPerSecond.Format(float64(t.Packets)/t.Seconds)
+}
+
+// figures puts everything measured into the section, with a chart a load.
+func (m *matrix) figures(s *Section) {
+	for _, l := range m.loads {
+		var bars []Figure
+		for _, w := range m.ways {
+			if samples := m.samples[m.key(w, l)]; len(samples) > 0 {
+				s.add(m.key(w, l), BitsPerSecond, samples...)
+				bars = append(bars, NewFigure(w.title, BitsPerSecond, samples...))
+			}
+		}
+		if len(bars) > 0 {
+			s.Charts = append(s.Charts, barsOf(l.name, bars...))
+		}
+	}
+}
+
+// overloadSize is the size of packets under overload, in bytes.
+const overloadSize = 512
+
+// overload finds what a way carries at most, and sends it from half to three
+// times of that.
+func (c ThroughputConfig) overload(ctx context.Context, s *Section, w way, p *Progress) error {
+	if err := errors.Join(checkNamespaces(), w.missing()); err != nil {
+		s.note("overload was left out: %v", err)
+		return nil
+	}
+	r, err := newRoad(c.Program)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	if err := w.start(ctx, r); err != nil {
+		return err
+	}
+	t := c.timing()
+	t.iperf = false
+	capacity, err := r.capacity(ctx, w, t)
+	if err != nil {
+		return err
+	}
+	chart := Chart{Title: "Goodput under overload", Unit: PacketsPerSecond, XName: "times capacity"}
+	line := Series{Name: w.title}
+	for _, factor := range []float64{0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3} {
+		var samples []float64
+		for range c.Rounds {
+			got, err := r.carry(ctx, r.client, w.sink(r), w.target, udpLoad("overload", capacity*factor, overloadSize), t)
+			if err != nil {
+				return err
+			}
+			samples = append(samples, float64(got.Packets)/got.Seconds)
+		}
+		f := NewFigure(fmt.Sprintf("%s, %g times capacity", w.title, factor), PacketsPerSecond, samples...)
+		p.Say("overload %4.2f times capacity: %s", factor, PacketsPerSecond.Format(f.Median))
+		s.Figures = append(s.Figures, f)
+		line.Points = append(line.Points, pointOf(factor, f))
+	}
+	chart.Series = []Series{line}
+	s.Charts = append(s.Charts, chart)
+	return nil
+}
+
+// capacity is the highest rate of packets of which nearly all arrive, found by
+// halving.
+func (r *road) capacity(ctx context.Context, w way, t timing) (float64, error) {
+	flood, err := r.carry(ctx, r.client, w.sink(r), w.target, udpLoad("flood", 0, overloadSize), t)
+	if err != nil {
+		return 0, err
+	}
+	low, high := 0.0, 2*float64(flood.Packets)/flood.Seconds
+	for range 5 {
+		middle := (low + high) / 2
+		got, err := r.carry(ctx, r.client, w.sink(r), w.target, udpLoad("probe", middle, overloadSize), t)
+		if err != nil {
+			return 0, err
+		}
+		if float64(got.Packets)/got.Seconds > 0.98*middle {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	if low == 0 {
+		return 0, failed("%s loses packets at every rate", w.title)
+	}
+	return low, nil
+}
