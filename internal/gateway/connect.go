@@ -170,15 +170,16 @@ func resolve(ctx context.Context, server string, local netip.Addr) (netip.Addr, 
 		if local.IsValid() && local.Is4() == a.Is4() {
 			return a, local, nil
 		}
-		if found, ok := sourceFor(a); ok && !local.IsValid() {
+		if found, ok := SourceFor(a); ok && !local.IsValid() {
 			return a, found, nil
 		}
 	}
 	return netip.Addr{}, netip.Addr{}, fmt.Errorf("gateway: no route from here to %s", server)
 }
 
-// sourceFor asks the kernel which of our addresses packets to that one leave from.
-func sourceFor(remote netip.Addr) (netip.Addr, bool) {
+// SourceFor asks the kernel which of our addresses packets to that one leave
+// from; false: there is no route.
+func SourceFor(remote netip.Addr) (netip.Addr, bool) {
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(remote, config.DefaultPortIKE)))
 	if err != nil {
 		return netip.Addr{}, false
