@@ -23,6 +23,7 @@ type flow struct {
 
 	dialling bool     // guarded by flows.mu: has a place among the handshakes
 	sequence uint32   // of a TCP flow's SYN
+	mss      int      // payload bytes of a packet to a TCP flow's client
 	udp      *udpFlow // nil: TCP
 }
 

@@ -16,6 +16,7 @@ const maxSegment = maxJoined - header.TCPTotalHeaderMaximumSize - 1
 // the stack, and none is held while there are none.
 type inlet struct {
 	raw  syscall.RawConn
+	mss  int // a piece is so many bytes, or a multiple of them, or less
 	n    int // bytes that may be read without waiting
 	err  error
 	b    []byte // where fill reads to
@@ -24,8 +25,9 @@ type inlet struct {
 	fill func(fd uintptr) bool
 }
 
-func newInlet(raw syscall.RawConn) *inlet {
-	in := &inlet{raw: raw}
+// newInlet makes an inlet for a connection whose packets carry mss bytes.
+func newInlet(raw syscall.RawConn, mss int) *inlet {
+	in := &inlet{raw: raw, mss: mss}
 	in.look, in.fill = in.tryLook, in.tryFill
 	return in
 }
@@ -43,7 +45,7 @@ func (in *inlet) await() (int, error) {
 func (in *inlet) tryLook(fd uintptr) bool {
 	for {
 		n, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ)
-		if in.n, in.err = min(n, maxSegment), err; n > 0 || err != nil {
+		if in.n, in.err = in.whole(n), err; n > 0 || err != nil {
 			return true
 		}
 		n, _, err = unix.Recvfrom(int(fd), in.one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
@@ -55,6 +57,34 @@ func (in *inlet) tryLook(fd uintptr) bool {
 			return true
 		}
 	}
+}
+
+// whole is how many of n bytes to take at once: whole packets, so that a piece
+// does not end in a short one while there is more to send.
+func (in *inlet) whole(n int) int {
+	n = min(n, maxSegment)
+	if n < in.mss {
+		return n
+	}
+	return n - n%in.mss
+}
+
+// payloadPerPacket is how many bytes the stack puts into a packet towards the
+// sender of a SYN: its MSS less the room that the stack keeps for options
+// (RFC 9293 section 3.7.1).
+func payloadPerPacket(syn header.TCP, mtu, ipHeader int) int {
+	const timestamps, sack, both = 12, 36, 40
+	o := header.ParseSynOptions(syn.Options(), false)
+	n := min(int(o.MSS), mtu-ipHeader-header.TCPMinimumSize)
+	switch {
+	case o.TS && o.SACKPermitted:
+		n -= both
+	case o.TS:
+		n -= timestamps
+	case o.SACKPermitted:
+		n -= sack
+	}
+	return max(n, 1)
 }
 
 // Len implements tcpip.Payloader.

@@ -72,7 +72,7 @@ func (d *Device) copyDown(f *flow, client *clientConn, host *hostConn) error {
 	if host.raw == nil {
 		return d.copyDownPlain(f, client, host)
 	}
-	in := newInlet(host.raw)
+	in := newInlet(host.raw, f.mss)
 	for {
 		n, err := in.await()
 		if err != nil {

@@ -32,6 +32,7 @@ func (d *Device) handleTCP(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 		return true // dialled already; or one too many, which the client tries again
 	}
 	f.sequence = segment.SequenceNumber()
+	f.mss = payloadPerPacket(segment, d.cfg.MTU, len(pkt.NetworkHeader().Slice()))
 	if !d.tcp.HandlePacket(id, pkt) {
 		d.flows.end(f)
 		return false
