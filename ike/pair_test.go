@@ -40,6 +40,7 @@ type node struct {
 	events   []Event // all but Send and Compute
 	children map[SPI]*ChildSA
 	active   map[SPI]bool
+	sending  SPI // inbound SPI of the pair that we send on
 	up       map[Peer]Up
 	closed   map[Peer]Closed
 	failed   []Failed
@@ -58,11 +59,20 @@ func (n *node) take(e Event) {
 		c := e.Child
 		n.children[c.In] = &c
 		n.active[c.In] = c.Active
+		if c.Active {
+			n.sending = c.In
+		}
 	case Activated:
 		n.active[e.In] = true
+		n.sending = e.In
 	case Removed:
 		delete(n.children, e.In)
 		delete(n.active, e.In)
+		for in := range n.children {
+			if n.sending == e.In && n.active[in] {
+				n.sending = in
+			}
+		}
 	case Configured:
 		n.granted = append(n.granted, e.Assignment)
 	case Closed:
@@ -340,4 +350,10 @@ func (n *node) assign(e Assign) Assignment {
 	}
 	return Assignment{OK: true, IPv4: netip.MustParseAddr("10.9.0.2"), IPv6: netip.MustParsePrefix("2001:db8::2/128"),
 		DNS: []netip.Addr{netip.MustParseAddr("10.9.0.1")}, Transport: true}
+}
+
+// reaches reports whether the other side receives on what we send on.
+func (n *node) reaches(to *node) bool {
+	c := n.children[n.sending]
+	return c != nil && to.children[c.Out] != nil
 }

@@ -66,13 +66,19 @@ func (c *child) advance(now time.Time) {
 	}
 }
 
-// activate lets us send on the child SA.
+// activate lets us send on the child SA, unless it is replaced already.
 func (c *child) activate() {
 	c.activateAt = time.Time{}
-	if !c.active {
+	if !c.active && c.state != childDeleting {
 		c.active = true
 		c.s.owner.Activated(c.s, c.in)
 	}
+}
+
+// renewedByPeer reports whether the peer has renewed the child SA: it will delete
+// it.
+func (c *child) renewedByPeer() bool {
+	return c.successor != nil && slices.Contains(c.s.children, c.successor)
 }
 
 // remove forgets the child SA.
@@ -139,6 +145,12 @@ func (s *Session) childBy(out uint32) *child {
 	return nil
 }
 
+// redundancy marks a child SA that is deleted as soon as it is made, for the peer
+// has made another one at the same time.
+type redundancy struct{}
+
+var redundant redundancy
+
 // agreement is a child SA that both sides have agreed on, without its keys.
 type agreement struct {
 	suite         suite.ESP2
@@ -149,7 +161,7 @@ type agreement struct {
 
 // install makes the child SA of an agreement receive. initiator says that we
 // started the exchange; replaces is what it renews.
-func (s *Session) install(now time.Time, a *sa, g agreement, initiator bool, secret []byte, ni, nr []byte, replaces *child) *child {
+func (s *Session) install(now time.Time, a *sa, g agreement, initiator bool, secret []byte, ni, nr []byte, replaces *child, why ...redundancy) *child {
 	c := &child{s: s, in: g.spi, out: g.peerSPI, initiator: initiator, suite: g.suite,
 		local: g.local, remote: g.remote, transport: g.transport}
 	var shared [][]byte
@@ -160,7 +172,7 @@ func (s *Session) install(now time.Time, a *sa, g agreement, initiator bool, sec
 	if !initiator {
 		keyIn, keyOut = keyOut, keyIn
 	}
-	c.active = initiator || replaces == nil
+	c.active = (initiator || replaces == nil) && len(why) == 0
 	out := Child{In: c.in, Out: c.out, Initiator: initiator, Active: c.active, Transport: c.transport,
 		Encryption: uint8(g.suite.Encryption), KeyBits: int(g.suite.KeyBits), Integrity: uint16(g.suite.Integrity), ESN: g.suite.ESN,
 		KeyIn: Keys(keyIn), KeyOut: Keys(keyOut), Local: c.local, Remote: c.remote, Inner: s.grant.inner()}
@@ -173,7 +185,7 @@ func (s *Session) install(now time.Time, a *sa, g agreement, initiator bool, sec
 	s.children = append(s.children, c)
 	s.owner.Installed(s, out)
 	c.schedule(now)
-	if !c.active {
+	if !c.active && len(why) == 0 {
 		c.activateAt = now.Add(activateTime)
 	}
 	return c

@@ -23,7 +23,8 @@ type createChild struct {
 
 // renewChild asks the peer to renew c, unless that is under way.
 func (s *Session) renewChild(now time.Time, c *child) {
-	if c.state != childStanding || s.current == nil || s.closing || s.quirks.NoChildRekey {
+	// The peer may not know of one that it has not used yet.
+	if c.state != childStanding || !c.active || c.renewedByPeer() || s.current == nil || s.closing || s.quirks.NoChildRekey {
 		return
 	}
 	c.setState(childRekeying)
@@ -33,6 +34,9 @@ func (s *Session) renewChild(now time.Time, c *child) {
 // start builds the request.
 func (t *createChild) start(now time.Time, a *sa) (wire.ExchangeType, []wire.Body, bool) {
 	s := t.s
+	if t.old != nil && t.old.renewedByPeer() {
+		t.abandon(now, a)
+	}
 	if t.old != nil && t.old.state != childRekeying || s.closing {
 		return 0, nil, false
 	}
@@ -76,6 +80,9 @@ func (t *createChild) abandon(now time.Time, a *sa) {
 
 // answer takes the response.
 func (t *createChild) answer(now time.Time, a *sa, m *message) error {
+	if t.s.closing {
+		return nil
+	}
 	if n, bad := findError(m.chain); bad {
 		return t.refused(now, a, n)
 	}
@@ -119,22 +126,29 @@ func (t *createChild) answer(now time.Time, a *sa, m *message) error {
 // that created it" (RFC 7296, section 2.8.1).
 func (t *createChild) done(now time.Time, a *sa, g agreement, secret, nr []byte) {
 	old := t.old
-	c := t.s.install(now, a, g, true, secret, t.ni, nr, old)
 	if old == nil {
+		t.s.install(now, a, g, true, secret, t.ni, nr, nil)
 		return
 	}
 	rival := old.rival
 	old.rival = nil
-	switch {
-	case old.state == childDeleting:
-		// The peer has deleted it meanwhile; ours stands.
-	case rival != nil && slices.Compare(lowest(t.ni, nr), rival.lowest) < 0 && slices.Contains(t.s.children, rival.c):
-		rival.c.activate()
-		c.delete(now)
-		old.setState(childStanding)
-		old.rekeyAt = time.Time{}
-	default:
-		old.setState(childStanding)
+	lost := rival != nil && slices.Compare(lowest(t.ni, nr), rival.lowest) < 0 && slices.Contains(t.s.children, rival.c)
+	if lost {
+		// The peer's own request may not be answered yet: we send on the old one
+		// until it deletes that.
+		t.s.install(now, a, g, true, secret, t.ni, nr, old, redundant).delete(now)
+	} else {
+		t.s.install(now, a, g, true, secret, t.ni, nr, old)
+	}
+	if old.state != childRekeying {
+		return // the peer has deleted it meanwhile
+	}
+	old.setState(childStanding)
+	old.rekeyAt = time.Time{}
+	if !lost {
+		if rival != nil {
+			rival.c.activateAt = time.Time{}
+		}
 		old.delete(now)
 	}
 }
@@ -250,6 +264,10 @@ func (s *Session) handleCreate(now time.Time, a *sa, m *message) error {
 		return err
 	}
 	finish := func(now time.Time, secret []byte, ke ...wire.Body) {
+		if a != s.current || old != nil && (!slices.Contains(s.children, old) || old.state == childDeleting) {
+			a.respond(now, m, notify(wire.Notify2TemporaryFailure))
+			return
+		}
 		c := s.install(now, a, g, false, secret, ni, nr, old)
 		s.succeed(old, c, lowest(ni, nr))
 		a.respond(now, m, g.payloads(answer, append([]wire.Body{wire.Nonce2(nr)}, ke...)...)...)

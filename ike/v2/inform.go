@@ -61,8 +61,13 @@ func (t *deleteTask) answer(now time.Time, a *sa, m *message) error {
 }
 
 func (t *deleteTask) abandon(now time.Time, a *sa) {
-	if t.child != nil {
+	switch s := a.s; {
+	case t.child == nil:
+	case s.closing || s.current == nil || s.current == a || s.current.state == saGone:
 		t.child.remove()
+	default:
+		// Another IKE SA has taken over: the peer may not have heard of it.
+		s.current.ask(now, t)
 	}
 }
 
@@ -163,6 +168,9 @@ func (s *Session) creating() bool {
 // ikeDeleted forgets an IKE SA that the peer has deleted. If it is the current
 // one, and the peer has not renewed it, that is the end.
 func (s *Session) ikeDeleted(now time.Time, a *sa) {
+	if r := s.renewal; r != nil && r.rival == a {
+		r.forgetRival()
+	}
 	if a == s.current && s.renewal != nil && s.renewal.rival != nil {
 		s.adopt(now, s.renewal.rival)
 	}
@@ -311,12 +319,12 @@ func (s *Session) Rekey(now time.Time, child bool) bool {
 		return true
 	}
 	for n := len(s.children) - 1; n >= 0; n-- {
-		if c := s.children[n]; c.state == childStanding {
+		if c := s.children[n]; c.state == childStanding && c.active && !c.renewedByPeer() {
 			s.renewChild(now, c)
 			return true
 		}
 	}
-	return false
+	return len(s.children) > 0
 }
 
 // describeError puts an error of the peer into words.
@@ -343,4 +351,11 @@ func causeOf(t wire.Notify2Type) Cause {
 		return CauseMalformed
 	}
 	return CauseRefused
+}
+
+// Ask asks the peer now whether it lives.
+func (s *Session) Ask(now time.Time) {
+	if s.up && !s.closing {
+		s.current.ask(now, &informTask{})
+	}
 }

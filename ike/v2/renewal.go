@@ -11,21 +11,29 @@ import (
 // renewal is the renewal of the current IKE SA, while it runs (RFC 7296, sections
 // 1.3.2, 2.8 and 2.25.2). Both sides may have begun one.
 type renewal struct {
-	ours        *renewIKE // our request, nil if we have not asked
-	rival       *sa       // what the peer has made of its request while ours was under way
-	rivalLowest []byte    // of its two nonces
-	fresh       *sa       // half made, in computation
+	ours  *renewIKE // our request, nil if we have not asked
+	rival *sa       // what the peer has made of its request while ours was under way
+	fresh *sa       // half made, in computation
 }
 
-// close forgets what is under way.
-func (r *renewal) close(s *Session) {
-	if r.ours != nil {
+// close forgets what is under way. If the peer is told of the end, what it has
+// made of our request must be deleted too: that waits for the answer.
+func (r *renewal) close(s *Session, tell bool) {
+	if r.ours != nil && !(tell && r.ours.sent) {
 		zeroKey(r.ours.key)
 		s.owner.Forget(r.ours.spi)
 		r.ours.spi = wire.Cookie{}
 	}
 	if r.fresh != nil {
 		s.owner.Forget(r.fresh.spiR)
+	}
+}
+
+// forgetRival takes note that the peer has deleted what it had made.
+func (r *renewal) forgetRival() {
+	r.rival = nil
+	if r.ours != nil {
+		r.ours.rival = nil
 	}
 }
 
@@ -38,6 +46,9 @@ type renewIKE struct {
 	key   *suite.PrivateKey
 	offer wire.SA2
 	tries int
+	sent  bool   // and neither answered nor given up
+	rival *sa    // what the peer has made of its request meanwhile
+	low   []byte // the lowest of the rival's nonces
 }
 
 // startRenewal asks for a new IKE SA, unless that is under way.
@@ -66,6 +77,7 @@ func (t *renewIKE) start(now time.Time, a *sa) (wire.ExchangeType, []wire.Body, 
 	if t.spi.IsZero() {
 		t.spi = t.s.owner.AllocateIKE(t.s)
 	}
+	t.sent = true
 	u := a.suite
 	u.Group, u.Additional = t.group, suite.Additional{}
 	t.offer = suite.OfferIKE2(t.spi[:], []suite.IKE2Proposal{u.Proposal()})
@@ -108,7 +120,8 @@ func (t *renewIKE) answer(now time.Time, a *sa, m *message) error {
 		defer clear(secret.key)
 		key.Zero()
 		switch {
-		case t.s.closing || a.state == saGone || t.spi.IsZero():
+		case a.state == saGone || t.spi.IsZero():
+			t.drop()
 		case secret.err != nil:
 			t.giveUp(now, CauseMalformed, secret.err.Error())
 		default:
@@ -153,16 +166,22 @@ func (t *renewIKE) done(now time.Time, old *sa, c suite.IKE2Choice, secret, nr [
 	}
 	t.spi = wire.Cookie{} // the SA's from now on
 	s.sas = append(s.sas, fresh)
-	r := s.renewal
+	if s.closing {
+		fresh.retire(now)
+		fresh.ask(now, &deleteTask{})
+		return
+	}
 	s.renewal = nil
-	if r != nil && r.rival != nil && slices.Contains(s.sas, r.rival) {
-		if slices.Compare(lowest(t.ni, nr), r.rivalLowest) < 0 {
-			s.adopt(now, r.rival)
+	if rival := t.rival; rival != nil && slices.Contains(s.sas, rival) {
+		if slices.Compare(lowest(t.ni, nr), t.low) < 0 {
+			if s.current != rival {
+				s.adopt(now, rival)
+			}
 			fresh.retire(now)
 			fresh.ask(now, &deleteTask{})
 			return
 		}
-		r.rival.retire(now)
+		rival.retire(now)
 	}
 	s.adopt(now, fresh)
 	old.ask(now, &deleteTask{})
@@ -193,6 +212,9 @@ func (t *renewIKE) refused(now time.Time, a *sa, n wire.Notify2) error {
 func (t *renewIKE) giveUp(now time.Time, c Cause, detail string) {
 	s, r := t.s, t.s.renewal
 	t.drop()
+	if s.closing {
+		return
+	}
 	if r != nil && r.rival != nil {
 		s.renewal = nil
 		s.adopt(now, r.rival)
@@ -313,11 +335,20 @@ func (s *Session) renewed2(now time.Time, a *sa, m *message, fresh *sa, c suite.
 		a.respond(now, m, notify(wire.Notify2TemporaryFailure))
 		return
 	}
+	if a != s.current || a.state != saStanding {
+		// Our own renewal came first.
+		s.owner.Forget(fresh.spiR)
+		s.dropFresh(fresh)
+		fresh.zeroKeys()
+		a.respond(now, m, notify(wire.Notify2TemporaryFailure))
+		return
+	}
 	s.sas = append(s.sas, fresh)
 	a.respond(now, m, append([]wire.Body{c.AnswerSPI(fresh.spiR[:]), wire.Nonce2(nr)}, ke...)...)
 	r := s.renewal
-	if r != nil && r.ours != nil && a.flying == task(r.ours) {
-		r.fresh, r.rival, r.rivalLowest = nil, fresh, lowest(ni, nr)
+	if r != nil && r.ours != nil && r.ours.sent {
+		r.fresh, r.rival = nil, fresh
+		r.ours.rival, r.ours.low = fresh, lowest(ni, nr)
 		return
 	}
 	if r != nil && r.ours != nil {

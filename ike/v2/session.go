@@ -64,7 +64,7 @@ const (
 	defaultChild  = time.Hour
 	replacedTime  = 30 * time.Second // an IKE SA that was replaced waits for its DELETE
 	childLinger   = 3 * time.Second  // a child SA that was deleted still receives
-	activateTime  = 2 * time.Second  // until a responder sends on a new child SA by itself
+	activateTime  = 20 * time.Second // until a responder sends on a new child SA of which it has no word
 	retryTime     = 5 * time.Second  // after TEMPORARY_FAILURE
 )
 
@@ -290,11 +290,11 @@ func (s *Session) end(now time.Time, r Reason, c Cause, detail string, tell bool
 		s.opening = nil
 	}
 	if s.renewal != nil {
-		s.renewal.close(s)
+		s.renewal.close(s, tell)
 		s.renewal = nil
 	}
 	for _, a := range slices.Clone(s.sas) {
-		if tell && s.up && a == s.current {
+		if tell && s.up && a.state == saStanding {
 			a.queue = nil
 			a.rekeyAt, a.expireAt = time.Time{}, now.Add(replacedTime)
 			a.setState(saDeleting)
