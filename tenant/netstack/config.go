@@ -28,12 +28,13 @@ const (
 	DefaultEchoesPerSecond    = 1000
 	DefaultEchoesPerSource    = 100
 	DefaultQueue              = 16 << 20
+	DefaultBuffers            = 256 << 20
 	minMTU                    = 576
 	minQueue                  = 256 << 10
 	maxMTU                    = 65535
 	handshakeShare            = 16 // one source may have a 16th of the handshakes
 	minHandshakesPerSource    = 64
-	maxBuffer                 = 4 << 20 // of one direction of one TCP flow, in bytes
+	maxBuffer                 = 16 << 20 // of one direction of one TCP flow, in bytes
 	defaultBuffer, minBufSize = 128 << 10, 4 << 10
 )
 
@@ -70,6 +71,10 @@ type Config struct {
 	// Queue bounds the packets that wait to be read, in bytes. One flow may
 	// fill a third of it, one client half.
 	Queue int
+	// Buffers is how many bytes the buffers of TCP connections may grow by
+	// altogether, beyond the 256 KB that one begins with. Near it, they grow
+	// less.
+	Buffers int
 
 	// DialContext makes the host's TCP and UDP sockets; network is "tcp" or
 	// "udp" and address a literal one. nil: a net.Dialer.
@@ -90,7 +95,7 @@ func (c Config) withDefaults() (Config, error) {
 			return c, fmt.Errorf("%w: %v is no gateway address", ErrConfig, a)
 		}
 	}
-	for _, n := range []*int{&c.MTU, &c.Flows, &c.FlowsPerSource, &c.Handshakes, &c.EchoesPerSecond, &c.EchoesPerSource, &c.Queue} {
+	for _, n := range []*int{&c.MTU, &c.Flows, &c.FlowsPerSource, &c.Handshakes, &c.EchoesPerSecond, &c.EchoesPerSource, &c.Queue, &c.Buffers} {
 		if *n < 0 {
 			return c, fmt.Errorf("%w: negative limit %d", ErrConfig, *n)
 		}
@@ -102,6 +107,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.EchoesPerSecond, DefaultEchoesPerSecond)
 	setDefault(&c.EchoesPerSource, DefaultEchoesPerSource)
 	setDefault(&c.Queue, DefaultQueue)
+	setDefault(&c.Buffers, DefaultBuffers)
 	setDefault(&c.HandshakeTimeout, DefaultHandshakeTimeout)
 	setDefault(&c.TCPIdle, DefaultTCPIdle)
 	setDefault(&c.UDPIdle, DefaultUDPIdle)

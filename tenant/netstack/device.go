@@ -31,6 +31,8 @@ type Device struct {
 	pinger  *pinger
 	buffers sync.Pool // *[copySize]byte
 
+	allowance allowance // of the buffers of TCP connections
+
 	cancel    context.CancelFunc
 	running   sync.WaitGroup // goroutines that are no flow's
 	listeners []interface{ Close() error }
@@ -68,6 +70,8 @@ func New(cfg Config) (*Device, error) {
 		cfg: cfg, reach: reach, link: l, stack: s, cancel: cancel,
 		sources: []tenant.Source{newSource(q, cfg.MTU)},
 		flows:   newFlows(ctx, cfg),
+
+		allowance: allowance{stack: s, budget: cfg.Buffers},
 	}
 	d.buffers.New = func() any { return new([copySize]byte) }
 	d.pinger = newPinger(d)

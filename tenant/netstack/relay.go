@@ -120,6 +120,7 @@ func (c *clientConn) read(out *outlet) (int, error) {
 	switch err.(type) {
 	case nil:
 		c.ep.ModerateRecvBuf(result.Count)
+		c.received.set(c.ep.SocketOptions().GetReceiveBufferSize())
 		return result.Count, nil
 	case *tcpip.ErrWouldBlock, *tcpip.ErrBadBuffer: // the latter: out took nothing
 		return 0, nil
@@ -143,6 +144,7 @@ func (c *clientConn) write(ctx context.Context, p tcpip.Payloader) error {
 			return tcpipError{err}
 		}
 	}
+	c.sent.set(c.ep.SocketOptions().GetSendBufferSize())
 	return nil
 }
 

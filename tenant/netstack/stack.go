@@ -63,20 +63,20 @@ func setUp(s *stack.Stack, cfg Config, l *link) error {
 	return tune(s)
 }
 
-// tune sets what TCP does. Buffers begin small and follow the flow's bandwidth
-// and delay.
+// tune sets what TCP does.
 func tune(s *stack.Stack) error {
 	sack, moderate := tcpip.TCPSACKEnabled(true), tcpip.TCPModerateReceiveBufferOption(true)
-	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: minBufSize, Default: defaultBuffer, Max: maxBuffer}
-	send := tcpip.TCPSendBufferSizeRangeOption{Min: minBufSize, Default: defaultBuffer, Max: maxBuffer}
 	// SACK alone recovers losses here: with RACK besides, the stack takes
 	// reordering by the tunnel's parallel workers for loss.
 	recovery := tcpip.TCPRecovery(0)
 	retries, wait := tcpip.TCPSynRetriesOption(synRetries), tcpip.TCPTimeWaitTimeoutOption(timeWait)
-	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &moderate, &receive, &send, &recovery, &retries, &wait} {
+	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &moderate, &recovery, &retries, &wait} {
 		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, option); err != nil {
 			return fmt.Errorf("netstack: TCP option %T: %v", option, err)
 		}
+	}
+	if err := setBuffers(s, levels()[0]); err != nil {
+		return fmt.Errorf("netstack: TCP buffers: %v", err)
 	}
 	return nil
 }

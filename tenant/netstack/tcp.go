@@ -61,7 +61,7 @@ func (d *Device) acceptTCP(req *tcp.ForwarderRequest) {
 	}
 	d.flows.established(f)
 	f.touch()
-	d.relay(f, newClientConn(ep, &wq), newHostConn(host, &d.buffers))
+	d.relay(f, newClientConn(ep, &wq, &d.allowance), newHostConn(host, &d.buffers))
 }
 
 func destination(id stack.TransportEndpointID) string {
@@ -102,12 +102,14 @@ type clientConn struct {
 	writable waiter.Entry
 	mayRead  chan struct{}
 	mayWrite chan struct{}
+	received share // of the receive buffer; the reader's
+	sent     share // of the send buffer; the writer's
 }
 
 const endEvents = waiter.EventHUp | waiter.EventErr
 
-func newClientConn(ep tcpip.Endpoint, wq *waiter.Queue) *clientConn {
-	c := &clientConn{ep: ep, wq: wq}
+func newClientConn(ep tcpip.Endpoint, wq *waiter.Queue, a *allowance) *clientConn {
+	c := &clientConn{ep: ep, wq: wq, received: share{of: a}, sent: share{of: a}}
 	c.readable, c.mayRead = waiter.NewChannelEntry(waiter.ReadableEvents | endEvents)
 	c.writable, c.mayWrite = waiter.NewChannelEntry(waiter.WritableEvents | endEvents)
 	wq.EventRegister(&c.readable)
@@ -143,7 +145,10 @@ func (c *clientConn) awaitWrite(ctx context.Context) bool {
 }
 
 // close ends the connection and frees it; in good order unless abort is set.
+// Nobody reads or writes any more.
 func (c *clientConn) close(abort bool) {
+	c.received.set(0)
+	c.sent.set(0)
 	c.wq.EventUnregister(&c.readable)
 	c.wq.EventUnregister(&c.writable)
 	if abort {
