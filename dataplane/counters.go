@@ -8,6 +8,7 @@ type Cause uint8
 // The causes, in the order of the road a packet takes.
 const (
 	DropMalformed  Cause = iota // neither ESP, IKE nor a keepalive
+	DropShare                   // beyond a client's share of a worker that cannot keep up
 	DropUnknownSPI              // no SA has that SPI: often the rest of a session that ended
 	DropAuth                    // the ICV is wrong
 	DropReplay                  // the sequence number was seen, or is older than the window
@@ -29,7 +30,7 @@ const (
 )
 
 var causeNames = [causes]string{
-	"malformed", "unknown-spi", "auth", "replay", "inner", "l2tp", "no-session", "ppp",
+	"malformed", "share", "unknown-spi", "auth", "replay", "inner", "l2tp", "no-session", "ppp",
 	"source", "ip", "inbox-full", "peer-full", "no-route", "too-big", "send", "device", "dummy", "link",
 }
 

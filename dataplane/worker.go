@@ -5,6 +5,9 @@ import (
 	"github.com/culvert-vpn/culvert/tenant"
 )
 
+// ikeBatch is how many datagrams are read at once where there is only IKE.
+const ikeBatch = 8
+
 // worker reads one socket and carries each batch through to the end.
 type worker struct {
 	plane   *Plane
@@ -16,6 +19,7 @@ type worker struct {
 	table   *saTable
 	touched []tenant.Writer
 	down    *sender // for packets from one client to another
+	share   share
 }
 
 func newWorker(p *Plane, id int, l *listener, conn udp.Conn) *worker {
@@ -28,11 +32,19 @@ func newWorker(p *Plane, id int, l *listener, conn udp.Conn) *worker {
 
 // run reads batches until the socket is closed.
 func (w *worker) run() {
-	reader := w.conn.NewReader(batchSize)
+	size := ikeBatch
+	if w.natt {
+		size = batchSize
+	}
+	reader := w.conn.NewReader(size)
+	pressed, _ := reader.(udp.Pressed)
 	for {
 		batch, err := reader.Read()
 		if err != nil {
 			return
+		}
+		if pressed != nil {
+			w.share.measure(batch, pressed.Backlog())
 		}
 		w.batch(batch)
 	}
@@ -48,6 +60,10 @@ func (w *worker) batch(batch []udp.Message) {
 	}
 	w.table.mu.Lock()
 	for i := range batch {
+		if w.share.exceeds(batch[i].Data) {
+			w.count.drop(DropShare)
+			continue
+		}
 		w.datagram(&batch[i])
 	}
 	w.table.mu.Unlock()

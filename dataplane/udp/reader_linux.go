@@ -29,6 +29,7 @@ type reader struct {
 	receive func(fd uintptr) bool // built once: a closure a call would be an allocation
 	n       int                   // headers filled by the last call
 	errno   syscall.Errno
+	backlog float64
 }
 
 // NewReader makes a reader of batch receive buffers of 64 KiB each; at least
@@ -101,11 +102,37 @@ func (r *reader) tryReceive(fd uintptr) bool {
 			return false
 		case 0:
 			r.n = n
+			r.backlog = 0
+			if n == len(r.hdrs) {
+				r.backlog = backlog(fd)
+			}
 		}
 		r.s.counters.calls.Add(1)
 		r.errno = errno
 		return true
 	}
+}
+
+// Backlog implements Pressed.
+func (r *reader) Backlog() float64 { return r.backlog }
+
+// Fields of what SO_MEMINFO reports, in linux/sock_diag.h.
+const (
+	memReceived = 0 // bytes of memory that wait to be read
+	memReceive  = 1 // their bound
+	memFields   = 9
+)
+
+// backlog asks the kernel how full the receive buffer is.
+func backlog(fd uintptr) float64 {
+	var info [memFields]uint32
+	size := uint32(unsafe.Sizeof(info))
+	_, _, errno := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 || info[memReceive] == 0 {
+		return 0
+	}
+	return float64(info[memReceived]) / float64(info[memReceive])
 }
 
 // collect makes messages of the headers filled.

@@ -40,6 +40,13 @@ type Reader interface {
 	Read() ([]Message, error)
 }
 
+// Pressed is a Reader that knows how full its socket is.
+type Pressed interface {
+	// Backlog is the part of the receive buffer that was in use after the last
+	// Read, between 0 and 1 or a little above; 0 when that Read emptied it.
+	Backlog() float64
+}
+
 // Writer sends datagrams for one goroutine.
 type Writer interface {
 	// Commit adds a datagram to the batch. data is borrowed until Flush. local
