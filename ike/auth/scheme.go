@@ -76,12 +76,17 @@ func ecdsaID(n byte) []byte {
 // pssID is RSASSA-PSS with the hash 2.16.840.1.101.3.4.2.n for the message and for
 // MGF1, and salt as long as the hash (appendix A.4).
 func pssID(n, salt byte) []byte {
-	hash := []byte{0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, n, 0x05, 0x00}
-	mgf := append([]byte{0x30, 0x1a, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08}, hash...)
+	return pssOver([]byte{0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, n, 0x05, 0x00}, salt)
+}
+
+// pssOver is pssID for an identifier of a hash.
+func pssOver(hash []byte, salt byte) []byte {
+	oid := []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08}
+	mgf := append(append([]byte{0x30, byte(len(oid) + len(hash))}, oid...), hash...)
 	params := append([]byte{0xa0, byte(len(hash))}, hash...)
 	params = append(append(params, 0xa1, byte(len(mgf))), mgf...)
 	params = append(params, 0xa2, 0x03, 0x02, 0x01, salt)
-	oid := []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a, 0x30, byte(len(params))}
+	oid = []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a, 0x30, byte(len(params))}
 	return append(append([]byte{0x30, byte(len(oid) + len(params))}, oid...), params...)
 }
 
@@ -129,23 +134,28 @@ func verifyDigital(pub crypto.PublicKey, data, octets []byte) error {
 	}
 	algorithm, sig := data[1:1+int(data[0])], data[1+int(data[0]):]
 	for _, s := range schemes() {
-		if s.kind == kindOf(pub) && (bytes.Equal(s.algorithm, algorithm) || bytes.Equal(withoutNull(s.algorithm), algorithm)) {
+		if s.kind == kindOf(pub) && (bytes.Equal(s.algorithm, algorithm) || bytes.Equal(s.withoutNull(), algorithm)) {
 			return s.verify(pub, sig, octets)
 		}
 	}
 	return fmt.Errorf("%w: signature algorithm %s with a key of type %T", ErrMethod, algorithmName(algorithm), pub)
 }
 
-// withoutNull is the form of an RSA identifier in which the parameters are left
-// out; some peers write it.
-func withoutNull(id []byte) []byte {
-	n := len(id)
-	if n != 15 || id[n-2] != 0x05 {
-		return id
+// withoutNull is the form of an identifier in which the parameters of hashes and of
+// RSA are left out, where they are NULL; some peers write it (RFC 4055, section 2.1).
+func (s scheme) withoutNull() []byte {
+	id := s.algorithm
+	switch {
+	case s.pss:
+		n := map[HashAlgorithm]byte{HashSHA256: 1, HashSHA384: 2, HashSHA512: 3}[s.hash]
+		hash := []byte{0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, n}
+		return pssOver(hash, byte(s.hash.crypto().Size()))
+	case s.kind == keyRSA:
+		out := append([]byte(nil), id[:len(id)-2]...)
+		out[1] -= 2
+		return out
 	}
-	out := append([]byte(nil), id[:n-2]...)
-	out[1] -= 2
-	return out
+	return id
 }
 
 // algorithmName names the object identifier in an AlgorithmIdentifier.

@@ -14,6 +14,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -152,9 +153,35 @@ func TestAlgorithmIdentifiers(t *testing.T) {
 			t.Errorf("%d: %s, want %s", i, got[i], want[i])
 		}
 	}
-	sig := appendDigital(withoutNull(rsaID(11)), nil)
-	if len(sig) != 14 || algorithmName(sig[1:]) != want[0] || algorithmName([]byte{1}) != "that cannot be read" {
-		t.Errorf("%x", sig)
+	if algorithmName([]byte{1}) != "that cannot be read" {
+		t.Error("junk has a name")
+	}
+	// RFC 7427, appendices A.1.2 and A.4.3.
+	if got := fmt.Sprintf("%x", rsaID(11)); got != "300d06092a864886f70d01010b0500" {
+		t.Error(got)
+	}
+	if got := fmt.Sprintf("%x", pssID(1, 32)); got != "304106092a864886f70d01010a3034a00f300d06096086480165030402010500"+
+		"a11c301a06092a864886f70d010108300d06096086480165030402010500a203020120" {
+		t.Error(got)
+	}
+}
+
+// TestIdentifiersWithoutNull are accepted as well.
+func TestIdentifiersWithoutNull(t *testing.T) {
+	key := keysOnce()["rsa"]
+	for _, s := range schemes()[:6] {
+		sig, err := key.Sign(rand.Reader, digest(s.hash.crypto(), []byte("octets")), s.options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var id pkix.AlgorithmIdentifier
+		if rest, err := asn1.Unmarshal(s.withoutNull(), &id); err != nil || len(rest) != 0 {
+			t.Errorf("%x: %v", s.withoutNull(), err)
+		}
+		a := wire.Auth{Method: wire.AuthDigital, Data: appendDigital(s.withoutNull(), sig)}
+		if err := VerifySignature(key.Public(), a, []byte("octets")); err != nil {
+			t.Errorf("%x: %v", s.withoutNull(), err)
+		}
 	}
 }
 

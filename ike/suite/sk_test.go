@@ -261,3 +261,20 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// TestGCMVector is test case 16 of the specification of GCM that NIST took over.
+func TestGCMVector(t *testing.T) {
+	key := unhex(t, "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308")
+	plain := unhex(t, `d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72
+		1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39`)
+	want := unhex(t, `522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa
+		8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662 76fc6ece0f4e1768cddf8853bb2d551b`)
+	aead, err := newGCM(key, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := aead.Seal(nil, unhex(t, "cafebabefacedbaddecaf888"), plain, unhex(t, "feedfacedeadbeeffeedfacedeadbeefabaddad2"))
+	if !bytes.Equal(got, want) {
+		t.Errorf("%x", got)
+	}
+}
