@@ -24,7 +24,7 @@ func TestRecordedOffers(t *testing.T) {
 		"android":            {"aes256gcm16-prfsha256-curve25519", "", "aes256gcm16", "aes256gcm16"},
 		"strongswan-app":     {"aes256gcm16-prfsha256-ecp256", "", "aes256gcm16", "aes256gcm16"},
 	}
-	for _, p := range Personas2() {
+	for _, p := range recordedOffers() {
 		want, ok := table[p.Name]
 		if !ok {
 			t.Errorf("%s is not in the table", p.Name)
@@ -45,7 +45,7 @@ func TestRecordedOffers(t *testing.T) {
 
 // wantIKE chooses from a persona's offer as it comes off the wire, and accepts the
 // answer as the client.
-func wantIKE(t *testing.T, p Persona2, legacy bool, name string) {
+func wantIKE(t *testing.T, p recordedOffer, legacy bool, name string) {
 	t.Helper()
 	offer, err := wire.ConsumeSA2(OfferIKE2(nil, p.IKE).AppendBody(nil))
 	if err != nil {
@@ -74,7 +74,7 @@ func wantIKE(t *testing.T, p Persona2, legacy bool, name string) {
 	}
 }
 
-func wantESP(t *testing.T, p Persona2, list []ESP2Proposal, first bool, name string) {
+func wantESP(t *testing.T, p recordedOffer, list []ESP2Proposal, first bool, name string) {
 	t.Helper()
 	offer := OfferESP2([4]byte{1, 2, 3, 4}, list)
 	policy := DefaultESP2(true)
@@ -248,7 +248,7 @@ func TestESN(t *testing.T) {
 
 // TestRefusal2 says what was offered, and what would help.
 func TestRefusal2(t *testing.T) {
-	p, _ := Persona2ByName("windows10")
+	p, _ := recordedNamed("windows10")
 	_, err := SelectIKE2(OfferIKE2(nil, p.IKE), DefaultIKE2(false))
 	for _, part := range []string{"3des-prfsha1-sha1-modp1024", "legacy algorithms would allow aes256-sha256-modp1024"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
@@ -259,7 +259,7 @@ func TestRefusal2(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "allow 3des-sha1") {
 		t.Error(err)
 	}
-	if _, ok := Persona2ByName("nobody"); ok {
+	if _, ok := recordedNamed("nobody"); ok {
 		t.Error("nobody")
 	}
 }

@@ -1,7 +1,7 @@
 package suite
 
-// Persona2 is what a kind of client offers in IKEv2.
-type Persona2 struct {
+// recordedOffer is what a kind of client offers in IKEv2.
+type recordedOffer struct {
 	Name string
 	IKE  []IKE2Proposal
 	Sent Group          // of the KE payload beside the offer
@@ -10,10 +10,10 @@ type Persona2 struct {
 	Rekey []ESP2Proposal
 }
 
-// Personas2 returns what the clients of today were seen to offer, in the order in
+// recordedOffers returns what the clients of today were seen to offer, in the order in
 // which they offer it, and what culvert offers itself.
-func Personas2() []Persona2 {
-	return []Persona2{
+func recordedOffers() []recordedOffer {
+	return []recordedOffer{
 		{Name: "culvert", IKE: culvert2(), Sent: GroupX25519, ESP: culvertESP2(nil), Rekey: culvertESP2([]Group{GroupX25519})},
 		{Name: "windows10", IKE: windows2(GroupMODP1024, "3des", "aes128", "aes192", "aes256"), Sent: GroupMODP1024, ESP: windowsESP2()},
 		{Name: "windows11", IKE: append(windows2(GroupMODP1024, "3des", "aes128", "aes192", "aes256"), windowsGCM(GroupMODP1024)...),
@@ -34,14 +34,14 @@ func Personas2() []Persona2 {
 	}
 }
 
-// Persona2ByName returns the persona of that name.
-func Persona2ByName(name string) (Persona2, bool) {
-	for _, p := range Personas2() {
+// recordedNamed returns the offer of that name.
+func recordedNamed(name string) (recordedOffer, bool) {
+	for _, p := range recordedOffers() {
 		if p.Name == name {
 			return p, true
 		}
 	}
-	return Persona2{}, false
+	return recordedOffer{}, false
 }
 
 // suite2 is the proposal of one suite by its name, which this file knows to be
