@@ -40,8 +40,9 @@ func (t *tenantValues) readAllow(v value) {
 	var m Methods
 	v.items(func(item value) {
 		var word string
-		item.choice(&word, "mschapv2", "chap", "pap")
+		item.choice(&word, "mschapv2", "eap-mschapv2", "chap", "pap")
 		m.MSCHAPv2 = m.MSCHAPv2 || word == "mschapv2"
+		m.EAP = m.EAP || word == "eap-mschapv2"
 		m.CHAP = m.CHAP || word == "chap"
 		m.PAP = m.PAP || word == "pap"
 	})

@@ -138,6 +138,8 @@ type Methods struct {
 	MSCHAPv2 bool
 	// CHAP with MD5 (RFC 1994) needs the password itself.
 	CHAP bool
+	// EAP is EAP-MSCHAPv2 (RFC 3748), for profiles of Windows that demand EAP.
+	EAP bool
 	// PAP (RFC 1334) sends the password through the IPsec tunnel as it is.
 	PAP bool
 }

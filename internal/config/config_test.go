@@ -156,7 +156,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if !ok || len(o.PSKs) != 2 || string(o.PSKs[0].Bytes()) != "from-a-file-with-a-newline" || string(o.PSKs[1].Bytes()) != "from-the-environment" {
 		t.Fatalf("keys are not what the file and the environment hold")
 	}
-	if o.Match.Realms[0] != "office" || !o.Legacy || o.MTU != 1300 || o.Auth.Allow != (Methods{true, true, true}) {
+	if o.Match.Realms[0] != "office" || !o.Legacy || o.MTU != 1300 || o.Auth.Allow != (Methods{MSCHAPv2: true, EAP: true, CHAP: true, PAP: true}) {
 		t.Errorf("tenant: %+v", o)
 	}
 	if u, ok := o.User("BOB"); !ok || u.NTHash.Len() != 16 || u.Password.Len() != 0 {

@@ -43,6 +43,10 @@ var (
 // authenticate finds out what a link asks about its client. The state store is
 // on a disk, so that happens in the pool.
 func (g *Gateway) authenticate(now time.Time, s *session, e ppp.Authenticate) {
+	if e.Method == ppp.EAP {
+		g.startEAP(now, s, e)
+		return
+	}
 	s.user = e.User
 	t, user, why, err := g.identify(s, e.User)
 	if why != nil {

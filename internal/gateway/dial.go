@@ -11,6 +11,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/eap"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/ppp"
 	"github.com/culvert-vpn/culvert/tenant"
@@ -41,6 +42,8 @@ type DialConfig struct {
 	// AllowCHAP lets the server ask for CHAP with MD5 instead of MS-CHAPv2, by
 	// which it does not have to know the password itself.
 	AllowCHAP bool
+	// AllowEAP lets the server ask for EAP, within which we speak MSCHAPv2 only.
+	AllowEAP bool
 	// Persona is the native client to speak like; empty: culvert itself.
 	Persona string
 	// Device opens the device that the connection's packets leave through,
@@ -103,6 +106,7 @@ type dial struct {
 	peer    *peer
 	called  bool
 	session *session
+	eap     *eap.Client // nil: the server has not asked by EAP
 	device  tenant.Device
 	port    *dataplane.Port
 	up      chan *Connection // gets the connection, once

@@ -101,6 +101,10 @@ func (g *Gateway) linkEvent(now time.Time, s *session, event ppp.Event) {
 		g.unsent(g.plane.SendPPP(s.plane, e.Frame))
 	case ppp.Authenticate:
 		g.authenticate(now, s, e)
+	case ppp.EAPResponse:
+		g.eapResponse(now, s, e)
+	case ppp.EAPRequest:
+		g.eapRequest(now, s, e)
 	case ppp.Up:
 		g.linkUp(now, s, e)
 	case ppp.Down:

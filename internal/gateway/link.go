@@ -28,6 +28,7 @@ func (g *Gateway) newLink(p *peer, mtu int) (*ppp.Link, error) {
 		c.Auth.MSCHAPv2 = c.Auth.MSCHAPv2 || t.Auth.Allow.MSCHAPv2
 		c.Auth.CHAPMD5 = c.Auth.CHAPMD5 || t.Auth.Allow.CHAP
 		c.Auth.PAP = c.Auth.PAP || t.Auth.Allow.PAP
+		c.Auth.EAP = c.Auth.EAP || t.Auth.Allow.EAP
 	}
 	return ppp.NewLink(c)
 }
@@ -45,7 +46,7 @@ func newClientLink(d DialConfig, mru uint16) (*ppp.Link, error) {
 		User: d.User, Password: []byte(d.Password),
 		// Never PAP: whoever knows the pre-shared key could play the server and
 		// ask for the password in clear.
-		Auth: ppp.AuthPolicy{MSCHAPv2: true, CHAPMD5: d.AllowCHAP},
+		Auth: ppp.AuthPolicy{MSCHAPv2: true, EAP: d.AllowEAP, CHAPMD5: d.AllowCHAP},
 	})
 }
 
@@ -87,6 +88,8 @@ func (t *tenantState) allows(m ppp.Method) bool {
 		return t.Auth.Allow.CHAP
 	case ppp.PAP:
 		return t.Auth.Allow.PAP
+	case ppp.EAP:
+		return t.Auth.Allow.EAP
 	}
 	return false
 }

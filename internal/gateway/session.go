@@ -53,8 +53,9 @@ type session struct {
 	prefix   netip.Prefix // of IPv6; invalid: none
 	leased   bool
 	up       time.Time
-	clientOS string // what LCP Identification says
-	reason   string // why it ends, in words
+	clientOS string    // what LCP Identification says
+	reason   string    // why it ends, in words
+	eap      *eapLogin // nil: no login by EAP is under way
 
 	linkOptions dataplane.LinkOptions // what PPP agreed on
 
@@ -332,6 +333,7 @@ func (g *Gateway) end(now time.Time, s *session) {
 	}
 	s.ended = true
 	s.link.Forget()
+	s.endEAP()
 	g.plane.RemoveSession(s.plane)
 	delete(g.sessions, s.plane)
 	delete(s.peer.calls, s.call.Call)
