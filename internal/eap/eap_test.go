@@ -428,3 +428,56 @@ func FuzzMachines(f *testing.F) {
 		}
 	})
 }
+
+// TestTLSJunk: what is no handshake ends in failure, and lengths are bounded.
+func TestTLSJunk(t *testing.T) {
+	junk := make([]byte, 200)
+	seeded(9).Read(junk)
+	for name, data := range map[string][]byte{"random": append([]byte{0}, junk...), "record": append([]byte{0, 22, 3, 1, 0, 195}, junk[:195]...),
+		"alert": {0, 21, 3, 3, 0, 2, 2, 40}} {
+		s, err := NewServer(ServerConfig{Rand: seeded(1), Methods: []Type{TypeTLS}, TLS: newPKI(t).server, SkipIdentity: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		answer := func(data []byte) error {
+			return s.Input(now, AppendPacket(nil, Packet{CodeResponse, s.id, TypeTLS, data}))
+		}
+		for _, bad := range [][]byte{nil, {flagLength, 0, 0}, {flagLength, 0, 2, 0, 0}, {0}} {
+			if err := answer(bad); err == nil {
+				t.Errorf("%x accepted", bad)
+			}
+		}
+		if err := answer(data); err != nil {
+			t.Fatal(err)
+		}
+		var end *Done
+		for e, ok := s.Next(); ok; e, ok = s.Next() {
+			switch e := e.(type) {
+			case Compute:
+				s.Computed(e.Do())
+				answer([]byte{0})
+			case Done:
+				end = &e
+			}
+		}
+		if end == nil || end.OK || !errors.Is(end.Err, ErrTLS) {
+			t.Errorf("%s: %+v", name, end)
+		}
+	}
+}
+
+// TestFlightIsBounded: fragments without end are refused.
+func TestFlightIsBounded(t *testing.T) {
+	s := newSession(newPKI(t).server, rand.Reader, true)
+	defer s.close()
+	piece := append([]byte{flagMore}, make([]byte, 1000)...)
+	var err error
+	n := 0
+	for ; err == nil && n < 1000; n++ {
+		_, _, err = s.consume(piece)
+	}
+	if !errors.Is(err, ErrMalformed) || n > 70 {
+		t.Errorf("after %d: %v", n, err)
+	}
+}
