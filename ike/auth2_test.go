@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha1"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
@@ -478,6 +479,69 @@ func TestV2LegacyIsNamed(t *testing.T) {
 	id := p.dial(c)
 	if p.client.closed[id].Cause != CauseNoProposal || len(p.server.failed) == 0 || !strings.Contains(p.server.failed[0].Detail, "modp2048") {
 		t.Fatalf("client %v, server %v", p.client.closed, p.server.failed)
+	}
+	p.closeAll()
+}
+
+func TestV2PerfectForwardSecrecy(t *testing.T) {
+	p := newPair(t, 1, Config{V2: true, Candidates: psk("acme", "secret", nil)})
+	c := dialV2("secret")
+	c.PFS = true
+	id := p.dial(c)
+	in := wantOneChild(t, p)
+	for range 3 {
+		_ = p.client.s.Rekey(p.now, id, Phase2)
+		p.run(10*time.Second, nil)
+		for peer := range p.server.up {
+			_ = p.server.s.Rekey(p.now, peer, Phase2)
+		}
+		p.run(10*time.Second, nil)
+		if now := wantOneChild(t, p); now == in {
+			t.Fatal("not renewed")
+		} else {
+			in = now
+		}
+	}
+	p.closeAll()
+}
+
+// TestV2TellsTheClientOfANAT: whatever the truth, the hash of the client's address
+// does not match and ours does, so that the client moves to port 4500 and believes
+// the server to be in the open.
+func TestV2TellsTheClientOfANAT(t *testing.T) {
+	p := newPair(t, 1, Config{V2: true, Candidates: psk("acme", "secret", nil)})
+	p.dial(dialV2("secret"))
+	h, body, err := wire.ConsumeHeader(p.server.sent[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, err := wire.ParsePayloads(nil, wire.V2, h.Next, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := func(a netip.AddrPort) []byte {
+		sum := sha1.New()
+		sum.Write(h.Initiator[:])
+		sum.Write(h.Responder[:])
+		sum.Write(a.Addr().AsSlice())
+		sum.Write([]byte{byte(a.Port() >> 8), byte(a.Port())})
+		return sum.Sum(nil)
+	}
+	for _, x := range chain {
+		n, err := wire.ConsumeNotify2(x.Body)
+		if x.Type != wire.PayloadNotify2 || err != nil {
+			continue
+		}
+		switch n.Type {
+		case wire.Notify2NATDetectionSource:
+			if !bytes.Equal(n.Data, hash(serverIKE)) {
+				t.Error("our own address is hidden")
+			}
+		case wire.Notify2NATDetectionDestination:
+			if bytes.Equal(n.Data, hash(clientIKE)) || len(n.Data) != sha1.Size {
+				t.Error("the client's address is not hidden")
+			}
+		}
 	}
 	p.closeAll()
 }

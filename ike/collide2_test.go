@@ -61,7 +61,8 @@ func TestV2Collisions(t *testing.T) {
 
 func collide(t *testing.T, seed uint64, a, b act) {
 	t.Helper()
-	p := newPair(t, seed, Config{V2: true, Candidates: psk("acme", "secret", nil)})
+	p := newPair(t, seed, Config{V2: true, Candidates: psk("acme", "secret", nil), Retransmit: Retransmit{Tries: 12}})
+	p.client.s.config.Retransmit.Tries = 12
 	id := p.dial(dialV2("secret"))
 	wantOneChild(t, p)
 	var peer Peer
@@ -76,7 +77,7 @@ func collide(t *testing.T, seed uint64, a, b act) {
 	p.run(time.Duration(p.random.Int64N(int64(50*time.Millisecond))), nil)
 	b.do(p, p.server, peer)
 	gap := 0
-	p.run(90*time.Second, func() bool {
+	p.run(4*time.Minute, func() bool {
 		if len(p.client.closed) == 0 && !(p.client.reaches(p.server) && p.server.reaches(p.client)) {
 			gap++
 		}

@@ -97,7 +97,7 @@ func (s *Server) whyNoProposal(q *v2.Request) Cause {
 func (s *Server) config2() v2.Config {
 	r := s.config.Retransmit
 	return v2.Config{Retransmit: v2.Retransmit{First: r.First, Max: r.Max, Tries: r.Tries}, MaxChildren: s.config.Limits.Children,
-		MaxDatagram: s.config.MaxDatagram}
+		MaxDatagram: s.config.MaxDatagram, RawESP: s.config.RawESP}
 }
 
 // dropped2 says in the words of this package why a message was dropped.

@@ -178,14 +178,14 @@ func (p *session2) Configured(m *v2.Session, a Assignment) {
 // Installed says that there is a child SA.
 func (p *session2) Installed(m *v2.Session, c v2.Child) {
 	p.s.stats.Children++
-	p.s.emit(Installed{Peer: p.id, Child: describe2(m, c)})
+	p.s.emit(Installed{Peer: p.id, Child: describe2(m, c, p.s.config.RawESP)})
 }
 
 // describe2 is the child SA as its user needs it.
-func describe2(m *v2.Session, c v2.Child) ChildSA {
+func describe2(m *v2.Session, c v2.Child, raw bool) ChildSA {
 	path := Path(m.Path())
 	out := ChildSA{
-		In: SPI(c.In), Out: SPI(c.Out), Initiator: c.Initiator, Active: c.Active, Transport: c.Transport, UDPEncap: true,
+		In: SPI(c.In), Out: SPI(c.Out), Initiator: c.Initiator, Active: c.Active, Transport: c.Transport, UDPEncap: path.NATT || !raw,
 		Encryption: c.Encryption, KeyBits: c.KeyBits, Integrity: c.Integrity, ESN: c.ESN,
 		KeyIn: ChildKeys(c.KeyIn), KeyOut: ChildKeys(c.KeyOut), LocalTraffic: c.Local, RemoteTraffic: c.Remote, Inner: c.Inner,
 		Lifetime: c.Lifetime, Path: path, Replaces: SPI(c.Replaces),
@@ -278,7 +278,7 @@ func cause2(c v2.Cause) Cause {
 		v2.CauseNoProposal: CauseNoProposal, v2.CauseNoESPProposal: CauseNoESPProposal, v2.CauseAuthentication: CauseAuthentication,
 		v2.CauseNoCandidate: CauseNoTenant, v2.CauseTimeout: CauseTimeout, v2.CauseSelectors: CauseTraffic,
 		v2.CauseMalformed: CauseMalformed, v2.CauseGuessing: CauseGuessing, v2.CauseRefused: CauseRefused,
-		v2.CauseRedirected: CauseRedirected, v2.CauseInternal: CauseInternal,
+		v2.CauseRedirected: CauseRedirected, v2.CauseNoEncapsulation: CauseNoNATT, v2.CauseInternal: CauseInternal,
 	}[c]
 }
 

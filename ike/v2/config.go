@@ -30,7 +30,7 @@ func wantsOf(c wire.Config) Wants {
 		case wire.ConfigDNSDomain:
 			w.Domains = true
 		case wire.ConfigVersion:
-			w.Version = string(a.Value[:min(len(a.Value), 128)])
+			w.Version = printable(string(a.Value[:min(len(a.Value), 128)]))
 		}
 	}
 	return w

@@ -28,7 +28,11 @@ func (s *Session) renewChild(now time.Time, c *child) {
 		return
 	}
 	c.setState(childRekeying)
-	s.current.ask(now, &createChild{s: s, old: c, group: c.suite.Group})
+	group := c.suite.Group
+	if group == suite.GroupNone && s.dial != nil && s.dial.PFS {
+		group = s.current.suite.Group
+	}
+	s.current.ask(now, &createChild{s: s, old: c, group: group})
 }
 
 // start builds the request.

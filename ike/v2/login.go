@@ -48,6 +48,9 @@ func (s *Session) handleAuth(now time.Time, a *sa, m *message) error {
 	s.opening.deadline = now.Add(loginTime)
 	l := &s.opening.login
 	s.identity = identityText(l.id)
+	if !s.path.NATT && !s.config.RawESP {
+		return s.refuseLogin(now, a, m, wire.Notify2NoProposalChosen, CauseNoEncapsulation, "the client stays on port 500")
+	}
 	list := s.candidates(l)
 	switch {
 	case len(list) == 0:

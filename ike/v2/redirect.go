@@ -41,7 +41,7 @@ func gatewayOf(b, nonce []byte) (string, bool) {
 		a, ok := netip.AddrFromSlice(id)
 		return a.String(), ok && a.Is4() == (b[0] == gatewayIPv4)
 	case gatewayFQDN:
-		return string(id), len(id) > 0
+		return printable(string(id)), len(id) > 0
 	}
 	return "", false
 }

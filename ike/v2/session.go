@@ -64,7 +64,7 @@ const (
 	defaultChild  = time.Hour
 	replacedTime  = 30 * time.Second // an IKE SA that was replaced waits for its DELETE
 	childLinger   = 3 * time.Second  // a child SA that was deleted still receives
-	activateTime  = 20 * time.Second // until a responder sends on a new child SA of which it has no word
+	activateTime  = time.Minute      // until a responder sends on a new child SA of which it has no word
 	retryTime     = 5 * time.Second  // after TEMPORARY_FAILURE
 )
 

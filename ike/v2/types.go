@@ -145,6 +145,7 @@ const (
 	CauseGuessing
 	CauseRefused
 	CauseRedirected
+	CauseNoEncapsulation // the peer does not speak NAT traversal
 	CauseInternal
 )
 
