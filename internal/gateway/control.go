@@ -128,6 +128,7 @@ func (g *Gateway) l2tpMessage(now time.Time, m *dataplane.Message) {
 		return
 	}
 	p.setPort(g, m.Port)
+	g.activateUsed(now, p)
 	g.count(g.l2tp.Input(now, l2tp.Peer(p.id), m.Data), "l2tp")
 }
 

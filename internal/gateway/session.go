@@ -146,6 +146,18 @@ func (g *Gateway) activate(now time.Time, id ike.Peer, in ike.SPI) {
 	g.dialSecured(now, p)
 }
 
+// activateUsed sends on a peer's only SA when the peer does so: its first packet
+// in the SA may be looked at before the last message of its quick mode, which
+// waits in the queue of strangers, and would be answered into the void.
+func (g *Gateway) activateUsed(now time.Time, p *peer) {
+	if p.current != nil || len(p.children) != 1 {
+		return
+	}
+	for in := range p.children {
+		g.activate(now, ike.Peer(p.id), in)
+	}
+}
+
 // reroute tells the data plane how packets reach the peer now.
 func (g *Gateway) reroute(p *peer) {
 	if p.current == nil {

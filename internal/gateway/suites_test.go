@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -51,6 +52,30 @@ func TestSendIsForProbes(t *testing.T) {
 		<-conn.Done()
 		if conn.Send(context.Background(), make([]byte, 20)) == nil {
 			t.Error("sent after the end")
+		}
+	})
+}
+
+// TestDialInsWaitForNoTimer: when nothing is lost, nothing is sent twice, though
+// the control loop be slow. The first packet in an SA and the last message of
+// its quick mode arrive together then, and in queues of their own.
+func TestDialInsWaitForNoTimer(t *testing.T) {
+	inWorld(t, simnet.Config{}, testConfig, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		w.net.Tap(func(from, _ netip.AddrPort, _ []byte) bool {
+			if from.Addr() == c.local {
+				go w.server.post(func(time.Time) { time.Sleep(10 * time.Millisecond) })
+			}
+			return true
+		})
+		for range 20 {
+			began := time.Now()
+			conn := c.mustDial()
+			if took := time.Since(began); took > 900*time.Millisecond {
+				t.Fatalf("a dial-in took %v", took)
+			}
+			conn.Close(context.Background())
+			<-conn.Done()
 		}
 	})
 }
