@@ -7,7 +7,7 @@
 //
 // A Selector turns the name that a client logs in with into a tenant and a
 // user. A Pool leases addresses, the same one to the same owner as long as it
-// is free. A Policy judges each packet of a client; the functions in mss.go,
+// is free; a PrefixPool does so with IPv6 prefixes. A Policy judges each packet of a client; the functions in mss.go,
 // icmp.go and fragment.go fit packets to the MTU of a tunnel. Device is the
 // seam to the networks behind; its implementations are tenant/netstack and
 // tenant/tun, and both answer DNS with tenant/dns.

@@ -17,6 +17,7 @@ type dialer struct {
 	global         []string // more lines for xl2tpd's [global]
 	lac            []string // and for its [lac]
 	ppp            []string // more lines for pppd
+	eap            bool     // pppd takes EAP, which it is told to refuse otherwise
 }
 
 // A connection is one conn of ipsec.conf.
@@ -93,7 +94,11 @@ func (d dialer) xl2tpdConf() string {
 }
 
 func (d dialer) pppOptions() string {
-	return lines("name "+d.user, "password "+d.password, "noauth", "refuse-eap", "noccp", "nodefaultroute",
+	methods := "refuse-eap"
+	if d.eap {
+		methods = lines("refuse-mschap-v2", "refuse-mschap", "refuse-chap", "refuse-pap")
+	}
+	return lines("name "+d.user, "password "+d.password, "noauth", methods, "noccp", "nodefaultroute",
 		"usepeerdns", "ipcp-accept-local", "ipcp-accept-remote", "mtu 1400", "mru 1400",
 		"debug", "logfile /tmp/pppd.log") + lines(d.ppp...)
 }

@@ -17,6 +17,7 @@ type tenant struct {
 	psk    string
 	pool   string
 	egress string
+	allow  string   // methods of authentication; empty: what culvert allows by itself
 	more   []string // further lines
 }
 
@@ -36,12 +37,16 @@ func (c tenant) yaml() string {
 	for i := range userCount {
 		users = append(users, fmt.Sprintf("{name: user%[1]d, password: user%[1]dpw}", i+1))
 	}
+	allow := ""
+	if c.allow != "" {
+		allow = "allow: [" + c.allow + "], "
+	}
 	return lines(
 		"  - name: "+c.name,
 		"    psk: ["+c.psk+"]",
 		"    pool: ["+c.pool+"]",
 		"    egress: "+c.egress,
-		"    auth: {local: {users: ["+strings.Join(users, ", ")+"]}}",
+		"    auth: {"+allow+"local: {users: ["+strings.Join(users, ", ")+"]}}",
 	) + lines(c.more...)
 }
 
