@@ -296,6 +296,10 @@ func TestV2Childless(t *testing.T) {
 	if _, up := p.client.up[id]; !up || len(p.server.children) != 0 || len(p.server.up) != 1 {
 		t.Fatalf("up %v, %v", p.client.up, p.server.failed)
 	}
+	p.run(2*time.Minute, nil)
+	if len(p.server.closed) != 1 || len(p.client.closed) != 1 {
+		t.Fatalf("a connection without child SA stays: server %v, client %v", p.server.closed, p.client.closed)
+	}
 	p.closeAll()
 }
 

@@ -29,6 +29,13 @@
 // old one receives until the peer deletes it or its lifetime and a grace period
 // are over.
 //
+// IKEv2 (package v2) runs beside IKEv1 with the same verbs and events. It has more
+// to ask: EAP, answered by EAPReply, for clients that prove who they are by EAP;
+// Assign, answered by Assigned, for what a client is given. Its child SAs are of
+// tunnel mode unless both sides want L2TP, and belong to the IKE SA: if that goes,
+// they go. It is answered only where Config.V2 says so.
+//
 // It does not touch packets of ESP, does not send NAT keepalives itself (it says
-// when one is due), and does not speak aggressive mode or tunnel mode.
+// when one is due), and does not speak aggressive mode or,
+// in IKEv1, tunnel mode.
 package ike

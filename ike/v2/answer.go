@@ -98,7 +98,7 @@ func (s *Session) announce(q *Request, candidates []Candidate) []wire.Body {
 	}
 	f := q.features
 	add(f.fragmentation, notify(wire.Notify2FragmentationSupported))
-	add(f.family != "windows" && f.family != "apple", notify(wire.Notify2ChildlessSupported))
+	add(!s.quirks.OnlyWhatIKnow, notify(wire.Notify2ChildlessSupported))
 	add(f.signatures, wire.Uint16Notify(wire.Notify2SignatureHashAlgorithms, auth.HashAlgorithms()...))
 	add(f.intermediate, notify(wire.Notify2IntermediateSupported))
 	add(f.ppk && slices.ContainsFunc(candidates, func(c Candidate) bool { return c.PPK != nil }), notify(wire.Notify2UsePPK))

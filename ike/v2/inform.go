@@ -139,6 +139,7 @@ func (s *Session) deletedByPeer(now time.Time, d wire.Delete2) (own []byte) {
 // checkChildren ends a connection that we dialled once its last child SA is gone:
 // the server wants to be rid of us.
 func (s *Session) checkChildren(now time.Time) {
+	s.expectChild(now)
 	if !s.initiator || s.closing || !s.up || s.dial == nil || s.dial.Childless || s.creating() {
 		return
 	}
@@ -148,6 +149,20 @@ func (s *Session) checkChildren(now time.Time) {
 		}
 	}
 	s.end(now, ReasonDeleted, CauseNone, "the other side deleted the child SA", true)
+}
+
+// expectChild ends the connection of a client that has no child SA for a while: it
+// is of no use, and holds what it was given.
+func (s *Session) expectChild(now time.Time) {
+	if s.initiator || s.closing || !s.up || len(s.children) > 0 || s.expecting {
+		return
+	}
+	s.expecting = true
+	s.later = append(s.later, delayed{at: now.Add(childlessTime), do: func(now time.Time) {
+		if s.expecting = false; len(s.children) == 0 {
+			s.end(now, ReasonExpired, CauseNone, "no child SA was made", true)
+		}
+	}})
 }
 
 // creating reports whether we are asking for a child SA.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/auth"
-	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
@@ -464,6 +463,7 @@ func (s *Session) sendLogin(now time.Time, a *sa, m *message, list ...wire.Body)
 	}
 	s.closeOpening()
 	a.respond(now, m, list...)
+	s.expectChild(now)
 }
 
 // firstChild makes the child SA that came with IKE_AUTH. If it cannot be, the IKE
@@ -507,6 +507,3 @@ func (s *Session) ownID() wire.ID2 {
 	}
 	return wire.ID2{Responder: true, Type: wire.IDDERASN1DN, Data: leaf.RawSubject}
 }
-
-// chosenSuite is the suite of the current IKE SA.
-func (s *Session) chosenSuite() suite.IKE2Suite { return s.current.suite }

@@ -35,7 +35,6 @@ const (
 	slotTSi
 	slotTSr
 	slotMobike
-	slotEAPOnly
 )
 
 // Persona is how one family of clients dials: what it offers and how it writes it.

@@ -306,7 +306,7 @@ func (s *Session) handleRenewal(now time.Time, a *sa, m *message, offer wire.SA2
 	done := false
 	err = s.computeReply(a, m, choice.Group, public, func(now time.Time, secret []byte, ke ...wire.Body) {
 		done = true
-		s.renewed2(now, a, m, fresh, choice, secret, ke, ni, nr)
+		s.finishRenewal(now, a, m, fresh, choice, secret, ke, ni, nr)
 	}, func() {
 		if !done {
 			s.owner.Forget(fresh.spiR)
@@ -327,8 +327,8 @@ func (s *Session) dropFresh(fresh *sa) {
 	}
 }
 
-// renewed2 answers the peer's request with the new SA.
-func (s *Session) renewed2(now time.Time, a *sa, m *message, fresh *sa, c suite.IKE2Choice, secret []byte, ke []wire.Body, ni, nr []byte) {
+// finishRenewal answers the peer's request with the new SA.
+func (s *Session) finishRenewal(now time.Time, a *sa, m *message, fresh *sa, c suite.IKE2Choice, secret []byte, ke []wire.Body, ni, nr []byte) {
 	if fresh.renewKeys(a, secret, ni, nr) != nil {
 		s.owner.Forget(fresh.spiR)
 		s.dropFresh(fresh)

@@ -1,7 +1,6 @@
 package v2
 
 import (
-	"crypto/sha256"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
@@ -34,7 +33,6 @@ type sa struct {
 	// receives a request whose sequence number is larger" (section 2.1).
 	nextIn wire.MessageID
 	busy   bool // nextIn is being answered
-	asked  [32]byte
 	reply  [][]byte
 	pieces fragments // of a request
 	parts  fragments // of a response
@@ -125,7 +123,7 @@ func (a *sa) input(now time.Time, p Path, h wire.Header, msg []byte) error {
 	if response {
 		return a.handleResponse(now, m)
 	}
-	return a.handleRequest(now, m, sha256.Sum256(msg))
+	return a.handleRequest(now, m)
 }
 
 // window checks the message ID (RFC 7296, sections 2.2 and 2.3).
@@ -144,14 +142,14 @@ func (a *sa) window(h wire.Header, response bool) error {
 }
 
 // handleRequest takes an authentic request, or repeats the answer to the last.
-func (a *sa) handleRequest(now time.Time, m *message, digest [32]byte) error {
+func (a *sa) handleRequest(now time.Time, m *message) error {
 	if m.header.MessageID != a.nextIn {
 		for _, d := range a.reply {
 			a.s.owner.Send(m.path, d)
 		}
 		return ErrDuplicate
 	}
-	a.busy, a.asked = true, digest
+	a.busy = true
 	a.s.heard(now, m.path)
 	if t, found := wire.UnknownCritical(m.chain); found {
 		a.respond(now, m, wire.Notify2{Type: wire.Notify2UnsupportedCriticalPayload, Data: []byte{byte(t)}})

@@ -47,6 +47,7 @@ type Session struct {
 	askAt               time.Time // when to look whether the peer lives
 	keepAliveAt         time.Time
 	later               []delayed
+	expecting           bool // a child SA must come
 }
 
 // delayed is something to be tried again.
@@ -65,6 +66,7 @@ const (
 	replacedTime  = 30 * time.Second // an IKE SA that was replaced waits for its DELETE
 	childLinger   = 3 * time.Second  // a child SA that was deleted still receives
 	activateTime  = time.Minute      // until a responder sends on a new child SA of which it has no word
+	childlessTime = 60 * time.Second // an IKE SA without child SA is of no use
 	retryTime     = 5 * time.Second  // after TEMPORARY_FAILURE
 )
 
