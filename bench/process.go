@@ -99,8 +99,13 @@ func (p *process) wantLine(ctx context.Context, prefix string) (string, error) {
 
 // wantUDP waits until somebody in the process's network listens on a UDP port.
 func (p *process) wantUDP(ctx context.Context, port uint16) error {
-	return p.poll(ctx, fmt.Sprintf("does not listen on UDP port %d", port), func() bool {
-		for _, table := range []string{"udp", "udp6"} {
+	return p.wantPort(ctx, "udp", port)
+}
+
+// wantPort is wantUDP for any protocol.
+func (p *process) wantPort(ctx context.Context, proto string, port uint16) error {
+	return p.poll(ctx, fmt.Sprintf("does not listen on %s port %d", proto, port), func() bool {
+		for _, table := range []string{proto, proto + "6"} {
 			if hasPort(readAll(fmt.Sprintf("/proc/%d/net/%s", p.cmd.Process.Pid, table)), port) {
 				return true
 			}

@@ -82,6 +82,7 @@ space, and traffic leaves through its own network stack or a TUN device.
 
   culvert quickstart       a configuration, a user, and what to type where
   culvert serve            serves a configuration
+  culvert bench            measures this machine
 
 Exit codes: 0 done, 1 failed, 2 the command line makes no sense, 3 the
 configuration is at fault.`,
@@ -93,7 +94,7 @@ configuration is at fault.`,
 	root.SetErr(s.err)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newQuickstart(s), newServe(s), newConfig(s), newUser(s), newCA(s), newConnect(s), newVersion(s))
+	root.AddCommand(newQuickstart(s), newServe(s), newConfig(s), newUser(s), newCA(s), newConnect(s), newBench(s), newVersion(s))
 	return root
 }
 

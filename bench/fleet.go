@@ -1,0 +1,241 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/gateway"
+	"github.com/culvert-vpn/culvert/l2tp"
+	"github.com/culvert-vpn/culvert/ppp"
+	"github.com/culvert-vpn/culvert/tenant"
+)
+
+// Target is the server that clients dial.
+type Target struct {
+	// Program is culvert's own file, which is run as the server; unless Server
+	// is valid, which is any L2TP/IPsec server that is up already.
+	Program string
+	Server  netip.Addr
+	// Secret, User and Password are what that server wants.
+	Secret, User, Password string
+	// Persona is the native client to speak like; empty: culvert itself.
+	Persona string
+}
+
+func (t Target) check() error {
+	switch {
+	case !hasPersona(t.Persona):
+		return badOption("no persona %q", t.Persona)
+	case t.Server.IsValid() && (t.Secret == "" || t.User == "" || t.Password == ""):
+		return badOption("--server needs --psk, --user and --password")
+	case !t.Server.IsValid() && (t.Secret != "" || t.User != "" || t.Password != ""):
+		return badOption("--psk, --user and --password are for --server")
+	case !t.Server.IsValid():
+		return checkProgram(t.Program)
+	}
+	return nil
+}
+
+// hasPersona reports whether every protocol knows the native client.
+func hasPersona(name string) bool {
+	_, ike := suite.PersonaNamed(name)
+	_, tunnel := l2tp.Personas(name)
+	_, link := ppp.Personas(name)
+	return name == "" || ike && tunnel && link
+}
+
+// The ports of a server of ours on the loopback device: unprivileged ones, that
+// leave a real server alone.
+const (
+	loopIKE  = 15500
+	loopNATT = 15501
+)
+
+// loopServer is the address of that server. Clients have the rest of 127/8.
+func loopServer() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
+
+// fleet is many clients of one server.
+type fleet struct {
+	target   Target
+	server   netip.AddrPort
+	natt     netip.AddrPort
+	secret   string
+	user     string
+	password string
+	probes   *probes
+
+	mu      sync.Mutex
+	shared  *gateway.Gateway // for servers on the loopback device
+	running sync.WaitGroup
+	stop    context.CancelFunc
+	ctx     context.Context
+}
+
+// newFleet makes the clients' side. Nobody dials yet.
+func newFleet(t Target, secret string) (*fleet, error) {
+	f := &fleet{target: t, probes: newProbes()}
+	f.ctx, f.stop = context.WithCancel(context.Background())
+	if t.Server.IsValid() {
+		f.server, f.natt = netip.AddrPortFrom(t.Server, config.DefaultPortIKE), netip.AddrPortFrom(t.Server, config.DefaultPortNATT)
+		f.secret, f.user, f.password = t.Secret, t.User, t.Password
+		return f, nil
+	}
+	f.server, f.natt = netip.AddrPortFrom(loopServer(), loopIKE), netip.AddrPortFrom(loopServer(), loopNATT)
+	f.secret, f.user, f.password = secret, benchUser, secret
+	g, err := gateway.NewDialler(gateway.DiallerConfig{Addresses: []netip.Addr{netip.IPv4Unspecified()}})
+	if err != nil {
+		return nil, failed("%w", err)
+	}
+	f.shared = g
+	background(&f.running, func() { g.Run(f.ctx) })
+	return f, nil
+}
+
+// close hangs up everything.
+func (f *fleet) close() {
+	f.stop()
+	f.running.Wait()
+}
+
+// client is one that dialled in.
+type client struct {
+	*gateway.Connection
+	own context.CancelFunc // ends the gateway that only this client has; may be nil
+}
+
+// hangUp ends the connection.
+func (c *client) hangUp(ctx context.Context) {
+	c.Connection.Close(ctx)
+	if c.own != nil {
+		c.own()
+	}
+}
+
+// dial has the i-th client dial in.
+func (f *fleet) dial(ctx context.Context, i int, suites gateway.Suites) (*client, error) {
+	g, local, own, err := f.place(i)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := g.Dial(ctx, gateway.DialConfig{
+		Server: f.server, ServerNATT: f.natt, Local: local, PSK: []byte(f.secret), User: f.user, Password: f.password,
+		Persona: f.target.Persona, Suites: suites, DPD: time.Minute,
+		Device: func(gateway.Assigned) (tenant.Device, error) { return probeDevice{f.probes}, nil },
+	})
+	if err != nil {
+		if own != nil {
+			own()
+		}
+		return nil, err
+	}
+	return &client{Connection: conn, own: own}, nil
+}
+
+// place returns what the i-th client dials with. A server tells its clients
+// apart by address and port. On the loopback device every client has an address
+// of its own, and they share sockets; elsewhere each has sockets of its own.
+func (f *fleet) place(i int) (*gateway.Gateway, netip.Addr, context.CancelFunc, error) {
+	if f.shared != nil {
+		return f.shared, numbered(127, i), nil, nil
+	}
+	local, ok := gateway.SourceFor(f.target.Server)
+	if !ok {
+		return nil, local, nil, failed("no route to %s", f.target.Server)
+	}
+	g, err := gateway.NewDialler(gateway.DiallerConfig{Addresses: []netip.Addr{local}})
+	if err != nil {
+		return nil, local, nil, failed("%w", err)
+	}
+	ctx, stop := context.WithCancel(f.ctx)
+	background(&f.running, func() { g.Run(ctx) })
+	return g, local, stop, nil
+}
+
+// standing is the server, if it is ours: a process on the loopback device.
+type standing struct {
+	site   *site
+	config serverConfig
+	proc   *process
+}
+
+// stand starts our server, unless the target is somebody else's.
+func (s *site) stand(ctx context.Context, t Target) (*standing, error) {
+	if t.Server.IsValid() {
+		return nil, nil
+	}
+	st := &standing{site: s, config: serverConfig{
+		listen: loopServer(), ike: loopIKE, natt: loopNATT, secret: newSecret(), egress: "netstack",
+	}}
+	return st, st.start(ctx)
+}
+
+func (st *standing) start(ctx context.Context) error {
+	var err error
+	st.proc, err = st.site.serve(ctx, nil, st.config)
+	return err
+}
+
+// secret is the key of the server; empty when it is not ours.
+func (st *standing) secret() string {
+	if st == nil {
+		return ""
+	}
+	return st.config.secret
+}
+
+// cpu returns what the server has used; 0 when it is not ours.
+func (st *standing) cpu() time.Duration {
+	if st == nil {
+		return 0
+	}
+	return st.proc.cpu()
+}
+
+// together makes a server, if it is to be ours, and the clients for it.
+func together(ctx context.Context, t Target) (*site, *standing, *fleet, error) {
+	s, err := newSite(t.Program)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	st, err := s.stand(ctx, t)
+	if err == nil {
+		var f *fleet
+		if f, err = newFleet(t, st.secret()); err == nil {
+			s.later(f.close)
+			return s, st, f, nil
+		}
+	}
+	s.close()
+	return nil, nil, nil, err
+}
+
+// causes counts errors by their text, for a note.
+type causes struct {
+	mu    sync.Mutex
+	count map[string]int
+}
+
+func (c *causes) add(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.count == nil {
+		c.count = make(map[string]int)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errors.New("no answer in time")
+	}
+	c.count[err.Error()]++
+}
+
+// note writes the causes into a section.
+func (c *causes) note(s *Section, what string) {
+	for text, n := range c.count {
+		s.note("%s", fmt.Sprintf("%d %s: %s", n, what, text))
+	}
+}

@@ -1,0 +1,196 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"sync/atomic"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/internal/gateway"
+)
+
+// LoginsConfig says how clients dial in.
+type LoginsConfig struct {
+	Target
+	// Groups are the Diffie-Hellman groups; empty: modp2048 and ecp256.
+	Groups []string
+	// Parallel is how many dial at once; 0: 64.
+	Parallel int
+	Duration time.Duration // of each measurement; 0: 5 s
+	Rounds   int           // 0: 3
+}
+
+// maxParallel bounds what one fleet does at once.
+const maxParallel = 10000
+
+func (c LoginsConfig) withDefaults() (LoginsConfig, error) {
+	setList(&c.Groups, "modp2048", "ecp256")
+	if c.Parallel == 0 {
+		c.Parallel = 64
+	}
+	if c.Parallel < 1 || c.Parallel > maxParallel {
+		return c, badOption("%d at once: between 1 and %d", c.Parallel, maxParallel)
+	}
+	for _, g := range c.Groups {
+		if _, err := suitesFor(g); err != nil {
+			return c, err
+		}
+	}
+	if err := defaultTimes(&c.Duration, 5*time.Second, &c.Rounds, 3); err != nil {
+		return c, err
+	}
+	return c, c.Target.check()
+}
+
+// suitesFor proposes one group, with a cipher that every server has.
+func suitesFor(group string) (gateway.Suites, error) {
+	s, err := gateway.ParseSuites([]string{"aes256-sha256-" + group, "aes256-sha1-" + group}, nil)
+	if err != nil {
+		return s, badOption("group %q: %v", group, err)
+	}
+	return s, nil
+}
+
+// Logins measures full dial-ins: IKE, L2TP, PPP, until there is an address.
+func Logins(ctx context.Context, c LoginsConfig, p *Progress) (Section, error) {
+	s := Section{Name: "logins", Title: "Dial-ins a second"}
+	c, err := c.withDefaults()
+	if err != nil {
+		return s, err
+	}
+	var all, perCore []Figure
+	for _, group := range c.Groups {
+		rates, cores, err := c.group(ctx, &s, group, p)
+		if err != nil {
+			return s, err
+		}
+		all = append(all, NewFigure(group, PerSecond, rates...))
+		perCore = append(perCore, NewFigure(group, PerSecond, cores...))
+	}
+	s.Charts = []Chart{barsOf("Dial-ins a second, both ends on this machine", all...)}
+	if !c.Server.IsValid() {
+		s.Charts = append(s.Charts, barsOf("Dial-ins a second of the server's CPU time", perCore...))
+		s.note("the bare exponentiations are one key and one shared secret: what the server computes for a dial-in at least")
+	}
+	return s, nil
+}
+
+// group measures one group and returns dial-ins a second, and a second of the
+// server's CPU time.
+func (c LoginsConfig) group(ctx context.Context, s *Section, group string, p *Progress) (rates, perCore []float64, err error) {
+	var bare, shares []float64
+	var wrong causes
+	for range c.Rounds {
+		got, err := c.once(ctx, group, &wrong)
+		if err != nil {
+			return nil, nil, err
+		}
+		alone := bareExponentiations(group, c.Duration/4)
+		rates, perCore = append(rates, got.rate), append(perCore, got.perCore)
+		bare, shares = append(bare, alone), append(shares, share(got.perCore, alone))
+	}
+	s.add("dial-ins "+group, PerSecond, rates...)
+	if !c.Server.IsValid() {
+		s.add("dial-ins "+group+", a core of the server", PerSecond, perCore...)
+		s.add("bare exponentiations "+group, PerSecond, bare...)
+		s.add("share of the bare exponentiations "+group, Share, shares...)
+	}
+	wrong.note(s, "dial-ins failed")
+	p.Say("logins %-12s %s, %s a core of the server, the exponentiations alone %s (%s)", group, PerSecond.Format(Summarize(rates).Median),
+		PerSecond.Format(Summarize(perCore).Median), PerSecond.Format(Summarize(bare).Median), Share.Format(Summarize(shares).Median))
+	return rates, perCore, nil
+}
+
+// loginRound is what one round found.
+type loginRound struct{ rate, perCore float64 }
+
+// once dials in and hangs up for the time of one round. What was under way at
+// its end is not counted, and neither is the first second.
+func (c LoginsConfig) once(ctx context.Context, group string, wrong *causes) (loginRound, error) {
+	site, server, fleet, err := together(ctx, c.Target)
+	if err != nil {
+		return loginRound{}, err
+	}
+	defer site.close()
+	suites, err := suitesFor(group)
+	if err != nil {
+		return loginRound{}, err
+	}
+	var up, failures atomic.Int64
+	roundCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	background(&fleet.running, func() {
+		done <- each(roundCtx, 1<<30, c.Parallel, func(ctx context.Context, i int) error {
+			return fleet.login(ctx, i, suites, &up, &failures, wrong)
+		})
+	})
+	pause(roundCtx, min(time.Second, c.Duration/2))
+	began, before, used := time.Now(), up.Load(), server.cpu()
+	pause(roundCtx, c.Duration)
+	n, took, cpu := up.Load()-before, time.Since(began), server.cpu()-used
+	cancel()
+	<-done
+	if err := ctx.Err(); err != nil {
+		return loginRound{}, err
+	}
+	if n == 0 {
+		return loginRound{}, failed("nobody dialled in, %d tried: %v", failures.Load(), wrong.count)
+	}
+	return loginRound{rate: rate(n, took), perCore: rate(n, cpu)}, nil
+}
+
+// loginLimit is how long a dial-in may take.
+const loginLimit = time.Minute
+
+// login dials in and hangs up. A failure is counted; too many of them end it.
+func (f *fleet) login(ctx context.Context, i int, suites gateway.Suites, up, failures *atomic.Int64, wrong *causes) error {
+	limit, cancel := context.WithTimeout(ctx, loginLimit)
+	defer cancel()
+	// Addresses are used again when their last user is long gone.
+	c, err := f.dial(limit, i%1_000_000, suites)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		wrong.add(err)
+		if failures.Add(1) > 100 && up.Load() == 0 {
+			return failed("%w", err)
+		}
+		return nil
+	}
+	up.Add(1)
+	c.hangUp(context.WithoutCancel(ctx))
+	return nil
+}
+
+// bareExponentiations returns how often a second one core makes a key and a
+// shared secret of a group.
+func bareExponentiations(group string, d time.Duration) float64 {
+	ike, err := suite.ParseIKESuite("aes256-sha256-" + group)
+	if err != nil {
+		return 0
+	}
+	peer, err := ike.Group.GenerateKey(rand.Reader)
+	if err != nil {
+		return 0
+	}
+	public := peer.Public()
+	return repeatOne(func() {
+		if k, err := ike.Group.GenerateKey(rand.Reader); err == nil {
+			k.Shared(public)
+			k.Zero()
+		}
+	}, d)
+}
+
+// repeatOne is repeat for what takes long.
+func repeatOne(f func(), d time.Duration) float64 {
+	n, began := 0, time.Now()
+	for time.Since(began) < d || n == 0 {
+		f()
+		n++
+	}
+	return rate(n, time.Since(began))
+}
