@@ -2,7 +2,6 @@ package bench
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -19,11 +18,13 @@ type namespace struct{ file *os.File }
 // newNamespace makes a network with nothing but a loopback device that is up.
 func newNamespace() (*namespace, error) {
 	n := &namespace{}
-	err := onOwnThread(func() error {
+	unshare := func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return missing("network namespaces (%v): run as root, or with CAP_SYS_ADMIN", err)
 		}
-		var err error
+		return nil
+	}
+	err := onOwnThread(unshare, func() (err error) {
 		if n.file, err = os.Open("/proc/thread-self/ns/net"); err != nil {
 			return failed("namespace: %w", err)
 		}
@@ -36,9 +37,9 @@ func newNamespace() (*namespace, error) {
 	return n, nil
 }
 
-// onOwnThread runs f on a thread that is brought back to our own network
-// afterwards. One that cannot be ends.
-func onOwnThread(f func() error) error {
+// onOwnThread has a thread enter another network, run f, and come back. One
+// that cannot come back ends.
+func onOwnThread(enter, f func() error) error {
 	runtime.LockOSThread()
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
@@ -46,6 +47,10 @@ func onOwnThread(f func() error) error {
 		return failed("namespace: %w", err)
 	}
 	defer home.Close()
+	if err := enter(); err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
 	result := f()
 	if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
 		return errors.Join(result, failed("namespace: %w", err))
@@ -60,12 +65,13 @@ func (n *namespace) do(f func() error) error {
 	if n == nil {
 		return f()
 	}
-	return onOwnThread(func() error {
+	enter := func() error {
 		if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
 			return failed("namespace: %w", err)
 		}
-		return f()
-	})
+		return nil
+	}
+	return onOwnThread(enter, f)
 }
 
 func (n *namespace) close() {
@@ -129,7 +135,7 @@ func checkTUN() error {
 func checkNamespaces() error {
 	n, err := newNamespace()
 	if err != nil {
-		return fmt.Errorf("%w", err)
+		return err
 	}
 	n.close()
 	return nil

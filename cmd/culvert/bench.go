@@ -67,8 +67,14 @@ func (b *benchCommand) measure(cmd *cobra.Command, run measurement) error {
 	if errors.Is(err, bench.ErrOptions) {
 		return usageError{err}
 	}
+	if cmd.Context().Err() != nil {
+		err = errors.New("interrupted; everything that was created is removed")
+	}
 	if err != nil && len(section.Figures) == 0 {
 		return err
+	}
+	if len(section.Figures) == 0 {
+		err = errors.New("nothing could be measured: see the notes")
 	}
 	r.Seconds = time.Since(r.Started).Seconds()
 	r.Sections = append(r.Sections, section)

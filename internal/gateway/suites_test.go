@@ -3,6 +3,9 @@ package gateway
 import (
 	"context"
 	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,6 +79,45 @@ func TestDialInsWaitForNoTimer(t *testing.T) {
 			}
 			conn.Close(context.Background())
 			<-conn.Done()
+		}
+	})
+}
+
+// TestSlowCryptoDelaysNobody: with the pool for slow crypto stuck, a storm of
+// logins waits, and whoever is connected notices nothing.
+func TestSlowCryptoDelaysNobody(t *testing.T) {
+	inWorld(t, simnet.Config{Latency: time.Millisecond}, testConfig, func(t *testing.T, w *world) {
+		first := w.client(nil)
+		conn := first.mustDial()
+		stuck := make(chan struct{})
+		for range runtime.GOMAXPROCS(0) {
+			w.server.work(func() { <-stuck })
+		}
+		var storm sync.WaitGroup
+		var up atomic.Int32
+		for range 20 {
+			c := w.client(nil)
+			storm.Go(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				defer cancel()
+				if _, err := c.dial(ctx); err == nil {
+					up.Add(1)
+				}
+			})
+		}
+		time.Sleep(500 * time.Millisecond)
+		for range 10 {
+			if !first.ping(conn, w.addr("192.0.2.200"), 10*time.Millisecond) {
+				t.Fatal("established traffic waits for the storm")
+			}
+		}
+		if up.Load() != 0 {
+			t.Error("a login that needed no pool")
+		}
+		close(stuck)
+		storm.Wait()
+		if up.Load() != 20 {
+			t.Errorf("%d of 20 logged in afterwards", up.Load())
 		}
 	})
 }
