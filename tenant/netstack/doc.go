@@ -19,12 +19,23 @@
 // lists, or the pool holds, or the configuration denies, is refused as if
 // nothing listened there.
 //
+// What waits to be read is bounded in bytes: clients take turns, and so do the
+// flows of one; who fills the queue is who loses packets. The buffers of TCP
+// connections follow bandwidth and delay, and a budget for all of them.
+//
+// # Offload
+//
+// The stack sends TCP data in pieces of up to 64 KB, which Next cuts into
+// packets. Flush joins packets of one connection that follow each other, so
+// the stack sees few large ones. Checksums of clients are always verified.
+//
 // # Memory
 //
-// Flush copies what was committed, once, into memory of the stack. Packets
-// that a Source lends lie in a buffer of its own. Buffers to copy between
-// sockets are taken when there is something to copy, so an idle flow holds
-// none, and a device without flows holds no more than its stack.
+// Flush copies what was committed, once, into memory of the stack; from there
+// it is written to the host's socket. Data of a host's TCP socket is read into
+// memory of the stack, and Next copies it, once, into a buffer of the Source.
+// Memory for either is taken when there is something to copy, so an idle flow
+// holds none, and a device without flows holds no more than its stack.
 //
 // # What it does not do
 //
