@@ -82,6 +82,9 @@ func Compare(ctx context.Context, c CompareConfig, p *Progress) (Section, error)
 	err = m.run(ctx, c.Program, c.Rounds, t, &s, p)
 	m.figures(&s)
 	m.ratios(&s, matches())
+	if slices.ContainsFunc(m.ways, func(w way) bool { return w.name == "softether" }) {
+		s.note("what leaves SoftEther goes through its SecureNAT, in user space as culvert's netstack is; a bridge of its own was not measured")
+	}
 	return s, err
 }
 

@@ -70,7 +70,6 @@ type fleet struct {
 	password string
 	probes   *probes
 
-	mu      sync.Mutex
 	shared  *gateway.Gateway // for servers on the loopback device
 	running sync.WaitGroup
 	stop    context.CancelFunc
