@@ -40,16 +40,19 @@ func (t *tenantValues) readAllow(v value) {
 	var m Methods
 	v.items(func(item value) {
 		var word string
-		item.choice(&word, "mschapv2", "eap-mschapv2", "chap", "pap")
+		item.choice(&word, "mschapv2", "eap-mschapv2", "chap", "pap", "eap-tls", "certificate", "ikev2-psk")
 		m.MSCHAPv2 = m.MSCHAPv2 || word == "mschapv2"
 		m.EAP = m.EAP || word == "eap-mschapv2"
 		m.CHAP = m.CHAP || word == "chap"
 		m.PAP = m.PAP || word == "pap"
+		m.EAPTLS = m.EAPTLS || word == "eap-tls"
+		m.Certificate = m.Certificate || word == "certificate"
+		m.PSK = m.PSK || word == "ikev2-psk"
 	})
 	if v.isEmptyList() {
 		v.refuse(v.path+" is empty: nobody could log in", "write allow: [mschapv2], or leave it out")
 	}
-	t.Auth.Allow = m
+	t.Auth.Allow, t.allowed = m, true
 }
 
 // readUser reads one user.

@@ -18,6 +18,7 @@ func (r *reader) check() {
 		t.checkPool6()
 		t.checkUsers()
 		t.checkLeases()
+		t.checkCertificate()
 	}
 	r.checkKeys()
 	r.checkDevices()

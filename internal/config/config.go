@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -69,9 +70,19 @@ type Tenant struct {
 	Legacy bool
 	// Match says how clients of this tenant are recognised.
 	Match Match
-	// PSKs are the pre-shared keys that open this tenant; at least one. All
-	// are accepted, so that a key can be changed without a cut.
+	// PSKs are the pre-shared keys that open this tenant; at least one, or a
+	// Certificate. All are accepted, so that a key can be changed without a cut.
 	PSKs []Secret
+	// Certificate is what the tenant proves who it is with in IKEv2; nil: none,
+	// and clients of IKEv2 need a key.
+	Certificate *Certificate
+	// Identity is what the tenant calls itself in IKEv2; empty: by the
+	// certificate.
+	Identity string
+	// CA are the authorities that issue the certificates of clients.
+	CA []*x509.Certificate
+	// CRL are lists of certificates that were taken back.
+	CRL []*x509.RevocationList
 	// L2TPSecret authenticates tunnels both ways and hides AVPs (RFC 2661
 	// sections 5.1.1 and 4.3); empty: none, as most native clients want it.
 	L2TPSecret Secret
@@ -124,22 +135,30 @@ type Match struct {
 
 // Auth says who may log in to a tenant and how.
 type Auth struct {
-	// Allow holds the PPP authentication methods that may be offered.
+	// Allow holds the authentication methods that may be offered.
 	Allow Methods
 	// Users written in the file. Users of the state store come on top; of
 	// two with one name the file's counts.
 	Users []User
 }
 
-// Methods is a set of PPP authentication methods.
+// Methods is a set of authentication methods.
 type Methods struct {
 	// MSCHAPv2 (RFC 2759) works with every native client and with a
 	// password of which only the NT hash is known. The default.
 	MSCHAPv2 bool
 	// CHAP with MD5 (RFC 1994) needs the password itself.
 	CHAP bool
-	// EAP is EAP-MSCHAPv2 (RFC 3748), for profiles of Windows that demand EAP.
+	// EAP is EAP-MSCHAPv2 (RFC 3748), in IKEv2, and in PPP for profiles of Windows
+	// that demand EAP. By default where there is a certificate.
 	EAP bool
+	// EAPTLS is EAP-TLS (RFC 5216), in IKEv2.
+	EAPTLS bool
+	// Certificate is a client's certificate in IKEv2 itself. By default where
+	// there are a certificate and authorities.
+	Certificate bool
+	// PSK lets clients of IKEv2 in with a pre-shared key alone. It names no user.
+	PSK bool
 	// PAP (RFC 1334) sends the password through the IPsec tunnel as it is.
 	PAP bool
 }

@@ -112,6 +112,10 @@ type tenantValues struct {
 	pool, pool6           []value
 	leases, users, routes []value
 	egress, shared        value
+	identity              value
+	allowed, hasPSK       bool // auth.allow, psk are written
+	certified             bool // certificate is
+	authorities           bool // ca is
 }
 
 // readTenant reads one tenant.
@@ -122,7 +126,11 @@ func (r *reader) readTenant(v value) *tenantValues {
 		{"default", "true", false, func(v value) { t.isDefault = v; v.boolean(&t.Default) }},
 		{"legacy", "true", false, func(v value) { v.boolean(&t.Legacy) }},
 		{"match", "{realms: [office], local: [203.0.113.10]}", false, t.readMatch},
-		{"psk", "[file:office.psk]", true, t.readPSKs},
+		{"psk", "[file:office.psk]", false, func(v value) { t.hasPSK = true; t.readPSKs(v) }},
+		{"certificate", "{chain: vpn.crt, key: vpn.key}", false, t.readCertificate},
+		{"identity", "vpn.example.com", false, func(v value) { t.identity = v; t.Identity, _ = v.text() }},
+		{"ca", "[ca.crt]", false, t.readAuthorities},
+		{"crl", "[crl.pem]", false, t.readCRLs},
 		{"l2tp_secret", "file:office.l2tp", false, func(v value) { t.L2TPSecret, _ = v.secret() }},
 		{"auth", "{local: {users: [{name: alice, password: file:alice.password}]}}", false, t.readAuth},
 		{"pool", "[10.100.1.0/24]", true, t.readPool},
@@ -137,6 +145,7 @@ func (r *reader) readTenant(v value) *tenantValues {
 		{"limits", "{sessions: 100, idle_timeout: 1h}", false, t.readLimits},
 		{"egress", "netstack", false, t.readEgress},
 	})
+	t.allowByDefault()
 	return t
 }
 

@@ -80,7 +80,16 @@ func (g *Gateway) authenticated(now time.Time, s *session, t *tenantState, e ppp
 // identify finds the tenant and the user that a login name means, among the
 // tenants whose key the client has.
 func (g *Gateway) identify(s *session, login string) (*tenantState, string, *refusal, error) {
-	group, names := g.keys.group(s.peer.label)
+	group, _ := g.keys.group(s.peer.label)
+	return g.choose(group, login)
+}
+
+// choose finds the tenant and the user that a login name means in a group.
+func (g *Gateway) choose(group []*tenantState, login string) (*tenantState, string, *refusal, error) {
+	names := make([]string, 0, len(group))
+	for _, t := range group {
+		names = append(names, t.Name)
+	}
 	l, err := g.selector.Select(login, names...)
 	if err != nil {
 		return nil, "", &refusedUser, err

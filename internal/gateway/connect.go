@@ -121,7 +121,7 @@ func connectOnce(ctx context.Context, c ConnectConfig) error {
 // openDevice makes the TUN device of a connection.
 func (c ConnectConfig) openDevice(a Assigned) (tenant.Device, error) {
 	return tun.New(tun.Config{
-		Name: c.Device, Netns: c.NetNS, Addresses: []netip.Prefix{netip.PrefixFrom(a.Local, a.Local.BitLen())},
+		Name: c.Device, Netns: c.NetNS, Addresses: a.addresses(),
 		Routes: c.Routes, MTU: a.MTU,
 	})
 }

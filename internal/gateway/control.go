@@ -110,7 +110,10 @@ func (g *Gateway) message(now time.Time, m *dataplane.Message) {
 // have known it yet when the frame came.
 func (g *Gateway) sessionOf(m *dataplane.Message) *session {
 	if m.Session != nil {
-		return g.sessions[m.Session]
+		if s := g.sessions[m.Session]; s != nil && s.link != nil { // no PPP in tunnel mode
+			return s
+		}
+		return nil
 	}
 	p := g.peers[m.Peer.ID]
 	if p == nil {
@@ -211,6 +214,9 @@ func (g *Gateway) sweep(now time.Time) {
 		if a&dataplane.ActiveSA != 0 {
 			g.ike.Alive(now, ike.Peer(p.id))
 			g.l2tp.Alive(now, l2tp.Peer(p.id))
+		}
+		if p.tunnel != nil {
+			g.expire(now, p.tunnel, a&dataplane.ActiveData != 0)
 		}
 		if a&dataplane.ActiveData != 0 {
 			for _, s := range p.calls {

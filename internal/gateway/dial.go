@@ -44,6 +44,8 @@ type DialConfig struct {
 	AllowCHAP bool
 	// AllowEAP lets the server ask for EAP, within which we speak MSCHAPv2 only.
 	AllowEAP bool
+	// V2 calls by IKEv2 in tunnel mode; nil: by L2TP over IKEv1.
+	V2 *DialV2
 	// Persona is the native client to speak like; empty: culvert itself.
 	Persona string
 	// Device opens the device that the connection's packets leave through,
@@ -60,8 +62,9 @@ type DialConfig struct {
 
 // Assigned is what the server gave a connection.
 type Assigned struct {
-	Local  netip.Addr // ours
-	Remote netip.Addr // the server's end
+	Local  netip.Addr   // ours
+	Local6 netip.Prefix // ours of IPv6, in IKEv2; invalid: none
+	Remote netip.Addr   // the server's end
 	DNS    []netip.Addr
 	MTU    int    // the largest IP packet that the connection carries, in bytes
 	Suite  string // what ESP uses
@@ -90,14 +93,21 @@ func (c *Connection) Close(ctx context.Context) {
 // of the control loop, which is for probes; traffic comes from a Device. The
 // packet is borrowed for the call.
 func (c *Connection) Send(ctx context.Context, packet []byte) error {
-	frame := append(ppp.AppendHeader(nil, ppp.ProtocolIPv4, false, false), packet...)
 	var sent error
 	err := c.g.do(ctx, func(time.Time) {
 		if sent = ErrEnded; c.d.session != nil && !c.d.session.ended {
-			sent = c.g.plane.SendPPP(c.d.session.plane, frame)
+			sent = c.d.session.send(c.g.plane, packet)
 		}
 	})
 	return errors.Join(err, sent)
+}
+
+// send sends an IP packet in the session: within a frame where there is a link.
+func (s *session) send(plane *dataplane.Plane, packet []byte) error {
+	if s.link == nil {
+		return plane.SendIP(s.plane, packet)
+	}
+	return plane.SendPPP(s.plane, append(ppp.AppendHeader(nil, ppp.ProtocolIPv4, false, false), packet...))
 }
 
 // dial is one call under way; it belongs to the control loop.
@@ -106,7 +116,8 @@ type dial struct {
 	peer    *peer
 	called  bool
 	session *session
-	eap     *eap.Client // nil: the server has not asked by EAP
+	eap     *eap.Client    // nil: the server has not asked by EAP
+	granted ike.Assignment // in IKEv2
 	device  tenant.Device
 	port    *dataplane.Port
 	up      chan *Connection // gets the connection, once
@@ -143,14 +154,14 @@ func (g *Gateway) call(now time.Time, d *dial) {
 	if dpd == 0 {
 		dpd = 10 * time.Second
 	}
-	id, err := g.ike.Dial(now, ike.DialConfig{
+	id, err := g.ike.Dial(now, c.callV2(ike.DialConfig{
 		Path:     ike.Path{Local: g.localFor(c.Local, false), Remote: c.Server},
 		NATTPath: ike.Path{Local: g.localFor(c.Local, true), Remote: c.ServerNATT, NATT: true},
 		PSK:      c.PSK, Identity: c.Identity, Persona: c.Persona, IKE: c.Suites.IKE, ESP: c.Suites.ESP,
 		Policy: &ike.Policy{
 			Legacy: true, IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Rekey: true, DPD: dpd, DPDTries: 3,
 		},
-	})
+	}))
 	if err != nil {
 		d.finish(err)
 		return
@@ -173,7 +184,7 @@ func (g *Gateway) localFor(local netip.Addr, natt bool) netip.AddrPort {
 // dialSecured places the call once there is an SA to place it in.
 func (g *Gateway) dialSecured(now time.Time, p *peer) {
 	d := p.dial
-	if d == nil || d.called {
+	if d == nil || d.called || d.config.V2 != nil {
 		return
 	}
 	d.called = true
@@ -195,15 +206,7 @@ func (g *Gateway) dialUp(s *session, e ppp.Up) {
 	if s.peer.current != nil {
 		a.Suite = s.peer.current.out.Transform().String()
 	}
-	d.conn = &Connection{Assigned: a, g: g, d: d, done: d.done}
-	if d.config.Device == nil {
-		d.up <- d.conn
-		return
-	}
-	go func() {
-		device, err := d.config.Device(a)
-		g.post(func(now time.Time) { g.dialDevice(now, d, device, err) })
-	}()
+	g.dialStands(s, a)
 }
 
 // dialDevice joins the device and the session, if the session is still there.

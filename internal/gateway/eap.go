@@ -121,6 +121,7 @@ func (g *Gateway) judgeEAP(t *tenantState, user string, v eap.Verify) (eap.Verdi
 	if why != nil {
 		return eap.Verdict{}, why, err
 	}
+	msk := masterSession(a.hash, v.NTResponse)
 	proof, ok := auth.Verify(a.hash, v.Challenge, v.PeerChallenge, v.NTResponse, v.User)
 	switch {
 	case !ok:
@@ -128,7 +129,7 @@ func (g *Gateway) judgeEAP(t *tenantState, user string, v eap.Verify) (eap.Verdi
 	case a.disabled:
 		return eap.Verdict{}, &refusedDisabled, nil
 	}
-	return eap.Verdict{OK: true, Success: proof}, nil, nil
+	return eap.Verdict{OK: true, Success: proof, MSK: msk}, nil, nil
 }
 
 // eapDone answers the link.
@@ -187,6 +188,7 @@ func (c DialConfig) respond(r eap.Respond) eap.Answer {
 	hash := auth.NTHash(c.Password)
 	defer clear(hash[:])
 	a := eap.Answer{NTResponse: auth.NTResponse(hash, r.Challenge, r.PeerChallenge, r.User)}
+	a.MSK = masterSession(hash, a.NTResponse)
 	a.Success = auth.AuthenticatorResponse(hash, a.NTResponse, r.Challenge, r.PeerChallenge, r.User)
 	return a
 }

@@ -3,6 +3,8 @@ package gateway
 import (
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/l2tp"
@@ -38,6 +40,14 @@ func (g *Gateway) ikeEvents(now time.Time) bool {
 			g.uninstall(e)
 		case ike.Moved:
 			g.peerMoved(e)
+		case ike.EAP:
+			g.eapTunnel(now, e)
+		case ike.Assign:
+			g.assign(now, e)
+		case ike.Configured:
+			g.configured(e)
+		case ike.Redirected:
+			g.log.Info("redirected", zap.String("to", e.Gateway))
 		case ike.Failed:
 			g.attemptFailed(e)
 		case ike.Closed:

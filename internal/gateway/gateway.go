@@ -118,7 +118,7 @@ func (g *Gateway) openMachines() error {
 	var err error
 	ic := ike.Config{Rand: rand.Reader}
 	if !g.config.dialler {
-		ic.Candidates = g.keys.candidates
+		ic.Candidates, ic.V2 = g.keys.candidates, true
 	}
 	if g.ike, err = ike.NewServer(ic); err != nil {
 		return err
@@ -256,7 +256,7 @@ func (g *Gateway) give(r result) {
 func (g *Gateway) goodbye() {
 	now := time.Now()
 	for _, p := range g.peers {
-		for _, s := range p.calls {
+		for _, s := range p.sessions() {
 			s.because("gateway shut down")
 		}
 		g.l2tp.ClosePeer(now, l2tp.Peer(p.id), l2tp.Result{Code: l2tp.StopShutdown, Message: "gateway shut down"})

@@ -12,7 +12,7 @@ import (
 // maxLocals bounds how many local addresses the keyring remembers candidates for.
 const maxLocals = 1024
 
-// keyring knows which pre-shared keys open what. Tenants that share a key form
+// keyring knows which pre-shared keys, and which names of ours, open what. Tenants that share a key form
 // a group: the realm of the login tells them apart later.
 type keyring struct {
 	tenants []*tenantState
@@ -43,9 +43,13 @@ func (k *keyring) candidates(local, _ netip.Addr) []ike.Candidate {
 func (k *keyring) collect(local netip.Addr) []ike.Candidate {
 	var keys []config.Secret
 	var owners [][]*tenantState
+	var certified []ike.Candidate
 	for _, t := range k.tenants {
-		if len(t.Match.Local) > 0 && !slices.Contains(t.Match.Local, local) {
+		if !t.dialledAt(local) {
 			continue
+		}
+		if t.Certificate != nil {
+			certified = append(certified, k.certificateCandidate(t))
 		}
 		for _, psk := range t.PSKs {
 			i := slices.IndexFunc(keys, psk.Equal)
@@ -60,7 +64,7 @@ func (k *keyring) collect(local netip.Addr) []ike.Candidate {
 	for i, psk := range keys {
 		candidates = append(candidates, k.candidate(psk, owners[i]))
 	}
-	return candidates
+	return append(candidates, certified...)
 }
 
 func (k *keyring) candidate(psk config.Secret, owners []*tenantState) ike.Candidate {

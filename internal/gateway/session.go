@@ -29,7 +29,9 @@ type peer struct {
 	children map[ike.SPI]*child
 	current  *child // what we send on
 	calls    map[l2tp.CallID]*session
-	dial     *dial // set when we called it
+	dial     *dial        // set when we called it
+	tunnel   *session     // of IKEv2 tunnel mode
+	login    *tunnelLogin // by EAP inside IKEv2
 }
 
 // child is one child SA in use.
@@ -46,7 +48,7 @@ type session struct {
 	peer     *peer
 	call     l2tp.Call
 	plane    *dataplane.Session
-	link     *ppp.Link
+	link     *ppp.Link    // nil in tunnel mode
 	tenant   *tenantState // nil until the user is known
 	user     string
 	addr     netip.Addr
@@ -58,6 +60,7 @@ type session struct {
 	eap      *eapLogin // nil: no login by EAP is under way
 
 	linkOptions dataplane.LinkOptions // what PPP agreed on
+	trafficAt   time.Time             // in tunnel mode, when packets were last seen
 
 	router      netip.Addr // our link-local address, while IPv6 is up
 	advertiseAt time.Time  // when the next router advertisement is due
@@ -100,7 +103,7 @@ func (g *Gateway) install(now time.Time, e ike.Installed) {
 		return
 	}
 	p.children[c.In] = c
-	g.plane.AddSA(esp.SPI(c.In), &dataplane.SA{In: c.in, Peer: p.plane})
+	g.plane.AddSA(esp.SPI(c.In), &dataplane.SA{In: c.in, Peer: p.plane, Tunnel: p.tunnelSession(c)})
 	if c.Active {
 		g.activate(now, e.Peer, c.In)
 	}
@@ -144,6 +147,7 @@ func (g *Gateway) activate(now time.Time, id ike.Peer, in ike.SPI) {
 	}
 	g.reroute(p)
 	g.dialSecured(now, p)
+	g.tunnelReady(now, p)
 }
 
 // activateUsed sends on a peer's only SA when the peer does so: its first packet
@@ -234,18 +238,23 @@ func (g *Gateway) peerClosed(now time.Time, e ike.Closed) {
 	if p == nil {
 		return
 	}
-	for _, s := range p.calls {
+	for _, s := range p.sessions() {
 		s.because(fmt.Sprint(e.Reason))
 	}
+	p.endLogin()
 	g.l2tp.Forget(l2tp.Peer(p.id))
 	g.l2tpEvents(now)
-	for _, s := range p.calls {
+	for _, s := range p.sessions() {
 		g.end(now, s)
 	}
 	for in := range p.children {
 		g.uninstall(ike.Removed{Peer: e.Peer, In: in})
 	}
 	delete(g.peers, p.id)
+	if p.suite == "" { // it never was up
+		g.dialClosed(p, e)
+		return
+	}
 	g.log.Info("peer-down", append(p.fields(), zap.String("reason", e.Reason.String()))...)
 	g.dialClosed(p, e)
 }
@@ -254,7 +263,7 @@ func (g *Gateway) peerClosed(now time.Time, e ike.Closed) {
 func (g *Gateway) attemptFailed(e ike.Failed) {
 	g.failures[e.Cause.String()]++
 	g.log.Warn("ike-refused",
-		zap.String("tenant", e.Tenant), zap.Stringer("client", e.Path.Remote), zap.Stringer("local", e.Path.Local),
+		zap.String("tenant", tenantsOf(e.Tenant)), zap.Stringer("client", e.Path.Remote), zap.Stringer("local", e.Path.Local),
 		zap.String("cause", e.Cause.String()), zap.String("detail", e.Detail), zap.String("hint", e.Cause.Hint()))
 }
 
@@ -325,6 +334,18 @@ func (g *Gateway) linkClosed(now time.Time, s *session, e ppp.Closed) {
 	g.end(now, s)
 }
 
+// sessions are the peer's calls and what it has in tunnel mode.
+func (p *peer) sessions() []*session {
+	list := make([]*session, 0, len(p.calls)+1)
+	for _, s := range p.calls {
+		list = append(list, s)
+	}
+	if p.tunnel != nil {
+		list = append(list, p.tunnel)
+	}
+	return list
+}
+
 // because notes why the session ends; the first reason is the cause.
 func (s *session) because(reason string) {
 	if s.reason == "" {
@@ -344,11 +365,15 @@ func (g *Gateway) end(now time.Time, s *session) {
 		return
 	}
 	s.ended = true
-	s.link.Forget()
+	if s.link != nil {
+		s.link.Forget()
+		delete(s.peer.calls, s.call.Call)
+	} else {
+		s.peer.tunnel = nil
+	}
 	s.endEAP()
 	g.plane.RemoveSession(s.plane)
 	delete(g.sessions, s.plane)
-	delete(s.peer.calls, s.call.Call)
 	g.unschedule(s)
 	if s.tenant != nil {
 		s.tenant.release(s)
@@ -363,7 +388,7 @@ func (g *Gateway) end(now time.Time, s *session) {
 
 // fields are what every line about a peer says.
 func (p *peer) fields() []zap.Field {
-	f := []zap.Field{zap.String("tenant", p.label), zap.Stringer("client", p.path.Remote), zap.String("family", p.family)}
+	f := []zap.Field{zap.String("tenant", tenantsOf(p.label)), zap.Stringer("client", p.path.Remote), zap.String("family", p.family)}
 	if p.suite != "" {
 		f = append(f, zap.String("ike", p.suite))
 	}

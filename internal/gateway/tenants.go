@@ -9,9 +9,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/store"
-	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/autoconf"
 )
@@ -26,6 +26,7 @@ type tenantState struct {
 	static   map[string]netip.Addr   // the addresses that belong to a user
 	sessions map[netip.Addr]*session // by the address given
 	tells    *autoconf.Responder     // what clients ask once they are up
+	trust    *auth.Trust             // of certificates of clients
 }
 
 // openTenants opens what every tenant needs, and the keys that lead to it.
@@ -47,7 +48,8 @@ func (g *Gateway) openTenants() error {
 }
 
 func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
-	t := &tenantState{Tenant: conf, sessions: make(map[netip.Addr]*session), static: make(map[string]netip.Addr)}
+	t := &tenantState{Tenant: conf, sessions: make(map[netip.Addr]*session), static: make(map[string]netip.Addr), trust: newTrust(conf)}
+	g.warnOfCertificates(conf)
 	for _, l := range conf.Leases {
 		t.static[config.UserKey(l.User)] = l.Addr
 	}
@@ -136,9 +138,7 @@ func (g *Gateway) storeLeases(all [][]store.Lease) {
 func (g *Gateway) lease(now time.Time, s *session, t *tenantState) error {
 	key := s.key()
 	if old := t.sessions[t.static[key]]; old != nil {
-		old.because("the user logged in again")
-		g.l2tp.CloseCall(now, old.call, l2tp.Result{Code: l2tp.ClearAdministrative})
-		g.end(now, old)
+		g.displace(now, old)
 	}
 	addr, err := t.pool.Lease(key)
 	if err != nil {

@@ -167,6 +167,9 @@ func (c *client) mustDial(edits ...func(*DialConfig)) *Connection {
 	defer cancel()
 	conn, err := c.dial(ctx, edits...)
 	if err != nil {
+		for _, entry := range c.w.log.All() {
+			c.w.t.Logf("%s %v", entry.Message, entry.ContextMap())
+		}
 		c.w.t.Fatalf("dial: %v", err)
 	}
 	return conn

@@ -16,6 +16,9 @@ func (s *Setup) Guide(w io.Writer, at Addresses) error {
 	if !ok {
 		return fmt.Errorf("quickstart: %s has several tenants and no default; serve it with culvert serve --config %s", s.Path, s.Path)
 	}
+	if len(t.PSKs) == 0 {
+		return fmt.Errorf("quickstart: tenant %s of %s has no psk, which this guide is about; serve it with culvert serve --config %s", t.Name, s.Path, s.Path)
+	}
 	user, password := firstUser(t)
 	text := strings.NewReplacer(
 		"{server}", at.server(),

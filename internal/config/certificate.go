@@ -1,0 +1,169 @@
+package config
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// maxPublic bounds a file of certificates or lists, in bytes.
+const maxPublic = 8 << 20
+
+// Certificate is what a tenant proves who it is with, in IKEv2.
+type Certificate struct {
+	// Chain has the tenant's own certificate first, and no root.
+	Chain []*x509.Certificate
+	// Key belongs to the first of Chain.
+	Key crypto.Signer
+}
+
+// readCertificate reads what the tenant proves who it is with.
+func (t *tenantValues) readCertificate(v value) {
+	t.certified = true
+	var chain, key []byte
+	keyAt := v
+	v.fields([]field{
+		{"chain", "vpn.crt", true, func(v value) { chain, _ = v.publicFile() }},
+		{"key", "vpn.key", true, func(v value) { keyAt = v; key, _ = v.privateFile() }},
+	})
+	defer clear(key)
+	if len(chain) == 0 || len(key) == 0 {
+		return
+	}
+	pair, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		keyAt.refuse(v.path+" is no certificate with its key: "+err.Error(), "name two PEM files that belong together, as `culvert ca server` writes them")
+		return
+	}
+	signer, ok := pair.PrivateKey.(crypto.Signer)
+	if !ok {
+		keyAt.refuse(keyAt.path+" cannot sign", "name an RSA, ECDSA or Ed25519 key")
+		return
+	}
+	t.Certificate = &Certificate{Chain: withoutRoot(pair.Certificate), Key: signer}
+}
+
+// withoutRoot parses a chain and drops what is self-signed behind the leaf:
+// clients have it, or do not believe it.
+func withoutRoot(chain [][]byte) []*x509.Certificate {
+	var out []*x509.Certificate
+	for i, der := range chain {
+		c, err := x509.ParseCertificate(der)
+		if err == nil && (i == 0 || !bytes.Equal(c.RawSubject, c.RawIssuer)) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// readAuthorities reads who issues the certificates of clients.
+func (t *tenantValues) readAuthorities(v value) {
+	t.authorities = true
+	v.items(func(item value) { t.CA = append(t.CA, readPEM(item, "CERTIFICATE", x509.ParseCertificate)...) })
+}
+
+// readCRLs reads the lists of certificates that were taken back.
+func (t *tenantValues) readCRLs(v value) {
+	v.items(func(item value) { t.CRL = append(t.CRL, readPEM(item, "X509 CRL", x509.ParseRevocationList)...) })
+}
+
+// readPEM reads a file of one kind of thing.
+func readPEM[T any](v value, kind string, parse func([]byte) (*T, error)) (list []*T) {
+	b, ok := v.publicFile()
+	if !ok {
+		return nil
+	}
+	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != kind {
+			continue
+		}
+		x, err := parse(block.Bytes)
+		if err != nil {
+			v.refuse(fmt.Sprintf("%s: one of the file cannot be read: %v", v.path, err), "name a PEM file with "+kind+" in it")
+			return nil
+		}
+		list = append(list, x)
+	}
+	if len(list) == 0 {
+		v.refuse(v.path+": the file has no "+kind, "name a PEM file, as `culvert ca` writes it")
+	}
+	return list
+}
+
+// allowByDefault says what a tenant without auth.allow allows in IKEv2.
+func (t *tenantValues) allowByDefault() {
+	if !t.allowed {
+		t.Auth.Allow.EAP, t.Auth.Allow.Certificate = t.certified, t.certified && t.authorities
+	}
+}
+
+// checkCertificate refuses what asks for certificates where there are none.
+func (t *tenantValues) checkCertificate() {
+	m := t.Auth.Allow
+	switch {
+	case !t.certified && len(t.psks) == 0 && !t.hasPSK:
+		t.self.refuse(t.self.path+" has no psk", "add psk: [file:office.psk], or for IKEv2 alone certificate: {chain: vpn.crt, key: vpn.key}")
+	case (m.Certificate || m.EAPTLS) && !(t.certified && t.authorities):
+		t.self.refuse("tenant "+t.Name+" allows certificates of clients, and lacks certificate or ca", "add certificate: {chain: vpn.crt, key: vpn.key} and ca: [ca.crt]")
+	case m.PSK && len(t.psks) == 0:
+		t.self.refuse("tenant "+t.Name+" allows ikev2-psk and has no psk", "add psk: [file:office.psk]")
+	}
+	if t.Certificate == nil || t.Identity == "" {
+		return
+	}
+	if err := t.Certificate.Chain[0].VerifyHostname(t.Identity); err != nil {
+		t.identity.refuse(fmt.Sprintf("%s: the certificate is not that of %s, and clients would refuse it: %v", t.identity.path, t.Identity, err), "write a name of the certificate, or leave identity out")
+	}
+}
+
+// publicFile reads the file that the value names.
+func (v value) publicFile() ([]byte, bool) {
+	path, ok := v.text()
+	if !ok || v.r.outside.outline {
+		return nil, false
+	}
+	b, err := readPublicFile(v.r.beside(path))
+	if err != nil {
+		v.refuse(v.path+": "+err.Error(), "name a PEM file; relative paths start beside this file")
+		return nil, false
+	}
+	return b, true
+}
+
+// privateFile reads the file that the value names, which nobody else may read.
+func (v value) privateFile() ([]byte, bool) {
+	path, ok := v.text()
+	if !ok || v.r.outside.outline {
+		return nil, false
+	}
+	s, ok := v.secretFile(path)
+	return s.Bytes(), ok
+}
+
+// beside is a path as seen from the configuration file.
+func (r *reader) beside(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(r.file), path)
+}
+
+// readPublicFile reads a file that holds no secrets.
+func readPublicFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxPublic+1))
+	if err == nil && len(b) > maxPublic {
+		err = fmt.Errorf("%s is larger than %d MiB", path, maxPublic>>20)
+	}
+	return b, err
+}

@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/ike"
+)
+
+// DialV2 is how a call by IKEv2 in tunnel mode is authenticated. Without
+// Certificate the pre-shared key of DialConfig is used, or, where there is none,
+// its user and password by EAP-MSCHAPv2.
+type DialV2 struct {
+	// Name is what the server's certificate must say; empty: any name.
+	Name string
+	// Verify decides on the server's certificate; nil: it must have our key.
+	Verify ike.Verifier
+	// Certificate is what we prove who we are with; nil: see above.
+	Certificate *ike.Certificate
+}
+
+// callV2 is what IKE needs to place a call by IKEv2.
+func (c DialConfig) callV2(d ike.DialConfig) ike.DialConfig {
+	if c.V2 == nil {
+		return d
+	}
+	if d.Persona == ownPersona {
+		d.Persona = ownPersona + "-ikev2"
+	}
+	d.V2 = &ike.DialV2{
+		RemoteIdentity: c.V2.Name, Certificate: c.V2.Certificate, Verify: c.V2.Verify, Configure: true,
+		EAP: c.V2.Certificate == nil && len(c.PSK) == 0,
+	}
+	d.IKE, d.ESP = nil, nil
+	return d
+}
+
+// configured notes what the server of a call by IKEv2 gave us.
+func (g *Gateway) configured(e ike.Configured) {
+	p := g.peerOf(e.Peer)
+	if p.dial == nil || p.tunnel != nil {
+		return
+	}
+	s := &session{peer: p, heapAt: -1, addr: e.Assignment.IPv4, user: p.dial.config.User}
+	s.plane = g.plane.NewSession(dataplane.SessionConfig{Peer: p.plane})
+	p.tunnel = s
+	p.dial.granted = e.Assignment
+	g.sessions[s.plane] = s
+}
+
+// dialTunnelUp opens the device of a connection that has its addresses.
+func (g *Gateway) dialTunnelUp(s *session) {
+	d := s.peer.dial
+	d.session = s
+	a := Assigned{Local: d.granted.IPv4, Local6: d.granted.IPv6, Remote: s.peer.path.Remote.Addr(), DNS: d.granted.DNS, MTU: s.plane.MTU()}
+	if !a.Local.IsValid() {
+		a.Local = a.Local6.Addr()
+	}
+	a.Suite = s.peer.current.out.Transform().String()
+	g.dialStands(s, a)
+}
+
+// dialStands opens the device of a connection, if it shall have one.
+func (g *Gateway) dialStands(s *session, a Assigned) {
+	d := s.peer.dial
+	d.conn = &Connection{Assigned: a, g: g, d: d, done: d.done}
+	if d.config.Device == nil {
+		d.up <- d.conn
+		return
+	}
+	go func() {
+		device, err := d.config.Device(a)
+		g.post(func(now time.Time) { g.dialDevice(now, d, device, err) })
+	}()
+}
+
+// addresses are those of the connection's device.
+func (a Assigned) addresses() []netip.Prefix {
+	list := []netip.Prefix{netip.PrefixFrom(a.Local, a.Local.BitLen())}
+	if a.Local6.IsValid() && a.Local6.Addr() != a.Local {
+		list = append(list, netip.PrefixFrom(a.Local6.Addr(), a.Local6.Addr().BitLen()))
+	}
+	return list
+}

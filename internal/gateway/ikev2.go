@@ -1,0 +1,259 @@
+package gateway
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/revocation"
+	"github.com/culvert-vpn/culvert/l2tp"
+)
+
+// Remote access by IKEv2 in tunnel mode: who gets in, and what it is given. The
+// session of such a client has no call and no link; its child SAs carry IP.
+
+// byCertificate ends the labels of tenants that prove themselves by certificate,
+// among ike's candidates; the others are those of pre-shared keys.
+const byCertificate = "+certificate"
+
+// tenantsOf is what the log says of a label.
+func tenantsOf(label string) string { return strings.TrimSuffix(label, byCertificate) }
+
+var (
+	refusedIKEv2PSK = refusal{0, "", "a key alone is not enough",
+		"clients of IKEv2 log in by EAP or certificate; to let them in with the pre-shared key alone, which names no user, add ikev2-psk to auth.allow"}
+	refusedAddress = refusal{0, "", "no address asked for",
+		"the client wants a tunnel and asks for no address: set it to request a virtual address (configuration payload)"}
+)
+
+// certificateCandidate is the way into a tenant that has a certificate.
+func (k *keyring) certificateCandidate(t *tenantState) ike.Candidate {
+	label := t.Name + byCertificate
+	k.groups[label] = []*tenantState{t}
+	c := ike.Candidate{
+		Tenant: label, Policy: policyOf(t.Tenant), Identity: t.Identity,
+		Certificate: &ike.Certificate{Chain: t.Certificate.Chain, Signer: t.Certificate.Key},
+		EAP:         t.Auth.Allow.EAP || t.Auth.Allow.EAPTLS,
+	}
+	if t.Auth.Allow.Certificate {
+		c.Verify, c.Authorities = t.verifyClient, t.CA
+	}
+	return c
+}
+
+// relatives are the tenants whose users may log in by EAP to a client that was
+// shown that one's certificate: those that have the same one and are dialled at
+// the same address.
+func (k *keyring) relatives(label string, local netip.Addr) []*tenantState {
+	group, _ := k.group(label)
+	if len(group) != 1 || group[0].Certificate == nil {
+		return group
+	}
+	for _, t := range k.tenants {
+		if t != group[0] && t.dialledAt(local) && t.Certificate != nil && t.Certificate.Chain[0].Equal(group[0].Certificate.Chain[0]) {
+			group = append(slices.Clip(group), t)
+		}
+	}
+	return group
+}
+
+// dialledAt reports whether the tenant's clients dial that address of ours.
+func (t *tenantState) dialledAt(local netip.Addr) bool {
+	return len(t.Match.Local) == 0 || slices.Contains(t.Match.Local, local)
+}
+
+// newTrust is who may issue the certificates of the tenant's clients.
+func newTrust(t *config.Tenant) *auth.Trust {
+	return &auth.Trust{Roots: t.CA, CRLs: t.CRL, Revocation: revocation.New(revocation.Config{})}
+}
+
+// verifyClient decides on the certificate of a client. It runs in the pool.
+func (t *tenantState) verifyClient(now time.Time, chain []*x509.Certificate, id wire.ID2) error {
+	if _, err := t.trust.Verify(now, chain, auth.PurposeClient); err != nil {
+		return err
+	}
+	return auth.MatchID(chain[0], id, auth.PurposeClient)
+}
+
+// assign decides what a client of IKEv2 that has proved who it is gets.
+func (g *Gateway) assign(now time.Time, e ike.Assign) {
+	p := g.peerOf(e.Peer)
+	a, why := g.assignment(now, p, e)
+	if why != nil {
+		user := e.Identity
+		g.log.Warn("login-refused", append(p.fields(), zap.String("user", user), zap.String("cause", why.cause), zap.String("hint", why.hint))...)
+		g.failures[why.cause]++
+		a.Detail = why.cause
+	}
+	g.ike.Assigned(now, e.Peer, a)
+}
+
+// assignment is what the client gets, or why not.
+func (g *Gateway) assignment(now time.Time, p *peer, e ike.Assign) (ike.Assignment, *refusal) {
+	if e.Wants.Transport { // L2TP: PPP asks who it is
+		return ike.Assignment{OK: true, Transport: true}, nil
+	}
+	t, user, why := g.tunnelUser(p, e)
+	switch {
+	case why != nil:
+		return ike.Assignment{}, why
+	case !e.Wants.IPv4 && !e.Wants.IPv6:
+		return ike.Assignment{OK: true, NoAddress: true}, &refusedAddress
+	}
+	s := &session{peer: p, heapAt: -1, user: user}
+	if why := g.admit(now, s, t); why != nil {
+		return ike.Assignment{OK: true, NoAddress: true}, why
+	}
+	s.plane = g.plane.NewSession(dataplane.SessionConfig{Peer: p.plane})
+	p.tunnel = s
+	g.sessions[s.plane] = s
+	return t.assignment(s, e), nil
+}
+
+// tunnelUser finds out whose session a client of tunnel mode has.
+func (g *Gateway) tunnelUser(p *peer, e ike.Assign) (*tenantState, string, *refusal) {
+	group, _ := g.keys.group(e.Tenant)
+	switch {
+	case p.login != nil && p.login.tenant != nil: // EAP
+		return p.login.tenant, p.login.user, nil
+	case len(group) == 0:
+		return nil, "", &refusedUser
+	case !strings.HasSuffix(e.Tenant, byCertificate):
+		for _, t := range group {
+			if t.Auth.Allow.PSK {
+				// Never the name of a user: who has the key can call himself anything.
+				return t, "psk:" + e.Identity, nil
+			}
+		}
+		return nil, "", &refusedIKEv2PSK
+	}
+	name := nameIn(e.Identity)
+	if l, err := g.selector.Select(name, group[0].Name); err == nil {
+		name = l.User
+	}
+	return group[0], name, nil
+}
+
+// nameIn returns the common name of an identity that is a whole subject, and any
+// other as it is.
+func nameIn(identity string) string {
+	if _, quoted, ok := strings.Cut(identity, " "); ok && strings.HasPrefix(identity, "ID_") {
+		if s, err := strconv.Unquote(quoted); err == nil {
+			identity = s
+		}
+	}
+	for part := range strings.SplitSeq(identity, ",") {
+		if cn, ok := strings.CutPrefix(strings.TrimSpace(part), "CN="); ok && cn != "" {
+			return cn
+		}
+	}
+	return identity
+}
+
+// assignment is what a client that is welcome gets.
+func (t *tenantState) assignment(s *session, e ike.Assign) ike.Assignment {
+	a := ike.Assignment{OK: true, IPv4: s.addr, DNS: t.dns(), NBNS: t.NBNS, Domains: t.Domains}
+	if s.prefix.IsValid() {
+		a.IPv6 = netip.PrefixFrom(s.prefix.Addr().Next(), 128)
+	}
+	if len(t.Routes) == 0 {
+		return a
+	}
+	a.Subnets = t.Routes
+	a.Local = slices.Clone(t.Routes)
+	for _, addr := range a.DNS {
+		a.Local = append(a.Local, netip.PrefixFrom(addr, addr.BitLen()))
+	}
+	for _, addr := range t.gateways() {
+		a.Local = append(a.Local, netip.PrefixFrom(addr, addr.BitLen()))
+	}
+	if strings.HasPrefix(e.Family, "windows") { // its DHCPINFORM goes there
+		a.Local = append(a.Local, netip.PrefixFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), 32))
+	}
+	return a
+}
+
+// tunnelReady opens the session of tunnel mode for packets, once there is an SA.
+func (g *Gateway) tunnelReady(now time.Time, p *peer) {
+	s := p.tunnel
+	if s == nil || !s.up.IsZero() || p.current == nil || p.current.Transport {
+		return
+	}
+	s.up, s.trafficAt = now, now
+	if p.dial != nil {
+		g.dialTunnelUp(s)
+		return
+	}
+	s.linkOptions.MTU = s.tenant.MTU
+	g.plane.Bind(s.plane, s.tenant.port, s.addr, s.linkOptions)
+	if s.prefix.IsValid() {
+		g.plane.Bind6(s.plane, s.tenant.port, s.prefix, s.linkOptions)
+	}
+	fields := append(s.fields(), zap.Int("mtu", s.plane.MTU()))
+	if s.prefix.IsValid() {
+		fields = append(fields, zap.Stringer("prefix", s.prefix))
+	}
+	g.log.Info("session-up", fields...)
+}
+
+// tunnelSession is what a child SA of tunnel mode carries packets of.
+func (p *peer) tunnelSession(c *child) *dataplane.Session {
+	if c.Transport || p.tunnel == nil {
+		return nil
+	}
+	return p.tunnel.plane
+}
+
+// expire ends a session of tunnel mode whose time is over, or which has been
+// silent for too long: there is no link that would.
+func (g *Gateway) expire(now time.Time, s *session, active bool) {
+	if active {
+		s.trafficAt = now
+	}
+	if s.tenant == nil || s.up.IsZero() || s.reason != "" {
+		return
+	}
+	switch l := s.tenant.Limits; {
+	case l.SessionTimeout > 0 && now.Sub(s.up) >= l.SessionTimeout:
+		s.because("session timeout")
+	case l.IdleTimeout > 0 && now.Sub(s.trafficAt) >= l.IdleTimeout:
+		s.because("idle timeout")
+	default:
+		return
+	}
+	g.ike.Close(now, ike.Peer(s.peer.id), ike.ReasonLocal)
+}
+
+// displace ends a session whose user is back with another.
+func (g *Gateway) displace(now time.Time, s *session) {
+	s.because("the user logged in again")
+	if s.link == nil {
+		g.end(now, s)
+		g.ike.Close(now, ike.Peer(s.peer.id), ike.ReasonReplaced)
+		return
+	}
+	g.l2tp.CloseCall(now, s.call, l2tp.Result{Code: l2tp.ClearAdministrative})
+	g.end(now, s)
+}
+
+// warnOfCertificates says what is wrong with the tenant's own certificate.
+func (g *Gateway) warnOfCertificates(t *config.Tenant) {
+	if t.Certificate == nil {
+		return
+	}
+	if leaf := t.Certificate.Chain[0]; time.Now().After(leaf.NotAfter) {
+		g.log.Warn("certificate-expired", zap.String("tenant", t.Name), zap.String("certificate", fmt.Sprint(leaf.Subject)), zap.Time("at", leaf.NotAfter),
+			zap.String("hint", "clients of IKEv2 will refuse it: issue another with `culvert ca server`"))
+	}
+}

@@ -1,0 +1,301 @@
+package gateway
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/ca"
+)
+
+// authority is a CA of the tests in a directory, whose time is that of the
+// bubble: midnight of the first of January 2000.
+type authority struct {
+	t   *testing.T
+	dir string
+	ca  *ca.CA
+}
+
+func newAuthority(t *testing.T, name string) *authority {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), name)
+	a, err := ca.Init(dir, ca.Options{Name: name, ECDSA: true, Now: bubbleStart, Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	return &authority{t: t, dir: dir, ca: a}
+}
+
+var bubbleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func (a *authority) path(name string) string { return filepath.Join(a.dir, name) }
+
+// server issues a server's certificate and returns the lines of a tenant that has it.
+func (a *authority) server(name string) string {
+	a.t.Helper()
+	if _, err := a.ca.Server(ca.ServerOptions{Names: []string{name}}); err != nil {
+		a.t.Fatal(err)
+	}
+	return "    certificate: {chain: " + a.path(name+".crt") + ", key: " + a.path(name+".key") + "}\n" +
+		"    ca: [" + a.path("ca.crt") + "]\n    crl: [" + a.path("crl.pem") + "]\n"
+}
+
+// client issues a client's certificate.
+func (a *authority) client(name string) *ike.Certificate {
+	a.t.Helper()
+	issued, err := a.ca.Client(ca.ClientOptions{Name: name, Password: "pkcs12"})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	pair, err := tls.LoadX509KeyPair(a.path(name+".crt"), a.path(name+".key"))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return &ike.Certificate{Chain: []*x509.Certificate{issued.Certificate}, Signer: pair.PrivateKey.(crypto.Signer)}
+}
+
+// trusts makes a call by IKEv2 to a server whose certificate a issued.
+func (a *authority) trusts(name string) func(*DialConfig) {
+	b, err := os.ReadFile(a.path("ca.crt"))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	roots, err := auth.ParseCertificates(b)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	trust := &auth.Trust{Roots: roots}
+	return func(d *DialConfig) {
+		d.PSK = nil
+		d.V2 = &DialV2{Name: name, Verify: func(now time.Time, chain []*x509.Certificate, _ wire.ID2) error {
+			_, err := trust.Verify(now, chain, auth.PurposeServer)
+			return err
+		}}
+	}
+}
+
+func with(c *ike.Certificate) func(*DialConfig) { return func(d *DialConfig) { d.V2.Certificate = c } }
+
+// wantRefused fails the test unless the dial fails by itself.
+func (c *client) wantRefused(edits ...func(*DialConfig)) {
+	c.w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	if _, err := c.dial(ctx, edits...); err == nil || ctx.Err() != nil {
+		c.w.t.Errorf("dial: %v", err)
+	}
+}
+
+const vpn = "vpn.example.org"
+
+func TestIKEv2EAP(t *testing.T) {
+	a := newAuthority(t, "a")
+	inWorld(t, goodRoad, testConfig+a.server(vpn), func(t *testing.T, w *world) {
+		c := w.client(nil)
+		conn := c.mustDial(a.trusts(vpn))
+		c.wantPing(conn, "198.18.0.2")
+		w.wantLog("session-up", "user", "alice")
+		w.wantLog("session-up", "family", "other-ikev2")
+		w.wantLog("session-up", "tenant", "acme")
+		conn.Close(context.Background())
+		<-conn.Done()
+		w.client(nil).wantRefused(a.trusts(vpn), func(d *DialConfig) { d.Password = "wrong" })
+		w.wantLog("login-refused", "cause", "wrong password")
+		w.client(nil).wantRefused(a.trusts(vpn), func(d *DialConfig) { d.User = "mallory" })
+		w.wantLog("login-refused", "cause", "unknown user")
+		w.client(nil).wantRefused(a.trusts("other.example.org"))
+		time.Sleep(2 * time.Minute)
+		w.wantEmpty()
+		w.wantLog("session-down", "user", "alice")
+	})
+}
+
+func TestIKEv2Certificate(t *testing.T) {
+	a, b := newAuthority(t, "a"), newAuthority(t, "b")
+	good, bad := a.client("carol"), a.client("mallory")
+	lines := a.server(vpn)
+	if _, err := a.ca.Revoke("mallory", "keyCompromise"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.ca.WriteCRL(time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	inWorld(t, goodRoad, testConfig+lines, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		c.wantPing(c.mustDial(a.trusts(vpn), with(good)), "198.18.0.2")
+		w.wantLog("session-up", "user", "carol")
+		w.client(nil).wantRefused(a.trusts(vpn), with(bad))
+		w.wantDetail("revoked")
+		w.client(nil).wantRefused(a.trusts(vpn), with(b.client("eve")))
+		w.wantDetail("unknown authority")
+	})
+}
+
+// wantDetail fails the test unless an attempt was refused for that reason.
+func (w *world) wantDetail(words string) {
+	w.t.Helper()
+	for _, entry := range w.log.FilterMessage("ike-refused").All() {
+		if s, _ := entry.ContextMap()["detail"].(string); strings.Contains(s, words) {
+			return
+		}
+	}
+	w.t.Errorf("nobody was refused because of %q: %v", words, w.log.All())
+}
+
+func TestIKEv2PSK(t *testing.T) {
+	byKey := func(d *DialConfig) { d.V2 = &DialV2{} }
+	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
+		w.client(nil).wantRefused(byKey)
+		w.wantLog("login-refused", "cause", "a key alone is not enough")
+	})
+	inWorld(t, goodRoad, strings.Replace(testConfig, "auth: {", "auth: {allow: [mschapv2, ikev2-psk], ", 1), func(t *testing.T, w *world) {
+		c := w.client(nil)
+		conn := c.mustDial(byKey)
+		c.wantPing(conn, "198.18.0.2")
+		other := w.client(nil) // by IKEv1, beside it
+		other.wantPing(other.mustDial(), "198.18.0.2")
+		w.client(nil).wantRefused(byKey, func(d *DialConfig) { d.PSK = []byte("wrong") })
+		conn.Close(context.Background())
+		other.close()
+		c.close()
+		time.Sleep(2 * time.Minute)
+		w.wantEmpty()
+	})
+}
+
+func TestIKEv2RekeyLosesNothing(t *testing.T) {
+	a := newAuthority(t, "a")
+	inWorld(t, goodRoad, testConfig+a.server(vpn), func(t *testing.T, w *world) {
+		c := w.client(nil)
+		conn := c.mustDial(a.trusts(vpn), func(d *DialConfig) { d.ChildLifetime, d.IKELifetime = 20*time.Second, 45*time.Second })
+		w.wantLossless(c, conn)
+	})
+}
+
+func TestIKEv2ServerRekeyLosesNothing(t *testing.T) {
+	a := newAuthority(t, "a")
+	yaml := testConfig + a.server(vpn) + "    ike: {lifetime: 45s, child_lifetime: 20s, rekey: {initiate: true}}\n"
+	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		w.wantLossless(c, c.mustDial(a.trusts(vpn)))
+	})
+}
+
+// TestIKEv2TwoTenants: two tenants on one address, each with an authority and a
+// name of its own.
+func TestIKEv2TwoTenants(t *testing.T) {
+	a, b := newAuthority(t, "a"), newAuthority(t, "b")
+	yaml := testConfig + a.server("a.example.org") + `
+  - name: globex
+    auth: {local: {users: [{name: alice, password: globexpw}]}}
+    pool: [10.100.1.0/24]
+` + b.server("b.example.org")
+	certs := map[string]*ike.Certificate{"a": a.client("carol"), "b": b.client("carol")}
+	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
+		c, d := w.client(nil), w.client(nil)
+		c.wantPing(c.mustDial(a.trusts("a.example.org")), "198.18.0.2")
+		d.wantPing(d.mustDial(b.trusts("b.example.org"), func(d *DialConfig) { d.Password = "globexpw" }), "198.18.0.2")
+		w.wantLog("session-up", "tenant", "acme")
+		w.wantLog("session-up", "tenant", "globex")
+		if w.nets["acme"].count() == 0 || w.nets["globex"].count() == 0 {
+			t.Error("a tenant's network saw nothing")
+		}
+		w.client(nil).wantRefused(b.trusts("b.example.org")) // acme's password
+		w.client(nil).wantRefused(b.trusts("b.example.org"), with(certs["a"]))
+		e := w.client(nil)
+		e.wantPing(e.mustDial(b.trusts("b.example.org"), with(certs["b"])), "198.18.0.2")
+	})
+}
+
+func TestIKEv2NATRebinds(t *testing.T) {
+	a := newAuthority(t, "a")
+	inWorld(t, goodRoad, testConfig+a.server(vpn), func(t *testing.T, w *world) {
+		nat := w.net.NAT(w.addr("198.51.100.7"))
+		c := w.client(nat)
+		conn := c.mustDial(a.trusts(vpn))
+		c.wantPing(conn, "198.18.0.2")
+		nat.Rebind()
+		c.ping(conn, w.addr("198.18.0.2"), time.Second)
+		c.wantPing(conn, "198.18.0.2")
+	})
+}
+
+// TestIKEv2IdleTimeout: without a link, the gateway itself ends what is silent.
+func TestIKEv2IdleTimeout(t *testing.T) {
+	a := newAuthority(t, "a")
+	inWorld(t, goodRoad, testConfig+a.server(vpn)+"    limits: {idle_timeout: 1m}\n", func(t *testing.T, w *world) {
+		c := w.client(nil)
+		conn := c.mustDial(a.trusts(vpn))
+		for range 4 {
+			c.wantPing(conn, "198.18.0.2")
+			time.Sleep(30 * time.Second)
+		}
+		time.Sleep(time.Minute)
+		<-conn.Done()
+		w.wantLog("session-down", "reason", "idle timeout")
+		w.wantEmpty()
+	})
+}
+
+// TestIKEv2RedialTakesItsAddress: a user with an address of his own gets it again,
+// however he comes.
+func TestIKEv2RedialTakesItsAddress(t *testing.T) {
+	a := newAuthority(t, "a")
+	inWorld(t, goodRoad, testConfig+a.server(vpn)+"    leases: {alice: 10.100.1.77}\n", func(t *testing.T, w *world) {
+		for _, edits := range [][]func(*DialConfig){{a.trusts(vpn)}, {a.trusts(vpn)}, nil, {a.trusts(vpn)}} {
+			c := w.client(nil)
+			conn := c.mustDial(edits...)
+			c.wantPing(conn, "198.18.0.2")
+			if conn.Local != w.addr("10.100.1.77") {
+				t.Errorf("got %s", conn.Local)
+			}
+		}
+	})
+}
+
+// TestIKEv2AssignsBothFamilies: an address of each family, and the routes and DNS
+// of the tenant.
+func TestIKEv2AssignsBothFamilies(t *testing.T) {
+	a := newAuthority(t, "a")
+	yaml := strings.Replace(testConfig, "pool: [10.100.1.0/24]", `pool: [10.100.1.0/24, "2001:db8:1::/48"]`, 1) + a.server(vpn) +
+		"    routes: [198.18.0.0/16]\n"
+	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		conn := c.mustDial(a.trusts(vpn))
+		c.wantPing(conn, "198.18.0.2")
+		if !conn.Local6.IsValid() || len(conn.DNS) != 2 {
+			t.Errorf("got %s and DNS %v", conn.Local6, conn.DNS)
+		}
+		if got := c.g.grantOf(t); len(got.Subnets) != 1 || got.Subnets[0].String() != "198.18.0.0/16" {
+			t.Errorf("granted %+v", got)
+		}
+		conn.Close(context.Background())
+		<-conn.Done()
+		time.Sleep(time.Minute)
+		w.wantEmpty()
+	})
+}
+
+// grantOf returns what a dialling gateway was given.
+func (g *Gateway) grantOf(t *testing.T) (a ike.Assignment) {
+	t.Helper()
+	if err := g.do(context.Background(), func(time.Time) {
+		for _, p := range g.peers {
+			a = p.dial.granted
+		}
+	}); err != nil {
+		t.Error(err)
+	}
+	return a
+}
