@@ -45,7 +45,7 @@ func (w *worker) path(m *udp.Message) Path {
 
 // sealed opens an ESP packet. Nothing of it is looked at before its ICV is verified.
 func (w *worker) sealed(m *udp.Message, spi esp.SPI) {
-	sa := w.table.sas[spi]
+	sa := w.sa(spi)
 	if sa == nil {
 		w.count.drop(DropUnknownSPI)
 		return
@@ -71,6 +71,14 @@ func (w *worker) sealed(m *udp.Message, spi esp.SPI) {
 	default:
 		w.count.drop(DropInner)
 	}
+}
+
+// sa looks up an SA. Packets come in runs: mostly it is that of the packet before.
+func (w *worker) sa(spi esp.SPI) *SA {
+	if w.lastSA == nil || w.lastSPI != spi {
+		w.lastSA, w.lastSPI = w.table.sas[spi], spi
+	}
+	return w.lastSA
 }
 
 func openCause(err error) Cause {

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"github.com/culvert-vpn/culvert/dataplane/udp"
+	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 
@@ -17,6 +18,8 @@ type worker struct {
 	conn    udp.Conn
 	count   *counters
 	table   *saTable
+	lastSPI esp.SPI // what was looked up last in this batch
+	lastSA  *SA
 	touched []tenant.Writer
 	down    *sender // for packets from one client to another
 	share   share
@@ -59,6 +62,7 @@ func (w *worker) batch(batch []udp.Message) {
 		return
 	}
 	w.table.mu.Lock()
+	w.lastSA = nil
 	for i := range batch {
 		if w.share.exceeds(batch[i].Data) {
 			w.count.drop(DropShare)
