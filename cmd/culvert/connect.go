@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +18,7 @@ func newConnect(s streams) *cobra.Command {
 	d := &connectCommand{}
 	c := &cobra.Command{
 		Use:   "connect SERVER",
-		Short: "Dial an L2TP/IPsec server and give it a TUN device",
+		Short: "Dial an L2TP/IPsec or IKEv2 server and give it a TUN device",
 		Long: `Dials any L2TP/IPsec server, culvert or not, and makes a TUN device with the
 address it is given. When the connection ends it dials again, until ^C; with
 --once it ends too, with exit code 1 and the reason.
@@ -27,6 +28,13 @@ file:PATH or env:NAME; written as themselves, others on this host see them in
 the list of processes.
 
   culvert connect vpn.example.com --user alice --psk file:psk \
+      --password file:password --route 10.0.0.0/8
+
+--ikev2 dials by IKEv2 in tunnel mode: by EAP-MSCHAPv2 with --user, --password
+and --ca; by certificate with --cert, --key and --ca; or with --psk alone. The
+server's certificate must be issued by --ca and have the name SERVER.
+
+  culvert connect vpn.example.com --ikev2 --ca ca.crt --user alice \
       --password file:password --route 10.0.0.0/8
 
 --persona makes the connection look like that of a native client, for tests:
@@ -41,6 +49,10 @@ Needs CAP_NET_ADMIN for the device.`,
 	f.StringVar(&d.user, "user", "", "user `NAME`")
 	f.StringVar(&d.password, "password", "", "`PASSWORD` of the user")
 	f.StringVar(&d.l2tpSecret, "l2tp-secret", "", "`SECRET` that the L2TP tunnel is authenticated with, where the server wants one")
+	f.BoolVar(&d.ikev2, "ikev2", false, "dial by IKEv2 instead of L2TP")
+	f.StringVar(&d.ca, "ca", "", "`FILE` with the authority of an IKEv2 server's certificate")
+	f.StringVar(&d.cert, "cert", "", "`FILE` with our certificate, for IKEv2")
+	f.StringVar(&d.key, "key", "", "`FILE` with its key, which only its owner may read")
 	f.StringVar(&d.identity, "identity", "", "`NAME` to call ourselves in IKE (default our address)")
 	f.StringVar(&d.persona, "persona", "", "native `CLIENT` to speak like")
 	f.StringSliceVar(&d.ike, "ike", nil, "IKE `SUITE` to propose, such as aes256-sha256-modp2048 (default the persona's); may be repeated")
@@ -58,6 +70,8 @@ Needs CAP_NET_ADMIN for the device.`,
 type connectCommand struct {
 	psk, user, password, identity, persona string
 	l2tpSecret                             string
+	ca, cert, key                          string
+	ikev2                                  bool
 	local, device, netns, level            string
 	routes, ike, esp                       []string
 	once                                   bool
@@ -75,24 +89,18 @@ func (d *connectCommand) run(ctx context.Context, s streams, server string) erro
 
 // values turns the flags into what the gateway takes.
 func (d *connectCommand) values(s streams, server string) (gateway.ConnectConfig, error) {
-	if d.psk == "" || d.user == "" || d.password == "" {
-		return gateway.ConnectConfig{}, usageError{errors.New("connect needs --psk, --user and --password")}
+	if err := d.check(); err != nil {
+		return gateway.ConnectConfig{}, usageError{err}
 	}
 	c := gateway.ConnectConfig{
 		Server: server, Identity: d.identity, User: d.user, Persona: d.persona,
 		Device: d.device, NetNS: d.netns, Once: d.once,
 		OnUp: func(a gateway.Assigned) { fmt.Fprintln(s.out, up(a)) },
 	}
-	psk, err := config.ResolveSecret(d.psk)
+	err := d.secrets(&c)
 	if err != nil {
-		return c, fmt.Errorf("--psk: %w", err)
+		return c, err
 	}
-	password, err := config.ResolveSecret(d.password)
-	if err != nil {
-		return c, fmt.Errorf("--password: %w", err)
-	}
-	c.PSK, c.Password = psk.Bytes(), string(password.Bytes())
-	password.Zero()
 	if d.l2tpSecret != "" {
 		secret, err := config.ResolveSecret(d.l2tpSecret)
 		if err != nil {
@@ -118,6 +126,74 @@ func (d *connectCommand) values(s streams, server string) (gateway.ConnectConfig
 	if c.Log, err = newLog(s.err, config.Log{Level: d.level, Format: "console"}); err != nil {
 		return c, usageError{fmt.Errorf("--log-level: %w", err)}
 	}
+	return c, nil
+}
+
+// check refuses flags that do not make a login.
+func (d *connectCommand) check() error {
+	byUser, byCert := d.user != "" && d.password != "", d.cert != "" && d.key != ""
+	switch {
+	case !d.ikev2 && (d.ca != "" || d.cert != "" || d.key != ""):
+		return errors.New("--ca, --cert and --key are for --ikev2")
+	case !d.ikev2 && (d.psk == "" || !byUser):
+		return errors.New("connect needs --psk, --user and --password")
+	case d.ikev2 && (d.l2tpSecret != "" || len(d.ike) > 0 || len(d.esp) > 0):
+		return errors.New("--l2tp-secret, --ike and --esp are not for --ikev2")
+	case d.ikev2 && d.psk != "" && (d.user != "" || d.password != "" || d.cert != "" || d.key != "" || d.ca != ""):
+		return errors.New("--ikev2 with --psk takes no --user, --password, --cert, --key and --ca")
+	case d.ikev2 && d.psk == "" && (byUser == byCert || d.ca == ""):
+		return errors.New("--ikev2 needs --ca with --user and --password, or --ca with --cert and --key, or --psk")
+	}
+	return nil
+}
+
+// secrets reads what proves who we are.
+func (d *connectCommand) secrets(c *gateway.ConnectConfig) error {
+	if d.psk != "" {
+		psk, err := config.ResolveSecret(d.psk)
+		if err != nil {
+			return fmt.Errorf("--psk: %w", err)
+		}
+		c.PSK = psk.Bytes()
+	}
+	if d.password != "" {
+		password, err := config.ResolveSecret(d.password)
+		if err != nil {
+			return fmt.Errorf("--password: %w", err)
+		}
+		c.Password = string(password.Bytes())
+		password.Zero()
+	}
+	if !d.ikev2 {
+		return nil
+	}
+	credentials, err := d.credentials()
+	if err != nil {
+		return err
+	}
+	defer clear(credentials.Key)
+	c.V2, err = gateway.NewDialV2(c.Server, credentials)
+	return err
+}
+
+// credentials reads the files of IKEv2.
+func (d *connectCommand) credentials() (c gateway.Credentials, err error) {
+	if d.ca != "" {
+		if c.Authorities, err = os.ReadFile(d.ca); err != nil {
+			return c, fmt.Errorf("--ca: %w", err)
+		}
+	}
+	if d.cert == "" {
+		return c, nil
+	}
+	if c.Chain, err = os.ReadFile(d.cert); err != nil {
+		return c, fmt.Errorf("--cert: %w", err)
+	}
+	key, err := config.ResolveSecret("file:" + d.key)
+	if err != nil {
+		return c, fmt.Errorf("--key: %w", err)
+	}
+	c.Key = key.Bytes()
 	return c, nil
 }
 

@@ -1,11 +1,18 @@
 package gateway
 
 import (
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
 // DialV2 is how a call by IKEv2 in tunnel mode is authenticated. Without
@@ -25,8 +32,8 @@ func (c DialConfig) callV2(d ike.DialConfig) ike.DialConfig {
 	if c.V2 == nil {
 		return d
 	}
-	if d.Persona == ownPersona {
-		d.Persona = ownPersona + "-ikev2"
+	if !strings.HasSuffix(d.Persona, "-ikev2") {
+		d.Persona += "-ikev2"
 	}
 	d.V2 = &ike.DialV2{
 		RemoteIdentity: c.V2.Name, Certificate: c.V2.Certificate, Verify: c.V2.Verify, Configure: true,
@@ -82,4 +89,44 @@ func (a Assigned) addresses() []netip.Prefix {
 		list = append(list, netip.PrefixFrom(a.Local6.Addr(), a.Local6.Addr().BitLen()))
 	}
 	return list
+}
+
+// Credentials are what a call by IKEv2 is authenticated with, as files hold it.
+type Credentials struct {
+	// Authorities, in PEM, issue the server's certificate; empty: the server must
+	// have our pre-shared key.
+	Authorities []byte
+	// Chain and Key, in PEM, are our own certificate; empty: none.
+	Chain, Key []byte
+}
+
+// NewDialV2 makes a call by IKEv2 of what files hold. name is whom we dial.
+func NewDialV2(name string, c Credentials) (*DialV2, error) {
+	d := &DialV2{}
+	if len(c.Authorities) > 0 {
+		roots, err := auth.ParseCertificates(c.Authorities)
+		if err != nil {
+			return nil, fmt.Errorf("gateway: authorities: %w", err)
+		}
+		trust := &auth.Trust{Roots: roots}
+		d.Name = name
+		d.Verify = func(now time.Time, chain []*x509.Certificate, _ wire.ID2) error {
+			_, err := trust.Verify(now, chain, auth.PurposeServer)
+			return err
+		}
+	}
+	if len(c.Chain) == 0 {
+		return d, nil
+	}
+	pair, err := tls.X509KeyPair(c.Chain, c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	signer, ok := pair.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("gateway: the key cannot sign")
+	}
+	chain, err := auth.ParseCertificates(c.Chain)
+	d.Certificate = &ike.Certificate{Chain: chain, Signer: signer}
+	return d, err
 }

@@ -299,3 +299,52 @@ func (g *Gateway) grantOf(t *testing.T) (a ike.Assignment) {
 	}
 	return a
 }
+
+// TestIKEv2Personas: the clients of each system get in, from behind one NAT.
+func TestIKEv2Personas(t *testing.T) {
+	a := newAuthority(t, "a")
+	inWorld(t, goodRoad, testConfig+a.server(vpn)+"    legacy: true\n", func(t *testing.T, w *world) {
+		nat := w.net.NAT(w.addr("198.51.100.7"))
+		for _, persona := range ike.PersonasV2() {
+			c := w.client(nat)
+			c.wantPing(c.mustDial(a.trusts(vpn), func(d *DialConfig) { d.Persona = persona }), "198.18.0.2")
+		}
+		for _, family := range []string{"windows-ikev2", "apple-ikev2", "android-ikev2", "strongswan-ikev2"} {
+			w.wantLog("session-up", "family", family)
+		}
+	})
+}
+
+// TestIKEv2Credentials: what culvert connect makes of its files.
+func TestIKEv2Credentials(t *testing.T) {
+	a := newAuthority(t, "a")
+	lines := a.server(vpn)
+	a.client("carol")
+	read := func(name string) []byte {
+		b, err := os.ReadFile(a.path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	byUser, err := NewDialV2(vpn, Credentials{Authorities: read("ca.crt")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	byCert, err := NewDialV2(vpn, Credentials{Authorities: read("ca.crt"), Chain: read("carol.crt"), Key: read("carol.key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inWorld(t, goodRoad, testConfig+lines, func(t *testing.T, w *world) {
+		for _, v2 := range []*DialV2{byUser, byCert} {
+			c := w.client(nil)
+			c.wantPing(c.mustDial(func(d *DialConfig) { d.PSK, d.V2 = nil, v2 }), "198.18.0.2")
+		}
+	})
+	if _, err := NewDialV2(vpn, Credentials{Authorities: []byte("nonsense")}); err == nil {
+		t.Error("nonsense is an authority")
+	}
+	if _, err := NewDialV2(vpn, Credentials{Chain: read("carol.crt"), Key: read("ca.key")}); err == nil {
+		t.Error("a key of another certificate is taken")
+	}
+}
