@@ -55,10 +55,18 @@ func datagram(from, to netip.AddrPort, payload []byte) []byte {
 
 // TestInform: a client asks for routes and domains, of everybody and of the
 // gateway, and gets its tenant's.
-func TestInform(t *testing.T) {
-	inWorld(t, goodRoad, routesConfig, func(t *testing.T, w *world) {
+func TestInform(t *testing.T) { testInform(t, routesConfig) }
+
+// TestIKEv2Inform: Windows asks in the same way where there is no PPP.
+func TestIKEv2Inform(t *testing.T) {
+	a := newAuthority(t, "a")
+	testInform(t, routesConfig+a.server(vpn), a.trusts(vpn))
+}
+
+func testInform(t *testing.T, yaml string, edits ...func(*DialConfig)) {
+	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
 		c := w.client(nil)
-		conn := c.mustDial()
+		conn := c.mustDial(edits...)
 		ask, err := dhcpv4.NewInform(net.HardwareAddr{2, 0, 0, 0, 0, 1}, conn.Local.AsSlice(),
 			dhcpv4.WithRequestedOptions(dhcpv4.OptionClasslessStaticRoute, dhcpv4.OptionDomainName, dhcpv4.OptionDomainNameServer))
 		if err != nil {

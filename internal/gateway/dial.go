@@ -184,7 +184,7 @@ func (g *Gateway) localFor(local netip.Addr, natt bool) netip.AddrPort {
 // dialSecured places the call once there is an SA to place it in.
 func (g *Gateway) dialSecured(now time.Time, p *peer) {
 	d := p.dial
-	if d == nil || d.called || d.config.V2 != nil {
+	if d == nil || d.called || d.config.V2 != nil && !d.config.V2.Transport {
 		return
 	}
 	d.called = true

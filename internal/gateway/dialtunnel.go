@@ -15,7 +15,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
-// DialV2 is how a call by IKEv2 in tunnel mode is authenticated. Without
+// DialV2 is how a call by IKEv2, in tunnel mode unless said otherwise, is authenticated. Without
 // Certificate the pre-shared key of DialConfig is used, or, where there is none,
 // its user and password by EAP-MSCHAPv2.
 type DialV2 struct {
@@ -25,6 +25,8 @@ type DialV2 struct {
 	Verify ike.Verifier
 	// Certificate is what we prove who we are with; nil: see above.
 	Certificate *ike.Certificate
+	// Transport calls L2TP in transport mode instead, as NetworkManager can.
+	Transport bool
 }
 
 // callV2 is what IKE needs to place a call by IKEv2.
@@ -36,7 +38,8 @@ func (c DialConfig) callV2(d ike.DialConfig) ike.DialConfig {
 		d.Persona += "-ikev2"
 	}
 	d.V2 = &ike.DialV2{
-		RemoteIdentity: c.V2.Name, Certificate: c.V2.Certificate, Verify: c.V2.Verify, Configure: true,
+		RemoteIdentity: c.V2.Name, Certificate: c.V2.Certificate, Verify: c.V2.Verify,
+		Configure: !c.V2.Transport, Transport: c.V2.Transport,
 		EAP: c.V2.Certificate == nil && len(c.PSK) == 0,
 	}
 	d.IKE, d.ESP = nil, nil

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/ike/wire"
 	"github.com/culvert-vpn/culvert/internal/ca"
+	"github.com/culvert-vpn/culvert/internal/config"
 )
 
 // authority is a CA of the tests in a directory, whose time is that of the
@@ -347,4 +349,55 @@ func TestIKEv2Credentials(t *testing.T) {
 	if _, err := NewDialV2(vpn, Credentials{Chain: read("carol.crt"), Key: read("ca.key")}); err == nil {
 		t.Error("a key of another certificate is taken")
 	}
+}
+
+// TestIKEv2Transport: L2TP within IKEv2, where PPP says who it is.
+func TestIKEv2Transport(t *testing.T) {
+	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		conn := c.mustDial(func(d *DialConfig) { d.V2 = &DialV2{Transport: true} })
+		c.wantPing(conn, "198.18.0.2")
+		w.wantLog("session-up", "user", "alice")
+		conn.Close(context.Background())
+		<-conn.Done()
+		time.Sleep(2 * time.Minute)
+		w.wantEmpty()
+	})
+}
+
+// TestIKEv2Mobike: a client whose address changes tells the server, and goes on.
+func TestIKEv2Mobike(t *testing.T) {
+	a := newAuthority(t, "a")
+	inWorld(t, goodRoad, testConfig+a.server(vpn), func(t *testing.T, w *world) {
+		one, two := w.addr("192.0.2.51"), w.addr("192.0.2.52")
+		conf := &config.Config{Listen: []netip.Addr{one, two}, Workers: 1, Ports: config.Ports{IKE: 500, NATT: 4500}}
+		g, err := New(Config{Config: conf, dialler: true, Listen: w.net.Listen})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &client{w: w, local: one}
+		c.g, c.stop, c.ended = run(g)
+		w.clients = append(w.clients, c)
+		conn := c.mustDial(a.trusts(vpn))
+		c.wantPing(conn, "198.18.0.2")
+		err = g.do(context.Background(), func(now time.Time) {
+			for id, p := range g.peers {
+				path := p.path
+				path.Local = netip.AddrPortFrom(two, path.Local.Port())
+				if err := g.ike.Readdress(now, ike.Peer(id), path); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		w.net.Tap(func(from, to netip.AddrPort, _ []byte) bool { return from.Addr() != one && to.Addr() != one })
+		for range 20 {
+			c.wantPing(conn, "198.18.0.2")
+			time.Sleep(10 * time.Second)
+		}
+		w.wantLog("peer-moved", "to", "192.0.2.52:4500")
+	})
 }
