@@ -89,10 +89,44 @@ func (t *tenantState) verifyClient(now time.Time, chain []*x509.Certificate, id 
 // assign decides what a client of IKEv2 that has proved who it is gets.
 func (g *Gateway) assign(now time.Time, e ike.Assign) {
 	p := g.peerOf(e.Peer)
-	a, why := g.assignment(now, p, e)
+	t, user, why := g.tunnelUser(p, e)
+	if why != nil || e.Wants.Transport {
+		g.grant(now, p, e, why)
+		return
+	}
+	g.work(func() {
+		why := g.locked(t, user)
+		g.post(func(now time.Time) {
+			if g.peers[p.id] == p {
+				g.grant(now, p, e, why)
+			}
+		})
+	})
+}
+
+// locked says why a user who has proved himself without a password does not get
+// in all the same: a certificate needs no account, but one that is disabled
+// counts. It runs in the pool.
+func (g *Gateway) locked(t *tenantState, user string) *refusal {
+	a, why, _ := g.account(t, user)
+	defer clear(a.hash[:])
+	switch {
+	case why == &refusedUser:
+		return nil
+	case why == nil && a.disabled:
+		return &refusedDisabled
+	}
+	return why
+}
+
+// grant answers Assign, unless something is against it already.
+func (g *Gateway) grant(now time.Time, p *peer, e ike.Assign, why *refusal) {
+	var a ike.Assignment
+	if why == nil || e.Wants.Transport {
+		a, why = g.assignment(now, p, e)
+	}
 	if why != nil {
-		user := e.Identity
-		g.log.Warn("login-refused", append(p.fields(), zap.String("user", user), zap.String("cause", why.cause), zap.String("hint", why.hint))...)
+		g.log.Warn("login-refused", append(p.fields(), zap.String("user", e.Identity), zap.String("cause", why.cause), zap.String("hint", why.hint))...)
 		g.failures[why.cause]++
 		a.Detail = why.cause
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike/wire"
 	"github.com/culvert-vpn/culvert/internal/ca"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/store"
 )
 
 // authority is a CA of the tests in a directory, whose time is that of the
@@ -400,4 +401,31 @@ func TestIKEv2Mobike(t *testing.T) {
 		}
 		w.wantLog("peer-moved", "to", "192.0.2.52:4500")
 	})
+}
+
+// TestIKEv2DisabledUser: who has a certificate and an account that is disabled
+// does not get in.
+func TestIKEv2DisabledUser(t *testing.T) {
+	kept, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	g := &Gateway{config: Config{Store: kept}}
+	tenant := &tenantState{Tenant: &config.Tenant{Name: "acme"}}
+	if why := g.locked(tenant, "carol"); why != nil {
+		t.Errorf("without an account: %+v", why)
+	}
+	if err := kept.AddUser("acme", store.User{Name: "carol"}); err != nil {
+		t.Fatal(err)
+	}
+	if why := g.locked(tenant, "carol"); why != nil {
+		t.Errorf("with an account: %+v", why)
+	}
+	if err := kept.SetDisabled("acme", "carol", true); err != nil {
+		t.Fatal(err)
+	}
+	if why := g.locked(tenant, "carol"); why != &refusedDisabled {
+		t.Errorf("disabled: %+v", why)
+	}
 }
