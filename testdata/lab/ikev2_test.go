@@ -44,7 +44,7 @@ func authority(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	if _, err := a.Server(ca.ServerOptions{Names: []string{vpnName}}); err != nil {
+	if _, err := a.Server(ca.ServerOptions{Names: []string{vpnName, gatewayAddr}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := a.Client(ca.ClientOptions{Name: "carol", Password: "pkcs12"}); err != nil {
@@ -141,5 +141,30 @@ func TestIKEv2RekeyLosesNothing(t *testing.T) {
 				t.Errorf("too few SAs for this to show anything:\n%s", c.must(10*time.Second, "cat /tmp/charon.log"))
 			}
 		})
+	}
+}
+
+// culvert connect dials culvert serve by IKEv2, in each way it can.
+func TestConnectIKEv2(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	n.startSite(t)
+	dir := authority(t)
+	n.serve(t, certified(dir))
+	lan, home := n.customer(t, 3)
+	for i, flags := range [][]string{
+		{"--ca", dir + "/ca.crt", "--user", "alice", "--password", "env:LAB_PASSWORD"},
+		{"--ca", dir + "/ca.crt", "--cert", dir + "/carol.crt", "--key", dir + "/carol.key"},
+		{"--psk", "env:LAB_PSK"},
+	} {
+		device := fmt.Sprintf("tun%d", i+1)
+		cmd := command(lan, append([]string{os.Getenv(envCulvert), "connect", gatewayAddr, "--ikev2",
+			"--netns", home, "--device", device, "--local", customerHost(i)}, flags...)...)
+		cmd.Env = append(os.Environ(), "LAB_PSK="+labPSK, "LAB_PASSWORD=alicepw")
+		background(t, "connect-"+device, cmd)
+		within(t, 30*time.Second, device+" is up", func() bool { return devices(home) == i+1 })
+		ip(t, home, "route replace "+sitePrefix+" dev "+device)
+		ping(t, treeShell{home}, siteAddr)
+		moveFile(t, treeShell{home}, "connect-"+device, someFile)
 	}
 }
