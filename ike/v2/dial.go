@@ -57,7 +57,6 @@ type dialState struct {
 	cookie   []byte
 	from     []byte // REDIRECTED_FROM
 	restarts int
-	chain    certificates // of the server
 	verified bool         // its signature and certificate are good
 	plainPi  []byte       // SK_pi without PPK
 	plain    *suite.Keys2 // SK_d, SK_pi and SK_pr without PPK

@@ -75,7 +75,6 @@ type message struct {
 	path   Path
 	header wire.Header
 	chain  []wire.Payload
-	raw    []byte // as received, of IKE_SA_INIT
 	first  wire.PayloadType
 	inner  []byte // the decrypted payloads
 }

@@ -41,7 +41,6 @@ type Session struct {
 	renewal  *renewal // of the current IKE SA, ours or the peer's
 
 	up, closing, closed bool
-	claimed             bool
 	heardAt             time.Time
 	quiet               int       // liveness questions without an answer
 	askAt               time.Time // when to look whether the peer lives

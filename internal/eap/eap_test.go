@@ -33,7 +33,6 @@ type pair struct {
 	password string // that the server knows
 	typed    string // that the client knows
 	packets  int
-	rand     *mrand.ChaCha8
 	dup      bool
 	ended    [2]*Done
 }
