@@ -1,0 +1,43 @@
+// Command _asm writes the assembly of the packages beside it. Each of them
+// names it in a go:generate line. It is a module of its own so that the
+// product does not depend on the assembler.
+package main
+
+import (
+	"log"
+	"os"
+
+	. "github.com/mmcloughlin/avo/build"
+)
+
+func main() {
+	if len(os.Args) < 2 {
+		log.Fatal("usage: _asm x86|aescbc|mac -out FILE -pkg NAME")
+	}
+	what := os.Args[1]
+	os.Args = append(os.Args[:1], os.Args[2:]...)
+	ConstraintExpr("!purego")
+	switch what {
+	case "x86":
+		cpuid()
+		xgetbv()
+	case "aescbc":
+		subWord()
+		invertKeys()
+		encryptChain()
+		decryptNI()
+		decryptVAES()
+		encryptLanesNI()
+		encryptLanesVAES()
+	case "mac":
+		sha1NI(1)
+		sha1NI(2)
+		sha256NI(1)
+		sha256NI(2)
+		sha1Wide()
+		sha256Wide()
+	default:
+		log.Fatalf("unknown package %q", what)
+	}
+	Generate()
+}

@@ -1,0 +1,119 @@
+package aescbc
+
+import "unsafe"
+
+// laneCount is how many messages are encrypted side by side at the most. AES-NI
+// is busy with half of them.
+const laneCount = 16
+
+// stepMax bounds the blocks of one call of the assembly, and the memory that
+// idle lanes work in.
+const stepMax = 128
+
+// Lanes is the memory in which messages are encrypted side by side. The zero
+// value is ready.
+type Lanes struct {
+	// The assembly knows where these four are.
+	src  [laneCount]unsafe.Pointer
+	dst  [laneCount]unsafe.Pointer
+	iv   [laneCount][BlockSize]byte
+	keys [maxRounds + 1][laneCount][BlockSize]byte
+
+	left [laneCount]int // blocks still to do
+	busy int            // lanes with blocks left
+	idle [stepMax * BlockSize]byte
+}
+
+// Both are negative, and so do not compile, if the assembly's idea of Lanes is
+// not Go's.
+const (
+	_ = uint(unsafe.Offsetof(Lanes{}.keys) - 512)
+	_ = uint(512 - unsafe.Offsetof(Lanes{}.keys))
+)
+
+// Message is one message to encrypt, as Key.Encrypt takes it.
+type Message struct {
+	Key     *Key
+	Message []byte // the IV and the place for the ciphertext
+	Src     []byte // the plaintext: Message[BlockSize:] or elsewhere
+}
+
+// Encrypt encrypts all messages.
+func (l *Lanes) Encrypt(all []Message) {
+	if !cpu.AES || len(all) == 1 {
+		for i := range all {
+			all[i].Key.Encrypt(all[i].Message, all[i].Src)
+		}
+		return
+	}
+	for _, rounds := range [...]int{10, 12, 14} {
+		l.encrypt(all, rounds)
+	}
+}
+
+// encrypt does the messages whose keys have that many rounds. A lane that is
+// done takes the next message.
+func (l *Lanes) encrypt(all []Message, rounds int) {
+	width := laneCount
+	if !cpu.VAES {
+		width /= 2
+	}
+	for i := range width {
+		all = l.fill(i, all, rounds)
+	}
+	for l.busy > 0 {
+		n := l.step(width)
+		if cpu.VAES {
+			encryptLanesVAES(l, rounds, n)
+		} else {
+			encryptLanesNI(l, rounds, n)
+		}
+		for i := range width {
+			if l.left[i] == 0 {
+				continue
+			}
+			if l.left[i] -= n; l.left[i] == 0 {
+				l.busy--
+				all = l.fill(i, all, rounds)
+				continue
+			}
+			l.src[i] = unsafe.Add(l.src[i], n*BlockSize)
+			l.dst[i] = unsafe.Add(l.dst[i], n*BlockSize)
+		}
+	}
+}
+
+// step is for how many blocks nothing changes.
+func (l *Lanes) step(width int) int {
+	n := stepMax
+	for _, left := range l.left[:width] {
+		if left > 0 {
+			n = min(n, left)
+		}
+	}
+	return n
+}
+
+// fill gives a lane the first of the messages that it can take, and returns the
+// others. Without one the lane idles.
+func (l *Lanes) fill(i int, all []Message, rounds int) []Message {
+	for len(all) > 0 {
+		m := &all[0]
+		all = all[1:]
+		if m.Key.rounds != rounds {
+			continue
+		}
+		if l.left[i] = blocks(m.Message, m.Src); l.left[i] == 0 {
+			continue
+		}
+		l.busy++
+		l.src[i], l.dst[i] = unsafe.Pointer(&m.Src[0]), unsafe.Pointer(&m.Message[BlockSize])
+		l.iv[i] = [BlockSize]byte(m.Message)
+		for r := range rounds + 1 {
+			l.keys[r][i] = m.Key.enc[r]
+		}
+		return all
+	}
+	l.src[i], l.dst[i] = unsafe.Pointer(&l.idle), unsafe.Pointer(&l.idle)
+	return nil
+}
