@@ -55,3 +55,57 @@ func BenchmarkOpen(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkBatchSeal has the payloads in their places, as many SAs as packets,
+// and reports the time of a packet.
+func BenchmarkBatchSeal(b *testing.B) {
+	forEachBatch(b, func(b *testing.B, tr Transform, size, n int) {
+		jobs := make([]SealJob, n)
+		for i := range jobs {
+			out, _, _ := wantPair(b, tr, false)
+			buf := make([]byte, 2048)
+			jobs[i] = SealJob{SA: out, Dst: buf, Plain: buf[tr.HeaderLen():][:size], NextHeader: 17}
+		}
+		var batch Batch
+		for b.Loop() {
+			batch.Seal(jobs)
+		}
+		if jobs[n-1].Err != nil {
+			b.Fatal(jobs[n-1].Err)
+		}
+	})
+}
+
+func BenchmarkBatchOpen(b *testing.B) {
+	forEachBatch(b, func(b *testing.B, tr Transform, size, n int) {
+		jobs, pkts := make([]OpenJob, n), make([][]byte, n)
+		for i := range jobs {
+			out, in, _ := wantPair(b, tr, false)
+			pkts[i], _ = out.Seal(make([]byte, 2048), testPayload(size), 17)
+			jobs[i] = OpenJob{SA: in, Packet: make([]byte, len(pkts[i]))}
+		}
+		var batch Batch
+		for b.Loop() {
+			for i, j := range jobs {
+				copy(j.Packet, pkts[i])
+				j.SA.window.ring[0] = 0
+			}
+			batch.Open(jobs)
+		}
+		if jobs[n-1].Err != nil {
+			b.Fatal(jobs[n-1].Err)
+		}
+	})
+}
+
+func forEachBatch(b *testing.B, f func(b *testing.B, tr Transform, size, n int)) {
+	for _, n := range []int{1, 2, 4, 8, 16, 64} {
+		forEachBench(b, func(b *testing.B, tr Transform, size int) {
+			b.Run(fmt.Sprint(n), func(b *testing.B) {
+				b.SetBytes(int64(size * n))
+				f(b, tr, size, n)
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/packet")
+			})
+		})
+	}
+}

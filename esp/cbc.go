@@ -3,12 +3,12 @@ package esp
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hmac"
-	"crypto/subtle"
+	"crypto/des"
 	"encoding/binary"
 	"fmt"
-	"hash"
 	"io"
+
+	"github.com/culvert-vpn/culvert/esp/internal/aescbc"
 )
 
 // blockMode is the standard library's CBC, which can be given a new IV.
@@ -17,26 +17,30 @@ type blockMode interface {
 	SetIV([]byte)
 }
 
-// cbcSealer encrypts in CBC mode (RFC 3602, RFC 2451), then authenticates.
-type cbcSealer struct {
-	mode blockMode
-	iv   cipher.Block // AES under a key of its own: makes counters unpredictable
-	size int          // of the IV
-	mac  authenticator
-	seed [aes.BlockSize]byte
+// cbcKeys are the ciphers and the HMAC of an SA in CBC mode, without state:
+// what its lanes share, and what a Batch works with.
+type cbcKeys struct {
+	aes *aescbc.Key  // RFC 3602; nil: triple DES
+	des cipher.Block // RFC 2451
+	iv  *aescbc.Key  // to send with: makes IVs of sequence numbers
+	mac macKey
 }
 
-// cbcOpener verifies, then decrypts.
-type cbcOpener struct {
-	mode blockMode
-	size int
-	mac  authenticator
+// newCBCKeys keeps nothing of keys.
+func newCBCKeys(t Transform, keys Keys, esn bool) (*cbcKeys, error) {
+	k := &cbcKeys{mac: newMACKey(t, keys.Integrity, esn)}
+	var err error
+	if t.enc.id == Encryption3DES {
+		k.des, err = des.NewTripleDESCipher(keys.Encryption)
+	} else {
+		k.aes, err = aescbc.New(keys.Encryption)
+	}
+	return k, err
 }
 
-// newCBCSealer returns what makes the lanes of an SA. It keeps nothing of keys.
-// rand is read for the key that makes the IVs.
-func newCBCSealer(t Transform, keys Keys, esn bool, rand io.Reader) (func() *cbcSealer, error) {
-	block, mac, err := newCBC(t, keys)
+// newCBCSendKeys also reads the key that makes the IVs from rand.
+func newCBCSendKeys(t Transform, keys Keys, esn bool, rand io.Reader) (*cbcKeys, error) {
+	k, err := newCBCKeys(t, keys, esn)
 	if err != nil {
 		return nil, err
 	}
@@ -45,97 +49,77 @@ func newCBCSealer(t Transform, keys Keys, esn bool, rand io.Reader) (func() *cbc
 	if _, err := io.ReadFull(rand, key[:]); err != nil {
 		return nil, fmt.Errorf("esp: reading randomness: %w", err)
 	}
-	iv, err := aes.NewCipher(key[:])
-	if err != nil {
-		return nil, err
-	}
-	zero := make([]byte, t.enc.iv)
-	return func() *cbcSealer {
-		mode := cipher.NewCBCEncrypter(block, zero).(blockMode)
-		return &cbcSealer{mode: mode, iv: iv, size: t.enc.iv, mac: newAuthenticator(t, mac, esn)}
-	}, nil
+	k.iv, err = aescbc.New(key[:])
+	return k, err
 }
 
-// newCBCOpener returns what makes the lanes of an SA. It keeps nothing of keys.
-func newCBCOpener(t Transform, keys Keys, esn bool) (func() *cbcOpener, error) {
-	block, mac, err := newCBC(t, keys)
-	if err != nil {
-		return nil, err
-	}
-	zero := make([]byte, t.enc.iv)
-	return func() *cbcOpener {
-		mode := cipher.NewCBCDecrypter(block, zero).(blockMode)
-		return &cbcOpener{mode: mode, size: t.enc.iv, mac: newAuthenticator(t, mac, esn)}
-	}, nil
-}
-
-// newCBC makes the block cipher and the HMAC that all lanes start from.
-func newCBC(t Transform, keys Keys) (cipher.Block, hash.Cloner, error) {
-	block, err := t.newBlock(keys.Encryption)
-	if err != nil {
-		return nil, nil, err
-	}
-	mac := hmac.New(t.newHash, keys.Integrity)
-	mac.Reset() // computes the inner and outer states that clones begin with
-	return block, mac.(hash.Cloner), nil
-}
-
-// seal makes the IV by encrypting the sequence number under a key that nobody
+// putIV makes the IV by encrypting the sequence number under a key that nobody
 // else knows: never the same twice, and not to be foreseen (RFC 3602, section 3).
-func (l *cbcSealer) seal(pkt []byte, seq uint64) {
-	binary.BigEndian.PutUint64(l.seed[:8], seq)
-	clear(l.seed[8:])
-	l.iv.Encrypt(l.seed[:], l.seed[:])
-	copy(pkt[headerLen:], l.seed[:l.size])
-	l.mode.SetIV(l.seed[:l.size])
-	body := pkt[headerLen+l.size : len(pkt)-l.mac.icv]
-	l.mode.CryptBlocks(body, body)
-	l.mac.sum(pkt, seq)
-	copy(pkt[len(pkt)-l.mac.icv:], l.mac.icvBytes())
+func (k *cbcKeys) putIV(iv *[aescbc.BlockSize]byte, seq uint64) {
+	binary.BigEndian.PutUint64(iv[:8], seq)
+	clear(iv[8:])
+	k.iv.EncryptBlock(iv)
+}
+
+// message is the part of a packet that the cipher knows: the IV and the
+// ciphertext.
+func (k *cbcKeys) message(pkt []byte) []byte { return pkt[headerLen : len(pkt)-k.mac.icv] }
+
+// cbcSealer encrypts in CBC mode, then authenticates.
+type cbcSealer struct {
+	*cbcKeys
+	mode blockMode // with triple DES
+	auth authenticator
+	seed [aescbc.BlockSize]byte
+}
+
+func newCBCSealer(k *cbcKeys) *cbcSealer {
+	l := &cbcSealer{cbcKeys: k, auth: newAuthenticator(&k.mac)}
+	if k.des != nil {
+		l.mode = cipher.NewCBCEncrypter(k.des, l.seed[:des.BlockSize]).(blockMode)
+	}
+	return l
+}
+
+func (l *cbcSealer) seal(pkt, src []byte, seq uint64) {
+	m := l.message(pkt)
+	if l.aes != nil {
+		l.putIV((*[aescbc.BlockSize]byte)(m), seq)
+		l.aes.Encrypt(m, src)
+	} else {
+		l.putIV(&l.seed, seq) // as much of it as a block has
+		l.mode.SetIV(l.seed[:des.BlockSize])
+		l.mode.CryptBlocks(m[copy(m, l.seed[:des.BlockSize]):], src)
+	}
+	l.auth.put(pkt, seq)
+}
+
+// cbcOpener verifies, then decrypts.
+type cbcOpener struct {
+	*cbcKeys
+	mode blockMode // with triple DES
+	auth authenticator
+	seed [des.BlockSize]byte
+}
+
+func newCBCOpener(k *cbcKeys) *cbcOpener {
+	l := &cbcOpener{cbcKeys: k, auth: newAuthenticator(&k.mac)}
+	if k.des != nil {
+		l.mode = cipher.NewCBCDecrypter(k.des, l.seed[:]).(blockMode)
+	}
+	return l
 }
 
 func (l *cbcOpener) open(pkt []byte, seq uint64) bool {
-	l.mac.sum(pkt, seq)
-	if subtle.ConstantTimeCompare(pkt[len(pkt)-l.mac.icv:], l.mac.icvBytes()) != 1 {
+	if !l.auth.verify(pkt, seq) {
 		return false
 	}
-	l.mode.SetIV(pkt[headerLen : headerLen+l.size])
-	body := pkt[headerLen+l.size : len(pkt)-l.mac.icv]
-	l.mode.CryptBlocks(body, body)
+	m := l.message(pkt)
+	if l.aes != nil {
+		l.aes.Decrypt(m)
+		return true
+	}
+	l.mode.SetIV(m[:des.BlockSize])
+	l.mode.CryptBlocks(m[des.BlockSize:], m[des.BlockSize:])
 	return true
 }
-
-// authenticator is a truncated HMAC (RFC 2404, RFC 4868). The standard
-// library's HMAC keeps its inner and outer states after the first Reset, so a
-// packet costs no compression of the key.
-type authenticator struct {
-	hmac hash.Hash
-	icv  int
-	esn  bool
-	high [4]byte
-	out  [64]byte
-}
-
-func newAuthenticator(t Transform, from hash.Cloner, esn bool) authenticator {
-	mac, err := from.Clone()
-	if err != nil {
-		panic("esp: HMAC cannot be cloned: " + err.Error()) // every hash of newHash can
-	}
-	return authenticator{hmac: mac, icv: t.mac.icv, esn: esn}
-}
-
-// sum computes the ICV over everything before its place in pkt and, with
-// extended sequence numbers, the high half, which is not in the packet
-// (RFC 4303, section 2.2.1).
-func (a *authenticator) sum(pkt []byte, seq uint64) {
-	a.hmac.Reset()
-	a.hmac.Write(pkt[:len(pkt)-a.icv])
-	if a.esn {
-		binary.BigEndian.PutUint32(a.high[:], uint32(seq>>32))
-		a.hmac.Write(a.high[:])
-	}
-	a.hmac.Sum(a.out[:0])
-}
-
-// icvBytes are those of the last sum, until the next.
-func (a *authenticator) icvBytes() []byte { return a.out[:a.icv] }

@@ -7,7 +7,9 @@
 // make an SA of a Transform and its Keys. Outbound.Seal takes the next sequence
 // number, encrypts and authenticates; Inbound.Open checks the replay window,
 // then the integrity check value (ICV), decrypts in place, and only then moves
-// the window. Classify tells apart what arrives on UDP port 4500 (RFC 3948).
+// the window. Who has several packets in hand gives them to a Batch, which does
+// the same for all of them at once. Classify tells apart what arrives on UDP
+// port 4500 (RFC 3948).
 //
 // Implemented: AES-GCM with a 16 or 12 byte ICV (RFC 4106), AES-CBC (RFC 3602)
 // and 3DES-CBC (RFC 2451) with HMAC-SHA1-96 (RFC 2404) and HMAC-SHA2
@@ -15,20 +17,28 @@
 //
 // # Memory
 //
-// Nothing is kept of what a call is given. Seal writes into the memory of its
+// Nothing is kept of what a call is given, by a Batch neither. Seal writes into the memory of its
 // caller and returns a slice of it; Open decrypts inside the packet and returns
 // a slice of it. Neither allocates, but for the first time that several
 // goroutines meet on one SA. Constructors copy what they need of the Keys: the
-// owner may zero them as soon as the constructor has returned. What the
-// standard library derives from them (key schedules, hash states) cannot be
-// zeroed and lives as long as the SA.
+// owner may zero them as soon as the constructor has returned. What is derived
+// from them (key schedules, hash states) lives as long as the SA.
 //
 // # Concurrency
 //
 // All methods of Outbound and Inbound may be called from several goroutines at
 // once. Sequence numbers of concurrent Seals are unique, but their packets may
 // be sent in another order than they were numbered in; a receiver's window is
-// made for that.
+// made for that. A Batch belongs to one goroutine, the SAs of its jobs do not.
+//
+// # Speed
+//
+// AES-GCM is the standard library's. For AES-CBC and HMAC with SHA-1 and
+// SHA-256 the packages below internal use the instructions of amd64
+// processors, chosen when the program starts: blocks are decrypted eight or
+// sixteen at a time, and a Batch encrypts and authenticates up to sixteen
+// packets side by side. Elsewhere, and with the build tag purego, the standard
+// library does all of it, with equal results.
 //
 // # What it does not do
 //

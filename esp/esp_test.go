@@ -223,7 +223,7 @@ func sealRaw(t *testing.T, tr Transform, esn bool, body []byte) []byte {
 	copy(pkt[tr.HeaderLen():], body)
 	lane := out.lanes.claim()
 	defer lane.release()
-	lane.work.seal(pkt, 1)
+	lane.work.seal(pkt, pkt[tr.HeaderLen():][:len(body)], 1)
 	return pkt
 }
 

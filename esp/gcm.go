@@ -39,10 +39,9 @@ func newGCM(t Transform, keys Keys, esn bool) (func() *gcmLane, error) {
 	}, nil
 }
 
-func (l *gcmLane) seal(pkt []byte, seq uint64) {
+func (l *gcmLane) seal(pkt, src []byte, seq uint64) {
 	binary.BigEndian.PutUint64(pkt[headerLen:], seq)
-	body := pkt[gcmHeader : len(pkt)-l.icv]
-	l.aead.Seal(body[:0], l.setNonce(pkt), body, l.setAAD(pkt, seq))
+	l.aead.Seal(pkt[gcmHeader:gcmHeader], l.setNonce(pkt), src, l.setAAD(pkt, seq))
 }
 
 func (l *gcmLane) open(pkt []byte, seq uint64) bool {

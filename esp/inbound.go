@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
-	"sync/atomic"
 )
 
 // DefaultReplayWindow is how far behind the highest one a sequence number may
@@ -30,11 +29,12 @@ type Inbound struct {
 	transform Transform
 	esn       bool
 	lanes     lanes[opener]
-	packets   atomic.Uint64
-	bytes     atomic.Uint64
+	cbc       *cbcKeys // nil with AES-GCM
 
-	mu     sync.Mutex
-	window window // guarded by mu
+	mu      sync.Mutex // guards what follows
+	window  window
+	packets uint64
+	bytes   uint64
 }
 
 // NewInbound makes an SA that has received nothing yet. An error wraps
@@ -47,9 +47,7 @@ func NewInbound(c InboundConfig) (*Inbound, error) {
 		return nil, err
 	}
 	i := &Inbound{spi: c.SPI, transform: c.Transform, esn: c.ESN, window: newWindow(c.ReplayWindow)}
-	var err error
-	i.lanes.make, err = newOpener(c)
-	if err != nil {
+	if err := i.setOpener(c); err != nil {
 		return nil, err
 	}
 	i.lanes.claim().release()
@@ -66,13 +64,16 @@ func (c *InboundConfig) check() error {
 	return c.Transform.checkKeys(c.Keys)
 }
 
-func newOpener(c InboundConfig) (func() opener, error) {
+// setOpener makes the ciphers, and what makes the lanes.
+func (i *Inbound) setOpener(c InboundConfig) error {
 	if c.Transform.enc.icv > 0 {
 		f, err := newGCM(c.Transform, c.Keys, c.ESN)
-		return func() opener { return f() }, err
+		i.lanes.make = func() opener { return f() }
+		return err
 	}
-	f, err := newCBCOpener(c.Transform, c.Keys, c.ESN)
-	return func() opener { return f() }, err
+	k, err := newCBCKeys(c.Transform, c.Keys, c.ESN)
+	i.cbc, i.lanes.make = k, func() opener { return newCBCOpener(k) }
+	return err
 }
 
 // Open verifies pkt and decrypts it in place. payload is the part of pkt that
@@ -84,25 +85,48 @@ func newOpener(c InboundConfig) (func() opener, error) {
 // is as it was (after ErrPadding the window has moved: the packet was
 // authentic). ErrAuth leaves pkt unchanged with CBC, and spoilt with AES-GCM.
 func (i *Inbound) Open(pkt []byte) (payload []byte, nh uint8, err error) {
-	if err := i.checkShape(pkt); err != nil {
+	seq, err := i.admit(pkt)
+	if err != nil {
 		return nil, 0, err
 	}
-	seq, ok := i.admit(binary.BigEndian.Uint32(pkt[4:]))
-	if !ok {
-		return nil, 0, ErrReplay
-	}
 	lane := i.lanes.claim()
-	ok = lane.work.open(pkt, seq)
+	ok := lane.work.open(pkt, seq)
 	lane.release()
 	if !ok {
 		return nil, 0, ErrAuth
 	}
-	if !i.commit(seq) {
+	return i.finish(pkt, seq)
+}
+
+// admit returns the whole sequence number of a packet that may be opened.
+func (i *Inbound) admit(pkt []byte) (seq uint64, err error) {
+	if err := i.checkShape(pkt); err != nil {
+		return 0, err
+	}
+	seq, ok := i.extend(binary.BigEndian.Uint32(pkt[4:]))
+	if !ok {
+		return 0, ErrReplay
+	}
+	return seq, nil
+}
+
+// refusal is why a packet that is not authentic is refused: if its number was
+// used up since it was admitted, that comes first.
+func (i *Inbound) refusal(seq uint64) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.window.fresh(seq) {
+		return ErrReplay
+	}
+	return ErrAuth
+}
+
+// finish takes an authentic, decrypted packet.
+func (i *Inbound) finish(pkt []byte, seq uint64) (payload []byte, nh uint8, err error) {
+	body := pkt[i.transform.HeaderLen() : len(pkt)-i.transform.ICVLen()]
+	if !i.commit(seq, len(body)) {
 		return nil, 0, ErrReplay
 	}
-	body := pkt[i.transform.HeaderLen() : len(pkt)-i.transform.ICVLen()]
-	i.packets.Add(1)
-	i.bytes.Add(uint64(len(body)))
 	return trimTrailer(body)
 }
 
@@ -118,8 +142,8 @@ func (i *Inbound) checkShape(pkt []byte) error {
 	return nil
 }
 
-// admit returns the whole sequence number of a packet, if it may be accepted.
-func (i *Inbound) admit(low uint32) (seq uint64, ok bool) {
+// extend returns the whole sequence number of a packet, if it may be accepted.
+func (i *Inbound) extend(low uint32) (seq uint64, ok bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	seq = uint64(low)
@@ -131,12 +155,17 @@ func (i *Inbound) admit(low uint32) (seq uint64, ok bool) {
 	return seq, i.window.fresh(seq)
 }
 
-// commit moves the window. It reports false if the same packet was accepted
-// meanwhile by another goroutine.
-func (i *Inbound) commit(seq uint64) bool {
+// commit moves the window and counts n bytes. It reports false if the same
+// packet was accepted meanwhile by another goroutine.
+func (i *Inbound) commit(seq uint64, n int) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.window.accept(seq)
+	if !i.window.accept(seq) {
+		return false
+	}
+	i.packets++
+	i.bytes += uint64(n)
+	return true
 }
 
 // trimTrailer takes the padding, its length and the next header off (RFC 4303,
@@ -165,7 +194,9 @@ func (i *Inbound) Transform() Transform { return i.transform }
 // cipher made of them (payload, padding, pad length, next header), which is
 // what the lifetime of an SA is measured by (RFC 4301, section 4.4.2.1).
 func (i *Inbound) Opened() (packets, bytes uint64) {
-	return i.packets.Load(), i.bytes.Load()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.packets, i.bytes
 }
 
 // HighSequence is the highest sequence number accepted; 0: none yet.

@@ -11,11 +11,12 @@ const laneCount = 8
 
 // sealer is the mathematics of one transform for one goroutine at a time, and
 // the seam at which a faster one goes in. pkt is a whole packet: header, room
-// for the IV, payload with trailer, room for the ICV. seal writes the IV,
-// encrypts in place and writes the ICV. seq is the 64 bit sequence number whose
-// low half is in the header.
+// for the IV, for payload and trailer, and for the ICV; src is the payload with
+// its trailer, either in its place in pkt or outside of pkt. seal writes IV,
+// ciphertext and ICV. seq is the 64 bit sequence number whose low half is in
+// the header.
 type sealer interface {
-	seal(pkt []byte, seq uint64)
+	seal(pkt, src []byte, seq uint64)
 }
 
 // opener is its counterpart: open verifies the ICV of pkt and then decrypts in

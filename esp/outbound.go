@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"sync/atomic"
+	"unsafe"
 )
 
 // OutboundConfig describes an SA that packets are sent on.
@@ -28,6 +29,7 @@ type Outbound struct {
 	transform Transform
 	limit     uint64 // the last sequence number there is
 	lanes     lanes[sealer]
+	cbc       *cbcKeys      // nil with AES-GCM
 	sequence  atomic.Uint64 // the last one taken
 	bytes     atomic.Uint64
 }
@@ -45,25 +47,26 @@ func NewOutbound(c OutboundConfig) (*Outbound, error) {
 	if c.ESN {
 		o.limit = math.MaxInt64
 	}
-	var err error
-	o.lanes.make, err = newSealer(c)
-	if err != nil {
+	if err := o.setSealer(c); err != nil {
 		return nil, err
 	}
 	o.lanes.claim().release()
 	return o, nil
 }
 
-func newSealer(c OutboundConfig) (func() sealer, error) {
+// setSealer makes the ciphers, and what makes the lanes.
+func (o *Outbound) setSealer(c OutboundConfig) error {
 	if c.Transform.enc.icv > 0 {
 		f, err := newGCM(c.Transform, c.Keys, c.ESN)
-		return func() sealer { return f() }, err
+		o.lanes.make = func() sealer { return f() }
+		return err
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
-	f, err := newCBCSealer(c.Transform, c.Keys, c.ESN, c.Rand)
-	return func() sealer { return f() }, err
+	k, err := newCBCSendKeys(c.Transform, c.Keys, c.ESN, c.Rand)
+	o.cbc, o.lanes.make = k, func() sealer { return newCBCSealer(k) }
+	return err
 }
 
 // Seal encrypts the payload plain, whose protocol is nh, and returns the
@@ -74,30 +77,53 @@ func newSealer(c OutboundConfig) (func() sealer, error) {
 // ErrSequenceExhausted when every number was used; a number is never used
 // twice.
 func (o *Outbound) Seal(dst, plain []byte, nh uint8) ([]byte, error) {
+	pkt, src, seq, err := o.lay(dst, plain, nh, 0)
+	if err != nil {
+		return nil, err
+	}
+	o.seal(pkt, src, seq)
+	return pkt, nil
+}
+
+// seal completes a packet that lay began.
+func (o *Outbound) seal(pkt, src []byte, seq uint64) {
+	lane := o.lanes.claim()
+	lane.work.seal(pkt, src, seq)
+	lane.release()
+}
+
+// lay takes a sequence number, writes the header and puts the trailer behind
+// the payload. src is both of them: in their place in pkt or, if the tailroom
+// behind plain is enough for the trailer, where plain is.
+func (o *Outbound) lay(dst, plain []byte, nh uint8, tailroom int) (pkt, src []byte, seq uint64, err error) {
 	n := o.transform.SealedLen(len(plain))
 	if cap(dst) < n {
-		return nil, ErrSpace
+		return nil, nil, 0, ErrSpace
 	}
 	if o.sequence.Load() >= o.limit {
-		return nil, ErrSequenceExhausted
+		return nil, nil, 0, ErrSequenceExhausted
 	}
-	seq := o.sequence.Add(1)
-	if seq > o.limit {
-		return nil, ErrSequenceExhausted
+	if seq = o.sequence.Add(1); seq > o.limit {
+		return nil, nil, 0, ErrSequenceExhausted
 	}
-	pkt := dst[:n]
-	body := pkt[o.transform.HeaderLen() : n-o.transform.ICVLen()]
-	if len(plain) > 0 && &plain[0] != &body[0] {
-		copy(body, plain)
+	pkt = dst[:n]
+	src = pkt[o.transform.HeaderLen() : n-o.transform.ICVLen()]
+	o.bytes.Add(uint64(len(src)))
+	if there := plain[:min(len(plain)+max(tailroom, 0), cap(plain))]; len(there) >= len(src) && !overlap(there, pkt) {
+		src = there[:len(src)]
+	} else if len(plain) > 0 && &plain[0] != &src[0] {
+		copy(src, plain)
 	}
-	putTrailer(body, len(plain), nh)
+	putTrailer(src, len(plain), nh)
 	binary.BigEndian.PutUint32(pkt, uint32(o.spi))
 	binary.BigEndian.PutUint32(pkt[4:], uint32(seq))
-	lane := o.lanes.claim()
-	lane.work.seal(pkt, seq)
-	lane.release()
-	o.bytes.Add(uint64(len(body)))
-	return pkt, nil
+	return pkt, src, seq, nil
+}
+
+// overlap reports whether two slices, neither of them empty, share memory.
+func overlap(a, b []byte) bool {
+	return uintptr(unsafe.Pointer(&a[0])) <= uintptr(unsafe.Pointer(&b[len(b)-1])) &&
+		uintptr(unsafe.Pointer(&b[0])) <= uintptr(unsafe.Pointer(&a[len(a)-1]))
 }
 
 // putTrailer fills body behind its n bytes of payload: padding 1, 2, 3, ..., its

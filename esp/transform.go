@@ -2,13 +2,14 @@ package esp
 
 import (
 	"crypto/aes"
-	"crypto/cipher"
 	"crypto/des"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
 	"fmt"
 	"hash"
+
+	"github.com/culvert-vpn/culvert/esp/internal/mac"
 )
 
 // Transform identifiers of ESP encryption algorithms, the same for IKEv1 and
@@ -192,12 +193,15 @@ func (t Transform) checkKeys(k Keys) error {
 	return nil
 }
 
-// newBlock makes the block cipher of a key without salt.
-func (t Transform) newBlock(key []byte) (cipher.Block, error) {
-	if t.enc.id == Encryption3DES {
-		return des.NewTripleDESCipher(key)
+// sums is the hash function of the HMAC, if package mac has it.
+func (t Transform) sums() mac.Hash {
+	switch t.mac.id {
+	case IntegritySHA1:
+		return mac.SHA1
+	case IntegritySHA256:
+		return mac.SHA256
 	}
-	return aes.NewCipher(key)
+	return 0
 }
 
 // newHash is the hash function under the HMAC.

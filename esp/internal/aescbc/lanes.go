@@ -11,7 +11,7 @@ const laneCount = 16
 const stepMax = 128
 
 // Lanes is the memory in which messages are encrypted side by side. The zero
-// value is ready.
+// value is ready. Between calls it holds no key and no message.
 type Lanes struct {
 	// The assembly knows where these four are.
 	src  [laneCount]unsafe.Pointer
@@ -49,6 +49,8 @@ func (l *Lanes) Encrypt(all []Message) {
 	for _, rounds := range [...]int{10, 12, 14} {
 		l.encrypt(all, rounds)
 	}
+	clear(l.keys[:])
+	clear(l.idle[:])
 }
 
 // encrypt does the messages whose keys have that many rounds. A lane that is

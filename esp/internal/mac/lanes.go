@@ -68,9 +68,9 @@ func (h Hash) few() int {
 	case !cpu.SHA:
 		return 0
 	case h == SHA1:
-		return 4
+		return 5
 	}
-	return 6
+	return 8
 }
 
 // sumWide works until only few messages are left, which then are in cursors.
