@@ -99,13 +99,14 @@ func BenchmarkBatchOpen(b *testing.B) {
 }
 
 func forEachBatch(b *testing.B, f func(b *testing.B, tr Transform, size, n int)) {
-	for _, n := range []int{1, 2, 4, 8, 16, 64} {
-		forEachBench(b, func(b *testing.B, tr Transform, size int) {
+	forEachBench(b, func(b *testing.B, tr Transform, size int) {
+		for _, n := range []int{1, 2, 4, 8, 16, 64} {
 			b.Run(fmt.Sprint(n), func(b *testing.B) {
+				b.ReportAllocs()
 				b.SetBytes(int64(size * n))
 				f(b, tr, size, n)
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/packet")
 			})
-		})
-	}
+		}
+	})
 }

@@ -17,12 +17,13 @@
 //
 // # Memory
 //
-// Nothing is kept of what a call is given, by a Batch neither. Seal writes into the memory of its
-// caller and returns a slice of it; Open decrypts inside the packet and returns
-// a slice of it. Neither allocates, but for the first time that several
-// goroutines meet on one SA. Constructors copy what they need of the Keys: the
-// owner may zero them as soon as the constructor has returned. What is derived
-// from them (key schedules, hash states) lives as long as the SA.
+// Nothing is kept of what a call is given, by a Batch neither. Seal writes into
+// the memory of its caller and returns a slice of it; Open decrypts inside the
+// packet and returns a slice of it. Neither allocates, but for the first time
+// that several goroutines meet on one SA. Constructors copy what they need of
+// the Keys: the owner may zero them as soon as the constructor has returned.
+// What is derived from them (key schedules, hash states) lives as long as the
+// SA.
 //
 // # Concurrency
 //

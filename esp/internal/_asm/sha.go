@@ -42,7 +42,7 @@ func words(name string, all []uint32) Mem {
 
 var placed = map[string]Mem{}
 
-// swap256 reverses the bytes of each word; swap1 all bytes of a register.
+// swapWords reverses the bytes of each word, swapAll all bytes of a register.
 func swapWords() Mem {
 	var all []uint32
 	for range 4 {
@@ -63,14 +63,11 @@ type stream struct {
 	w           [4]VecPhysical
 }
 
-func streams(n int, narrow bool) []*stream {
+func streams(n int) []*stream {
 	all := []*stream{
 		{state: RDI, data: RSI, s: [3]VecPhysical{X1, X2, X3}, w: [4]VecPhysical{X4, X5, X6, X7}},
 		{state: R8, data: R9, s: [3]VecPhysical{X8, X9, X10}, w: [4]VecPhysical{X11, X12, X13, X14}},
 	}[:n]
-	if narrow { // two registers of state: the third is free for the other stream's
-		all[0].s[2] = X3
-	}
 	for _, s := range all {
 		s.saved = AllocLocal(32)
 	}
@@ -99,7 +96,7 @@ func loadStreams(all []*stream) {
 // rounds at a time.
 func sha1NI(n int) {
 	TEXT(fmt.Sprintf("sha1NI%d", n), NOSPLIT, niSignature(n))
-	all := streams(n, false)
+	all := streams(n)
 	loadStreams(all)
 	mask := X15
 	MOVOU(swapAll(), mask)
@@ -165,7 +162,7 @@ func (s *stream) fourOfSHA1(i int, mask VecPhysical) {
 // sha256NI does the same for SHA-256. The instruction takes its words from X0.
 func sha256NI(n int) {
 	TEXT(fmt.Sprintf("sha256NI%d", n), NOSPLIT, niSignature(n))
-	all := streams(n, true)
+	all := streams(n)
 	loadStreams(all)
 	mask := X15
 	k := words("sha256_k", sha256Constants())
