@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -16,11 +18,10 @@ const (
 	keyStride = laneCount * block      // from one round to the next
 )
 
-// encryptLanesNI encrypts the next blocks of eight messages side by side, and
-// leaves the last blocks as their IVs.
-func encryptLanesNI() {
-	TEXT("encryptLanesNI", NOSPLIT, "func(lanes *byte, rounds, blocks int)")
-	const width = 8
+// encryptLanesNI encrypts the next blocks of four or eight messages side by
+// side, and leaves the last blocks as their IVs.
+func encryptLanesNI(width int) {
+	TEXT(fmt.Sprintf("encryptLanesNI%d", width), NOSPLIT, "func(lanes *byte, rounds, blocks int)")
 	lanes, rounds, blocks := Load(Param("lanes"), RAX).(GPPhysical), Load(Param("rounds"), RDX), Load(Param("blocks"), RCX)
 	x := func(i int) VecPhysical { return []VecPhysical{X0, X1, X2, X3, X4, X5, X6, X7}[i] }
 	off, ptr := RBX, RSI

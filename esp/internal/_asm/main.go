@@ -27,7 +27,8 @@ func main() {
 		encryptChain()
 		decryptNI()
 		decryptVAES()
-		encryptLanesNI()
+		encryptLanesNI(4)
+		encryptLanesNI(8)
 		encryptLanesVAES()
 	case "mac":
 		sha1NI(1)

@@ -25,7 +25,10 @@ func decryptNI(keys *schedule, buf *byte, rounds, blocks int)
 func decryptVAES(keys *schedule, buf *byte, rounds, blocks int)
 
 //go:noescape
-func encryptLanesNI(lanes *Lanes, rounds, blocks int)
+func encryptLanesNI4(lanes *Lanes, rounds, blocks int)
+
+//go:noescape
+func encryptLanesNI8(lanes *Lanes, rounds, blocks int)
 
 //go:noescape
 func encryptLanesVAES(lanes *Lanes, rounds, blocks int)

@@ -14,6 +14,8 @@ func decryptNI(keys *schedule, buf *byte, rounds, blocks int) { panic("aescbc: n
 
 func decryptVAES(keys *schedule, buf *byte, rounds, blocks int) { panic("aescbc: no assembly") }
 
-func encryptLanesNI(lanes *Lanes, rounds, blocks int) { panic("aescbc: no assembly") }
+func encryptLanesNI4(lanes *Lanes, rounds, blocks int) { panic("aescbc: no assembly") }
+
+func encryptLanesNI8(lanes *Lanes, rounds, blocks int) { panic("aescbc: no assembly") }
 
 func encryptLanesVAES(lanes *Lanes, rounds, blocks int) { panic("aescbc: no assembly") }

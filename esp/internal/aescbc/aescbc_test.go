@@ -214,7 +214,7 @@ func BenchmarkKey(b *testing.B) {
 
 func BenchmarkLanes(b *testing.B) {
 	tiers(b, func(name string) {
-		for _, n := range []int{2, 8, 16, 64} {
+		for _, n := range []int{2, 4, 8, 16, 64} {
 			l, all := wantMessages(b, n, 1408)
 			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
 				b.SetBytes(int64(n * 1408))

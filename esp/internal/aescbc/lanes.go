@@ -2,8 +2,7 @@ package aescbc
 
 import "unsafe"
 
-// laneCount is how many messages are encrypted side by side at the most. AES-NI
-// is busy with half of them.
+// laneCount is how many messages are encrypted side by side at the most.
 const laneCount = 16
 
 // stepMax bounds the blocks of one call of the assembly, and the memory that
@@ -40,36 +39,51 @@ type Message struct {
 
 // Encrypt encrypts all messages.
 func (l *Lanes) Encrypt(all []Message) {
-	if !cpu.AES || len(all) == 1 {
-		for i := range all {
-			all[i].Key.Encrypt(all[i].Message, all[i].Src)
-		}
-		return
-	}
 	for _, rounds := range [...]int{10, 12, 14} {
-		l.encrypt(all, rounds)
+		n := count(all, rounds)
+		if n > 1 && cpu.AES {
+			l.encrypt(all, rounds, width(n))
+			continue
+		}
+		for i := range all {
+			if n > 0 && all[i].Key.rounds == rounds {
+				all[i].Key.Encrypt(all[i].Message, all[i].Src)
+			}
+		}
 	}
-	clear(l.keys[:])
-	clear(l.idle[:])
+}
+
+// count is how many messages have keys of so many rounds.
+func count(all []Message, rounds int) (n int) {
+	for i := range all {
+		if all[i].Key.rounds == rounds {
+			n++
+		}
+	}
+	return n
+}
+
+// width is how many lanes are best for n messages. AES-NI is busy with eight;
+// with four a step of all of them takes no longer than one block.
+func width(n int) int {
+	switch {
+	case n <= 4:
+		return 4
+	case n <= 8 || !cpu.VAES:
+		return 8
+	}
+	return laneCount
 }
 
 // encrypt does the messages whose keys have that many rounds. A lane that is
 // done takes the next message.
-func (l *Lanes) encrypt(all []Message, rounds int) {
-	width := laneCount
-	if !cpu.VAES {
-		width /= 2
-	}
+func (l *Lanes) encrypt(all []Message, rounds, width int) {
 	for i := range width {
 		all = l.fill(i, all, rounds)
 	}
 	for l.busy > 0 {
 		n := l.step(width)
-		if cpu.VAES {
-			encryptLanesVAES(l, rounds, n)
-		} else {
-			encryptLanesNI(l, rounds, n)
-		}
+		l.run(width, rounds, n)
 		for i := range width {
 			if l.left[i] == 0 {
 				continue
@@ -82,6 +96,21 @@ func (l *Lanes) encrypt(all []Message, rounds int) {
 			l.src[i] = unsafe.Add(l.src[i], n*BlockSize)
 			l.dst[i] = unsafe.Add(l.dst[i], n*BlockSize)
 		}
+	}
+	for r := range rounds + 1 {
+		clear(l.keys[r][:width])
+	}
+}
+
+// run encrypts the next n blocks of each lane.
+func (l *Lanes) run(width, rounds, n int) {
+	switch width {
+	case 4:
+		encryptLanesNI4(l, rounds, n)
+	case 8:
+		encryptLanesNI8(l, rounds, n)
+	default:
+		encryptLanesVAES(l, rounds, n)
 	}
 }
 
