@@ -20,7 +20,7 @@ const (
 	echoPatience  = 10 * time.Second // after which an answer is not waited for
 	socketRetry   = 10 * time.Second // after an ICMP socket was refused
 	echoHeaderLen = 8
-	sendPatience  = time.Millisecond
+	sendPatience  = time.Second // a worker that the system has set aside for a while must not lose the echo
 )
 
 // pinger sends the ICMP echoes of clients from sockets of the host and brings
