@@ -155,7 +155,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 }
 
 func TestRatiosOfWays(t *testing.T) {
-	l := tcpLoad(1)
+	l := tcpLoad(1, false)
 	m := newMatrix(nil, []load{l})
 	m.samples["a, "+l.name], m.samples["b, "+l.name] = []float64{2, 6}, []float64{1, 2}
 	var s Section

@@ -48,6 +48,9 @@ func iperfArguments(at netip.Addr, l load, t timing) []string {
 		"-c", at.String(), "-J", "-P", fmt.Sprint(max(1, l.streams)),
 		"-t", fmt.Sprintf("%.0f", max(1, t.duration.Seconds())), "-O", fmt.Sprintf("%.0f", t.warmup.Seconds()),
 	}
+	if l.down {
+		args = append(args, "-R")
+	}
 	if l.proto == "udp" {
 		rate := "0"
 		if l.rate > 0 {

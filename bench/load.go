@@ -15,6 +15,7 @@ type load struct {
 	name    string
 	proto   string // tcp or udp
 	streams int
+	down    bool    // of TCP: who listens sends
 	sizes   []int   // of IP packets, of UDP
 	rate    float64 // packets a second of UDP; 0: as many as go
 }
@@ -22,12 +23,15 @@ type load struct {
 // imix is the usual mixture of packet sizes: 7 small, 4 medium, 1 large.
 func imix() []int { return []int{64, 64, 64, 64, 64, 64, 64, 576, 576, 576, 576, 1400} }
 
-func tcpLoad(streams int) load {
+func tcpLoad(streams int, down bool) load {
 	name := "TCP, one stream"
 	if streams > 1 {
 		name = fmt.Sprintf("TCP, %d streams", streams)
 	}
-	return load{name: name, proto: "tcp", streams: streams}
+	if down {
+		name += " down"
+	}
+	return load{name: name, proto: "tcp", streams: streams, down: down}
 }
 
 func udpLoad(name string, rate float64, sizes ...int) load {
@@ -56,17 +60,19 @@ func parseLoad(name string) (load, error) {
 		if !ok {
 			continue
 		}
+		rest, down := strings.CutSuffix(rest, "down")
 		n, err := strconv.Atoi(rest)
 		switch {
+		case down && proto != "tcp":
 		case rest == "" && proto == "tcp":
-			return tcpLoad(1), nil
+			return tcpLoad(1, down), nil
 		case err == nil && proto == "tcp" && n >= 1 && n <= 1000:
-			return tcpLoad(n), nil
+			return tcpLoad(n, down), nil
 		case err == nil && proto == "udp" && n >= 40 && n <= maxForwardSize:
 			return udpLoad(fmt.Sprintf("%d B", n), 0, n), nil
 		}
 	}
-	return load{}, badOption("no load %q: tcp, tcpN for N streams, udpN for packets of N bytes (40 to %d), imix", name, maxForwardSize)
+	return load{}, badOption("no load %q: tcp, tcpN for N streams, tcpdown and tcpNdown from the server to the client, udpN for packets of N bytes (40 to %d), imix", name, maxForwardSize)
 }
 
 // transfer is what a sink counted.
@@ -105,26 +111,39 @@ func (r *road) carry(ctx context.Context, from, to *namespace, at netip.Addr, l 
 	defer r.closeTo(mark)
 	job := TrafficJob{
 		Proto: l.proto, Addr: netip.AddrPortFrom(at, trafficPort), Streams: l.streams, Sizes: l.sizes, Rate: l.rate,
-		Warmup: t.warmup, Duration: t.duration,
+		Down: l.down, Warmup: t.warmup, Duration: t.duration,
 	}
-	sink, err := r.start(to, "traffic sink", append([]string{r.program, "bench", TrafficCommand, "sink"}, job.arguments()...)...)
+	listens, dials := "sink", "source"
+	if l.down {
+		listens, dials = dials, listens
+	}
+	listener, err := r.traffic(to, listens, job)
 	if err != nil {
 		return transfer{}, err
 	}
 	limit, cancel := context.WithTimeout(ctx, t.warmup+t.duration+patience)
 	defer cancel()
-	if _, err := sink.wantLine(limit, "ready"); err != nil {
+	if _, err := listener.wantLine(limit, "ready"); err != nil {
 		return transfer{}, err
 	}
-	source, err := r.start(from, "traffic source", append([]string{r.program, "bench", TrafficCommand, "source"}, job.arguments()...)...)
+	dialler, err := r.traffic(from, dials, job)
 	if err != nil {
 		return transfer{}, err
+	}
+	sink, source := listener, dialler
+	if l.down {
+		sink, source = source, sink
 	}
 	out, err := sink.result(limit)
 	if err != nil {
 		return transfer{}, fmt.Errorf("%w; the source said: %s", err, source.lines.last(2))
 	}
 	return parseTransfer(out)
+}
+
+// traffic starts one end of a load.
+func (r *road) traffic(ns *namespace, role string, job TrafficJob) (*process, error) {
+	return r.start(ns, "traffic "+role, append([]string{r.program, "bench", TrafficCommand, role}, job.arguments()...)...)
 }
 
 // parseTransfer reads what a sink wrote: ready, and then what it counted.

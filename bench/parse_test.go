@@ -36,11 +36,11 @@ func TestOptionsAreRefused(t *testing.T) {
 func second[T any](_ T, err error) error { return err }
 
 func TestLoads(t *testing.T) {
-	all, err := parseLoads([]string{"tcp", "tcp8", "udp512", "imix"})
-	if err != nil || len(all) != 4 || all[1].streams != 8 || all[2].sizes[0] != 512 || len(all[3].sizes) != 12 {
+	all, err := parseLoads([]string{"tcp", "tcp8", "udp512", "imix", "tcp2down"})
+	if err != nil || len(all) != 5 || !all[4].down || all[4].streams != 2 || all[1].down || all[1].streams != 8 || all[2].sizes[0] != 512 || len(all[3].sizes) != 12 {
 		t.Errorf("%+v, %v", all, err)
 	}
-	for _, bad := range []string{"", "udp", "udp9", "udp1500", "tcp0", "tcpx", "imix2"} {
+	for _, bad := range []string{"", "udp", "udp9", "udp1500", "tcp0", "tcpx", "imix2", "udp512down", "down"} {
 		if _, err := parseLoad(bad); !errors.Is(err, ErrOptions) {
 			t.Errorf("%q: %v", bad, err)
 		}
@@ -60,7 +60,7 @@ func TestTransfers(t *testing.T) {
 }
 
 func TestIperfResults(t *testing.T) {
-	tcp, err := parseIperf(`{"end":{"sum_received":{"bytes":125000000,"seconds":1.0}}}`, tcpLoad(1))
+	tcp, err := parseIperf(`{"end":{"sum_received":{"bytes":125000000,"seconds":1.0}}}`, tcpLoad(1, false))
 	if err != nil || tcp.bitsPerSecond() != 1e9 {
 		t.Errorf("%+v, %v", tcp, err)
 	}
@@ -69,7 +69,7 @@ func TestIperfResults(t *testing.T) {
 		t.Errorf("%+v, %v", udp, err)
 	}
 	for _, bad := range []string{"", "{}", `{"error":"unable to connect"}`} {
-		if _, err := parseIperf(bad, tcpLoad(1)); !errors.Is(err, ErrFailed) {
+		if _, err := parseIperf(bad, tcpLoad(1, false)); !errors.Is(err, ErrFailed) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}

@@ -58,18 +58,24 @@ func TestInterruptedMeasurementsEnd(t *testing.T) {
 }
 
 func TestTrafficBetweenProcessesOfOne(t *testing.T) {
-	for _, proto := range []string{"tcp", "udp"} {
+	for name, down := range map[string]bool{"tcp": false, "tcp down": true, "udp": false} {
+		proto := name[:3]
 		ctx, cancel := context.WithCancel(t.Context())
-		j := TrafficJob{Proto: proto, Addr: freePort(t, proto), Streams: 2, Sizes: []int{512}, Duration: 50 * time.Millisecond}
+		j := TrafficJob{Proto: proto, Addr: freePort(t, proto), Streams: 2, Sizes: []int{512}, Down: down, Duration: 50 * time.Millisecond}
 		out, ended := make(chan string, 8), make(chan error, 1)
-		go func() { ended <- RunTraffic(ctx, "sink", j, channelWriter(out)) }()
+		sink := func() { ended <- RunTraffic(ctx, "sink", j, channelWriter(out)) }
+		source := func() { RunTraffic(ctx, "source", j, channelWriter(out)) }
+		if down {
+			sink, source = source, sink
+		}
+		go sink()
 		<-out
-		go RunTraffic(ctx, "source", j, nil)
+		go source()
 		if err := <-ended; err != nil {
-			t.Fatalf("%s: %v", proto, err)
+			t.Fatalf("%s: %v", name, err)
 		}
 		if got, err := parseTransfer(<-out); err != nil || got.Bytes == 0 {
-			t.Errorf("%s: %+v, %v", proto, got, err)
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 		cancel()
 	}

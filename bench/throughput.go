@@ -16,7 +16,7 @@ type ThroughputConfig struct {
 	Suites []string
 	// Egress is tun, netstack or both; empty: both.
 	Egress []string
-	// Loads are tcp, tcpN, udpN, imix; empty: tcp, tcp4, udp64, udp512,
+	// Loads are tcp, tcpN, tcpdown, tcpNdown, udpN, imix; empty: tcp, tcp4, udp64, udp512,
 	// udp1400, imix.
 	Loads []string
 	// Duration of each load, after a Warmup; 0: 5 s and 1 s.

@@ -23,6 +23,7 @@ type TrafficJob struct {
 	Streams          int
 	Sizes            []int // of IP packets, for UDP
 	Rate             float64
+	Down             bool // of TCP: the source listens, and the sink dials
 	Warmup, Duration time.Duration
 }
 
@@ -30,7 +31,7 @@ type TrafficJob struct {
 func (j TrafficJob) arguments() []string {
 	args := []string{
 		"--proto", j.Proto, "--addr", j.Addr.String(), "--streams", fmt.Sprint(max(1, j.Streams)),
-		"--warmup", j.Warmup.String(), "--duration", j.Duration.String(), "--rate", fmt.Sprint(j.Rate),
+		"--warmup", j.Warmup.String(), "--duration", j.Duration.String(), "--rate", fmt.Sprint(j.Rate), "--down=" + fmt.Sprint(j.Down),
 	}
 	if len(j.Sizes) > 0 {
 		args = append(args, "--sizes", strings.Trim(strings.ReplaceAll(fmt.Sprint(j.Sizes), " ", ","), "[]"))
@@ -38,8 +39,8 @@ func (j TrafficJob) arguments() []string {
 	return args
 }
 
-// RunTraffic does the job of one end, "source" or "sink". A sink writes a line
-// "ready", and at the end what it counted as a line of JSON.
+// RunTraffic does the job of one end, "source" or "sink". Who listens writes a
+// line "ready", and a sink at the end what it counted as a line of JSON.
 func RunTraffic(ctx context.Context, role string, j TrafficJob, out io.Writer) error {
 	switch role + " " + j.Proto {
 	case "sink tcp":
@@ -47,7 +48,7 @@ func RunTraffic(ctx context.Context, role string, j TrafficJob, out io.Writer) e
 	case "sink udp":
 		return j.sinkUDP(ctx, out)
 	case "source tcp":
-		return j.sourceTCP(ctx)
+		return j.sourceTCP(ctx, out)
 	case "source udp":
 		return j.sourceUDP(ctx)
 	}
@@ -90,59 +91,82 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 func (j TrafficJob) sinkTCP(ctx context.Context, out io.Writer) error {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", j.Addr.String())
-	if err != nil {
-		return failed("%w", err)
-	}
-	fmt.Fprintln(out, "ready")
 	var bytes, packets atomic.Uint64
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer l.Close()
 	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	background(&running, func() { acceptAll(ctx, &running, l, &bytes) })
+	ended := make(chan error, 1)
+	go func() {
+		err := j.connections(ctx, j.Down, out, func(conn net.Conn) { receive(conn, &bytes) })
+		if err != nil {
+			stop()
+		}
+		ended <- err
+	}()
 	t, err := j.count(ctx, &bytes, &packets)
-	if err != nil {
+	stop()
+	if err := errors.Join(err, <-ended); err != nil {
 		return err
 	}
 	return json.NewEncoder(out).Encode(t)
 }
 
-// acceptAll reads from whoever connects until the listener is closed.
-func acceptAll(ctx context.Context, running *sync.WaitGroup, l net.Listener, bytes *atomic.Uint64) {
+func receive(conn net.Conn, bytes *atomic.Uint64) {
+	buf := make([]byte, 256<<10)
 	for {
-		conn, err := l.Accept()
+		n, err := conn.Read(buf)
+		bytes.Add(uint64(n))
 		if err != nil {
 			return
 		}
-		context.AfterFunc(ctx, func() { conn.Close() })
-		background(running, func() {
-			buf := make([]byte, 256<<10)
-			for {
-				n, err := conn.Read(buf)
-				bytes.Add(uint64(n))
-				if err != nil {
-					return
-				}
-			}
-		})
 	}
 }
 
-func (j TrafficJob) sourceTCP(ctx context.Context) error {
-	return each(ctx, j.Streams, j.Streams, func(ctx context.Context, _ int) error {
-		conn, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", j.Addr.String())
+// sourceTCP sends until the sink has had enough.
+func (j TrafficJob) sourceTCP(ctx context.Context, out io.Writer) error {
+	return j.connections(ctx, !j.Down, out, func(conn net.Conn) {
+		buf := make([]byte, 128<<10)
+		for {
+			if _, err := conn.Write(buf); err != nil {
+				return
+			}
+		}
+	})
+}
+
+// connections dials or accepts the streams, and serves each until it ends or
+// ctx is done, which is no error.
+func (j TrafficJob) connections(ctx context.Context, dial bool, out io.Writer, serve func(net.Conn)) error {
+	next := func() (net.Conn, error) {
+		return (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", j.Addr.String())
+	}
+	if !dial {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", j.Addr.String())
 		if err != nil {
 			return failed("%w", err)
 		}
-		defer conn.Close()
-		buf := make([]byte, 128<<10)
-		for err == nil && ctx.Err() == nil {
-			_, err = conn.Write(buf)
+		context.AfterFunc(ctx, func() { l.Close() })
+		next = l.Accept
+		fmt.Fprintln(out, "ready")
+	}
+	err := each(ctx, j.Streams, j.Streams, func(ctx context.Context, _ int) error {
+		conn, err := next()
+		if err != nil {
+			return failed("%w", err)
 		}
-		return nil // the sink has had enough
+		untilDone(ctx, conn, serve)
+		return nil
 	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// untilDone serves a connection, which is closed when ctx is done.
+func untilDone(ctx context.Context, conn net.Conn, serve func(net.Conn)) {
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	defer conn.Close()
+	serve(conn)
 }
 
 func (j TrafficJob) sinkUDP(ctx context.Context, out io.Writer) error {

@@ -139,8 +139,9 @@ func (b *benchCommand) newThroughput() *cobra.Command {
 	return b.command("throughput", "TCP and UDP between network namespaces", `Makes network namespaces, runs culvert serve and culvert connect in them, and
 sends TCP and UDP through, and without a VPN to compare.
 
-Loads: tcp, tcpN for N streams, udpN for packets of N bytes, imix. UDP is sent
-as fast as it goes, and what arrives counts. Needs root.`, func(f *pflag.FlagSet) {
+Loads: tcp, tcpN for N streams, tcpdown and tcpNdown from the server's side to
+the client, udpN for packets of N bytes, imix. UDP is sent as fast as it goes,
+and what arrives counts. Needs root.`, func(f *pflag.FlagSet) {
 		f.StringSliceVar(&c.Suites, "suites", nil, "ESP `SUITES` (default aes256gcm16,aes256-sha256)")
 		f.StringSliceVar(&c.Egress, "egress", nil, "`EGRESS` of the server: tun, netstack (default both)")
 		f.StringSliceVar(&c.Loads, "loads", nil, "`LOADS` (default tcp,tcp4,udp64,udp512,udp1400,imix)")

@@ -38,6 +38,7 @@ func newBenchTraffic(s streams) *cobra.Command {
 	f.IntVar(&j.Streams, "streams", 1, "connections of TCP")
 	f.IntSliceVar(&j.Sizes, "sizes", nil, "IP packets of UDP in `BYTES`")
 	f.Float64Var(&j.Rate, "rate", 0, "packets of UDP a second; 0: as many as go")
+	f.BoolVar(&j.Down, "down", false, "of TCP: the source listens and the sink dials")
 	f.DurationVar(&j.Warmup, "warmup", 0, "what is not counted")
 	f.DurationVar(&j.Duration, "duration", 0, "what is counted")
 	return c
