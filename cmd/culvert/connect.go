@@ -37,6 +37,11 @@ server's certificate must be issued by --ca and have the name SERVER.
   culvert connect vpn.example.com --ikev2 --ca ca.crt --user alice \
       --password file:password --route 10.0.0.0/8
 
+--eap-tls shows the certificate within EAP instead, in L2TP beside --psk:
+
+  culvert connect vpn.example.com --psk file:psk --eap-tls --ca ca.crt \
+      --cert site.crt --key site.key --route 10.0.0.0/8
+
 --persona makes the connection look like that of a native client, for tests:
 windows7, windows10, macos, ios, android, chromeos, mikrotik, networkmanager.
 
@@ -53,6 +58,7 @@ Needs CAP_NET_ADMIN for the device.`,
 	f.StringVar(&d.ca, "ca", "", "`FILE` with the authority of an IKEv2 server's certificate")
 	f.StringVar(&d.cert, "cert", "", "`FILE` with our certificate, for IKEv2")
 	f.StringVar(&d.key, "key", "", "`FILE` with its key, which only its owner may read")
+	f.BoolVar(&d.eapTLS, "eap-tls", false, "show --cert within EAP (EAP-TLS), in IKEv2 or in L2TP's PPP")
 	f.StringVar(&d.identity, "identity", "", "`NAME` to call ourselves in IKE (default our address)")
 	f.StringVar(&d.persona, "persona", "", "native `CLIENT` to speak like")
 	f.StringSliceVar(&d.ike, "ike", nil, "IKE `SUITE` to propose, such as aes256-sha256-modp2048 (default the persona's); may be repeated")
@@ -71,7 +77,7 @@ type connectCommand struct {
 	psk, user, password, identity, persona string
 	l2tpSecret                             string
 	ca, cert, key                          string
-	ikev2                                  bool
+	ikev2, eapTLS                          bool
 	local, device, netns, level            string
 	routes, ike, esp                       []string
 	once                                   bool
@@ -133,8 +139,14 @@ func (d *connectCommand) values(s streams, server string) (gateway.ConnectConfig
 func (d *connectCommand) check() error {
 	byUser, byCert := d.user != "" && d.password != "", d.cert != "" && d.key != ""
 	switch {
+	case d.eapTLS && (!byCert || d.ca == "" || d.password != ""):
+		return errors.New("--eap-tls needs --cert, --key and --ca, and takes no --password")
+	case d.eapTLS && !d.ikev2 && d.psk == "":
+		return errors.New("--eap-tls needs --psk, or --ikev2")
+	case d.eapTLS && !d.ikev2:
+		return nil
 	case !d.ikev2 && (d.ca != "" || d.cert != "" || d.key != ""):
-		return errors.New("--ca, --cert and --key are for --ikev2")
+		return errors.New("--ca, --cert and --key are for --ikev2 and --eap-tls")
 	case !d.ikev2 && (d.psk == "" || !byUser):
 		return errors.New("connect needs --psk, --user and --password")
 	case d.ikev2 && (d.l2tpSecret != "" || len(d.ike) > 0 || len(d.esp) > 0):
@@ -164,15 +176,28 @@ func (d *connectCommand) secrets(c *gateway.ConnectConfig) error {
 		c.Password = string(password.Bytes())
 		password.Zero()
 	}
-	if !d.ikev2 {
+	if !d.ikev2 && !d.eapTLS {
 		return nil
 	}
+	return d.certificates(c)
+}
+
+// certificates reads what both sides prove who they are with.
+func (d *connectCommand) certificates(c *gateway.ConnectConfig) error {
 	credentials, err := d.credentials()
 	if err != nil {
 		return err
 	}
 	defer clear(credentials.Key)
-	c.V2, err = gateway.NewDialV2(c.Server, credentials)
+	if d.eapTLS {
+		if c.EAPTLS, err = gateway.NewDialEAPTLS(c.Server, credentials); err != nil {
+			return err
+		}
+		credentials.Chain = nil // the server asks for it by EAP
+	}
+	if d.ikev2 {
+		c.V2, err = gateway.NewDialV2(c.Server, credentials)
+	}
 	return err
 }
 

@@ -76,6 +76,8 @@ func TestExitCodes(t *testing.T) {
 		{exitUsage, "--log-level", []string{"connect", "192.0.2.1", "--psk", "x", "--user", "u", "--password", "p", "--log-level", "loud"}},
 		{exitUsage, "--ike, --esp", []string{"connect", "192.0.2.1", "--psk", "x", "--user", "u", "--password", "p", "--esp", "rot13"}},
 		{exitUsage, "are for --ikev2", []string{"connect", "192.0.2.1", "--ca", "ca.crt"}},
+		{exitUsage, "--eap-tls needs --cert", []string{"connect", "192.0.2.1", "--psk", "x", "--eap-tls", "--ca", "ca.crt"}},
+		{exitUsage, "--eap-tls needs --psk, or --ikev2", []string{"connect", "192.0.2.1", "--eap-tls", "--ca", "ca.crt", "--cert", "a.crt", "--key", "a.key"}},
 		{exitUsage, "--ikev2 needs --ca", []string{"connect", "192.0.2.1", "--ikev2", "--user", "u", "--password", "p"}},
 		{exitUsage, "takes no --user", []string{"connect", "192.0.2.1", "--ikev2", "--psk", "x", "--user", "u"}},
 		{exitFailed, "--ca:", []string{"connect", "192.0.2.1", "--ikev2", "--ca", "/nowhere/ca.crt", "--user", "u", "--password", "p"}},

@@ -152,7 +152,7 @@ type Methods struct {
 	// EAP is EAP-MSCHAPv2 (RFC 3748), in IKEv2, and in PPP for profiles of Windows
 	// that demand EAP. By default where there is a certificate.
 	EAP bool
-	// EAPTLS is EAP-TLS (RFC 5216), in IKEv2.
+	// EAPTLS is EAP-TLS (RFC 5216), in IKEv2 and in PPP.
 	EAPTLS bool
 	// Certificate is a client's certificate in IKEv2 itself. By default where
 	// there are a certificate and authorities.

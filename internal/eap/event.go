@@ -79,12 +79,18 @@ type Answer struct {
 	MSK        []byte // as in Verdict: the same bytes on both sides
 }
 
-// Authenticator is the server's side of EAP as a carrier drives it.
+// Authenticator is the server's side of EAP as a carrier drives it. A Server is
+// one; so is a relay, whose Compute events ask the server that it relays to.
 type Authenticator interface {
 	// Start begins, with a Send of the first request.
 	Start()
 	// Input takes a packet of the client's.
 	Input(now time.Time, packet []byte) error
+	// Repeat sends the request that waits for its answer again.
+	Repeat()
+	// Computed takes what a Compute returned, and Verified what a Verify asked for.
+	Computed(result any)
+	Verified(v Verdict)
 	// Next returns the next event, if there is one.
 	Next() (Event, bool)
 	// Close gives up.

@@ -78,6 +78,8 @@ func newSession(c *TLSConfig, rand io.Reader, server bool) *session {
 		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error { return s.verify(c, raw) },
 		KeyLogWriter:          &s.keylog,
 	}
+	// Ours is sent even if another authority's is asked for: the server's log then says so.
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.Certificate, nil }
 	if server {
 		s.engine = newEngine(func(n net.Conn) *tls.Conn { return tls.Server(n, config) }, confirm)
 	} else {

@@ -30,6 +30,8 @@ type ConnectConfig struct {
 	L2TPSecret []byte
 	// V2 dials by IKEv2 in tunnel mode; nil: L2TP.
 	V2 *DialV2
+	// EAPTLS proves who we are within EAP by certificate; nil: by password.
+	EAPTLS *DialEAPTLS
 	// Persona is the native client to speak like; empty: culvert itself.
 	Persona string
 	// Local is the address to call from; invalid: the one the route gives.
@@ -102,7 +104,7 @@ func connectOnce(ctx context.Context, c ConnectConfig) error {
 	conn, err := g.Dial(ctx, DialConfig{
 		Server: netip.AddrPortFrom(server, config.DefaultPortIKE), ServerNATT: netip.AddrPortFrom(server, config.DefaultPortNATT),
 		Local: local, PSK: c.PSK, Identity: c.Identity, User: c.User, Password: c.Password, L2TPSecret: c.L2TPSecret,
-		V2: c.V2, Persona: c.Persona, Suites: c.Suites,
+		V2: c.V2, EAPTLS: c.EAPTLS, AllowEAP: true, Persona: c.Persona, Suites: c.Suites,
 		IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Device: c.openDevice,
 	})
 	if err != nil {

@@ -42,8 +42,11 @@ type DialConfig struct {
 	// AllowCHAP lets the server ask for CHAP with MD5 instead of MS-CHAPv2, by
 	// which it does not have to know the password itself.
 	AllowCHAP bool
-	// AllowEAP lets the server ask for EAP, within which we speak MSCHAPv2 only.
+	// AllowEAP lets the server ask for EAP in PPP, within which we speak MSCHAPv2, or
+	// TLS if EAPTLS is set.
 	AllowEAP bool
+	// EAPTLS proves who we are within EAP by certificate; nil: by password.
+	EAPTLS *DialEAPTLS
 	// V2 calls by IKEv2 in tunnel mode; nil: by L2TP over IKEv1.
 	V2 *DialV2
 	// Persona is the native client to speak like; empty: culvert itself.

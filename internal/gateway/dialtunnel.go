@@ -121,6 +121,13 @@ func NewDialV2(name string, c Credentials) (*DialV2, error) {
 	if len(c.Chain) == 0 {
 		return d, nil
 	}
+	var err error
+	d.Certificate, err = c.certificate()
+	return d, err
+}
+
+// certificate is our own.
+func (c Credentials) certificate() (*ike.Certificate, error) {
 	pair, err := tls.X509KeyPair(c.Chain, c.Key)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -130,6 +137,24 @@ func NewDialV2(name string, c Credentials) (*DialV2, error) {
 		return nil, fmt.Errorf("gateway: the key cannot sign")
 	}
 	chain, err := auth.ParseCertificates(c.Chain)
-	d.Certificate = &ike.Certificate{Chain: chain, Signer: signer}
-	return d, err
+	return &ike.Certificate{Chain: chain, Signer: signer}, err
+}
+
+// NewDialEAPTLS makes a login by EAP-TLS of what files hold. name is whom we dial.
+func NewDialEAPTLS(name string, c Credentials) (*DialEAPTLS, error) {
+	roots, err := auth.ParseCertificates(c.Authorities)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: authorities: %w", err)
+	}
+	certificate, err := c.certificate()
+	if err != nil {
+		return nil, err
+	}
+	trust := &auth.Trust{Roots: roots}
+	return &DialEAPTLS{Certificate: certificate, Verify: func(now time.Time, sent []*x509.Certificate) error {
+		if _, err := trust.Verify(now, sent, auth.PurposeServer); err != nil {
+			return err
+		}
+		return auth.MatchHost(sent[0], name)
+	}}, nil
 }

@@ -2,193 +2,265 @@ package gateway
 
 import (
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"net/netip"
 	"time"
 
-	"go.uber.org/zap"
-
+	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/internal/eap"
 	"github.com/culvert-vpn/culvert/ppp"
-	"github.com/culvert-vpn/culvert/ppp/auth"
+	pppauth "github.com/culvert-vpn/culvert/ppp/auth"
 )
 
+// Logins by EAP, whatever carries them: eaplink.go is PPP, eaptunnel.go IKEv2.
+
 var refusedEAP = refusal{691, "Access denied", "EAP failed",
-	"the client and we came to no end by EAP: see the error; EAP-MSCHAPv2 is what is served (Windows shows error 691 or 812)"}
+	"the client and we came to no end by EAP: see the error, and auth.allow of the tenant (Windows shows error 691, 812 or 13801)"}
 
-// eapLogin is one login by EAP inside PPP: the machine, and what is known of
-// its client so far.
+// EAPClient is who begins to log in by EAP, as far as that is known.
+type EAPClient struct {
+	// Tenants are those whose client it may be: one, or those that the client's key,
+	// or the certificate that it was shown, does not tell apart.
+	Tenants []string
+	// Identity is what it calls itself in IKE, and nothing proves yet; empty in PPP.
+	Identity string
+	Family   string         // which kind of client it is
+	Client   netip.AddrPort // where it is
+}
+
+// eapLogin is one login by EAP: the machine, and what is known of its client so far.
 type eapLogin struct {
-	question ppp.Authenticate // of the link
-	server   *eap.Server
-	tenant   *tenantState // nil until the user's name was found
-	why      *refusal
-	err      error
+	machine   eap.Authenticator
+	carrier   eapCarrier
+	group     []*tenantState // who may turn out to be the client's tenant
+	certified []*tenantState // whose authorities issued its certificate
+	tenant    *tenantState   // nil until it is found
+	user      string
+	password  bool // the user was proved by password, and the account looked at
+	why       *refusal
+	err       error
+	last      []byte // what EAP said last: in the end the Success or the Failure
 }
 
-// startEAP begins a login by EAP.
-func (g *Gateway) startEAP(now time.Time, s *session, e ppp.Authenticate) {
-	s.endEAP()
-	server, err := eap.NewServer(eap.ServerConfig{Rand: rand.Reader, Name: "culvert", Methods: []eap.Type{eap.TypeMSCHAPv2}})
-	if err != nil {
-		g.refuseLogin(now, s, nil, e, refusedEAP, err)
-		return
-	}
-	s.eap = &eapLogin{question: e, server: server}
-	server.Start()
-	g.eapEvents(now, s, s.eap)
+// eapCarrier brings the packets of a login to its client.
+type eapCarrier interface {
+	// holds reports whether the login is still the one under way.
+	holds(l *eapLogin) bool
+	// request carries a request to the client.
+	request(now time.Time, l *eapLogin, packet []byte)
+	// over takes the end; the login says what it came to.
+	over(now time.Time, l *eapLogin, d eap.Done)
 }
 
-// endEAP gives up a login by EAP, if there is one.
-func (s *session) endEAP() {
-	if s.eap != nil {
-		s.eap.server.Close()
-		s.eap = nil
+// newEAPLogin makes the machine with what the tenants of the group allow, or
+// lets Config.EAP make it.
+func (g *Gateway) newEAPLogin(group []*tenantState, c EAPClient, carrier eapCarrier, fragment int) (*eapLogin, error) {
+	l := &eapLogin{group: group, carrier: carrier}
+	if g.config.EAP != nil {
+		for _, t := range group {
+			c.Tenants = append(c.Tenants, t.Name)
+		}
+		if l.machine = g.config.EAP(c); l.machine != nil {
+			return l, nil
+		}
 	}
-	if s.peer.dial != nil && s.peer.dial.eap != nil {
-		s.peer.dial.eap.Close()
-		s.peer.dial.eap = nil
+	s, err := eap.NewServer(l.methods(fragment))
+	l.machine = s
+	return l, err
+}
+
+// methods are those that any tenant of the group allows: which tenant it is, is
+// found out on the way.
+func (l *eapLogin) methods(fragment int) eap.ServerConfig {
+	c := eap.ServerConfig{Rand: rand.Reader, Name: "culvert"}
+	var able []*tenantState
+	password := false
+	for _, t := range l.group {
+		password = password || t.Auth.Allow.EAP
+		if t.Auth.Allow.EAPTLS {
+			able = append(able, t)
+		}
+	}
+	if password {
+		c.Methods = append(c.Methods, eap.TypeMSCHAPv2)
+	}
+	if len(able) > 0 {
+		c.Methods, c.TLS = append(c.Methods, eap.TypeTLS), l.tls(able)
+		c.TLS.Fragment = fragment
+	}
+	return c
+}
+
+// tls is how EAP-TLS is done for clients of those tenants.
+func (l *eapLogin) tls(able []*tenantState) *eap.TLSConfig {
+	authorities := x509.NewCertPool()
+	for _, t := range able {
+		for _, x := range t.CA {
+			authorities.AddCert(x)
+		}
+	}
+	verify := func(now time.Time, sent []*x509.Certificate) (err error) {
+		l.certified = nil
+		for _, t := range able {
+			_, e := t.trust.Verify(now, sent, auth.PurposeClient)
+			if e == nil {
+				l.certified = append(l.certified, t)
+			} else if err == nil {
+				err = e
+			}
+		}
+		if len(l.certified) > 0 {
+			return nil
+		}
+		return err
+	}
+	return &eap.TLSConfig{Certificate: pairOf(able[0].Certificate.Chain, able[0].Certificate.Key), Authorities: authorities, VerifyPeer: verify}
+}
+
+// pairOf is a certificate as TLS wants it.
+func pairOf(chain []*x509.Certificate, key any) tls.Certificate {
+	c := tls.Certificate{PrivateKey: key}
+	for _, x := range chain {
+		c.Certificate = append(c.Certificate, x.Raw)
+	}
+	return c
+}
+
+// close gives the login up.
+func (l *eapLogin) close() {
+	if l != nil {
+		l.machine.Close()
 	}
 }
 
-// eapResponse takes a client's packet. One that makes no sense gets the same
+// eapInput takes a client's packet. One that makes no sense gets the same
 // request once more.
-func (g *Gateway) eapResponse(now time.Time, s *session, e ppp.EAPResponse) {
-	l := s.eap
-	if l == nil || l.question.ID != e.ID {
-		return
-	}
-	if err := l.server.Input(now, e.Packet); err != nil {
+func (g *Gateway) eapInput(now time.Time, l *eapLogin, packet []byte) {
+	if err := l.machine.Input(now, packet); err != nil {
 		g.count(err, "eap")
-		l.server.Repeat()
+		l.machine.Repeat()
 	}
-	g.eapEvents(now, s, l)
+	g.eapEvents(now, l)
 }
 
 // eapEvents carries out what the machine of a login wants.
-func (g *Gateway) eapEvents(now time.Time, s *session, l *eapLogin) {
-	for s.eap == l {
-		event, ok := l.server.Next()
+func (g *Gateway) eapEvents(now time.Time, l *eapLogin) {
+	for l.carrier.holds(l) {
+		event, ok := l.machine.Next()
 		if !ok {
-			break
+			return
 		}
 		switch e := event.(type) {
 		case eap.Send:
-			if e.Packet[0] == byte(eap.CodeRequest) { // the link says how it ended
-				g.count(s.link.EAPRequest(now, l.question.ID, e.Packet), "eap")
+			if l.last = e.Packet; e.Packet[0] == byte(eap.CodeRequest) {
+				l.carrier.request(now, l, e.Packet)
 			}
 		case eap.Verify:
-			g.verifyEAP(s, l, e)
+			g.verifyEAP(l, e)
+		case eap.Compute:
+			g.eapWork(l, e.Do, func(r any) { l.machine.Computed(r) })
 		case eap.Done:
-			g.eapDone(now, s, l, e)
+			g.settleEAP(l, e)
+			l.carrier.over(now, l, e)
+			clear(e.MSK)
+			return
 		}
 	}
-	g.touch(s)
 }
 
-// verifyEAP finds out whether a response of MSCHAPv2 is right, in the pool.
-func (g *Gateway) verifyEAP(s *session, l *eapLogin, v eap.Verify) {
-	s.user = v.User
-	l.question.User = v.User
-	t, user, why, err := g.identify(s, v.User)
-	if why == nil {
-		s.user = user
-	}
+// eapWork has slow work done in the pool, and goes on with what came of it.
+func (g *Gateway) eapWork(l *eapLogin, do func() any, then func(any)) {
 	g.work(func() {
-		var verdict eap.Verdict
-		if why == nil {
-			verdict, why, err = g.judgeEAP(t, user, v)
-		}
-		if why != nil {
-			verdict = eap.Verdict{Code: why.code, Message: why.message}
-		}
+		r := do()
 		g.post(func(now time.Time) {
-			if s.ended || s.eap != l {
-				return
+			if l.carrier.holds(l) {
+				then(r)
+				g.eapEvents(now, l)
 			}
-			l.tenant, l.why, l.err = t, why, err
-			l.server.Verified(verdict)
-			g.eapEvents(now, s, l)
 		})
 	})
 }
 
+// judgement is what was found out about a response.
+type judgement struct {
+	verdict eap.Verdict
+	why     *refusal
+	err     error
+}
+
+// verifyEAP finds out whether a response of MSCHAPv2 is right, in the pool.
+func (g *Gateway) verifyEAP(l *eapLogin, v eap.Verify) {
+	l.user = v.User
+	t, user, why, err := g.choose(l.group, v.User)
+	if why == nil {
+		l.user = user
+	}
+	g.eapWork(l, func() any {
+		if why != nil {
+			return judgement{why: why, err: err}
+		}
+		return g.judgeEAP(t, user, v)
+	}, func(r any) {
+		j := r.(judgement)
+		l.tenant, l.why, l.err, l.password = t, j.why, j.err, true
+		if j.why != nil {
+			j.verdict = eap.Verdict{Code: j.why.code, Message: j.why.message}
+		}
+		l.machine.Verified(j.verdict)
+	})
+}
+
 // judgeEAP compares a response with what is known of the user.
-func (g *Gateway) judgeEAP(t *tenantState, user string, v eap.Verify) (eap.Verdict, *refusal, error) {
+func (g *Gateway) judgeEAP(t *tenantState, user string, v eap.Verify) judgement {
 	if !t.allows(ppp.EAP) {
-		return eap.Verdict{}, &refusedMethod, nil
+		return judgement{why: &refusedMethod}
 	}
 	a, why, err := g.account(t, user)
 	defer clear(a.hash[:])
 	if why != nil {
-		return eap.Verdict{}, why, err
+		return judgement{why: why, err: err}
 	}
-	msk := masterSession(a.hash, v.NTResponse)
-	proof, ok := auth.Verify(a.hash, v.Challenge, v.PeerChallenge, v.NTResponse, v.User)
+	proof, ok := pppauth.Verify(a.hash, v.Challenge, v.PeerChallenge, v.NTResponse, v.User)
 	switch {
 	case !ok:
-		return eap.Verdict{}, &refusedPassword, nil
+		return judgement{why: &refusedPassword}
 	case a.disabled:
-		return eap.Verdict{}, &refusedDisabled, nil
+		return judgement{why: &refusedDisabled}
 	}
-	return eap.Verdict{OK: true, Success: proof, MSK: msk}, nil, nil
+	return judgement{verdict: eap.Verdict{OK: true, Success: proof, MSK: masterSession(a.hash, v.NTResponse)}}
 }
 
-// eapDone answers the link.
-func (g *Gateway) eapDone(now time.Time, s *session, l *eapLogin, d eap.Done) {
-	s.eap = nil
-	clear(d.MSK)
-	if !d.OK && l.why == nil {
+// settleEAP notes whose login it was, or why it failed.
+func (g *Gateway) settleEAP(l *eapLogin, d eap.Done) {
+	switch {
+	case !d.OK && l.why == nil:
 		l.why, l.err = &refusedEAP, d.Err
-	}
-	g.authenticated(now, s, l.tenant, l.question, "", l.why, l.err)
-}
-
-// eapRequest takes a server's packet in a call of ours.
-func (g *Gateway) eapRequest(now time.Time, s *session, e ppp.EAPRequest) {
-	d := s.peer.dial
-	if d == nil {
-		return
-	}
-	if d.eap == nil {
-		client, err := eap.NewClient(eap.ClientConfig{Rand: rand.Reader, Identity: d.config.User, Methods: []eap.Type{eap.TypeMSCHAPv2}})
-		if err != nil {
-			g.fail(now, d, err)
-			return
+		if l.user == "" {
+			l.user = d.Identity
 		}
-		d.eap = client
-	}
-	g.count(d.eap.Input(now, e.Packet), "eap")
-	g.eapClientEvents(now, s, d)
-	g.touch(s)
-}
-
-// eapClientEvents carries out what the machine of a call of ours wants.
-func (g *Gateway) eapClientEvents(now time.Time, s *session, d *dial) {
-	for d.eap != nil {
-		event, ok := d.eap.Next()
-		if !ok {
-			return
+	case !d.OK || l.tenant != nil && l.password:
+	case len(d.Certificates) > 0 && len(l.certified) > 0:
+		l.user = auth.Identity(d.Certificates[0])
+		if t, user, why, _ := g.choose(l.certified, l.user); why == nil {
+			l.tenant, l.user = t, user
+		} else { // a name of no realm of ours
+			l.tenant = l.certified[0]
 		}
-		switch e := event.(type) {
-		case eap.Send:
-			g.count(s.link.EAPRespond(e.Packet), "eap")
-		case eap.Respond:
-			d.eap.Responded(d.config.respond(e))
-		case eap.Done:
-			if !e.OK {
-				g.log.Debug("eap-refused", zap.Error(e.Err))
-			}
-			d.eap = nil
-			g.count(s.link.EAPFinished(now, e.OK), "eap")
+	default: // relayed
+		l.user = d.Identity
+		t, user, why, err := g.choose(l.group, d.Identity)
+		if l.tenant, l.why, l.err = t, why, err; why == nil {
+			l.user = user
 		}
 	}
 }
 
-// respond proves that we know the password.
-func (c DialConfig) respond(r eap.Respond) eap.Answer {
-	hash := auth.NTHash(c.Password)
-	defer clear(hash[:])
-	a := eap.Answer{NTResponse: auth.NTResponse(hash, r.Challenge, r.PeerChallenge, r.User)}
-	a.MSK = masterSession(hash, a.NTResponse)
-	a.Success = auth.AuthenticatorResponse(hash, a.NTResponse, r.Challenge, r.PeerChallenge, r.User)
-	return a
+// masterSession is the MSK of an MSCHAPv2 login: the server's receive key, its
+// send key, and zeroes (RFC 3079 section 3).
+func masterSession(hash [16]byte, response [24]byte) []byte {
+	master := pppauth.MasterKey(hash, response)
+	defer clear(master[:])
+	receive, send := pppauth.StartKey(master, false, true), pppauth.StartKey(master, true, true)
+	return append(append(append(make([]byte, 0, 64), receive[:]...), send[:]...), make([]byte, 32)...)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/eap"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/tenant"
@@ -34,6 +35,10 @@ type Config struct {
 	Listen func(udp.Config) (udp.Conn, error)
 	// OpenDevice opens the device of a tenant; nil: what its egress says.
 	OpenDevice func(*config.Tenant) (tenant.Device, error)
+	// EAP makes a machine that relays a client's EAP to whoever knows its method, such
+	// as a RADIUS server, or returns nil where it is to be served here; nil: all is.
+	// It is called on the control loop; what is slow is the machine's Compute.
+	EAP func(EAPClient) eap.Authenticator
 	// OuterMTU is the largest IP packet between clients and us, in bytes; 0: 1500.
 	OuterMTU int
 

@@ -28,7 +28,7 @@ func (g *Gateway) newLink(p *peer, mtu int) (*ppp.Link, error) {
 		c.Auth.MSCHAPv2 = c.Auth.MSCHAPv2 || t.Auth.Allow.MSCHAPv2
 		c.Auth.CHAPMD5 = c.Auth.CHAPMD5 || t.Auth.Allow.CHAP
 		c.Auth.PAP = c.Auth.PAP || t.Auth.Allow.PAP
-		c.Auth.EAP = c.Auth.EAP || t.Auth.Allow.EAP
+		c.Auth.EAP = c.Auth.EAP || t.Auth.Allow.EAP || t.Auth.Allow.EAPTLS
 	}
 	return ppp.NewLink(c)
 }

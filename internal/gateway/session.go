@@ -29,9 +29,9 @@ type peer struct {
 	children map[ike.SPI]*child
 	current  *child // what we send on
 	calls    map[l2tp.CallID]*session
-	dial     *dial        // set when we called it
-	tunnel   *session     // of IKEv2 tunnel mode
-	login    *tunnelLogin // by EAP inside IKEv2
+	dial     *dial     // set when we called it
+	tunnel   *session  // of IKEv2 tunnel mode
+	login    *eapLogin // by EAP inside IKEv2
 }
 
 // child is one child SA in use.

@@ -18,6 +18,7 @@ import (
 	"github.com/culvert-vpn/culvert/dataplane/simnet"
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/eap"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
@@ -33,6 +34,7 @@ type world struct {
 	conf   *config.Config
 	nets   map[string]*echoDevice
 	hosts  int
+	eap    func(EAPClient) eap.Authenticator
 
 	clients []*client
 }
@@ -73,7 +75,7 @@ func inWorld(t *testing.T, road simnet.Config, yaml string, f func(t *testing.T,
 func (w *world) start() {
 	core, logs := observer.New(zapcore.InfoLevel)
 	w.log = logs
-	g, err := New(Config{Config: w.conf, Log: zap.New(core), Listen: w.net.Listen, OpenDevice: w.openDevice})
+	g, err := New(Config{Config: w.conf, Log: zap.New(core), Listen: w.net.Listen, OpenDevice: w.openDevice, EAP: w.eap})
 	if err != nil {
 		w.t.Fatal(err)
 	}
