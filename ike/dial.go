@@ -93,7 +93,7 @@ func (d *dialler) applyPolicy(p Policy) {
 		life := d.persona.IKE[0].Life
 		d.persona.IKE = nil
 		for _, s := range d.config.IKE {
-			d.persona.IKE = append(d.persona.IKE, suite.IKE{IKESuite: s, Auth: suite.AuthPSK, Life: life})
+			d.persona.IKE = append(d.persona.IKE, suite.IKE{IKESuite: s, Life: life})
 		}
 	}
 	if len(d.config.ESP) > 0 {
@@ -104,12 +104,16 @@ func (d *dialler) applyPolicy(p Policy) {
 		}
 	}
 	for n := range d.persona.IKE {
+		d.persona.IKE[n].Auth = d.method()
 		d.persona.IKE[n].Life.Seconds = seconds(p.IKELifetime, d.persona.IKE[n].Life.Seconds)
 	}
 	for n := range d.persona.ESP {
 		d.persona.ESP[n].Life.Seconds = seconds(p.ChildLifetime, d.persona.ESP[n].Life.Seconds)
 	}
 }
+
+// method is how we prove who we are.
+func (d *dialler) method() suite.AuthMethod { return suite.AuthPSK }
 
 // introduce fills in what the persona says in phase 1.
 func (d *dialler) introduce(c *v1.InitiatorConfig) {

@@ -68,7 +68,7 @@ func (s *Server) handleFragment(now time.Time, path Path, h wire.Header, body []
 	if i == nil {
 		return ErrUnknownSA
 	}
-	if i.main != nil && !i.main.Answered() {
+	if i.phase1 != nil && !i.phase1.Answered() {
 		return ErrState
 	}
 	p, _, rest, err := wire.ConsumePayload(h.Version, h.Next, body)

@@ -59,7 +59,7 @@ func (i *isakmp) handleUnprotected(now time.Time, m message) error {
 		return ErrUnprotected
 	}
 	i.hint = n.Type
-	if i.main.Keyed() || n.Type != wire.NotifyNoProposalChosen {
+	if i.phase1.Keyed() || n.Type != wire.NotifyNoProposalChosen {
 		return ErrUnprotected
 	}
 	peer := i.peer

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -19,14 +18,13 @@ type isakmp struct {
 	peer      *peer // nil while a stranger's
 	initiator bool
 	path      Path // of the exchange; that of the peer counts afterwards
-	main      *v1.Main
+	phase1    *v1.Phase1
 	sa        *v1.SA // nil until established
 	key       cookies
 	open      openKey
 	source    netip.Addr    // of a stranger, for the limits
 	place     *list.Element // in Server.waiting
 
-	policy   suite.IKEPolicy // responder: under which message 1 was answered
 	first    answered        // responder: message 1 and its answer
 	last     answered        // responder: the latest message after it
 	repeat   repeater        // initiator
@@ -140,7 +138,7 @@ func (i *isakmp) timeoutCause() (Cause, string) {
 	if i.hint != 0 {
 		said = "; it sent an unprotected " + i.hint.String()
 	}
-	if i.main != nil && i.main.Keyed() {
+	if i.phase1 != nil && i.phase1.Keyed() {
 		return CauseWrongPSK, "no answer to message 5 (who we are, proved with the pre-shared key)" + said
 	}
 	if i.hint != 0 {
@@ -196,8 +194,8 @@ func (i *isakmp) forget() {
 	for _, q := range i.quicks {
 		q.abandon()
 	}
-	if i.main != nil {
-		i.main.Close()
+	if i.phase1 != nil {
+		i.phase1.Close()
 	}
 	if i.sa != nil {
 		i.sa.Zero()

@@ -58,12 +58,12 @@ func (s *Server) newPeer(tenant string, psk []byte, policy Policy, path Path) *p
 // party; with it, the party has lost everything that came before (RFC 2407,
 // section 4.6.3.3).
 func (s *Server) join(now time.Time, i *isakmp, c candidate, path Path) *peer {
-	key := memberKey{local: path.Local, remote: path.Remote, tenant: c.Tenant, identity: identityText(i.main.Identity())}
+	key := memberKey{local: path.Local, remote: path.Remote, tenant: c.Tenant, identity: identityText(i.phase1.Identity())}
 	p := s.members[key]
 	if p == nil {
 		p = c.peer
 	}
-	if p != nil && i.main.InitialContact() && c.peer == nil {
+	if p != nil && i.phase1.InitialContact() && c.peer == nil {
 		p.end(now, ReasonReplaced, CauseNone, "", false)
 		p = nil
 	}

@@ -24,16 +24,16 @@ func (s *Server) handleMM1(now time.Time, m message) error {
 		s.fail(now, Failed{Path: m.path, Cause: CauseTooMany, Detail: "message 1 dropped"})
 		return ErrLimit
 	}
-	policy := s.policies.forAny(toPlain(candidates))
-	main, reply, err := v1.AnswerMain(s.config.Rand, m.header, m.body, policy)
+	policy := s.policies.forAny(candidates)
+	machine, reply, err := v1.AnswerMain(s.config.Rand, m.header, m.body, policy)
 	if err != nil {
 		s.sources.done(m.path.Remote.Addr())
-		return s.refuseMM1(now, m, err)
+		return s.refuseMM1(now, m, policy, err)
 	}
 	i := s.newISAKMP(now, m.path)
-	i.main, i.policy = main, policy
+	i.phase1 = machine
 	i.open, i.source = key, m.path.Remote.Addr()
-	i.key.i, i.key.r = main.Cookies()
+	i.key.i, i.key.r = machine.Cookies()
 	i.first = answered{seen: m.digest, reply: reply, set: true}
 	i.deadline = now.Add(halfOpenTime)
 	s.opening[key], s.sas[i.key] = i, i
@@ -72,12 +72,13 @@ func (s *Server) noTenant(now time.Time, m message) error {
 }
 
 // refuseMM1 answers an offer in which nothing is acceptable.
-func (s *Server) refuseMM1(now time.Time, m message, err error) error {
+func (s *Server) refuseMM1(now time.Time, m message, policy suite.IKEPolicy, err error) error {
 	if !errors.Is(err, suite.ErrNoProposal) {
 		return dropped(err)
 	}
 	cause := CauseNoProposal
-	if _, _, again := v1.AnswerMain(s.config.Rand, m.header, m.body, s.policies.ikeLegacy); again == nil {
+	policy.Suites = s.policies.ikeLegacy
+	if _, _, again := v1.AnswerMain(s.config.Rand, m.header, m.body, policy); again == nil {
 		cause = CauseLegacy
 	}
 	s.fail(now, Failed{Path: m.path, Cause: cause, Detail: err.Error()})
@@ -99,13 +100,13 @@ func (i *isakmp) handlePhase1(now time.Time, m message) error {
 	if i.last.is(m.digest) {
 		return i.repeatAnswer(&i.last, m)
 	}
-	if i.main == nil || i.state != negotiating {
+	if i.phase1 == nil || i.state != negotiating {
 		return ErrState
 	}
-	if !i.initiator && !i.main.Answered() && i.peer == nil && i.s.strangers >= i.s.config.Limits.Computations {
+	if !i.initiator && !i.phase1.Answered() && i.peer == nil && i.s.strangers >= i.s.config.Limits.Computations {
 		return ErrLimit
 	}
-	out, err := i.main.Input(m.header, m.body, i.ends(m.path))
+	out, err := i.phase1.Input(m.header, m.body, i.ends(m.path))
 	if err != nil {
 		return dropped(err)
 	}
@@ -123,7 +124,7 @@ func (i *isakmp) handlePhase1(now time.Time, m message) error {
 // answer notes that the initiator has what it waited for.
 func (i *isakmp) answer() {
 	i.repeat.stop()
-	if ci, cr := i.main.Cookies(); i.key.r.IsZero() && !cr.IsZero() {
+	if ci, cr := i.phase1.Cookies(); i.key.r.IsZero() && !cr.IsZero() {
 		delete(i.s.dialing, ci)
 		i.key = cookies{ci, cr}
 		i.s.sas[i.key] = i
@@ -182,7 +183,7 @@ func (i *isakmp) computed(now time.Time, result any) {
 		v1.Discard(result)
 		return
 	}
-	out, err := i.main.Computed(result)
+	out, err := i.phase1.Computed(result)
 	if err == nil {
 		err = i.follow(now, message{path: i.path}, out)
 	}
@@ -210,9 +211,9 @@ func (i *isakmp) establish(now time.Time) {
 	i.deadline = time.Time{}
 	p := i.peer
 	if p.dial != nil && !p.up {
-		p.enroll(memberKey{local: i.path.Local, remote: i.path.Remote, tenant: p.tenant, identity: identityText(i.main.Identity())})
+		p.enroll(memberKey{local: i.path.Local, remote: i.path.Remote, tenant: p.tenant, identity: identityText(i.phase1.Identity())})
 	}
-	i.sa, i.main = i.main.SA(), nil
+	i.sa, i.phase1 = i.phase1.SA(), nil
 	i.established = now
 	i.setState(standing)
 	life := lifeOf(i.sa.Choice.Life, defaultLife)

@@ -8,15 +8,24 @@ import (
 
 // policies are the default lists, made once.
 type policies struct {
-	ike, ikeLegacy suite.IKEPolicy
+	ike, ikeLegacy []suite.IKESuite
 	esp, espLegacy suite.ESPPolicy
 }
 
 func newPolicies() policies {
 	return policies{
-		ike: suite.DefaultIKE(false, suite.AuthPSK), ikeLegacy: suite.DefaultIKE(true, suite.AuthPSK),
+		ike: suite.DefaultIKE(false).Suites, ikeLegacy: suite.DefaultIKE(true).Suites,
 		esp: suite.DefaultESP(false), espLegacy: suite.DefaultESP(true),
 	}
+}
+
+// methods are the ways of IKEv1 in which a dialler may prove that it is c's.
+func (c *Candidate) methods() []suite.AuthMethod {
+	var list []suite.AuthMethod
+	if len(c.PSK) > 0 {
+		list = append(list, suite.AuthPSK)
+	}
+	return list
 }
 
 // policy never is nil.
@@ -28,10 +37,10 @@ func (c Candidate) policy() *Policy {
 }
 
 // forIKE is what p allows in phase 1.
-func (d *policies) forIKE(p *Policy) suite.IKEPolicy {
+func (d *policies) forIKE(p *Policy) []suite.IKESuite {
 	switch {
 	case len(p.IKE) > 0:
-		return suite.IKEPolicy{Suites: p.IKE, Auth: []suite.AuthMethod{suite.AuthPSK}}
+		return p.IKE
 	case p.Legacy:
 		return d.ikeLegacy
 	}
@@ -52,9 +61,10 @@ func (d *policies) forESP(p *Policy) suite.ESPPolicy {
 
 // forAny is what at least one of the candidates allows: which one the dialler is
 // turns out with message 5 only.
-func (d *policies) forAny(candidates []Candidate) suite.IKEPolicy {
+func (d *policies) forAny(candidates []candidate) suite.IKEPolicy {
 	legacy, strict := false, false
 	var own []suite.IKESuite
+	var out suite.IKEPolicy
 	for i := range candidates {
 		p := candidates[i].policy()
 		switch {
@@ -65,21 +75,23 @@ func (d *policies) forAny(candidates []Candidate) suite.IKEPolicy {
 		default:
 			strict = true
 		}
+		for _, m := range candidates[i].methods() {
+			if !slices.Contains(out.Auth, m) {
+				out.Auth = append(out.Auth, m)
+			}
+		}
 	}
-	base := suite.IKEPolicy{Auth: []suite.AuthMethod{suite.AuthPSK}}
 	switch {
 	case legacy:
-		base = d.ikeLegacy
+		out.Suites = d.ikeLegacy
 	case strict:
-		base = d.ike
+		out.Suites = d.ike
 	}
-	if len(own) > 0 {
-		base.Suites = slices.Concat(base.Suites, own)
-	}
-	return base
+	out.Suites = slices.Concat(out.Suites, own)
+	return out
 }
 
 // allowsIKE reports whether p allows a suite that somebody else's policy chose.
 func (d *policies) allowsIKE(p *Policy, s suite.IKESuite) bool {
-	return slices.Contains(d.forIKE(p).Suites, s)
+	return slices.Contains(d.forIKE(p), s)
 }

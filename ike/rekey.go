@@ -101,12 +101,12 @@ func (p *peer) launch(now time.Time, c v1.InitiatorConfig, path Path) error {
 	i := p.s.newISAKMP(now, path)
 	i.peer, i.initiator = p, true
 	c.Ends = i.ends(path)
-	main, msg, err := v1.StartMain(c)
+	machine, msg, err := v1.StartMain(c)
 	if err != nil {
 		return err
 	}
-	i.main = main
-	i.key.i, _ = main.Cookies()
+	i.phase1 = machine
+	i.key.i, _ = machine.Cookies()
 	p.ikes = append(p.ikes, i)
 	p.s.dialing[i.key.i] = i
 	i.transmit(now, msg)

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/v1"
@@ -34,19 +35,17 @@ func (s *Server) candidates(path Path) []candidate {
 		return list
 	}
 	for _, c := range s.config.Candidates(path.Local.Addr(), path.Remote.Addr()) {
-		if len(c.PSK) > 0 {
+		if len(c.methods()) > 0 {
 			list = append(list, candidate{Candidate: c})
 		}
 	}
 	return list
 }
 
-func toPlain(list []candidate) []Candidate {
-	out := make([]Candidate, len(list))
-	for n := range list {
-		out[n] = list[n].Candidate
-	}
-	return out
+// fitting leaves those for whom the way of authentication that was agreed on is
+// one.
+func (i *isakmp) fitting(list []candidate) []candidate {
+	return slices.DeleteFunc(list, func(c candidate) bool { return !slices.Contains(c.methods(), i.phase1.Choice().Auth) })
 }
 
 // winnerFirst puts the key with which this source came in the last time to the
@@ -77,16 +76,16 @@ func (s *Server) remember(source netip.Addr, c Candidate) {
 func (i *isakmp) search(now time.Time, m message) error {
 	defer i.arm()
 	source := m.path.Remote.Addr()
-	list := i.s.candidates(m.path)
+	list := i.fitting(i.s.candidates(m.path))
 	i.s.winnerFirst(source, list)
 	for _, c := range list {
 		if !i.s.sources.try(now, source, i.s.config.Limits) {
-			i.main.Reject()
+			i.phase1.Reject()
 			i.last.forget()
 			i.s.fail(now, Failed{Path: m.path, Cause: CauseGuessing, Detail: "message 5 dropped"})
 			return ErrLimit
 		}
-		if i.main.Try(c.PSK) {
+		if i.phase1.Try(c.PSK) {
 			return i.accept(now, m, c)
 		}
 	}
@@ -96,12 +95,12 @@ func (i *isakmp) search(now time.Time, m message) error {
 // wrongKey answers a message 5 that no key opens. The exchange goes on for a
 // while: somebody else may have written the message.
 func (i *isakmp) wrongKey(now time.Time, m message, tried int) error {
-	i.main.Reject()
+	i.phase1.Reject()
 	i.badKeys++
 	if i.badKeys == 1 {
 		i.s.fail(now, Failed{Path: m.path, Cause: CauseWrongPSK,
 			Detail: fmt.Sprintf("%d keys tried on a client that looks like %s, with %v",
-				tried, familyOf(i.main), i.main.Choice())})
+				tried, familyOf(i.phase1), i.phase1.Choice())})
 	}
 	i.last.reply = v1.Refusal(i.key.i, i.key.r, wire.MessageID(i.s.random()|1), wire.NotifyAuthenticationFailed)
 	i.s.send(m.path, i.last.reply)
@@ -111,15 +110,15 @@ func (i *isakmp) wrongKey(now time.Time, m message, tried int) error {
 	return ErrAuth
 }
 
-func familyOf(m *v1.Main) string {
+func familyOf(m *v1.Phase1) string {
 	f := m.Features()
 	return f.Family()
 }
 
 // accept answers the message 5 that c's key opened, if c allows what was agreed.
 func (i *isakmp) accept(now time.Time, m message, c candidate) error {
-	if !i.s.policies.allowsIKE(c.policy(), i.main.Choice().IKESuite) {
-		i.s.fail(now, Failed{Path: m.path, Tenant: c.Tenant, Cause: CauseLegacy, Detail: i.main.Choice().String()})
+	if !i.s.policies.allowsIKE(c.policy(), i.phase1.Choice().IKESuite) {
+		i.s.fail(now, Failed{Path: m.path, Tenant: c.Tenant, Cause: CauseLegacy, Detail: i.phase1.Choice().String()})
 		i.s.send(m.path, v1.Refusal(i.key.i, i.key.r, wire.MessageID(i.s.random()|1), wire.NotifyNoProposalChosen))
 		i.forget()
 		return ErrRefused
@@ -130,7 +129,7 @@ func (i *isakmp) accept(now time.Time, m message, c candidate) error {
 		i.forget()
 		return ErrRefused
 	}
-	out, err := i.main.Accept(i.identityFor(c, m.path))
+	out, err := i.phase1.Accept(i.identityFor(c, m.path))
 	if err != nil {
 		i.forget()
 		return dropped(err)
@@ -143,7 +142,7 @@ func (i *isakmp) accept(now time.Time, m message, c candidate) error {
 // noEncapsulation reports whether the client cannot be served for want of raw
 // ESP: it neither speaks NAT traversal nor has moved to port 4500.
 func (i *isakmp) noEncapsulation(path Path) bool {
-	return !i.s.config.RawESP && !path.NATT && i.main.Features().NATT == v1.NATTNone
+	return !i.s.config.RawESP && !path.NATT && i.phase1.Features().NATT == v1.NATTNone
 }
 
 // identityFor is what we call ourselves.

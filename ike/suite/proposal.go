@@ -18,6 +18,13 @@ const (
 	AuthXAUTHRSA     AuthMethod = 65005 // XAUTHInitRSA
 )
 
+// Signed reports whether phase 1 is authenticated by signatures, not by a key.
+func (a AuthMethod) Signed() bool { return a == AuthRSASignature || a == AuthXAUTHRSA }
+
+// XAUTH reports whether the initiator, once phase 1 stands, has to say its name
+// and password (draft-beaulieu-ike-xauth-02, section 7.1).
+func (a AuthMethod) XAUTH() bool { return a == AuthXAUTHPSK || a == AuthXAUTHRSA }
+
 // Life is how long an SA may be used. Zero: not said.
 type Life struct {
 	Seconds   uint32

@@ -1,5 +1,5 @@
 // Package v1 is IKEv1 (RFC 2408 and 2409) as machines for one exchange each:
-// Main is phase 1 with a pre-shared key, Quick is phase 2, and SA, which a Main
+// Phase1 is phase 1 with a pre-shared key, Quick is phase 2, and SA, which a Phase1
 // ends in, protects what is sent under it, including informational messages.
 // Both roles are here.
 //

@@ -29,7 +29,7 @@ var policy = suite.DefaultIKE(true, suite.AuthPSK)
 // peers is a main mode between two machines.
 type peers struct {
 	t         *testing.T
-	i, r      *Main
+	i, r      *Phase1
 	messages  [][]byte
 	responder wire.ID
 }
@@ -52,7 +52,7 @@ func split(t *testing.T, msg []byte) (wire.Header, []byte) {
 }
 
 // input gives a message to a machine and does what it wants computed.
-func input(m *Main, h wire.Header, body []byte, e Ends) (Outcome, error) {
+func input(m *Phase1, h wire.Header, body []byte, e Ends) (Outcome, error) {
 	out, err := m.Input(h, body, e)
 	for err == nil && out.Compute != nil {
 		out, err = m.Computed(out.Compute())
@@ -73,7 +73,7 @@ func startMain(t *testing.T, c InitiatorConfig) *peers {
 	}
 	p := &peers{t: t, i: i, r: r, messages: [][]byte{m1, m2}, responder: wire.AddrID(server.Addr(), 0, 0)}
 	e := Ends{Local: server, Remote: client, HideRemote: true}
-	for _, to := range []*Main{i, r, i, r} {
+	for _, to := range []*Phase1{i, r, i, r} {
 		h, body := split(t, p.messages[len(p.messages)-1])
 		out, err := input(to, h, body, e)
 		if err != nil {

@@ -22,11 +22,11 @@ type InitiatorConfig struct {
 }
 
 // StartMain begins a main mode and returns message 1.
-func StartMain(c InitiatorConfig) (*Main, []byte, error) {
+func StartMain(c InitiatorConfig) (*Phase1, []byte, error) {
 	if len(c.Offer.Proposals) != 1 || len(c.Offer.Proposals[0].Transforms) == 0 {
 		return nil, nil, ErrOffer
 	}
-	m := &Main{initiator: true, state: waitMM2, rand: c.Rand, dial: c, ends: c.Ends, offerSA: c.Offer}
+	m := &Phase1{initiator: true, state: waitMM2, rand: c.Rand, dial: c, ends: c.Ends, offerSA: c.Offer}
 	for m.i.IsZero() {
 		if _, err := io.ReadFull(c.Rand, m.i[:]); err != nil {
 			return nil, nil, err
@@ -42,14 +42,14 @@ func StartMain(c InitiatorConfig) (*Main, []byte, error) {
 }
 
 // start begins a message of the exchange.
-func (m *Main) start(f wire.Flags) *wire.Message {
+func (m *Phase1) start(f wire.Flags) *wire.Message {
 	return wire.StartMessage(nil, wire.Header{
 		Initiator: m.i, Responder: m.r, Version: wire.V1, Exchange: wire.ExchangeMain, Flags: f,
 	})
 }
 
 // handleMM2 takes the responder's choice.
-func (m *Main) handleMM2(h wire.Header, chain []wire.Payload) (Outcome, error) {
+func (m *Phase1) handleMM2(h wire.Header, chain []wire.Payload) (Outcome, error) {
 	if h.Responder.IsZero() || len(chain) == 0 || chain[0].Type != wire.PayloadSA {
 		return Outcome{}, ErrPayloads
 	}
@@ -71,7 +71,7 @@ func (m *Main) handleMM2(h wire.Header, chain []wire.Payload) (Outcome, error) {
 }
 
 // sendMM3 sends our half of the key exchange.
-func (m *Main) sendMM3(a *agreement) (Outcome, error) {
+func (m *Phase1) sendMM3(a *agreement) (Outcome, error) {
 	ni, err := random(m.rand, m.dial.NonceLen)
 	if err != nil {
 		return Outcome{}, err
@@ -91,7 +91,7 @@ func (m *Main) sendMM3(a *agreement) (Outcome, error) {
 
 // handleMM4 takes the responder's half. Its NAT-D payloads need no look: we have
 // made it believe in a NAT ourselves.
-func (m *Main) handleMM4(chain []wire.Payload) (Outcome, error) {
+func (m *Phase1) handleMM4(chain []wire.Payload) (Outcome, error) {
 	public, nonce, err := m.readKeyExchange(chain)
 	if err != nil {
 		return Outcome{}, err
@@ -104,7 +104,7 @@ func (m *Main) handleMM4(chain []wire.Payload) (Outcome, error) {
 
 // sendMM5 sends who we are and the proof of it. "The initiator sets both UDP
 // source and destination ports to 4500" from here on (RFC 3947, section 4).
-func (m *Main) sendMM5(a *agreement) (Outcome, error) {
+func (m *Phase1) sendMM5(a *agreement) (Outcome, error) {
 	m.gxy = a.shared
 	if err := m.establish(auth.SKEYID(m.choice.Hash, m.dial.PSK, m.ni, m.nr)); err != nil {
 		return Outcome{}, err
@@ -123,7 +123,7 @@ func (m *Main) sendMM5(a *agreement) (Outcome, error) {
 }
 
 // handleMM6 verifies who the responder is.
-func (m *Main) handleMM6(h wire.Header, body []byte) (Outcome, error) {
+func (m *Phase1) handleMM6(h wire.Header, body []byte) (Outcome, error) {
 	chain, next, err := m.decrypt(h, bytes.Clone(body))
 	if err != nil {
 		return Outcome{}, err

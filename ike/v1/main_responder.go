@@ -12,7 +12,7 @@ import (
 // AnswerMain takes message 1 and returns message 2: the transform that policy
 // likes best, exactly as it was offered. What it keeps until message 3 shows
 // that the initiator's address is real is little more than the offer.
-func AnswerMain(rand io.Reader, h wire.Header, body []byte, policy suite.IKEPolicy) (*Main, []byte, error) {
+func AnswerMain(rand io.Reader, h wire.Header, body []byte, policy suite.IKEPolicy) (*Phase1, []byte, error) {
 	if h.Initiator.IsZero() || h.Flags&wire.FlagEncryption != 0 || h.MessageID != 0 {
 		return nil, nil, ErrState
 	}
@@ -31,7 +31,7 @@ func AnswerMain(rand io.Reader, h wire.Header, body []byte, policy suite.IKEPoli
 	if err != nil {
 		return nil, nil, err
 	}
-	m := &Main{state: waitMM3, rand: rand, i: h.Initiator, choice: choice.IKE,
+	m := &Phase1{state: waitMM3, rand: rand, i: h.Initiator, choice: choice.IKE,
 		features: readVendors(chain), offer: bytes.Clone(chain[0].Body)}
 	for m.r.IsZero() {
 		if _, err := io.ReadFull(rand, m.r[:]); err != nil {
@@ -41,7 +41,7 @@ func AnswerMain(rand io.Reader, h wire.Header, body []byte, policy suite.IKEPoli
 	return m, m.message2(choice.Answer), nil
 }
 
-func (m *Main) message2(answer wire.SA) []byte {
+func (m *Phase1) message2(answer wire.SA) []byte {
 	msg := m.start(0)
 	msg.Add(answer)
 	for _, v := range m.features.answers() {
@@ -51,7 +51,7 @@ func (m *Main) message2(answer wire.SA) []byte {
 }
 
 // handleMM3 takes the initiator's half of the key exchange.
-func (m *Main) handleMM3(chain []wire.Payload) (Outcome, error) {
+func (m *Phase1) handleMM3(chain []wire.Payload) (Outcome, error) {
 	public, nonce, err := m.readKeyExchange(chain)
 	if err != nil {
 		return Outcome{}, err
@@ -76,7 +76,7 @@ func (m *Main) handleMM3(chain []wire.Payload) (Outcome, error) {
 
 // readNATD keeps the first NAT-D of message 3, the initiator's view of our
 // address. Without any, the initiator does not use NAT traversal after all.
-func (m *Main) readNATD(chain []wire.Payload) {
+func (m *Phase1) readNATD(chain []wire.Payload) {
 	for _, p := range chain {
 		if wire.IsNATD(p.Type) && len(p.Body) > 0 {
 			m.natCopy = bytes.Clone(p.Body)
@@ -88,7 +88,7 @@ func (m *Main) readNATD(chain []wire.Payload) {
 
 // sendMM4 sends our half. Microsoft's clients refuse servers behind a NAT, so
 // they get their own hash of our address back and see none.
-func (m *Main) sendMM4(a *agreement) (Outcome, error) {
+func (m *Phase1) sendMM4(a *agreement) (Outcome, error) {
 	m.gxr, m.gxy = a.public, a.shared
 	a.key.Zero()
 	msg := m.start(0)
@@ -108,7 +108,7 @@ func (m *Main) sendMM4(a *agreement) (Outcome, error) {
 }
 
 // handleMM5 keeps message 5 for Try: which key opens it says who wrote it.
-func (m *Main) handleMM5(h wire.Header, body []byte) (Outcome, error) {
+func (m *Phase1) handleMM5(h wire.Header, body []byte) (Outcome, error) {
 	if h.Flags&wire.FlagEncryption == 0 || h.Next != wire.PayloadID || len(body) == 0 || len(body)%8 != 0 {
 		return Outcome{}, ErrPayloads
 	}
@@ -119,7 +119,7 @@ func (m *Main) handleMM5(h wire.Header, body []byte) (Outcome, error) {
 
 // Try reports whether message 5 was written by somebody who knows psk: it
 // decrypts to payloads, and its HASH_I verifies.
-func (m *Main) Try(psk []byte) bool {
+func (m *Phase1) Try(psk []byte) bool {
 	if m.state != search {
 		return false
 	}
@@ -135,7 +135,7 @@ func (m *Main) Try(psk []byte) bool {
 	return false
 }
 
-func (m *Main) verifyMM5() bool {
+func (m *Phase1) verifyMM5() bool {
 	h := wire.Header{Next: wire.PayloadID, Flags: wire.FlagEncryption}
 	chain, next, err := m.decrypt(h, bytes.Clone(m.message5))
 	if err != nil {
@@ -167,13 +167,13 @@ func hasInitialContact(chain []wire.Payload) bool {
 }
 
 // Reject goes back to waiting for message 5: none of the keys fits this one.
-func (m *Main) Reject() {
+func (m *Phase1) Reject() {
 	m.message5 = nil
 	m.setState(waitMM5)
 }
 
 // Accept answers the message 5 that Try verified, as identity, and is done.
-func (m *Main) Accept(identity wire.ID) (Outcome, error) {
+func (m *Phase1) Accept(identity wire.ID) (Outcome, error) {
 	if m.state != search || m.sa == nil {
 		return Outcome{}, ErrState
 	}

@@ -28,7 +28,7 @@ func natHash(h suite.Hash, i, r wire.Cookie, a netip.AddrPort) []byte {
 // addNATD adds the two NAT-D payloads: "the first one contains the remote
 // party's address, the following ones the local addresses" (RFC 3947, section
 // 3.2). local replaces the hash of our own address if it is set.
-func (m *Main) addNATD(msg *wire.Message, rand io.Reader, local []byte) error {
+func (m *Phase1) addNATD(msg *wire.Message, rand io.Reader, local []byte) error {
 	remote, err := m.natHashOf(rand, m.ends.Remote, m.ends.HideRemote)
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func (m *Main) addNATD(msg *wire.Message, rand io.Reader, local []byte) error {
 	return nil
 }
 
-func (m *Main) natHashOf(rand io.Reader, a netip.AddrPort, hide bool) ([]byte, error) {
+func (m *Phase1) natHashOf(rand io.Reader, a netip.AddrPort, hide bool) ([]byte, error) {
 	if hide {
 		return random(rand, m.choice.Hash.Size())
 	}

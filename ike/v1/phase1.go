@@ -9,7 +9,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
-// Main is phase 1 in main mode with a pre-shared key (RFC 2409, section 5.4;
+// Phase1 is phase 1 in main mode with a pre-shared key (RFC 2409, section 5.4;
 // the vendor IDs and NAT-D payloads are those of RFC 3947, section 3):
 //
 //	     Initiator                        Responder
@@ -19,9 +19,9 @@ import (
 //	4                           <--       HDR, KE, Nr, NAT-D
 //	5    HDR*, IDii, HASH_I     -->
 //	6                           <--       HDR*, IDir, HASH_R
-type Main struct {
+type Phase1 struct {
 	initiator bool
-	state     mainState
+	state     phase1State
 	i, r      wire.Cookie
 	choice    suite.IKE
 	features  Features
@@ -45,12 +45,12 @@ type Main struct {
 	initialContact bool
 }
 
-// mainState is what a Main waits for.
-type mainState uint8
+// phase1State is what a Phase1 waits for.
+type phase1State uint8
 
 const (
 	// waitMM2: initiator, message 1 is out.
-	waitMM2 mainState = iota
+	waitMM2 phase1State = iota
 	// makeKey: initiator, our public value is being computed.
 	makeKey
 	// waitMM4: initiator, message 3 is out.
@@ -71,7 +71,7 @@ const (
 )
 
 // setState moves the machine on.
-func (m *Main) setState(s mainState) { m.state = s }
+func (m *Phase1) setState(s phase1State) { m.state = s }
 
 // Outcome is what a machine wants after a message or a computation.
 type Outcome struct {
@@ -83,34 +83,34 @@ type Outcome struct {
 }
 
 // Features is what the peer announced.
-func (m *Main) Features() Features { return m.features }
+func (m *Phase1) Features() Features { return m.features }
 
 // Choice is the transform that was agreed.
-func (m *Main) Choice() suite.IKE { return m.choice }
+func (m *Phase1) Choice() suite.IKE { return m.choice }
 
 // Cookies name the SA. The responder's is zero before message 2.
-func (m *Main) Cookies() (i, r wire.Cookie) { return m.i, m.r }
+func (m *Phase1) Cookies() (i, r wire.Cookie) { return m.i, m.r }
 
 // Identity is what the peer calls itself, once it has proved it.
-func (m *Main) Identity() wire.ID { return m.identity }
+func (m *Phase1) Identity() wire.ID { return m.identity }
 
 // InitialContact reports whether the peer said that this is its first SA with us
 // (RFC 2407, section 4.6.3.3).
-func (m *Main) InitialContact() bool { return m.initialContact }
+func (m *Phase1) InitialContact() bool { return m.initialContact }
 
 // SA returns the ISAKMP SA of an exchange that is done.
-func (m *Main) SA() *SA { return m.sa }
+func (m *Phase1) SA() *SA { return m.sa }
 
 // Answered reports whether the responder has seen message 3: the initiator's
 // address is real.
-func (m *Main) Answered() bool { return m.state != waitMM3 }
+func (m *Phase1) Answered() bool { return m.state != waitMM3 }
 
 // Keyed reports whether the peers have keys: an unprotected notification says
 // nothing any more.
-func (m *Main) Keyed() bool { return m.sa != nil }
+func (m *Phase1) Keyed() bool { return m.sa != nil }
 
 // Close overwrites the secrets of an exchange, but for the SA it has made.
-func (m *Main) Close() {
+func (m *Phase1) Close() {
 	clear(m.gxy)
 	clear(m.skeyid)
 	clear(m.dial.PSK)
@@ -125,7 +125,7 @@ func (m *Main) Close() {
 }
 
 // Input takes a message of the exchange. body is what follows its header.
-func (m *Main) Input(h wire.Header, body []byte, ends Ends) (Outcome, error) {
+func (m *Phase1) Input(h wire.Header, body []byte, ends Ends) (Outcome, error) {
 	if h.Exchange != wire.ExchangeMain || h.MessageID != 0 {
 		return Outcome{}, ErrState
 	}
@@ -155,7 +155,7 @@ func (m *Main) Input(h wire.Header, body []byte, ends Ends) (Outcome, error) {
 }
 
 // Computed takes the result of a computation.
-func (m *Main) Computed(result any) (Outcome, error) {
+func (m *Phase1) Computed(result any) (Outcome, error) {
 	a, ok := result.(*agreement)
 	if !ok {
 		return Outcome{}, ErrCompute
@@ -225,7 +225,7 @@ func (a *agreement) share(peer []byte) {
 
 // readKeyExchange takes the peer's public value and nonce out of message 3 or 4.
 // A value of the wrong length is refused before it costs a computation.
-func (m *Main) readKeyExchange(chain []wire.Payload) (public, nonce []byte, err error) {
+func (m *Phase1) readKeyExchange(chain []wire.Payload) (public, nonce []byte, err error) {
 	ke, ok := wire.Find(chain, wire.PayloadKE)
 	no, ok2 := wire.Find(chain, wire.PayloadNonce)
 	if !ok || !ok2 || wire.Count(chain, wire.PayloadKE) > 1 || wire.Count(chain, wire.PayloadNonce) > 1 {
@@ -241,7 +241,7 @@ func (m *Main) readKeyExchange(chain []wire.Payload) (public, nonce []byte, err 
 }
 
 // establish derives the keys once SKEYID is known.
-func (m *Main) establish(skeyid []byte) error {
+func (m *Phase1) establish(skeyid []byte) error {
 	k, err := deriveKeys(m.choice.IKESuite, skeyid, m.gxy, m.i, m.r)
 	if err != nil {
 		return err
@@ -253,14 +253,14 @@ func (m *Main) establish(skeyid []byte) error {
 }
 
 // finish ends the exchange: the SA stands.
-func (m *Main) finish() {
+func (m *Phase1) finish() {
 	m.sa.last = m.thread.iv
 	m.setState(done)
 	m.Close()
 }
 
 // decrypt decrypts the body of message 5 or 6 in place, behind the thread.
-func (m *Main) decrypt(h wire.Header, body []byte) ([]wire.Payload, []byte, error) {
+func (m *Phase1) decrypt(h wire.Header, body []byte) ([]wire.Payload, []byte, error) {
 	if len(body) < len(m.thread.iv) || h.Flags&wire.FlagEncryption == 0 || h.Next != wire.PayloadID {
 		return nil, nil, ErrPayloads
 	}
