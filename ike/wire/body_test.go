@@ -43,6 +43,8 @@ func bodies() []struct {
 		{NATOA{Type: PayloadNATOADraft, Addr: netip.MustParseAddr("192.0.2.1")}, "01000000c0000201", false},
 		{NATOA{Type: PayloadNATOA, Addr: netip.MustParseAddr("2001:db8::1")},
 			"0500000020010db8000000000000000000000001", false},
+		{ModeConfig{Type: ConfigReply, Identifier: 7, Attributes: []Attribute{{Type: ModeIP4Address, Value: []byte{10, 9, 0, 2}},
+			{Type: XAUTHStatus, Short: true, Value: []byte{0, 1}}}}, "02000007" + "000100040a090002" + "c08f0001", true},
 		{Fragment{ID: 1, Number: 2, Last: true, Data: []byte("piece")}, "000102017069656365", true},
 	}
 }

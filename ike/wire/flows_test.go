@@ -37,6 +37,8 @@ func readBody(p Payload) (Body, error) {
 		return typed(ConsumeNATD(p.Type, p.Body))
 	case PayloadNATOA, PayloadNATOADraft:
 		return typed(ConsumeNATOA(p.Type, p.Body))
+	case PayloadMode:
+		return typed(ConsumeModeConfig(p.Body))
 	case PayloadFragmentation:
 		return typed(ConsumeFragment(p.Body))
 	}

@@ -22,6 +22,7 @@ const (
 	PayloadNotify        PayloadType = 11
 	PayloadDelete        PayloadType = 12
 	PayloadVendorID      PayloadType = 13
+	PayloadMode          PayloadType = 14  // "Attributes": draft-dukes-ike-mode-cfg-02
 	PayloadNATDApple     PayloadType = 15  // NAT-D of drafts 04 to 08 and of Apple's
 	PayloadNATD          PayloadType = 20  // RFC 3947
 	PayloadNATOA         PayloadType = 21  // RFC 3947
@@ -35,7 +36,7 @@ var payloadNames = map[PayloadType]string{
 	PayloadKE: "KE", PayloadID: "ID", PayloadCert: "CERT", PayloadCertRequest: "CR",
 	PayloadHash: "HASH", PayloadSignature: "SIG", PayloadNonce: "NONCE",
 	PayloadNotify: "N", PayloadDelete: "D", PayloadVendorID: "VID",
-	PayloadNATDApple: "NAT-D(15)", PayloadNATD: "NAT-D", PayloadNATOA: "NAT-OA",
+	PayloadMode: "ATTR", PayloadNATDApple: "NAT-D(15)", PayloadNATD: "NAT-D", PayloadNATOA: "NAT-OA",
 	PayloadNATDDraft: "NAT-D(130)", PayloadNATOADraft: "NAT-OA(131)",
 	PayloadFragmentation: "FRAG",
 }
