@@ -11,9 +11,10 @@
 // the same for all of them at once. Classify tells apart what arrives on UDP
 // port 4500 (RFC 3948).
 //
-// Implemented: AES-GCM with a 16 or 12 byte ICV (RFC 4106), AES-CBC (RFC 3602)
-// and 3DES-CBC (RFC 2451) with HMAC-SHA1-96 (RFC 2404) and HMAC-SHA2
-// (RFC 4868), and extended sequence numbers (RFC 4303, section 2.2.1).
+// Implemented: AES-GCM with a 16 or 12 byte ICV (RFC 4106), ChaCha20-Poly1305
+// (RFC 7634), AES-CBC (RFC 3602) and 3DES-CBC (RFC 2451) with HMAC-SHA1-96
+// (RFC 2404) and HMAC-SHA2 (RFC 4868), and extended sequence numbers (RFC 4303,
+// section 2.2.1).
 //
 // # Memory
 //
@@ -34,7 +35,7 @@
 //
 // # Speed
 //
-// AES-GCM is the standard library's. For AES-CBC and HMAC with SHA-1 and
+// AES-GCM and ChaCha20-Poly1305 are those of the Go project. For AES-CBC and HMAC with SHA-1 and
 // SHA-256 the packages below internal use the instructions of amd64
 // processors, chosen when the program starts: blocks are decrypted eight or
 // sixteen at a time, and a Batch encrypts and authenticates up to sixteen

@@ -29,7 +29,7 @@ type Inbound struct {
 	transform Transform
 	esn       bool
 	lanes     lanes[opener]
-	cbc       *cbcKeys // nil with AES-GCM
+	cbc       *cbcKeys // nil with an AEAD
 
 	mu      sync.Mutex // guards what follows
 	window  window
@@ -67,7 +67,7 @@ func (c *InboundConfig) check() error {
 // setOpener makes the ciphers, and what makes the lanes.
 func (i *Inbound) setOpener(c InboundConfig) error {
 	if c.Transform.enc.icv > 0 {
-		f, err := newGCM(c.Transform, c.Keys, c.ESN)
+		f, err := newAEAD(c.Transform, c.Keys, c.ESN)
 		i.lanes.make = func() opener { return f() }
 		return err
 	}
@@ -83,7 +83,7 @@ func (i *Inbound) setOpener(c InboundConfig) error {
 // The replay window is looked at first, since that costs nothing, but moved
 // only by authentic packets (RFC 4303, section 3.4.3). After an error the SA
 // is as it was (after ErrPadding the window has moved: the packet was
-// authentic). ErrAuth leaves pkt unchanged with CBC, and spoilt with AES-GCM.
+// authentic). ErrAuth leaves pkt unchanged with CBC, and spoilt with an AEAD.
 func (i *Inbound) Open(pkt []byte) (payload []byte, nh uint8, err error) {
 	seq, err := i.admit(pkt)
 	if err != nil {

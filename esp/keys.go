@@ -4,10 +4,10 @@ package esp
 // them. Whoever holds a Keys zeroes it; the constructors of this package do
 // not, and do not keep the slices.
 type Keys struct {
-	// Encryption is the key of the cipher. For AES-GCM the four bytes of salt
-	// follow the key (RFC 4106, section 8.1).
+	// Encryption is the key of the cipher. For an AEAD the four bytes of salt
+	// follow the key (RFC 4106, section 8.1; RFC 7634, section 2).
 	Encryption []byte
-	// Integrity is the HMAC key; empty for AES-GCM.
+	// Integrity is the HMAC key; empty for an AEAD.
 	Integrity []byte
 }
 

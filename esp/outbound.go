@@ -22,14 +22,14 @@ type OutboundConfig struct {
 }
 
 // Outbound is an SA that packets are sent on. One key must have no more than
-// one Outbound, ever: AES-GCM breaks when two of them use the same sequence
+// one Outbound, ever: an AEAD breaks when two of them use the same sequence
 // number.
 type Outbound struct {
 	spi       SPI
 	transform Transform
 	limit     uint64 // the last sequence number there is
 	lanes     lanes[sealer]
-	cbc       *cbcKeys      // nil with AES-GCM
+	cbc       *cbcKeys      // nil with an AEAD
 	sequence  atomic.Uint64 // the last one taken
 	bytes     atomic.Uint64
 }
@@ -57,7 +57,7 @@ func NewOutbound(c OutboundConfig) (*Outbound, error) {
 // setSealer makes the ciphers, and what makes the lanes.
 func (o *Outbound) setSealer(c OutboundConfig) error {
 	if c.Transform.enc.icv > 0 {
-		f, err := newGCM(c.Transform, c.Keys, c.ESN)
+		f, err := newAEAD(c.Transform, c.Keys, c.ESN)
 		o.lanes.make = func() sealer { return f() }
 		return err
 	}

@@ -14,6 +14,8 @@ import (
 	"hash"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/chacha20poly1305"
 )
 
 // reference is ESP written down as the RFCs say it, with no regard to speed,
@@ -25,8 +27,20 @@ type reference struct {
 	esn  bool
 }
 
-func (r reference) gcm() cipher.AEAD {
+// isAEAD reports whether the transform of that name needs no HMAC.
+func isAEAD(name string) bool {
+	return strings.Contains(name, "gcm") || strings.Contains(name, "poly1305")
+}
+
+func (r reference) aead() cipher.AEAD {
 	key := r.keys.Encryption[:len(r.keys.Encryption)-4]
+	if strings.HasPrefix(r.name, "chacha20") {
+		aead, err := chacha20poly1305.New(key)
+		if err != nil {
+			panic(err)
+		}
+		return aead
+	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		panic(err)
@@ -79,7 +93,7 @@ func (r reference) seal(seq uint64, iv, plain []byte, nh uint8) []byte {
 	pkt := binary.BigEndian.AppendUint32(nil, r.spi)
 	pkt = binary.BigEndian.AppendUint32(pkt, uint32(seq))
 	block := 4
-	if !strings.Contains(r.name, "gcm") {
+	if !isAEAD(r.name) {
 		block = r.block().BlockSize()
 	}
 	body := bytes.Clone(plain)
@@ -89,9 +103,9 @@ func (r reference) seal(seq uint64, iv, plain []byte, nh uint8) []byte {
 		body = append(body, byte(pad))
 	}
 	body = append(body, byte(pad), nh)
-	if strings.Contains(r.name, "gcm") {
+	if isAEAD(r.name) {
 		nonce := append(bytes.Clone(r.keys.Encryption[len(r.keys.Encryption)-4:]), iv...)
-		return append(append(pkt, iv...), r.gcm().Seal(nil, nonce, body, r.aad(seq))...)
+		return append(append(pkt, iv...), r.aead().Seal(nil, nonce, body, r.aad(seq))...)
 	}
 	cipher.NewCBCEncrypter(r.block(), iv).CryptBlocks(body, body)
 	pkt = append(append(pkt, iv...), body...)
@@ -100,9 +114,9 @@ func (r reference) seal(seq uint64, iv, plain []byte, nh uint8) []byte {
 
 // open returns the decrypted packet from the IV's end to the ICV's beginning.
 func (r reference) open(seq uint64, pkt []byte) ([]byte, error) {
-	if strings.Contains(r.name, "gcm") {
+	if isAEAD(r.name) {
 		nonce := append(bytes.Clone(r.keys.Encryption[len(r.keys.Encryption)-4:]), pkt[8:16]...)
-		return r.gcm().Open(nil, nonce, pkt[16:], r.aad(seq))
+		return r.aead().Open(nil, nonce, pkt[16:], r.aad(seq))
 	}
 	end := len(pkt) - len(r.mac(nil))
 	if !bytes.Equal(r.mac(r.authenticated(pkt[:end], seq)), pkt[end:]) {

@@ -9,16 +9,19 @@ import (
 	"fmt"
 	"hash"
 
+	"golang.org/x/crypto/chacha20poly1305"
+
 	"github.com/culvert-vpn/culvert/esp/internal/mac"
 )
 
 // Transform identifiers of ESP encryption algorithms, the same for IKEv1 and
 // IKEv2 (IANA "IPSEC ESP Transform Identifiers").
 const (
-	Encryption3DES   uint8 = 3
-	EncryptionAESCBC uint8 = 12
-	EncryptionGCM12  uint8 = 19
-	EncryptionGCM16  uint8 = 20
+	Encryption3DES     uint8 = 3
+	EncryptionAESCBC   uint8 = 12
+	EncryptionGCM12    uint8 = 19
+	EncryptionGCM16    uint8 = 20
+	EncryptionChaCha20 uint8 = 28 // with Poly1305; IKEv2 only (RFC 7634, section 5)
 )
 
 // Integrity algorithms by their value of the IPsec DOI attribute
@@ -33,7 +36,7 @@ const (
 
 const (
 	headerLen = 8 // SPI and sequence number
-	saltLen   = 4 // AES-GCM, RFC 4106, section 4
+	saltLen   = 4 // of an AEAD: RFC 4106, section 4; RFC 7634, section 2
 	padFields = 2 // pad length and next header
 )
 
@@ -48,7 +51,7 @@ type Transform struct {
 type encryption struct {
 	id    uint8
 	name  string
-	bits  int // key length as negotiated
+	bits  int // key length as negotiated; 0: it has only one
 	key   int // key length as used, with the salt
 	iv    int
 	block int // ciphertext is a multiple of this; a power of two
@@ -70,6 +73,7 @@ var encryptions = [...]encryption{
 	{id: EncryptionGCM12, name: "aes256gcm12", bits: 256, key: 32 + saltLen, iv: 8, block: 1, icv: 12},
 	{id: EncryptionGCM12, name: "aes192gcm12", bits: 192, key: 24 + saltLen, iv: 8, block: 1, icv: 12},
 	{id: EncryptionGCM12, name: "aes128gcm12", bits: 128, key: 16 + saltLen, iv: 8, block: 1, icv: 12},
+	{id: EncryptionChaCha20, name: "chacha20poly1305", key: chacha20poly1305.KeySize + saltLen, iv: 8, block: 1, icv: 16},
 	{id: EncryptionAESCBC, name: "aes256", bits: 256, key: 32, iv: aes.BlockSize, block: aes.BlockSize},
 	{id: EncryptionAESCBC, name: "aes192", bits: 192, key: 24, iv: aes.BlockSize, block: aes.BlockSize},
 	{id: EncryptionAESCBC, name: "aes128", bits: 128, key: 16, iv: aes.BlockSize, block: aes.BlockSize},
@@ -88,8 +92,8 @@ var integrities = [...]integrity{
 var sha256Truncated = integrity{id: IntegritySHA256, name: "sha256_96", key: 32, icv: 12}
 
 // ByIANA returns the transform of an ESP transform identifier, a key length in
-// bits (3DES: 0 or 192) and an authentication algorithm of the IPsec DOI
-// (AES-GCM: IntegrityNone). An error wraps ErrTransform.
+// bits (3DES: 0 or 192; ChaCha20-Poly1305: 0) and an authentication algorithm of
+// the IPsec DOI (an AEAD: IntegrityNone). An error wraps ErrTransform.
 func ByIANA(encryption uint8, keyBits int, integrity uint16) (Transform, error) {
 	if encryption == Encryption3DES && keyBits == 0 {
 		keyBits = 192
@@ -142,10 +146,10 @@ func (t Transform) String() string {
 }
 
 // EncryptionKeyLen is the length of Keys.Encryption in bytes, with the salt of
-// AES-GCM.
+// an AEAD.
 func (t Transform) EncryptionKeyLen() int { return t.enc.key }
 
-// IntegrityKeyLen is the length of Keys.Integrity in bytes; 0 for AES-GCM.
+// IntegrityKeyLen is the length of Keys.Integrity in bytes; 0 for an AEAD.
 func (t Transform) IntegrityKeyLen() int { return t.mac.key }
 
 // ICVLen is the length of the integrity check value in bytes.

@@ -25,6 +25,7 @@ func TestByIANA(t *testing.T) {
 		{20, 128, 0, "aes128gcm16", 20, 0, 16, 16},
 		{20, 192, 0, "aes192gcm16", 28, 0, 16, 16},
 		{20, 256, 0, "aes256gcm16", 36, 0, 16, 16},
+		{28, 0, 0, "chacha20poly1305", 36, 0, 16, 16},
 	} {
 		tr, err := ByIANA(row.encryption, row.bits, row.integrity)
 		if err != nil {
@@ -46,7 +47,7 @@ func TestByIANAUnknown(t *testing.T) {
 		integrity  uint16
 	}{
 		{0, 0, 0}, {2, 0, 2}, {11, 0, 2}, {12, 0, 2}, {12, 129, 2}, {12, 256, 0}, {12, 256, 1},
-		{3, 128, 2}, {18, 128, 0}, {20, 128, 2}, {20, 0, 0}, {255, 256, 255},
+		{3, 128, 2}, {18, 128, 0}, {20, 128, 2}, {20, 0, 0}, {28, 256, 0}, {28, 0, 2}, {255, 256, 255},
 	} {
 		if tr, err := ByIANA(row.encryption, row.bits, row.integrity); !errors.Is(err, ErrTransform) {
 			t.Errorf("%v: %v, %v", row, tr, err)

@@ -96,3 +96,38 @@ func TestVectorHMAC(t *testing.T) {
 		}
 	}
 }
+
+// RFC 7634, appendix A: a ping in tunnel mode under ChaCha20-Poly1305.
+func TestVectorChaCha20(t *testing.T) {
+	tr, err := ByIANA(EncryptionChaCha20, 0, IntegrityNone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := Keys{Encryption: fromHex(t, `80818283 84858687 88898a8b 8c8d8e8f 90919293 94959697 98999a9b 9c9d9e9f a0a1a2a3`)}
+	plain := fromHex(t, `45000054 a6f20000 4001e778 c6336405 c0000205 08005b7a 3a080000 553bec10
+		00073627 08090a0b 0c0d0e0f 10111213 14151617 18191a1b 1c1d1e1f 20212223
+		24252627 28292a2b 2c2d2e2f 30313233 34353637`)
+	want := fromHex(t, `01020304 00000005 10111213 14151617
+		24039428 b97f417e 3c13753a 4f05087b 67c352e6 a7fab1b9 82d466ef 407ae5c6
+		14ee8099 d52844eb 61aa95df ab4c02f7 2aa71e7c 4c4f64c9 befe2fac c638e8f3
+		cbec163f ac469b50 2773f6fb 94e664da 9165b828 29f641e0 76aaa826 6b7fb0f7 b11b3699 07e1ad43`)
+	in, err := NewInbound(InboundConfig{SPI: 0x01020304, Transform: tr, Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, nh, err := in.Open(bytes.Clone(want))
+	if err != nil || nh != 4 || !bytes.Equal(got, plain) {
+		t.Fatalf("opened %x, %d, %v", got, nh, err)
+	}
+	// Our own IV is the sequence number, not the RFC's: sealed by the lane itself.
+	f, err := newAEAD(tr, keys, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkt := bytes.Clone(want)
+	lane, body := f(), append(bytes.Clone(plain), 1, 2, 2, 4)
+	lane.aead.Seal(pkt[aeadHeader:aeadHeader], lane.setNonce(pkt), body, lane.setAAD(pkt, 5))
+	if !bytes.Equal(pkt, want) {
+		t.Fatalf("sealed %x", pkt)
+	}
+}

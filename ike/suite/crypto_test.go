@@ -141,7 +141,7 @@ func TestPRFPlus(t *testing.T) {
 	h.PRFPlus(key, seed, 255*32+1)
 }
 
-// RFC 2404, 2451, 3602, 4106 and 4868.
+// RFC 2404, 2451, 3602, 4106, 4868 and 7634.
 func TestESPKeyLengths(t *testing.T) {
 	tests := []struct {
 		suite              ESPSuite
@@ -157,7 +157,7 @@ func TestESPKeyLengths(t *testing.T) {
 		{ESPSuite{EncAESGCM16, 128, IntegNone}, 20, 20},
 		{ESPSuite{EncAESGCM16, 192, IntegNone}, 28, 28},
 		{ESPSuite{EncAESGCM16, 256, IntegNone}, 36, 36},
-		{ESPSuite{EncAESGCM8, 256, IntegNone}, 36, 36},
+		{ESPSuite{EncChaCha20, 0, IntegNone}, 36, 36},
 	}
 	for _, tt := range tests {
 		if !tt.suite.Supported() || tt.suite.EncryptionKeyLen() != tt.encryption || tt.suite.KeymatLen() != tt.keymat {
@@ -168,7 +168,7 @@ func TestESPKeyLengths(t *testing.T) {
 	for _, s := range []ESPSuite{
 		{EncDES, 0, IntegSHA1}, {EncNULL, 0, IntegSHA1}, {EncAESCBC, 256, IntegMD5}, {EncAESCBC, 256, IntegNone},
 		{EncAESCBC, 0, IntegSHA1}, {EncAESCBC, 100, IntegSHA1}, {EncAESGCM16, 256, IntegSHA1}, {EncAESGCM16, 0, IntegNone},
-		{Enc3DES, 128, IntegSHA1}, {},
+		{Enc3DES, 128, IntegSHA1}, {EncAESGCM8, 256, IntegNone}, {EncChaCha20, 256, IntegNone}, {EncChaCha20, 0, IntegSHA1}, {},
 	} {
 		if s.Supported() {
 			t.Errorf("%v is supported", s)

@@ -36,14 +36,15 @@ func (e Encapsulation) IsTransport() bool {
 	return e == Transport || e == UDPTransport || e == UDPTransportDraft
 }
 
-// gcmSalt is the length of the salt behind a GCM key (RFC 4106, section 4).
+// gcmSalt is the length of the salt behind the key of an AEAD (RFC 4106, section
+// 4; RFC 7634, section 2).
 const gcmSalt = 4
 
 // IsAEAD reports whether the cipher authenticates by itself.
 func (e Encryption) IsAEAD() bool { return e >= EncAESGCM8 && e <= EncAESGCM16 || e == EncChaCha20 }
 
 // EncryptionKeyLen returns the length of the cipher's part of the KEYMAT in
-// bytes: the key and, for GCM, the four bytes of salt behind it (RFC 4106,
+// bytes: the key and, for an AEAD, the four bytes of salt behind it (RFC 4106,
 // section 8.1). Zero: the cipher is not supported.
 func (s ESPSuite) EncryptionKeyLen() int {
 	switch {
@@ -81,10 +82,10 @@ func (s ESPSuite) IntegrityKeyLen() int {
 func (s ESPSuite) KeymatLen() int { return s.EncryptionKeyLen() + s.IntegrityKeyLen() }
 
 // Supported reports whether SAs of the suite can be made: the cipher is known and
-// there is integrity, either its own or another's. ChaCha20-Poly1305 protects IKE
-// SAs only.
+// there is integrity, either its own or another's. AES-GCM with checksums of 8
+// bytes has few friends (RFC 8221, section 5) and no user.
 func (s ESPSuite) Supported() bool {
-	if s.Encryption == EncChaCha20 {
+	if s.Encryption == EncAESGCM8 {
 		return false
 	}
 	if s.Encryption.IsAEAD() {

@@ -29,6 +29,7 @@ func DefaultESP2(legacy bool) ESP2Policy {
 	p := ESP2Policy{
 		Suites: []ESPSuite{
 			{EncAESGCM16, 256, IntegNone}, {EncAESGCM16, 192, IntegNone}, {EncAESGCM16, 128, IntegNone},
+			{EncChaCha20, 0, IntegNone},
 			{EncAESCBC, 256, IntegSHA256}, {EncAESCBC, 256, IntegSHA384}, {EncAESCBC, 256, IntegSHA512},
 			{EncAESCBC, 192, IntegSHA256}, {EncAESCBC, 128, IntegSHA256}, {EncAESCBC, 128, IntegSHA384},
 			{EncAESCBC, 128, IntegSHA512}, {EncAESCBC, 256, IntegSHA1}, {EncAESCBC, 192, IntegSHA1},
