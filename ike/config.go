@@ -138,8 +138,8 @@ type DialConfig struct {
 	Policy    *Policy
 	Tenant    string  // label, returned in events
 	V2        *DialV2 // dial by IKEv2
-	// IKE and ESP, if set, are proposed instead of the persona's suites, in its
-	// layout.
+	// IKE and ESP, if set, are proposed by IKEv1 instead of the persona's suites,
+	// in its layout; DialV2 has those of IKEv2.
 	IKE []suite.IKESuite
 	ESP []suite.ESPSuite
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/v2"
 )
 
@@ -25,6 +26,9 @@ type DialV2 struct {
 	Childless      bool // no child SA with IKE_AUTH (RFC 6023)
 	PPK, PPKID     []byte
 	PPKRequired    bool
+	// IKE and ESP, if set, are proposed instead of the persona's suites.
+	IKE []suite.IKE2Suite
+	ESP []suite.ESP2
 }
 
 // isV2 reports whether the dial is by IKEv2.
@@ -42,6 +46,7 @@ func (s *Server) dial2(now time.Time, c DialConfig) (Peer, error) {
 	if !c.Path.Remote.IsValid() || !c.Path.Local.IsValid() || c.Path.Local.Addr().IsUnspecified() {
 		return 0, fmt.Errorf("%w: a dial needs real addresses at both ends", ErrConfig)
 	}
+	persona.Propose(c.V2.IKE, c.V2.ESP)
 	policy := &Policy{}
 	if c.Policy != nil {
 		policy = c.Policy

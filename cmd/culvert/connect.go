@@ -61,8 +61,8 @@ Needs CAP_NET_ADMIN for the device.`,
 	f.BoolVar(&d.eapTLS, "eap-tls", false, "show --cert within EAP (EAP-TLS), in IKEv2 or in L2TP's PPP")
 	f.StringVar(&d.identity, "identity", "", "`NAME` to call ourselves in IKE (default our address)")
 	f.StringVar(&d.persona, "persona", "", "native `CLIENT` to speak like")
-	f.StringSliceVar(&d.ike, "ike", nil, "IKE `SUITE` to propose, such as aes256-sha256-modp2048 (default the persona's); may be repeated")
-	f.StringSliceVar(&d.esp, "esp", nil, "ESP `SUITE` to propose, such as aes256gcm16 or aes256-sha256; may be repeated")
+	f.StringSliceVar(&d.ike, "ike", nil, "IKE `SUITE` to propose, such as aes256-sha256-modp2048, or by IKEv2 aes256gcm16-prfsha256-curve25519-mlkem768 (default the persona's); may be repeated")
+	f.StringSliceVar(&d.esp, "esp", nil, "ESP `SUITE` to propose, such as aes256gcm16, aes256-sha256, or by IKEv2 chacha20poly1305; may be repeated")
 	f.StringVar(&d.local, "local", "", "`ADDRESS` to dial from (default the one the route takes)")
 	f.StringVar(&d.device, "device", "", "`NAME` of the TUN device (default the next free culvertN)")
 	f.StringVar(&d.netns, "netns", "", "network namespace to put the device in, by `NAME` or path")
@@ -126,7 +126,11 @@ func (d *connectCommand) values(s streams, server string) (gateway.ConnectConfig
 		}
 		c.Routes = append(c.Routes, p)
 	}
-	if c.Suites, err = gateway.ParseSuites(d.ike, d.esp); err != nil {
+	parse := gateway.ParseSuites
+	if d.ikev2 {
+		parse = gateway.ParseSuites2
+	}
+	if c.Suites, err = parse(d.ike, d.esp); err != nil {
 		return c, usageError{fmt.Errorf("--ike, --esp: %w", err)}
 	}
 	if c.Log, err = newLog(s.err, config.Log{Level: d.level, Format: "console"}); err != nil {
@@ -149,8 +153,8 @@ func (d *connectCommand) check() error {
 		return errors.New("--ca, --cert and --key are for --ikev2 and --eap-tls")
 	case !d.ikev2 && (d.psk == "" || !byUser):
 		return errors.New("connect needs --psk, --user and --password")
-	case d.ikev2 && (d.l2tpSecret != "" || len(d.ike) > 0 || len(d.esp) > 0):
-		return errors.New("--l2tp-secret, --ike and --esp are not for --ikev2")
+	case d.ikev2 && d.l2tpSecret != "":
+		return errors.New("--l2tp-secret is not for --ikev2")
 	case d.ikev2 && d.psk != "" && (d.user != "" || d.password != "" || d.cert != "" || d.key != "" || d.ca != ""):
 		return errors.New("--ikev2 with --psk takes no --user, --password, --cert, --key and --ca")
 	case d.ikev2 && d.psk == "" && (byUser == byCert || d.ca == ""):

@@ -106,3 +106,11 @@ func (s *IKE2Suite) set(part string, added *int) bool {
 	}
 	return true
 }
+
+// ParseESP2 reads what ESP2.String writes, less the key exchanges, which are a
+// matter of the renewal, and refuses what is not supported.
+func ParseESP2(s string) (ESP2, error) {
+	name, esn := strings.CutSuffix(s, "-esn")
+	e, err := ParseESPSuite(name)
+	return ESP2{ESPSuite: e, ESN: esn}, err
+}

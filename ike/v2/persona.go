@@ -79,6 +79,29 @@ func PersonaNamed(name string) (Persona, bool) {
 	return p, true
 }
 
+// Propose puts these suites in the place of the persona's own; an empty list
+// leaves those. A suite with additional key exchanges needs IKE_INTERMEDIATE,
+// which is then announced.
+func (p *Persona) Propose(ike []suite.IKE2Suite, esp []suite.ESP2) {
+	if len(ike) > 0 {
+		p.IKE = nil
+	}
+	for _, s := range ike {
+		p.IKE = append(p.IKE, s.Proposal())
+		for _, x := range []slot{slotFragmentation, slotIntermediate} {
+			if len(s.Additional.List()) > 0 && !slices.Contains(p.init, x) {
+				p.init = append(slices.Clone(p.init), x)
+			}
+		}
+	}
+	if len(esp) > 0 {
+		p.ESP = nil
+	}
+	for _, s := range esp {
+		p.ESP = append(p.ESP, s.Proposal())
+	}
+}
+
 var usual = []wire.ConfigAttributeType{wire.ConfigIP4Address, wire.ConfigIP4DNS, wire.ConfigIP4Subnet, wire.ConfigIP6Address,
 	wire.ConfigIP6DNS, wire.ConfigIP6Subnet, wire.ConfigDNSDomain}
 
@@ -102,13 +125,14 @@ func culvert() Persona {
 	groups := []suite.Group{suite.GroupX25519, suite.GroupECP256, suite.GroupECP384, suite.GroupMODP2048}
 	prf := []suite.PRF2{suite.PRF2SHA256, suite.PRF2SHA384, suite.PRF2SHA512}
 	added := [7][]suite.Group{{suite.GroupMLKEM768, suite.GroupNone}}
+	aead := append(gcm(256, 128), suite.Cipher{Encryption: suite.EncChaCha20})
 	return Persona{
 		IKE: []suite.IKE2Proposal{
-			{Ciphers: gcm(256, 128), PRF: prf, Groups: groups, Additional: added},
+			{Ciphers: aead, PRF: prf, Groups: groups, Additional: added},
 			{Ciphers: aes(256, 128), Integ: []suite.Integ2{suite.Integ2SHA256, suite.Integ2SHA384, suite.Integ2SHA512}, PRF: prf, Groups: groups, Additional: added},
 		},
 		ESP: []suite.ESP2Proposal{
-			{Ciphers: gcm(256, 128)},
+			{Ciphers: aead},
 			{Ciphers: aes(256, 128), Integ: []suite.Integ2{suite.Integ2SHA256, suite.Integ2SHA512}},
 		},
 		NonceLen: 32, Wanted: usual,

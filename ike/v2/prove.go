@@ -376,12 +376,15 @@ func (s *Session) loggedIn(now time.Time, a *sa, m *message) error {
 		g, err = s.accept(offer, answer, spi, true)
 	}
 	if err != nil {
-		detail := "the answer to IKE_AUTH has no child SA"
+		cause, detail := CauseNoESPProposal, "the answer to IKE_AUTH has no child SA of our offer"
 		if n, bad := findError(m.chain); bad {
 			detail = "the other side answered " + describeError(n) + " to what we want to protect"
+			if n.Type != wire.Notify2NoProposalChosen {
+				cause = causeOf(n.Type)
+			}
 		}
-		s.owner.Failed(now, s, CauseSelectors, detail)
-		s.end(now, ReasonFailed, CauseSelectors, detail, true)
+		s.owner.Failed(now, s, cause, detail)
+		s.end(now, ReasonFailed, cause, detail, true)
 		return ErrRefused
 	}
 	s.install(now, a, g, true, nil, ni, nr, nil)

@@ -41,6 +41,7 @@ func (c DialConfig) callV2(d ike.DialConfig) ike.DialConfig {
 		RemoteIdentity: c.V2.Name, Certificate: c.V2.Certificate, Verify: c.V2.Verify,
 		Configure: !c.V2.Transport, Transport: c.V2.Transport,
 		EAP: c.V2.Certificate == nil && len(c.PSK) == 0,
+		IKE: c.Suites.IKE2, ESP: c.Suites.ESP2,
 	}
 	d.IKE, d.ESP = nil, nil
 	return d

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,6 +36,46 @@ func TestSuitesThatAreNone(t *testing.T) {
 	}
 	if _, err := ParseSuites(nil, []string{"rot13"}); err == nil {
 		t.Error("ESP rot13 is a suite")
+	}
+	if _, err := ParseSuites(nil, []string{"chacha20poly1305"}); err == nil || !strings.Contains(err.Error(), "IKEv2 only") {
+		t.Errorf("ChaCha20 is a suite of IKEv1: %v", err)
+	}
+	for _, bad := range []string{"", "aes256gcm16", "aes256gcm16-ecp256", "aes256-sha256-modp2048-rot13", "aes256-sha256-mlkem768"} {
+		if _, err := ParseSuites2([]string{bad}, nil); err == nil {
+			t.Errorf("IKE %q is a suite of IKEv2", bad)
+		}
+	}
+	for _, bad := range []string{"rot13", "aes256", "aes256gcm8"} {
+		if _, err := ParseSuites2(nil, []string{bad}); err == nil {
+			t.Errorf("ESP %q is a suite of IKEv2", bad)
+		}
+	}
+}
+
+// TestDialProposesSuitesOfIKEv2: those by which nothing else could be chosen.
+func TestDialProposesSuitesOfIKEv2(t *testing.T) {
+	yaml := strings.Replace(testConfig, "auth: {", "auth: {allow: [mschapv2, ikev2-psk], ", 1)
+	for ikeName, espName := range map[string]string{
+		"chacha20poly1305-prfsha256-ecp384":          "chacha20poly1305",
+		"aes128-sha384-curve25519":                   "aes192-sha256-esn",
+		"aes256gcm16-prfsha512-curve25519-mlkem1024": "aes256gcm16",
+		"aes192gcm16-prfsha256-modp3072-mlkem768":    "aes128gcm16",
+		"chacha20poly1305-prfsha256-curve25519":      "aes256-sha256",
+		"aes256-sha256-prfsha384-ecp521-mlkem768":    "chacha20poly1305-esn",
+	} {
+		suites, err := ParseSuites2([]string{ikeName}, []string{espName})
+		if err != nil {
+			t.Fatal(err)
+		}
+		inWorld(t, simnet.Config{Latency: time.Millisecond}, yaml, func(t *testing.T, w *world) {
+			c := w.client(nil)
+			conn := c.mustDial(func(d *DialConfig) { d.V2, d.Suites = &DialV2{}, suites })
+			c.wantPing(conn, "198.18.0.2")
+			if conn.Suite != strings.TrimSuffix(espName, "-esn") {
+				t.Errorf("ESP is %s, not %s", conn.Suite, espName)
+			}
+			w.wantLog("peer-up", "ike", ikeName)
+		})
 	}
 }
 
