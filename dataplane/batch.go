@@ -2,6 +2,8 @@ package dataplane
 
 import (
 	"github.com/culvert-vpn/culvert/dataplane/udp"
+	"github.com/culvert-vpn/culvert/esp"
+	"github.com/culvert-vpn/culvert/tenant"
 )
 
 // batchSize is how many packets are sealed before the sockets are flushed at the latest.
@@ -9,20 +11,28 @@ const batchSize = 64
 
 // sender seals packets into an arena of its own and hands them to the sockets
 // in batches. It belongs to one goroutine.
+//
+// A packet whose SA gains by it waits, copied into its slot, until the batch is
+// sealed side by side; others are sealed at once from where they are. Packets
+// of one SA go one of the two ways, so that its sequence numbers stay in order.
 type sender struct {
 	plane   *Plane
 	count   *counters
 	arena   [][]byte
 	used    int
+	jobs    []esp.SealJob // what waits to be sealed
+	routes  []*route      // of the jobs
+	batch   *esp.Batch    // nil until there was a job
 	writers map[*listener]udp.Writer
+	last    *listener // whose writer is lastTo
+	lastTo  udp.Writer
 	touched []udp.Writer
 	turn    []byte // room for a packet that goes from one client to another
 	spread  int    // which of a listener's sockets this sender writes to
 }
 
 func newSender(p *Plane, spread int) *sender {
-	s := &sender{plane: p, count: p.newCounters(), writers: make(map[*listener]udp.Writer), spread: spread}
-	return s
+	return &sender{plane: p, count: p.newCounters(), writers: make(map[*listener]udp.Writer), spread: spread}
 }
 
 // slot returns room for one sealed packet. The arena grows to the largest
@@ -34,39 +44,89 @@ func (s *sender) slot() []byte {
 	if s.used == len(s.arena) {
 		s.arena = append(s.arena, make([]byte, sealedLimit))
 	}
-	return s.arena[s.used]
+	s.used++
+	return s.arena[s.used-1]
 }
 
-// seal encrypts plain for the way r and commits it. The packet leaves at the
-// next flush.
+// seal encrypts plain for the way r; the packet leaves at the next flush. plain
+// is borrowed for the call, and with it tenant.Tailroom bytes behind it, as far
+// as its capacity goes.
 func (s *sender) seal(r *route, plain []byte, next uint8) {
-	pkt, err := r.Out.Seal(s.slot(), plain, next)
-	if err != nil {
+	job := esp.SealJob{SA: r.Out, Dst: s.slot(), Plain: plain, NextHeader: next, Tailroom: tenant.Tailroom}
+	if !r.sideBySide {
+		job.Seal()
+		s.sealed(r, &job)
+		return
+	}
+	at := r.Out.HeaderLen()
+	job.Plain = job.Dst[at : at+copy(job.Dst[at:], plain)]
+	if len(job.Plain) < len(plain) {
 		s.count.drop(DropSend)
 		return
 	}
-	s.used++
-	s.commit(r.listener, pkt, r.Path)
+	s.jobs, s.routes = append(s.jobs, job), append(s.routes, r)
+}
+
+// sealWaiting seals what waits, and commits it in order.
+func (s *sender) sealWaiting() {
+	if len(s.jobs) == 0 {
+		return
+	}
+	if s.batch == nil {
+		s.batch = new(esp.Batch)
+	}
+	s.batch.Seal(s.jobs)
+	for i := range s.jobs {
+		s.sealed(s.routes[i], &s.jobs[i])
+	}
+	clear(s.jobs)
+	clear(s.routes)
+	s.jobs, s.routes = s.jobs[:0], s.routes[:0]
+}
+
+// sealed commits the packet of a job that is done.
+func (s *sender) sealed(r *route, j *esp.SealJob) {
+	if j.Err != nil {
+		s.count.drop(DropSend)
+		return
+	}
+	s.commit(r.listener, j.Packet, r.Path)
+}
+
+// plain commits a datagram that is not sealed, behind all that was before it.
+// data is borrowed until the next flush.
+func (s *sender) plain(l *listener, data []byte, path Path) {
+	s.sealWaiting()
+	s.commit(l, data, path)
 }
 
 // commit queues a datagram; data is borrowed until the next flush.
 func (s *sender) commit(l *listener, data []byte, path Path) {
+	if s.last != l {
+		s.last, s.lastTo = l, s.writer(l)
+	}
+	s.lastTo.Commit(data, path.Remote, path.Local.Addr())
+	for _, t := range s.touched {
+		if t == s.lastTo {
+			return
+		}
+	}
+	s.touched = append(s.touched, s.lastTo)
+}
+
+// writer returns this sender's writer to a socket of the listener.
+func (s *sender) writer(l *listener) udp.Writer {
 	w := s.writers[l]
 	if w == nil {
 		w = l.writer(s.spread)
 		s.writers[l] = w
 	}
-	w.Commit(data, path.Remote, path.Local.Addr())
-	for _, t := range s.touched {
-		if t == w {
-			return
-		}
-	}
-	s.touched = append(s.touched, w)
+	return w
 }
 
-// flush sends what is committed. A socket that refuses costs its own packets only.
+// flush sends everything. A socket that refuses costs its own packets only.
 func (s *sender) flush() {
+	s.sealWaiting()
 	for i, w := range s.touched {
 		if w.Flush() != nil {
 			s.count.drop(DropSend)

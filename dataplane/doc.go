@@ -9,6 +9,11 @@
 // to the socket; the sockets are flushed once a batch too. See up.go and
 // down.go for the two roads and layout.go for the headers.
 //
+// ESP packets whose transform gains by it (AES-CBC with HMAC) are sealed and
+// opened side by side, as many as a batch has: see batch.go and opening.go. All
+// others are done one by one, while they are in the nearest cache. Neither way
+// changes what becomes of a packet, or the order of those of one SA.
+//
 // What is not data (IKE, L2TP control, PPP control) is copied into the Inbox,
 // which is bounded; when it is full the message is dropped and counted, as a
 // network would. The control loop of the gateway reads it, and speaks back

@@ -52,8 +52,9 @@ type Encapsulation struct {
 // route is what a packet needs on its way to a peer; it is immutable.
 type route struct {
 	Encapsulation
-	listener *listener
-	checksum bool
+	listener   *listener
+	checksum   bool
+	sideBySide bool // packets wait, to be sealed several at once
 }
 
 // Encapsulation returns the peer's present way out, and whether it has one.
@@ -74,7 +75,9 @@ func (p *Plane) Route(peer *Peer, e Encapsulation) error {
 	if e.OuterMTU == 0 {
 		e.OuterMTU = 1500
 	}
-	peer.route.Store(&route{Encapsulation: e, listener: l, checksum: e.Path.Remote.Addr().Is6()})
+	peer.route.Store(&route{
+		Encapsulation: e, listener: l, checksum: e.Path.Remote.Addr().Is6(), sideBySide: e.Out.SideBySide(),
+	})
 	for _, s := range *peer.sessions.Load() {
 		s.update()
 	}

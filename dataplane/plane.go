@@ -248,7 +248,7 @@ func (p *Plane) SendIKE(path Path, natt bool, message []byte) error {
 	if natt {
 		message = append(make([]byte, 4, 4+len(message)), message...)
 	}
-	p.control.commit(l, message, path)
+	p.control.plain(l, message, path)
 	return nil
 }
 
@@ -258,7 +258,7 @@ func (p *Plane) SendKeepalive(path Path) error {
 	if l == nil {
 		return ErrNoSocket
 	}
-	p.control.commit(l, []byte{0xff}, path)
+	p.control.plain(l, []byte{0xff}, path)
 	return nil
 }
 

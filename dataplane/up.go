@@ -14,7 +14,8 @@ import (
 
 // The way up, from a client to its tenant's network:
 //
-//	datagram -> Classify -> SA by SPI -> Open -> UDP 1701 -> L2TP header
+//	datagram -> Classify -> SA by SPI -> Open, at once or with others: see
+//	opening.go -> UDP 1701 -> L2TP header
 //	-> the session under its own SA -> PPP protocol -> source check -> device,
 //	or the control loop: see local.go
 
@@ -43,14 +44,27 @@ func (w *worker) path(m *udp.Message) Path {
 	return Path{Local: netip.AddrPortFrom(m.Local, w.port), Remote: m.Remote}
 }
 
-// sealed opens an ESP packet. Nothing of it is looked at before its ICV is verified.
+// sealed opens an ESP packet, or has it wait for others when its SA gains by
+// that. Nothing of it is looked at before its ICV is verified.
 func (w *worker) sealed(m *udp.Message, spi esp.SPI) {
 	sa := w.sa(spi)
 	if sa == nil {
 		w.count.drop(DropUnknownSPI)
 		return
 	}
-	payload, next, err := sa.In.Open(m.Data)
+	if !sa.In.SideBySide() {
+		payload, next, err := sa.In.Open(m.Data)
+		w.opened(sa, m, payload, next, err)
+		return
+	}
+	w.waiting.add(sa, m)
+	if w.waiting.full() {
+		w.openWaiting()
+	}
+}
+
+// opened takes what was in an ESP packet.
+func (w *worker) opened(sa *SA, m *udp.Message, payload []byte, next uint8, err error) {
 	if err != nil {
 		w.count.drop(openCause(err))
 		return

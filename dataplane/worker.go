@@ -20,6 +20,7 @@ type worker struct {
 	table   *saTable
 	lastSPI esp.SPI // what was looked up last in this batch
 	lastSA  *SA
+	waiting opening
 	touched []tenant.Writer
 	down    *sender // for packets from one client to another
 	share   share
@@ -70,6 +71,7 @@ func (w *worker) batch(batch []udp.Message) {
 		}
 		w.datagram(&batch[i])
 	}
+	w.openWaiting()
 	w.table.mu.Unlock()
 	w.flush()
 }

@@ -61,6 +61,26 @@ type OpenJob struct {
 	Err        error // or the reason why there is none
 }
 
+// SideBySide reports whether a Batch seals packets of this SA, several at once,
+// faster than Seal does one by one.
+func (o *Outbound) SideBySide() bool {
+	return o.cbc != nil && o.cbc.aes != nil && aescbc.SideBySide()
+}
+
+// SideBySide reports whether a Batch opens packets of this SA, several at once,
+// faster than Open does one by one.
+func (i *Inbound) SideBySide() bool {
+	return i.cbc != nil && i.cbc.aes != nil && i.cbc.mac.sums != nil
+}
+
+// Seal does the job on its own, and fills in its results.
+func (j *SealJob) Seal() {
+	pkt, src, seq, err := j.SA.lay(j.Dst, j.Plain, j.NextHeader, j.Tailroom)
+	if j.Packet, j.Err = pkt, err; err == nil {
+		j.SA.seal(pkt, src, seq)
+	}
+}
+
 // Seal does all jobs, in their order as far as sequence numbers go, and fills
 // in the results of each.
 func (b *Batch) Seal(jobs []SealJob) {
@@ -161,7 +181,7 @@ func (b *Batch) open(jobs []OpenJob) {
 // to be verified. It reports false if there is no more to do.
 func (b *Batch) check(j *OpenJob, n int) bool {
 	i := j.SA
-	if i.cbc == nil || i.cbc.aes == nil || i.cbc.mac.sums == nil {
+	if !i.SideBySide() {
 		j.Payload, j.NextHeader, j.Err = i.Open(j.Packet)
 		return false
 	}

@@ -30,6 +30,9 @@ const (
 	_ = uint(512 - unsafe.Offsetof(Lanes{}.keys))
 )
 
+// SideBySide reports whether Lanes do better than one message after the other.
+func SideBySide() bool { return cpu.AES }
+
 // Message is one message to encrypt, as Key.Encrypt takes it.
 type Message struct {
 	Key     *Key

@@ -1,0 +1,60 @@
+package dataplane
+
+import (
+	"github.com/culvert-vpn/culvert/dataplane/udp"
+	"github.com/culvert-vpn/culvert/esp"
+)
+
+// openings is how many packets are opened side by side: as many as fill a Batch
+// twice, and little enough for the cache.
+const openings = 64
+
+// opening is the ESP packets of a batch that wait to be opened side by side.
+// They keep their order among themselves, and so whatever one SA carries does.
+// A packet that is opened at once may overtake those of other SAs.
+type opening struct {
+	jobs  []esp.OpenJob
+	from  []arrival
+	batch *esp.Batch // nil until there was a packet
+}
+
+// arrival is what else is known of a packet that waits.
+type arrival struct {
+	sa      *SA
+	message *udp.Message
+}
+
+func (o *opening) add(sa *SA, m *udp.Message) {
+	o.jobs = append(o.jobs, esp.OpenJob{SA: sa.In, Packet: m.Data})
+	o.from = append(o.from, arrival{sa, m})
+}
+
+func (o *opening) full() bool { return len(o.jobs) == openings }
+
+// open opens what waits.
+func (o *opening) open() {
+	if o.batch == nil {
+		o.batch = new(esp.Batch)
+	}
+	o.batch.Open(o.jobs)
+}
+
+// forget lets go of what was opened.
+func (o *opening) forget() {
+	clear(o.jobs)
+	clear(o.from)
+	o.jobs, o.from = o.jobs[:0], o.from[:0]
+}
+
+// openWaiting opens what waits and carries it on, in the order it came.
+func (w *worker) openWaiting() {
+	if len(w.waiting.jobs) == 0 {
+		return
+	}
+	w.waiting.open()
+	for i := range w.waiting.jobs {
+		j, from := &w.waiting.jobs[i], &w.waiting.from[i]
+		w.opened(from.sa, from.message, j.Payload, j.NextHeader, j.Err)
+	}
+	w.waiting.forget()
+}
