@@ -1,6 +1,7 @@
 package ike
 
 import (
+	"crypto/x509"
 	"net/netip"
 	"time"
 
@@ -50,6 +51,9 @@ type Up struct {
 	Family    string // kind of client by vendor IDs and proposal ("windows10")
 	Suite     string // phase 1 suite in words ("aes256-sha1-modp2048")
 	Initiator bool   // we dialled
+	// Certificates are what a client proved itself with in IKE, as it sent them, the
+	// leaf first; nil if it did so in another way.
+	Certificates []*x509.Certificate
 }
 
 // Installed says that the keys of both directions are known. The owner receives

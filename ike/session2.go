@@ -145,7 +145,7 @@ func (p *session2) Established(now time.Time, m *v2.Session) {
 	p.announce()
 	p.release()
 	p.s.emit(Up{Peer: p.id, Path: Path(m.Path()), Tenant: m.Tenant(), Identity: m.Identity(), Family: m.Family() + "-ikev2",
-		Suite: m.Suite(), Initiator: m.Initiator()})
+		Suite: m.Suite(), Initiator: m.Initiator(), Certificates: m.Certificates()})
 }
 
 // EAP hands out what EAP says.

@@ -265,7 +265,7 @@ func (s *Session) tryCertificate(now time.Time, a *sa, m *message, list []Candid
 		case v.err != nil:
 			_ = s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication, v.err.Error())
 		default:
-			s.candidate = list[v.who]
+			s.candidate, s.chain = list[v.who], chain
 			_ = s.authentic(now, a, m)
 		}
 	})

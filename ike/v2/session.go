@@ -1,6 +1,7 @@
 package v2
 
 import (
+	"crypto/x509"
 	"slices"
 	"time"
 
@@ -29,8 +30,9 @@ type Session struct {
 
 	opening   *opening // until both sides are authentic
 	dial      *DialConfig
-	candidate Candidate // how the peer proved who it is
-	identity  string    // of the peer, in words
+	candidate Candidate           // how the peer proved who it is
+	chain     []*x509.Certificate // that it proved itself with
+	identity  string              // of the peer, in words
 	wants     Wants
 	grant     Assignment
 	granted   bool
@@ -80,6 +82,10 @@ func (s *Session) Tenant() string { return s.candidate.Tenant }
 
 // Identity is what the peer calls itself, in words.
 func (s *Session) Identity() string { return s.identity }
+
+// Certificates are what the client proved itself with in IKE, as it sent them, the
+// leaf first; nil if it did so in another way.
+func (s *Session) Certificates() []*x509.Certificate { return s.chain }
 
 // Family names the kind of client.
 func (s *Session) Family() string { return s.features.family }

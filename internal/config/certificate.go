@@ -6,11 +6,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 )
+
+const crlBlock = "X509 CRL"
 
 // maxPublic bounds a file of certificates or lists, in bytes.
 const maxPublic = 8 << 20
@@ -70,7 +73,31 @@ func (t *tenantValues) readAuthorities(v value) {
 
 // readCRLs reads the lists of certificates that were taken back.
 func (t *tenantValues) readCRLs(v value) {
-	v.items(func(item value) { t.CRL = append(t.CRL, readPEM(item, "X509 CRL", x509.ParseRevocationList)...) })
+	v.items(func(item value) {
+		t.CRL = append(t.CRL, readPEM(item, crlBlock, x509.ParseRevocationList)...)
+		if path, ok := item.text(); ok {
+			t.CRLFiles = append(t.CRLFiles, v.r.beside(path))
+		}
+	})
+}
+
+// ReadCRLs reads the lists of [Tenant.CRLFiles] anew: all of them, or the first error.
+func ReadCRLs(files []string) (all []*x509.RevocationList, err error) {
+	for _, name := range files {
+		b, err := readPublicFile(name)
+		if err != nil {
+			return nil, err
+		}
+		lists, err := parsePEM(b, crlBlock, x509.ParseRevocationList)
+		if err == nil && len(lists) == 0 {
+			err = errors.New("it has no " + crlBlock)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		all = append(all, lists...)
+	}
+	return all, nil
 }
 
 // readPEM reads a file of one kind of thing.
@@ -79,21 +106,29 @@ func readPEM[T any](v value, kind string, parse func([]byte) (*T, error)) (list 
 	if !ok {
 		return nil
 	}
+	list, err := parsePEM(b, kind, parse)
+	switch {
+	case err != nil:
+		v.refuse(fmt.Sprintf("%s: one of the file cannot be read: %v", v.path, err), "name a PEM file with "+kind+" in it")
+	case len(list) == 0:
+		v.refuse(v.path+": the file has no "+kind, "name a PEM file, as `culvert ca` writes it")
+	}
+	return list
+}
+
+// parsePEM parses the blocks of one kind; others are left out.
+func parsePEM[T any](b []byte, kind string, parse func([]byte) (*T, error)) (list []*T, err error) {
 	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != kind {
 			continue
 		}
 		x, err := parse(block.Bytes)
 		if err != nil {
-			v.refuse(fmt.Sprintf("%s: one of the file cannot be read: %v", v.path, err), "name a PEM file with "+kind+" in it")
-			return nil
+			return nil, err
 		}
 		list = append(list, x)
 	}
-	if len(list) == 0 {
-		v.refuse(v.path+": the file has no "+kind, "name a PEM file, as `culvert ca` writes it")
-	}
-	return list
+	return list, nil
 }
 
 // allowByDefault says what a tenant without auth.allow allows in IKEv2.

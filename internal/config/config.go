@@ -81,8 +81,13 @@ type Tenant struct {
 	Identity string
 	// CA are the authorities that issue the certificates of clients.
 	CA []*x509.Certificate
-	// CRL are lists of certificates that were taken back.
-	CRL []*x509.RevocationList
+	// CRL are lists of certificates that were taken back, and CRLFiles the files that
+	// hold them, which change while the server runs.
+	CRL      []*x509.RevocationList
+	CRLFiles []string
+	// StrictRevocation refuses clients' certificates of which nothing says that they
+	// are good: no list in force, and no answer from where the certificate says.
+	StrictRevocation bool
 	// L2TPSecret authenticates tunnels both ways and hides AVPs (RFC 2661
 	// sections 5.1.1 and 4.3); empty: none, as most native clients want it.
 	L2TPSecret Secret

@@ -131,6 +131,7 @@ func (r *reader) readTenant(v value) *tenantValues {
 		{"identity", "vpn.example.com", false, func(v value) { t.identity = v; t.Identity, _ = v.text() }},
 		{"ca", "[ca.crt]", false, t.readAuthorities},
 		{"crl", "[crl.pem]", false, t.readCRLs},
+		{"strict_revocation", "false", false, func(v value) { v.boolean(&t.StrictRevocation) }},
 		{"l2tp_secret", "file:office.l2tp", false, func(v value) { t.L2TPSecret, _ = v.secret() }},
 		{"auth", "{local: {users: [{name: alice, password: file:alice.password}]}}", false, t.readAuth},
 		{"pool", "[10.100.1.0/24]", true, t.readPool},

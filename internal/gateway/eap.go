@@ -33,9 +33,10 @@ type EAPClient struct {
 type eapLogin struct {
 	machine   eap.Authenticator
 	carrier   eapCarrier
-	group     []*tenantState // who may turn out to be the client's tenant
-	certified []*tenantState // whose authorities issued its certificate
-	tenant    *tenantState   // nil until it is found
+	group     []*tenantState      // who may turn out to be the client's tenant
+	certified []*tenantState      // whose authorities issued its certificate
+	chain     []*x509.Certificate // that
+	tenant    *tenantState        // nil until it is found
 	user      string
 	password  bool // the user was proved by password, and the account looked at
 	why       *refusal
@@ -241,7 +242,7 @@ func (g *Gateway) settleEAP(l *eapLogin, d eap.Done) {
 		}
 	case !d.OK || l.tenant != nil && l.password:
 	case len(d.Certificates) > 0 && len(l.certified) > 0:
-		l.user = auth.Identity(d.Certificates[0])
+		l.chain, l.user = d.Certificates, auth.Identity(d.Certificates[0])
 		if t, user, why, _ := g.choose(l.certified, l.user); why == nil {
 			l.tenant, l.user = t, user
 		} else { // a name of no realm of ours

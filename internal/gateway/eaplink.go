@@ -30,7 +30,7 @@ func (c *linkLogin) request(now time.Time, _ *eapLogin, packet []byte) {
 // out, which the state store knows.
 func (c *linkLogin) over(now time.Time, l *eapLogin, _ eap.Done) {
 	g, s := c.g, c.s
-	s.eap, s.user, c.question.User = nil, l.user, l.user
+	s.eap, s.chain, s.user, c.question.User = nil, l.chain, l.user, l.user
 	if l.why != nil || l.password {
 		g.authenticated(now, s, l.tenant, c.question, "", l.why, l.err)
 		return

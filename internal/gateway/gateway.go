@@ -160,7 +160,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 		go g.worker()
 	}
 	planeCtx, stop := context.WithCancel(context.Background())
-	g.running.Add(1)
+	g.running.Add(2)
+	go g.watchLists(planeCtx)
 	go func() {
 		defer g.running.Done()
 		g.plane.Run(planeCtx)

@@ -16,7 +16,6 @@ import (
 	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/ike/wire"
 	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/internal/revocation"
 	"github.com/culvert-vpn/culvert/l2tp"
 )
 
@@ -71,11 +70,6 @@ func (k *keyring) relatives(label string, local netip.Addr) []*tenantState {
 // dialledAt reports whether the tenant's clients dial that address of ours.
 func (t *tenantState) dialledAt(local netip.Addr) bool {
 	return len(t.Match.Local) == 0 || slices.Contains(t.Match.Local, local)
-}
-
-// newTrust is who may issue the certificates of the tenant's clients.
-func newTrust(t *config.Tenant) *auth.Trust {
-	return &auth.Trust{Roots: t.CA, CRLs: t.CRL, Revocation: revocation.New(revocation.Config{})}
 }
 
 // verifyClient decides on the certificate of a client. It runs in the pool.
@@ -146,6 +140,9 @@ func (g *Gateway) assignment(now time.Time, p *peer, e ike.Assign) (ike.Assignme
 		return ike.Assignment{OK: true, NoAddress: true}, &refusedAddress
 	}
 	s := &session{peer: p, heapAt: -1, user: user}
+	if p.login != nil {
+		s.chain = p.login.chain
+	}
 	if why := g.admit(now, s, t); why != nil {
 		return ike.Assignment{OK: true, NoAddress: true}, why
 	}
@@ -271,10 +268,15 @@ func (g *Gateway) expire(now time.Time, s *session, active bool) {
 
 // displace ends a session whose user is back with another.
 func (g *Gateway) displace(now time.Time, s *session) {
-	s.because("the user logged in again")
+	g.cut(now, s, "the user logged in again", ike.ReasonReplaced)
+}
+
+// cut ends a session at once, and tells its client.
+func (g *Gateway) cut(now time.Time, s *session, why string, reason ike.Reason) {
+	s.because(why)
 	if s.link == nil {
 		g.end(now, s)
-		g.ike.Close(now, ike.Peer(s.peer.id), ike.ReasonReplaced)
+		g.ike.Close(now, ike.Peer(s.peer.id), reason)
 		return
 	}
 	g.l2tp.CloseCall(now, s.call, l2tp.Result{Code: l2tp.ClearAdministrative})

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"net/netip"
@@ -31,13 +30,7 @@ type authority struct {
 
 func newAuthority(t *testing.T, name string) *authority {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), name)
-	a, err := ca.Init(dir, ca.Options{Name: name, ECDSA: true, Now: bubbleStart, Rand: rand.Reader})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { a.Close() })
-	return &authority{t: t, dir: dir, ca: a}
+	return newAuthorityAt(t, name, "")
 }
 
 var bubbleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)

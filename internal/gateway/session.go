@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"time"
@@ -24,8 +25,9 @@ type peer struct {
 	identity string // what it calls itself
 	family   string // which kind of client it is
 	suite    string
-	host     string // the host name of its L2TP
-	port     uint16 // the UDP port of its L2TP
+	chain    []*x509.Certificate // that it proved itself with in IKE; nil: in another way
+	host     string              // the host name of its L2TP
+	port     uint16              // the UDP port of its L2TP
 	children map[ike.SPI]*child
 	current  *child // what we send on
 	calls    map[l2tp.CallID]*session
@@ -55,9 +57,10 @@ type session struct {
 	prefix   netip.Prefix // of IPv6; invalid: none
 	leased   bool
 	up       time.Time
-	clientOS string    // what LCP Identification says
-	reason   string    // why it ends, in words
-	eap      *eapLogin // nil: no login by EAP is under way
+	clientOS string              // what LCP Identification says
+	reason   string              // why it ends, in words
+	eap      *eapLogin           // nil: no login by EAP is under way
+	chain    []*x509.Certificate // that its user was proved with, by EAP; nil: in another way
 
 	linkOptions dataplane.LinkOptions // what PPP agreed on
 	trafficAt   time.Time             // in tunnel mode, when packets were last seen
@@ -88,6 +91,7 @@ func (g *Gateway) peerOf(id ike.Peer) *peer {
 func (g *Gateway) peerUp(e ike.Up) {
 	p := g.peerOf(e.Peer)
 	p.label, p.path, p.identity, p.family, p.suite = e.Tenant, e.Path, e.Identity, e.Family, e.Suite
+	p.chain = e.Certificates
 	g.log.Info("peer-up", p.fields()...)
 }
 

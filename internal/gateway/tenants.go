@@ -9,7 +9,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/culvert-vpn/culvert/dataplane"
-	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/tenant"
@@ -26,7 +25,7 @@ type tenantState struct {
 	static   map[string]netip.Addr   // the addresses that belong to a user
 	sessions map[netip.Addr]*session // by the address given
 	tells    *autoconf.Responder     // what clients ask once they are up
-	trust    *auth.Trust             // of certificates of clients
+	trust    *trust                  // in certificates of clients
 }
 
 // openTenants opens what every tenant needs, and the keys that lead to it.

@@ -26,7 +26,7 @@ type Config struct {
 	Timeout time.Duration     // of one request (5 s)
 	MaxSize int64             // of an answer in bytes (8 MiB)
 	Entries int               // of the cache (1024)
-	Client  http.RoundTripper // nil: the standard library's
+	Client  http.RoundTripper // nil: over the network, no connection kept
 }
 
 // The bounds of how long answers are kept.
@@ -62,6 +62,9 @@ func New(c Config) *Checker {
 	}
 	if c.Entries <= 0 {
 		c.Entries = 1024
+	}
+	if c.Client == nil { // asked once an hour and place: no connection is kept
+		c.Client = &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
 	}
 	client := &http.Client{Transport: c.Client, Timeout: c.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
