@@ -31,8 +31,9 @@ type Config struct {
 	// Redirect names another gateway for a dialler by IKEv2, or nothing (RFC
 	// 5685). Nil: nobody is redirected.
 	Redirect func(local, remote netip.Addr) string
-	// MaxDatagram is the longest IKEv2 message that is sent whole, in bytes, to a
-	// peer that takes fragments (RFC 7383). Zero: 1228.
+	// MaxDatagram is the longest message that is sent whole, in bytes, to a peer
+	// that takes fragments: by IKEv2 (RFC 7383), and by IKEv1 with certificates.
+	// Zero: 1228.
 	MaxDatagram int
 	// RawESP allows child SAs without UDP encapsulation, for owners that can
 	// send and receive IP protocol 50. NAT-D hashes are then honest.
@@ -42,21 +43,25 @@ type Config struct {
 // Candidate is one key under which a dialler may be accepted.
 type Candidate struct {
 	Tenant string
-	PSK    []byte  // nil: none; IKEv1 needs one
+	PSK    []byte  // nil: none
 	Policy *Policy // nil: the zero Policy
+
+	// Certificate is what we prove who we are with; nil: the PSK. Verify accepts
+	// certificates of clients, on another goroutine; nil: none. Authorities are
+	// those whose certificates it takes, named in CERTREQ. In IKEv1 clients prove
+	// themselves by certificate if there are both, and our key is of RSA.
+	Certificate *Certificate
+	Verify      Verifier
+	Authorities []*x509.Certificate
+	// Identity is what we call ourselves beside a certificate. Empty, by IKEv1: its
+	// subject; by IKEv2: what the client asks for if it is a name of Certificate,
+	// else its first name, else our address.
+	Identity string
 
 	// What follows is for IKEv2. ClientID narrows the PSK to who calls itself so;
 	// empty: anybody.
 	ClientID string
-	// Identity is what we call ourselves; empty: what the client asks for if it
-	// is a name of Certificate, else its first name, else our address.
-	Identity    string
-	Certificate *Certificate // we prove who we are with; nil: with the PSK
-	// Verify accepts certificates of clients, on another goroutine; nil: none.
-	// Authorities are those whose certificates it takes, named in CERTREQ.
-	Verify      Verifier
-	Authorities []*x509.Certificate
-	EAP         bool // clients without AUTH are asked by EAP; needs Certificate
+	EAP      bool // clients without AUTH are asked by EAP; needs Certificate
 	// PPK returns the post-quantum key of that name (RFC 8784); nil: none.
 	// PPKRequired refuses clients without one.
 	PPK         func(id []byte) []byte
@@ -122,8 +127,15 @@ type DialConfig struct {
 	// ones, they are what the peer is told.
 	Path, NATTPath Path
 	PSK            []byte // copied
-	// Identity is sent instead of our address if set: a name (ID_FQDN), or with
-	// an @ inside ID_USER_FQDN.
+	// Certificate is what we prove who we are with by IKEv1, instead of the PSK; its
+	// key must be of RSA. Verify then looks at the server's, which must be that of
+	// what the server calls itself and, if it is set, of RemoteIdentity. For IKEv2
+	// there is DialV2.
+	Certificate    *Certificate
+	Verify         Verifier
+	RemoteIdentity string
+	// Identity is sent instead of our address, or the subject of Certificate, if
+	// set: a name (ID_FQDN), or with an @ inside ID_USER_FQDN.
 	Identity string
 	// Persona is the kind of client to look like; see Personas. Empty: culvert.
 	Persona string

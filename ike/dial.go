@@ -30,17 +30,14 @@ func (s *Server) Dial(now time.Time, c DialConfig) (Peer, error) {
 	if err != nil {
 		return 0, err
 	}
-	policy := Policy{}
-	if c.Policy != nil {
-		policy = *c.Policy
-	}
-	p := s.newPeer(c.Tenant, c.PSK, policy, c.Path)
+	p := s.newPeer(d.proof(), c.Path)
 	d.config.PSK = nil
 	d.peer, p.dial = p, d
-	d.applyPolicy(policy)
-	main := v1.InitiatorConfig{Rand: s.config.Rand, PSK: bytes.Clone(p.psk), InitialContact: d.habits.InitialContact}
-	d.introduce(&main)
-	if err := p.launch(now, main, c.Path); err != nil {
+	d.applyPolicy(p.policy)
+	first := v1.InitiatorConfig{Rand: s.config.Rand, PSK: bytes.Clone(p.proof.PSK), InitialContact: d.habits.InitialContact,
+		Certificate: p.proof.certificate1()}
+	d.introduce(&first)
+	if err := p.launch(now, first, c.Path); err != nil {
 		p.unregister()
 		return 0, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -63,10 +60,10 @@ func newDialler(c DialConfig) (*dialler, error) {
 			return nil, fmt.Errorf("%w: a dial needs real addresses at both ends", ErrConfig)
 		}
 	}
-	if len(c.PSK) == 0 {
-		return nil, fmt.Errorf("%w: a dial needs a pre-shared key", ErrConfig)
-	}
 	d := &dialler{config: c, persona: look, habits: v1.HabitsOf(persona)}
+	if err := d.check(); err != nil {
+		return nil, err
+	}
 	d.identity = d.ownIdentity()
 	if c.PFS && d.habits.PFS == suite.GroupNone {
 		d.habits.PFS = suite.GroupMODP2048
@@ -77,6 +74,8 @@ func newDialler(c DialConfig) (*dialler, error) {
 func (d *dialler) ownIdentity() wire.ID {
 	name := d.config.Identity
 	switch {
+	case name == "" && d.config.Certificate != nil:
+		return subjectID(d.config.Certificate)
 	case name == "" && d.habits.IDPort:
 		return wire.AddrID(d.config.Path.Local.Addr(), 17, 500)
 	case name == "":
@@ -113,7 +112,12 @@ func (d *dialler) applyPolicy(p Policy) {
 }
 
 // method is how we prove who we are.
-func (d *dialler) method() suite.AuthMethod { return suite.AuthPSK }
+func (d *dialler) method() suite.AuthMethod {
+	if d.config.Certificate != nil {
+		return suite.AuthRSASignature
+	}
+	return suite.AuthPSK
+}
 
 // introduce fills in what the persona says in phase 1.
 func (d *dialler) introduce(c *v1.InitiatorConfig) {
@@ -121,6 +125,9 @@ func (d *dialler) introduce(c *v1.InitiatorConfig) {
 	c.Vendors = d.persona.Vendors
 	c.NonceLen = d.persona.NonceLen
 	c.Identity = d.identity
+	if d.method().Signed() { // certificates do not fit into a datagram
+		c.Vendors = withFragmentation(c.Vendors)
+	}
 }
 
 // request is the quick mode of the persona.

@@ -92,3 +92,26 @@ func (s *Server) handleFragment(now time.Time, path Path, h wire.Header, body []
 	i.fragments = nil
 	return s.input(now, path, msg, true)
 }
+
+// fragment cuts a message into pieces that are not longer than limit. They have the
+// header of the whole, its flags too, and its first fragment id: there is never more
+// than one message of an exchange under way.
+func fragment(msg []byte, limit int) [][]byte {
+	h, _, err := wire.ConsumeHeader(msg)
+	room := limit - wire.HeaderLen - fragmentOverhead
+	if err != nil || room <= 0 || len(msg) > maxFragments*room {
+		return [][]byte{msg}
+	}
+	var out [][]byte
+	for n := 1; len(msg) > 0; n++ {
+		size := min(room, len(msg))
+		m := wire.StartMessage(nil, h)
+		m.Add(wire.Fragment{ID: 1, Number: uint8(n), Last: size == len(msg), Data: msg[:size]})
+		out = append(out, m.Finish())
+		msg = msg[size:]
+	}
+	return out
+}
+
+// fragmentOverhead is the length of a fragment payload without its data.
+const fragmentOverhead = 8

@@ -16,6 +16,9 @@ func (s *Server) handleInformational(now time.Time, m message) error {
 	if m.header.Flags&wire.FlagEncryption == 0 {
 		return i.handleUnprotected(now, m)
 	}
+	if i.state == negotiating && i.initiator {
+		return i.handleRefusal(now, m)
+	}
 	if i.state != standing {
 		return ErrState
 	}

@@ -116,7 +116,7 @@ func (i *isakmp) repeatMessage(now time.Time) {
 		i.giveUp(now)
 		return
 	}
-	i.s.send(i.path, data)
+	i.post(i.path, data)
 }
 
 // giveUp ends a main mode whose other side has stopped answering.
@@ -137,6 +137,9 @@ func (i *isakmp) timeoutCause() (Cause, string) {
 	said := ""
 	if i.hint != 0 {
 		said = "; it sent an unprotected " + i.hint.String()
+	}
+	if i.phase1 != nil && i.phase1.Keyed() && i.phase1.Choice().Auth.Signed() {
+		return CauseAuthentication, "no answer to message 5 (who we are, proved with our certificate)" + said
 	}
 	if i.phase1 != nil && i.phase1.Keyed() {
 		return CauseWrongPSK, "no answer to message 5 (who we are, proved with the pre-shared key)" + said

@@ -18,7 +18,7 @@ type peer struct {
 	alarm alarm
 
 	tenant   string
-	psk      []byte // for the main modes that we start; ours
+	proof    Candidate // how both sides prove who they are, for the main modes that we start; the PSK is ours
 	policy   Policy
 	path     Path
 	member   memberKey
@@ -45,9 +45,10 @@ const (
 	childlessTime = 60 * time.Second // an ISAKMP SA without child SA is of no use
 )
 
-func (s *Server) newPeer(tenant string, psk []byte, policy Policy, path Path) *peer {
+func (s *Server) newPeer(proof Candidate, path Path) *peer {
 	s.lastPeer++
-	p := &peer{s: s, id: s.lastPeer, tenant: tenant, psk: bytes.Clone(psk), policy: policy, path: path}
+	proof.PSK = bytes.Clone(proof.PSK)
+	p := &peer{s: s, id: s.lastPeer, tenant: proof.Tenant, proof: proof, policy: *proof.policy(), path: path}
 	p.alarm.due = p.due
 	s.peers[p.id] = p
 	return p
@@ -68,7 +69,7 @@ func (s *Server) join(now time.Time, i *isakmp, c candidate, path Path) *peer {
 		p = nil
 	}
 	if p == nil {
-		p = s.newPeer(c.Tenant, c.PSK, *c.policy(), path)
+		p = s.newPeer(c.Candidate, path)
 		p.childless = now.Add(childlessTime)
 	}
 	p.ikes = append(p.ikes, i)
@@ -234,7 +235,7 @@ func (p *peer) end(now time.Time, why Reason, cause Cause, detail string, tell b
 	}
 	p.s.alarms.stop(&p.alarm)
 	p.unregister()
-	clear(p.psk)
+	clear(p.proof.PSK)
 	p.s.emit(Closed{Peer: p.id, Reason: why, Cause: cause, Detail: detail})
 }
 

@@ -31,6 +31,7 @@ func (s *Server) handleMM1(now time.Time, m message) error {
 		return s.refuseMM1(now, m, policy, err)
 	}
 	i := s.newISAKMP(now, m.path)
+	machine.Trust(authorities(candidates))
 	i.phase1 = machine
 	i.open, i.source = key, m.path.Remote.Addr()
 	i.key.i, i.key.r = machine.Cookies()
@@ -91,7 +92,7 @@ func (i *isakmp) repeatAnswer(a *answered, m message) error {
 	if !a.is(m.digest) {
 		return ErrState
 	}
-	i.s.send(m.path, a.reply)
+	i.post(m.path, a.reply)
 	return ErrDuplicate
 }
 
@@ -103,7 +104,7 @@ func (i *isakmp) handlePhase1(now time.Time, m message) error {
 	if i.phase1 == nil || i.state != negotiating {
 		return ErrState
 	}
-	if !i.initiator && !i.phase1.Answered() && i.peer == nil && i.s.strangers >= i.s.config.Limits.Computations {
+	if !i.initiator && i.phase1.Costly() && i.peer == nil && i.s.strangers >= i.s.config.Limits.Computations {
 		return ErrLimit
 	}
 	out, err := i.phase1.Input(m.header, m.body, i.ends(m.path))
@@ -174,7 +175,7 @@ func (i *isakmp) transmit(now time.Time, msg []byte) {
 	} else {
 		i.last.reply = msg
 	}
-	i.s.send(i.path, msg)
+	i.post(i.path, msg)
 }
 
 // computed goes on after a computation.
@@ -194,8 +195,11 @@ func (i *isakmp) computed(now time.Time, result any) {
 	p := i.peer
 	i.forget()
 	cause := CauseInternal
-	if errors.Is(err, suite.ErrPublicValue) {
+	switch {
+	case errors.Is(err, suite.ErrPublicValue):
 		cause = CauseMalformed
+	case errors.Is(err, v1.ErrAuth):
+		cause = CauseAuthentication
 	}
 	if p == nil {
 		i.s.fail(now, Failed{Path: i.path, Cause: cause, Detail: err.Error()})

@@ -25,6 +25,9 @@ func (c *Candidate) methods() []suite.AuthMethod {
 	if len(c.PSK) > 0 {
 		list = append(list, suite.AuthPSK)
 	}
+	if c.Verify != nil && c.certificate1() != nil {
+		list = append(list, suite.AuthRSASignature)
+	}
 	return list
 }
 

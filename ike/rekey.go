@@ -1,6 +1,7 @@
 package ike
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
@@ -73,9 +74,10 @@ func (p *peer) startMain(now time.Time) {
 		return
 	}
 	c := v1.InitiatorConfig{
-		Rand: p.s.config.Rand, NonceLen: 32, PSK: append([]byte(nil), p.psk...),
+		Rand: p.s.config.Rand, NonceLen: 32, PSK: bytes.Clone(p.proof.PSK),
+		Certificate: p.proof.certificate1(), Authorities: p.proof.Authorities,
 		Vendors:  []wire.VendorID{wire.VendorRFC3947.ID(), wire.VendorNATTDraft02N.ID(), wire.VendorDPD.ID(1, 0)},
-		Identity: wire.AddrID(p.path.Local.Addr(), 0, 0),
+		Identity: p.proof.identity1(p.lastIKE.Auth, p.path),
 	}
 	if p.dial != nil {
 		p.dial.introduce(&c)

@@ -29,7 +29,7 @@ type candidate struct {
 func (s *Server) candidates(path Path) []candidate {
 	var list []candidate
 	if p := s.dialled[path.ends()]; p != nil {
-		list = append(list, candidate{Candidate{Tenant: p.tenant, PSK: p.psk, Policy: &p.policy}, p})
+		list = append(list, candidate{p.proof, p})
 	}
 	if s.config.Candidates == nil {
 		return list
@@ -75,15 +75,15 @@ func (s *Server) remember(source netip.Addr, c Candidate) {
 // 5.4: the identity itself is encrypted under a key made from the PSK).
 func (i *isakmp) search(now time.Time, m message) error {
 	defer i.arm()
+	if i.phase1.Choice().Auth.Signed() {
+		return i.judge(now, m)
+	}
 	source := m.path.Remote.Addr()
 	list := i.fitting(i.s.candidates(m.path))
 	i.s.winnerFirst(source, list)
 	for _, c := range list {
 		if !i.s.sources.try(now, source, i.s.config.Limits) {
-			i.phase1.Reject()
-			i.last.forget()
-			i.s.fail(now, Failed{Path: m.path, Cause: CauseGuessing, Detail: "message 5 dropped"})
-			return ErrLimit
+			return i.guessing(now, m)
 		}
 		if i.phase1.Try(c.PSK) {
 			return i.accept(now, m, c)
@@ -129,7 +129,7 @@ func (i *isakmp) accept(now time.Time, m message, c candidate) error {
 		i.forget()
 		return ErrRefused
 	}
-	out, err := i.phase1.Accept(i.identityFor(c, m.path))
+	out, err := i.phase1.Accept(i.identityFor(c, m.path), c.certificate1())
 	if err != nil {
 		i.forget()
 		return dropped(err)
@@ -150,5 +150,5 @@ func (i *isakmp) identityFor(c candidate, path Path) wire.ID {
 	if c.peer != nil {
 		return c.peer.dial.identity
 	}
-	return wire.AddrID(path.Local.Addr(), 0, 0)
+	return c.identity1(i.phase1.Choice().Auth, path)
 }

@@ -1,5 +1,5 @@
 // Package auth holds the ways in which IKE peers prove who they are: the
-// pre-shared key of IKEv1 (RFC 2409, section 5.4), and the shared keys,
+// pre-shared keys and signatures of IKEv1 (RFC 2409, section 5), and the shared keys,
 // signatures and certificates of IKEv2 (RFC 7296, section 2.15; RFC 7427).
 //
 // SharedKey and VerifySharedKey are for keys, Sign and VerifySignature for

@@ -15,8 +15,19 @@ import (
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
-// minRSA is the shortest RSA key that is accepted from a peer, in bits.
-const minRSA = 2048
+// minRSA and maxRSA are the shortest and the longest RSA keys that are accepted from
+// a peer, in bits: anybody can send a long one, and have us compute with it.
+const (
+	minRSA = 2048
+	maxRSA = 8192
+)
+
+func checkRSA(key *rsa.PublicKey) error {
+	if n := key.N.BitLen(); n < minRSA || n > maxRSA {
+		return fmt.Errorf("%w: an RSA key of %d bits", ErrMethod, n)
+	}
+	return nil
+}
 
 type keyKind uint8
 
@@ -175,8 +186,8 @@ func (s scheme) verify(pub crypto.PublicKey, sig, octets []byte) error {
 	ok := false
 	switch key := pub.(type) {
 	case *rsa.PublicKey:
-		if key.N.BitLen() < minRSA {
-			return fmt.Errorf("%w: an RSA key of %d bits", ErrMethod, key.N.BitLen())
+		if err := checkRSA(key); err != nil {
+			return err
 		}
 		if s.pss {
 			ok = rsa.VerifyPSS(key, s.hash.crypto(), sum, sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
@@ -197,8 +208,8 @@ func (s scheme) verify(pub crypto.PublicKey, sig, octets []byte) error {
 // verifyRSA checks method 1: any hash may be used with it, and the signature itself
 // names it (RFC 7296, section 3.8). Windows and Apple use SHA-1.
 func verifyRSA(key *rsa.PublicKey, sig, octets []byte) error {
-	if key.N.BitLen() < minRSA {
-		return fmt.Errorf("%w: an RSA key of %d bits", ErrMethod, key.N.BitLen())
+	if err := checkRSA(key); err != nil {
+		return err
 	}
 	for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA256, crypto.SHA384, crypto.SHA512} {
 		if rsa.VerifyPKCS1v15(key, h, digest(h, octets), sig) == nil {

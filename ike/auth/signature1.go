@@ -7,7 +7,19 @@ import (
 	"encoding/asn1"
 	"fmt"
 	"io"
+	"slices"
+
+	"github.com/culvert-vpn/culvert/ike/suite"
 )
+
+// SKEYIDSigned is the root of all keys of an ISAKMP SA when the peers sign:
+//
+//	SKEYID = prf(Ni_b | Nr_b, g^xy)        (RFC 2409, section 5)
+//
+// The caller zeroes the result.
+func SKEYIDSigned(h suite.Hash, ni, nr, gxy []byte) []byte {
+	return h.PRF(slices.Concat(ni, nr), gxy)
+}
 
 // SignHash signs HASH_I or HASH_R of IKEv1 for a SIG payload: PKCS#1 padding around
 // the hash itself, without the identifier of an algorithm (RFC 2409, section 5.1).
@@ -29,8 +41,8 @@ func VerifyHash(pub crypto.PublicKey, hash, sig []byte) error {
 	if !ok {
 		return fmt.Errorf("%w: IKEv1 signs with RSA, and the key is of type %T", ErrMethod, pub)
 	}
-	if key.N.BitLen() < minRSA {
-		return fmt.Errorf("%w: an RSA key of %d bits", ErrMethod, key.N.BitLen())
+	if err := checkRSA(key); err != nil {
+		return err
 	}
 	if rsa.VerifyPKCS1v15(key, crypto.Hash(0), hash, sig) != nil {
 		return ErrSignature

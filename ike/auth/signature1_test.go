@@ -3,10 +3,12 @@ package auth
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
+	"math/big"
 	"slices"
 	"testing"
 )
@@ -36,6 +38,21 @@ func TestSignHash(t *testing.T) {
 	}
 	if err := VerifyHash(other.Public(), hash, sig); !errors.Is(err, ErrMethod) {
 		t.Error(err)
+	}
+}
+
+// TestLongKeys: what a stranger can have us verify with is bounded.
+func TestLongKeys(t *testing.T) {
+	long := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 16384, 1), E: 65537}
+	hash := bytes.Repeat([]byte{7}, 20)
+	if err := VerifyHash(long, hash, make([]byte, 2048)); !errors.Is(err, ErrMethod) {
+		t.Error(err)
+	}
+	if err := checkKey(&x509.Certificate{PublicKey: long}); err == nil {
+		t.Error("accepted")
+	}
+	if left := affordable([]*x509.Certificate{{PublicKey: long}, {PublicKey: keysOnce()["rsa"].Public()}}); len(left) != 1 {
+		t.Errorf("%d left", len(left))
 	}
 }
 

@@ -120,7 +120,7 @@ func (t *Trust) Verify(now time.Time, sent []*x509.Certificate, p Purpose) ([]*x
 		return nil, err
 	}
 	options := x509.VerifyOptions{
-		Roots: pool(t.Roots), Intermediates: pool(sent[1:], t.Intermediates), CurrentTime: now,
+		Roots: pool(t.Roots), Intermediates: pool(affordable(sent[1:]), t.Intermediates), CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	}
 	paths, err := leaf.Verify(options)
@@ -153,6 +153,15 @@ func (t *Trust) check(now time.Time, path []*x509.Certificate, p Purpose) error 
 	return nil
 }
 
+// affordable leaves out certificates of which the key is so long that verifying
+// with it would be work for nothing.
+func affordable(sent []*x509.Certificate) []*x509.Certificate {
+	return slices.DeleteFunc(slices.Clone(sent), func(c *x509.Certificate) bool {
+		key, ok := c.PublicKey.(*rsa.PublicKey)
+		return ok && key.N.BitLen() > maxRSA
+	})
+}
+
 // pool makes a set of certificates.
 func pool(lists ...[]*x509.Certificate) *x509.CertPool {
 	p := x509.NewCertPool()
@@ -166,7 +175,7 @@ func pool(lists ...[]*x509.Certificate) *x509.CertPool {
 func checkKey(c *x509.Certificate) error {
 	switch key := c.PublicKey.(type) {
 	case *rsa.PublicKey:
-		if key.N.BitLen() < minRSA {
+		if checkRSA(key) != nil {
 			return fault(FaultKey, c, "RSA with %d bits", key.N.BitLen())
 		}
 	case *ecdsa.PublicKey:

@@ -1,5 +1,6 @@
 // Package v1 is IKEv1 (RFC 2408 and 2409) as machines for one exchange each:
-// Phase1 is phase 1 with a pre-shared key, Quick is phase 2, and SA, which a Phase1
+// Phase1 is phase 1, with a pre-shared key or with RSA signatures and certificates,
+// Quick is phase 2, and SA, which a Phase1
 // ends in, protects what is sent under it, including informational messages.
 // Both roles are here.
 //
@@ -13,6 +14,6 @@
 // place; what it returns belongs to the caller. Close, Zero and the end of an
 // exchange overwrite the secrets.
 //
-// It does not speak aggressive mode, certificates, extended authentication or
+// It does not speak aggressive mode, extended authentication or
 // mode configuration.
 package v1

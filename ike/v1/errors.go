@@ -4,12 +4,13 @@ import "errors"
 
 // What can be wrong with a message.
 var (
-	ErrState    = errors.New("v1: message does not fit the state of its exchange")
-	ErrPayloads = errors.New("v1: payloads do not fit the exchange")
-	ErrAuth     = errors.New("v1: authentication failed")
-	ErrTunnel   = errors.New("v1: tunnel mode is not spoken")
-	ErrAnswer   = errors.New("v1: answer does not fit the offer")
-	ErrCompute  = errors.New("v1: computation failed")
-	ErrPersona  = errors.New("v1: unknown persona")
-	ErrOffer    = errors.New("v1: nothing left to propose")
+	ErrState        = errors.New("v1: message does not fit the state of its exchange")
+	ErrPayloads     = errors.New("v1: payloads do not fit the exchange")
+	ErrAuth         = errors.New("v1: authentication failed")
+	ErrTunnel       = errors.New("v1: tunnel mode is not spoken")
+	ErrAnswer       = errors.New("v1: answer does not fit the offer")
+	ErrCompute      = errors.New("v1: computation failed")
+	ErrPersona      = errors.New("v1: unknown persona")
+	ErrCertificates = errors.New("v1: too many certificates, or too long ones")
+	ErrOffer        = errors.New("v1: nothing left to propose")
 )

@@ -93,7 +93,7 @@ func (p *peers) finish(psk string) {
 	if !p.r.Try([]byte(psk)) {
 		p.t.Fatal("key refused")
 	}
-	out, err := p.r.Accept(p.responder)
+	out, err := p.r.Accept(p.responder, nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestWrongStates(t *testing.T) {
 	if _, err := p.r.Computed(nil); !errors.Is(err, ErrCompute) {
 		t.Error(err)
 	}
-	if _, err := p.r.Accept(p.responder); !errors.Is(err, ErrState) {
+	if _, err := p.r.Accept(p.responder, nil); !errors.Is(err, ErrState) {
 		t.Error("accepted without a key")
 	}
 	p.finish("secret")

@@ -2,9 +2,10 @@ package v1
 
 import (
 	"bytes"
+	"crypto/x509"
+	"fmt"
 	"io"
 
-	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -15,7 +16,9 @@ type InitiatorConfig struct {
 	Offer          wire.SA
 	Vendors        []wire.VendorID
 	NonceLen       int
-	PSK            []byte // overwritten when the exchange ends
+	PSK            []byte              // overwritten when the exchange ends
+	Certificate    *Certificate        // proves who we are, if the offer is signatures
+	Authorities    []*x509.Certificate // whose certificates we take then
 	Identity       wire.ID
 	InitialContact bool
 	Ends           Ends
@@ -26,7 +29,8 @@ func StartMain(c InitiatorConfig) (*Phase1, []byte, error) {
 	if len(c.Offer.Proposals) != 1 || len(c.Offer.Proposals[0].Transforms) == 0 {
 		return nil, nil, ErrOffer
 	}
-	m := &Phase1{initiator: true, state: waitMM2, rand: c.Rand, dial: c, ends: c.Ends, offerSA: c.Offer}
+	m := &Phase1{initiator: true, state: waitMM2, rand: c.Rand, dial: c, ends: c.Ends, offerSA: c.Offer,
+		own: c.Certificate, authorities: c.Authorities}
 	for m.i.IsZero() {
 		if _, err := io.ReadFull(c.Rand, m.i[:]); err != nil {
 			return nil, nil, err
@@ -102,18 +106,38 @@ func (m *Phase1) handleMM4(chain []wire.Payload) (Outcome, error) {
 	return Outcome{Compute: func() any { a.share(public); return a }}, nil
 }
 
-// sendMM5 sends who we are and the proof of it. "The initiator sets both UDP
-// source and destination ports to 4500" from here on (RFC 3947, section 4).
-func (m *Phase1) sendMM5(a *agreement) (Outcome, error) {
+// haveKeys goes on once the shared secret is known: with the signature, or at once.
+func (m *Phase1) haveKeys(a *agreement) (Outcome, error) {
 	m.gxy = a.shared
-	if err := m.establish(auth.SKEYID(m.choice.Hash, m.dial.PSK, m.ni, m.nr)); err != nil {
+	if err := m.agree(m.dial.PSK); err != nil {
 		return Outcome{}, err
 	}
-	proof := auth.Proof{Own: m.gxi, Other: m.gxr, OwnCookie: m.i, OtherCookie: m.r, SA: m.offer,
-		ID: m.dial.Identity.AppendBody(nil)}
+	if !m.signed() {
+		return m.sendMM5(nil)
+	}
+	if m.own == nil {
+		return Outcome{}, ErrCompute
+	}
+	compute, err := m.sign(m.dial.Identity)
+	if err != nil {
+		return Outcome{}, err
+	}
+	m.setState(sign)
+	return Outcome{Compute: compute}, nil
+}
+
+// sendMM5 sends who we are and the proof of it: sig, or the hash. "The initiator
+// sets both UDP source and destination ports to 4500" from here on (RFC 3947,
+// section 4).
+func (m *Phase1) sendMM5(sig []byte) (Outcome, error) {
 	msg := m.start(wire.FlagEncryption)
-	msg.Add(m.dial.Identity)
-	msg.Add(wire.Hash(proof.Hash(m.choice.Hash, m.skeyid)))
+	if m.signed() {
+		m.addProof(msg, m.dial.Identity, sig)
+		m.addRequests(msg)
+	} else {
+		msg.Add(m.dial.Identity)
+		msg.Add(wire.Hash(m.proofOf(true, m.dial.Identity.AppendBody(nil)).Hash(m.choice.Hash, m.skeyid)))
+	}
 	if m.dial.InitialContact {
 		msg.Add(wire.Notify{DOI: wire.DOIIPsec, Protocol: wire.ProtocolISAKMP,
 			SPI: wire.CookieSPI(m.i, m.r), Type: wire.NotifyInitialContact})
@@ -122,8 +146,11 @@ func (m *Phase1) sendMM5(a *agreement) (Outcome, error) {
 	return Outcome{Send: m.thread.seal(msg), Float: m.features.NATT != NATTNone}, nil
 }
 
-// handleMM6 verifies who the responder is.
+// handleMM6 verifies who the responder is: a signature elsewhere.
 func (m *Phase1) handleMM6(h wire.Header, body []byte) (Outcome, error) {
+	if m.signed() {
+		return m.handleSignedMM6(h, body)
+	}
 	chain, next, err := m.decrypt(h, bytes.Clone(body))
 	if err != nil {
 		return Outcome{}, err
@@ -132,11 +159,33 @@ func (m *Phase1) handleMM6(h wire.Header, body []byte) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	proof := auth.Proof{Own: m.gxr, Other: m.gxi, OwnCookie: m.r, OtherCookie: m.i, SA: m.offer, ID: idBody}
-	if !proof.Verify(m.choice.Hash, m.skeyid, hash) {
+	if !m.proofOf(false, idBody).Verify(m.choice.Hash, m.skeyid, hash) {
 		return Outcome{}, ErrAuth
 	}
 	m.identity, m.thread.iv = id, next
+	m.finish()
+	return Outcome{Done: true}, nil
+}
+
+func (m *Phase1) handleSignedMM6(h wire.Header, body []byte) (Outcome, error) {
+	c, err := m.readClaim(h, body)
+	if err != nil {
+		return Outcome{}, err
+	}
+	m.claim = c
+	m.setState(judge)
+	return Outcome{Search: true}, nil
+}
+
+// judged ends the exchange if the responder is who it shall be.
+func (m *Phase1) judged(v *Verdict) (Outcome, error) {
+	switch {
+	case m.state != judge:
+		return Outcome{}, ErrState
+	case v.Err != nil:
+		return Outcome{}, fmt.Errorf("%w: %w", ErrAuth, v.Err)
+	}
+	m.identity, m.thread.iv = m.claim.id, m.claim.next
 	m.finish()
 	return Outcome{Done: true}, nil
 }

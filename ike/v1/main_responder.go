@@ -2,9 +2,10 @@ package v1
 
 import (
 	"bytes"
+	"crypto/x509"
 	"io"
+	"time"
 
-	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -40,6 +41,9 @@ func AnswerMain(rand io.Reader, h wire.Header, body []byte, policy suite.IKEPoli
 	}
 	return m, m.message2(choice.Answer), nil
 }
+
+// Trust says whose certificates are taken, for CERTREQ in message 4.
+func (m *Phase1) Trust(authorities []*x509.Certificate) { m.authorities = authorities }
 
 func (m *Phase1) message2(answer wire.SA) []byte {
 	msg := m.start(0)
@@ -94,6 +98,12 @@ func (m *Phase1) sendMM4(a *agreement) (Outcome, error) {
 	msg := m.start(0)
 	msg.Add(wire.KeyExchange(m.gxr))
 	msg.Add(wire.Nonce(m.nr))
+	if m.signed() {
+		if err := m.agree(nil); err != nil {
+			return Outcome{}, err
+		}
+		m.addRequests(msg)
+	}
 	if m.features.NATT != NATTNone {
 		var local []byte
 		if m.features.Microsoft {
@@ -107,12 +117,21 @@ func (m *Phase1) sendMM4(a *agreement) (Outcome, error) {
 	return Outcome{Send: msg.Finish()}, nil
 }
 
-// handleMM5 keeps message 5 for Try: which key opens it says who wrote it.
+// handleMM5 keeps message 5 for Try: which key opens it says who wrote it. With
+// signatures it is open already, and says who wrote it itself.
 func (m *Phase1) handleMM5(h wire.Header, body []byte) (Outcome, error) {
 	if h.Flags&wire.FlagEncryption == 0 || h.Next != wire.PayloadID || len(body) == 0 || len(body)%8 != 0 {
 		return Outcome{}, ErrPayloads
 	}
-	m.message5 = bytes.Clone(body)
+	if m.signed() {
+		c, err := m.readClaim(h, body)
+		if err != nil {
+			return Outcome{}, err
+		}
+		m.claim = c
+	} else {
+		m.message5 = bytes.Clone(body)
+	}
 	m.setState(search)
 	return Outcome{Search: true}, nil
 }
@@ -120,18 +139,17 @@ func (m *Phase1) handleMM5(h wire.Header, body []byte) (Outcome, error) {
 // Try reports whether message 5 was written by somebody who knows psk: it
 // decrypts to payloads, and its HASH_I verifies.
 func (m *Phase1) Try(psk []byte) bool {
-	if m.state != search {
+	if m.state != search || m.signed() {
 		return false
 	}
-	skeyid := auth.SKEYID(m.choice.Hash, psk, m.ni, m.nr)
-	if m.establish(skeyid) == nil && m.verifyMM5() {
+	if m.agree(psk) == nil && m.verifyMM5() {
 		return true
 	}
 	if m.sa != nil {
 		m.sa.Zero()
 		m.sa = nil
 	}
-	clear(skeyid)
+	clear(m.skeyid)
 	return false
 }
 
@@ -145,8 +163,7 @@ func (m *Phase1) verifyMM5() bool {
 	if err != nil {
 		return false
 	}
-	proof := auth.Proof{Own: m.gxi, Other: m.gxr, OwnCookie: m.i, OtherCookie: m.r, SA: m.offer, ID: idBody}
-	if !proof.Verify(m.choice.Hash, m.skeyid, hash) {
+	if !m.proofOf(true, idBody).Verify(m.choice.Hash, m.skeyid, hash) {
 		return false
 	}
 	m.identity, m.thread.iv = id, next
@@ -166,21 +183,53 @@ func hasInitialContact(chain []wire.Payload) bool {
 	return false
 }
 
-// Reject goes back to waiting for message 5: none of the keys fits this one.
+// Judge returns the computation that looks at the peer's certificates and its
+// signature, and asks each of list whether it accepts them. The result is a
+// *Verdict: an initiator gives it to Computed, the owner of a responder decides.
+func (m *Phase1) Judge(now time.Time, list []Verifier) func() any {
+	c, hash := m.claim, m.proofOf(!m.initiator, m.claim.idBody).Hash(m.choice.Hash, m.skeyid)
+	return func() any { return c.judge(now, hash, list) }
+}
+
+// Claimed is what the peer calls itself while its claim is judged.
+func (m *Phase1) Claimed() wire.ID { return m.claim.id }
+
+// Reject goes back to waiting for message 5: none of the keys fits this one, or
+// the claim is not believed.
 func (m *Phase1) Reject() {
-	m.message5 = nil
+	m.message5, m.claim = nil, nil
 	m.setState(waitMM5)
 }
 
-// Accept answers the message 5 that Try verified, as identity, and is done.
-func (m *Phase1) Accept(identity wire.ID) (Outcome, error) {
+// Accept answers the message 5 that Try verified, or a Verdict believes, as
+// identity. With signatures own is what proves that.
+func (m *Phase1) Accept(identity wire.ID, own *Certificate) (Outcome, error) {
 	if m.state != search || m.sa == nil {
 		return Outcome{}, ErrState
 	}
-	proof := auth.Proof{Own: m.gxr, Other: m.gxi, OwnCookie: m.r, OtherCookie: m.i, SA: m.offer, ID: identity.AppendBody(nil)}
+	m.ownID = identity
+	if !m.signed() {
+		return m.sendMM6(nil)
+	}
+	m.own, m.identity, m.thread.iv = own, m.claim.id, m.claim.next
+	m.initialContact = m.claim.initialContact
+	compute, err := m.sign(identity)
+	if err != nil {
+		return Outcome{}, err
+	}
+	m.setState(sign)
+	return Outcome{Compute: compute}, nil
+}
+
+// sendMM6 sends who we are and the proof of it: sig, or the hash.
+func (m *Phase1) sendMM6(sig []byte) (Outcome, error) {
 	msg := m.start(wire.FlagEncryption)
-	msg.Add(identity)
-	msg.Add(wire.Hash(proof.Hash(m.choice.Hash, m.skeyid)))
+	if m.signed() {
+		m.addProof(msg, m.ownID, sig)
+	} else {
+		msg.Add(m.ownID)
+		msg.Add(wire.Hash(m.proofOf(false, m.ownID.AppendBody(nil)).Hash(m.choice.Hash, m.skeyid)))
+	}
 	reply := m.thread.seal(msg)
 	m.finish()
 	return Outcome{Send: reply, Done: true}, nil

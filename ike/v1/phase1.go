@@ -3,14 +3,17 @@ package v1
 import (
 	"bytes"
 	"crypto/sha3"
+	"crypto/x509"
 	"io"
 
+	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
-// Phase1 is phase 1 in main mode with a pre-shared key (RFC 2409, section 5.4;
-// the vendor IDs and NAT-D payloads are those of RFC 3947, section 3):
+// Phase1 makes an ISAKMP SA in main mode (RFC 2409, section 5), with a pre-shared
+// key (section 5.4) or with signatures (section 5.1; see signed.go). The vendor
+// IDs and NAT-D payloads are those of RFC 3947, section 3:
 //
 //	     Initiator                        Responder
 //	1    HDR, SA, VID           -->
@@ -36,6 +39,11 @@ type Phase1 struct {
 	gxy      []byte            // shared secret
 	key      *suite.PrivateKey // initiator, until message 4
 	natCopy  []byte            // what the peer sent as the hash of our address
+
+	own         *Certificate        // with signatures: ours
+	ownID       wire.ID             // responder: what we call ourselves
+	authorities []*x509.Certificate // whose certificates we take
+	claim       *claim              // of the peer, being looked at
 
 	message5       []byte // responder: ciphertext that waits for its key
 	sa             *SA    // once the keys are known
@@ -64,8 +72,13 @@ const (
 	waitMM3
 	// waitMM5: responder, message 4 is out; the keys depend on whose PSK it is.
 	waitMM5
-	// search: responder, message 5 is here and the owner tries keys on it.
+	// search: responder, message 5 is here and the owner tries keys on it, or has
+	// its claim judged.
 	search
+	// judge: initiator, the claim in message 6 is being judged.
+	judge
+	// sign: our signature is being made.
+	sign
 	// done: the ISAKMP SA stands.
 	done
 )
@@ -78,7 +91,7 @@ type Outcome struct {
 	Send    []byte     // the next message of the exchange; nil: none
 	Compute func() any // slow work, to run anywhere; its result goes to Computed
 	Float   bool       // initiator: from now on, Send included, on port 4500
-	Search  bool       // responder: find the key with Try, then Accept or Reject
+	Search  bool       // responder: find the key with Try, or a Verifier with Judge; then Accept or Reject
 	Done    bool       // the exchange is over
 }
 
@@ -101,6 +114,9 @@ func (m *Phase1) InitialContact() bool { return m.initialContact }
 // SA returns the ISAKMP SA of an exchange that is done.
 func (m *Phase1) SA() *SA { return m.sa }
 
+// Costly reports whether the message that a responder waits for makes it compute.
+func (m *Phase1) Costly() bool { return m.state == waitMM3 || m.state == waitMM5 && m.signed() }
+
 // Answered reports whether the responder has seen message 3: the initiator's
 // address is real.
 func (m *Phase1) Answered() bool { return m.state != waitMM3 }
@@ -121,7 +137,7 @@ func (m *Phase1) Close() {
 	if m.state != done && m.sa != nil {
 		m.sa.Zero()
 	}
-	m.message5 = nil
+	m.message5, m.claim = nil, nil
 }
 
 // Input takes a message of the exchange. body is what follows its header.
@@ -156,10 +172,19 @@ func (m *Phase1) Input(h wire.Header, body []byte, ends Ends) (Outcome, error) {
 
 // Computed takes the result of a computation.
 func (m *Phase1) Computed(result any) (Outcome, error) {
-	a, ok := result.(*agreement)
-	if !ok {
-		return Outcome{}, ErrCompute
+	switch r := result.(type) {
+	case *agreement:
+		return m.agreed(r)
+	case *signature:
+		return m.signatureMade(r)
+	case *Verdict:
+		return m.judged(r)
 	}
+	return Outcome{}, ErrCompute
+}
+
+// agreed goes on with the result of Diffie-Hellman.
+func (m *Phase1) agreed(a *agreement) (Outcome, error) {
 	if a.err != nil {
 		return Outcome{}, a.err
 	}
@@ -167,12 +192,25 @@ func (m *Phase1) Computed(result any) (Outcome, error) {
 	case m.state == makeKey:
 		return m.sendMM3(a)
 	case m.state == share && m.initiator:
-		return m.sendMM5(a)
+		return m.haveKeys(a)
 	case m.state == share:
 		return m.sendMM4(a)
 	}
 	a.zero()
 	return Outcome{}, ErrState
+}
+
+// signatureMade goes on with our signature.
+func (m *Phase1) signatureMade(s *signature) (Outcome, error) {
+	switch {
+	case m.state != sign:
+		return Outcome{}, ErrState
+	case s.err != nil:
+		return Outcome{}, s.err
+	case m.initiator:
+		return m.sendMM5(s.sig)
+	}
+	return m.sendMM6(s.sig)
 }
 
 // agreement is the result of Diffie-Hellman computations.
@@ -238,6 +276,15 @@ func (m *Phase1) readKeyExchange(chain []wire.Payload) (public, nonce []byte, er
 		return nil, nil, err
 	}
 	return bytes.Clone(ke.Body), bytes.Clone(nonce), nil
+}
+
+// agree derives the keys of the exchange whose shared secret is known: with
+// signatures from it alone, otherwise with the key psk.
+func (m *Phase1) agree(psk []byte) error {
+	if m.signed() {
+		return m.establish(auth.SKEYIDSigned(m.choice.Hash, m.ni, m.nr, m.gxy))
+	}
+	return m.establish(auth.SKEYID(m.choice.Hash, psk, m.ni, m.nr))
 }
 
 // establish derives the keys once SKEYID is known.
