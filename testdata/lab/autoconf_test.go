@@ -91,8 +91,9 @@ func wantOption(t *testing.T, ack *dhcpv4.DHCPv4, option uint8, want []byte) {
 }
 
 const (
-	siteAddr6  = "2001:db8:ffff::2"
-	poolRange6 = "2001:db8:1::/48"
+	siteAddr6   = "2001:db8:ffff::2"
+	sitePrefix6 = "2001:db8:ffff::/64"
+	poolRange6  = "2001:db8:1::/48"
 )
 
 // A client whose pppd asks for IPv6 gets a prefix by router advertisement, makes an address of

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,22 +15,29 @@ import (
 
 const vpnName = "vpn.lab.example"
 
-// A tunnel is how strongSwan dials by IKEv2: lines of ipsec.conf, and a secret.
+// A tunnel is how strongSwan dials by IKEv2: lines of a conn of ipsec.conf, and a line of ipsec.secrets.
 type tunnel struct {
+	name   string
 	lines  []string
 	secret string
 }
 
 var (
-	byEAP = tunnel{[]string{"leftauth=eap-mschapv2", "eap_identity=alice", "rightauth=pubkey", "rightid=" + vpnName},
+	byEAP = tunnel{"eap", []string{"leftauth=eap-mschapv2", "eap_identity=alice", "rightauth=pubkey", "rightid=" + vpnName},
 		`alice : EAP "alicepw"`}
-	byCertificate = tunnel{[]string{"leftauth=pubkey", "leftcert=carol.crt", "rightauth=pubkey", "rightid=" + vpnName},
+	byCertificate = tunnel{"certificate", []string{"leftauth=pubkey", "leftcert=carol.crt", "rightauth=pubkey", "rightid=" + vpnName},
 		": PKCS8 carol.key"}
-	byEAPTLS = tunnel{[]string{"leftauth=eap-tls", "leftcert=carol.crt", "eap_identity=carol", "rightauth=pubkey", "rightid=" + vpnName},
+	byEAPTLS = tunnel{"eap-tls", []string{"leftauth=eap-tls", "leftcert=carol.crt", "eap_identity=carol", "rightauth=pubkey", "rightid=" + vpnName},
 		": PKCS8 carol.key"}
-	byKey = tunnel{[]string{"leftauth=psk", "leftid=somebody", "rightauth=psk", "rightid=%any"},
+	byKey = tunnel{"psk", []string{"leftauth=psk", "leftid=somebody", "rightauth=psk", "rightid=%any"},
 		fmt.Sprintf(": PSK %q", labPSK)}
 )
+
+// as is the tunnel under another name, with more lines.
+func (d tunnel) as(name string, more ...string) tunnel {
+	d.name, d.lines = name, append(slices.Clone(d.lines), more...)
+	return d
+}
 
 // authority makes a CA with a certificate of the server and one of carol, and returns its directory.
 func authority(t *testing.T) string {
@@ -64,23 +72,34 @@ func certified(dir string) tenant {
 	return lab
 }
 
-// mustTunnel dials by IKEv2 with what is in the authority's directory.
-func (c *client) mustTunnel(d tunnel, dir string, more ...string) {
-	c.t.Helper()
-	conf := lines("conn lab", "\tkeyexchange=ikev2", "\tleft=%defaultroute", "\tleftsourceip=%config4", "\tright="+gatewayAddr,
-		"\trightsubnet="+sitePrefix, "\tkeyingtries=1", "\tauto=add")
-	for _, line := range append(more, d.lines...) {
-		conf += "\t" + line + "\n"
+// credentials are the files of a client of the authority: where they go below /etc/ipsec.d, and where they are.
+func credentials(dir string) map[string]string {
+	return map[string]string{
+		"cacerts/ca.crt": dir + "/ca.crt", "certs/carol.crt": dir + "/carol.crt", "private/carol.key": dir + "/carol.key",
 	}
-	files := map[string]string{"ipsec.conf": conf, "ipsec.secrets": d.secret + "\n"}
-	for to, from := range map[string]string{"cacerts/ca.crt": "ca.crt", "certs/carol.crt": "carol.crt", "private/carol.key": "carol.key"} {
-		b, err := os.ReadFile(filepath.Join(dir, from))
+}
+
+// configure gives the client what strongSwan needs to dial each of the tunnels.
+func (c *client) configure(files map[string]string, list ...tunnel) {
+	c.t.Helper()
+	conf := lines("conn %default", "\tkeyexchange=ikev2", "\tleft=%defaultroute", "\tleftsourceip=%config4", "\tright="+gatewayAddr,
+		"\trightsubnet="+sitePrefix, "\tkeyingtries=1", "\tauto=add")
+	secrets := ""
+	for _, d := range list {
+		conf += lines("conn "+d.name) + indented(d.lines)
+		if !strings.Contains(secrets, d.secret) {
+			secrets += d.secret + "\n"
+		}
+	}
+	texts := map[string]string{"ipsec.conf": conf, "ipsec.secrets": secrets}
+	for to, from := range files {
+		b, err := os.ReadFile(from)
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		files["ipsec.d/"+to] = string(b)
+		texts["ipsec.d/"+to] = string(b)
 	}
-	for name, text := range files {
+	for name, text := range texts {
 		path := filepath.Join(c.job, "etc", name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			c.t.Fatal(err)
@@ -89,23 +108,49 @@ func (c *client) mustTunnel(d tunnel, dir string, more ...string) {
 			c.t.Fatal(err)
 		}
 	}
-	c.must(dialTime, "sh /lab/guest/dial2 lab")
 }
 
-// strongSwan dials by IKEv2 in each way to prove who it is, and a file goes both ways.
+func indented(list []string) string { return "\t" + strings.Join(list, "\n\t") + "\n" }
+
+// tunnel dials one of the tunnels that the client is configured for.
+func (c *client) tunnel(name string) error {
+	_, err := c.run(dialTime, "sh /lab/guest/dial2 "+name)
+	return err
+}
+
+// mustTunnel dials by IKEv2 with what is in the authority's directory.
+func (c *client) mustTunnel(d tunnel, dir string, more ...string) {
+	c.t.Helper()
+	c.configure(credentials(dir), d.as("lab", more...))
+	if err := c.tunnel("lab"); err != nil {
+		c.t.Fatalf("%s: dial: %v", c.name, err)
+	}
+}
+
+// strongSwan dials by IKEv2 in each way to prove who it is, through both kinds of egress, and
+// files go both ways in IPv4 and in IPv6.
 func TestIKEv2(t *testing.T) {
 	t.Parallel()
-	for name, d := range map[string]tunnel{"eap": byEAP, "certificate": byCertificate, "eap-tls": byEAPTLS, "psk": byKey} {
-		t.Run(name, func(t *testing.T) {
+	for _, x := range []struct {
+		tunnel
+		egress string
+	}{{byEAP, netstack}, {byCertificate, tunDevice}, {byEAPTLS, netstack}, {byKey, tunDevice}} {
+		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
 			n := newNetwork(t)
+			n.addIPv6(t)
 			n.startSite(t)
 			dir := authority(t)
-			n.serve(t, certified(dir))
+			lab := certified(dir)
+			lab.egress, lab.pool = x.egress, lab.pool+`, "`+poolRange6+`"`
+			n.serve(t, lab)
 			c := n.boot(t, behindNAT, 2)
-			c.mustTunnel(d, dir)
+			c.must(10*time.Second, "modprobe ipv6")
+			c.mustTunnel(x.tunnel, dir, "leftsourceip=%config4,%config6", "rightsubnet="+sitePrefix+","+sitePrefix6)
 			ping(t, c, siteAddr)
-			moveFile(t, c, name, someFile)
+			ping(t, c, siteAddr6)
+			moveFile(t, c, x.name, someFile)
+			moveFileBy(t, c, "["+siteAddr6+"]", x.name+" in IPv6", someFile)
 		})
 	}
 }

@@ -17,7 +17,7 @@ import (
 func play(role string, args []string) error {
 	switch role {
 	case "site":
-		return serveSite(net.JoinHostPort(siteAddr, "80"), net.JoinHostPort(siteAddr, "53"))
+		return serveSite(":80", net.JoinHostPort(siteAddr, "53"))
 	case "tree":
 		return enterTree(args)
 	}

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// startSite puts a site into the network: HTTP, DNS and iperf3 on siteAddr.
+// startSite puts a site into the network: HTTP, DNS and iperf3 on siteAddr, HTTP on siteAddr6 too.
 func (n *network) startSite(t *testing.T) {
 	t.Helper()
 	background(t, "site", roleCommand(n.inet, "site"))

@@ -45,18 +45,24 @@ const (
 // moveFile fetches a file from the site and sends one to it, and compares the SHA-256 of both ends.
 func moveFile(t *testing.T, s shell, name string, size int) {
 	t.Helper()
+	moveFileBy(t, s, siteAddr, name, size)
+}
+
+// moveFileBy is moveFile with the site's address as it stands in a URL.
+func moveFileBy(t *testing.T, s shell, host, name string, size int) {
+	t.Helper()
 	start := time.Now()
 	got := must(t, s, fileTime, fmt.Sprintf(`
-		curl -sS -f 'http://%[1]s/file?bytes=%[2]d' | sha256sum | cut -d' ' -f1
-		curl -sS -f 'http://%[1]s/sum?bytes=%[2]d'`, siteAddr, size))
+		curl -sS -g -f 'http://%[1]s/file?bytes=%[2]d' | sha256sum | cut -d' ' -f1
+		curl -sS -g -f 'http://%[1]s/sum?bytes=%[2]d'`, host, size))
 	wantSame(t, name+" down", got)
 	down := time.Since(start)
 	start = time.Now()
 	sent := must(t, s, fileTime, fmt.Sprintf(`
 		mkfifo /tmp/copy
 		sha256sum < /tmp/copy > /tmp/sum &
-		head -c %[2]d /dev/urandom | tee /tmp/copy | curl -sS -f -T - http://%[1]s/upload
-		wait; cut -d' ' -f1 /tmp/sum; rm /tmp/copy`, siteAddr, size))
+		head -c %[2]d /dev/urandom | tee /tmp/copy | curl -sS -g -f -T - http://%[1]s/upload
+		wait; cut -d' ' -f1 /tmp/sum; rm /tmp/copy`, host, size))
 	wantSame(t, name+" up", sent)
 	t.Logf("%s: %d MB down in %.1f s, up in %.1f s, equal SHA-256",
 		name, size/1_000_000, down.Seconds(), time.Since(start).Seconds())
