@@ -509,6 +509,28 @@ func TestV2PerfectForwardSecrecy(t *testing.T) {
 	p.closeAll()
 }
 
+// TestV2ServerRenewsAsTheClientWants: the first child SA does not say whether the
+// client wants PFS. A server that renews without is refused and tries again with.
+func TestV2ServerRenewsAsTheClientWants(t *testing.T) {
+	for _, pfs := range []bool{false, true} {
+		p := newPair(t, 1, Config{V2: true, Candidates: psk("acme", "secret", &Policy{Rekey: true, ChildLifetime: 20 * time.Second})})
+		c := dialV2("secret")
+		c.PFS = pfs
+		p.dial(c)
+		in := wantOneChild(t, p)
+		for range 3 {
+			if !p.run(time.Minute, func() bool { return len(p.usable()) == 1 && p.usable()[0] != in }) {
+				t.Fatalf("PFS %v: not renewed: client %v, server %v", pfs, p.client.failed, p.server.failed)
+			}
+			in = p.usable()[0]
+		}
+		if refused := len(p.client.failed); refused > 0 != pfs || len(p.server.failed) > 0 {
+			t.Errorf("PFS %v: client refused %v, server failed %v", pfs, p.client.failed, p.server.failed)
+		}
+		p.closeAll()
+	}
+}
+
 // TestV2TellsTheClientOfANAT: whatever the truth, the hash of the client's address
 // does not match and ours does, so that the client moves to port 4500 and believes
 // the server to be in the open.

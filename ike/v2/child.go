@@ -57,6 +57,7 @@ func (c *child) advance(now time.Time) {
 	switch {
 	case passed(now, c.goneAt):
 		c.remove()
+		c.s.expectChild(now)
 	case passed(now, c.expireAt):
 		c.expireAt = time.Time{}
 		c.delete(now)
@@ -309,15 +310,14 @@ func (s *Session) allowsTransport(o childOffer) bool {
 // exchange is taken as the peer wants it: Windows and others drop the connection
 // hours later if a renewal without one is refused, or one with it.
 func (s *Session) chooseESP(o childOffer, first bool) (suite.ESP2Choice, *refusal) {
-	p := s.candidate.Policy.ESP
+	p := s.espPolicy()
 	p.First, p.Sent = first, suite.Group(o.ke.Group)
-	if len(p.Suites) == 0 {
-		p.Suites, p.Groups = suite.DefaultESP2(false).Suites, suite.DefaultESP2(false).Groups
-	}
-	p.Additional = nil
 	c, err := suite.SelectESP2(o.sa, p)
 	if err != nil {
 		return c, refuse(wire.Notify2NoProposalChosen, CauseNoESPProposal, err.Error())
+	}
+	if !first && c.Group == suite.GroupNone && s.dial != nil && s.dial.PFS {
+		return c, refuse(wire.Notify2NoProposalChosen, CauseNoESPProposal, "a renewal without a key exchange, where PFS is wanted")
 	}
 	if c.Group != p.Sent && !first && c.Group != suite.GroupNone {
 		no := refuse(wire.Notify2InvalidKEPayload, CauseNone, "")
@@ -325,6 +325,16 @@ func (s *Session) chooseESP(o childOffer, first bool) (suite.ESP2Choice, *refusa
 		return c, no
 	}
 	return c, nil
+}
+
+// espPolicy is what is allowed for child SAs.
+func (s *Session) espPolicy() suite.ESP2Policy {
+	p := s.candidate.Policy.ESP
+	if len(p.Suites) == 0 {
+		p.Suites, p.Groups = suite.DefaultESP2(false).Suites, suite.DefaultESP2(false).Groups
+	}
+	p.Additional = nil
+	return p
 }
 
 // describeRanges puts what was asked for into words.

@@ -16,9 +16,11 @@ type createChild struct {
 	spi   uint32
 	ni    []byte
 	group suite.Group
+	other []suite.Group // offered beside group
 	key   *suite.PrivateKey
 	offer wire.SA2
 	tries int
+	turn  bool // the peer wants it with a key exchange where the old one had none, or without
 }
 
 // renewChild asks the peer to renew c, unless that is under way.
@@ -55,7 +57,7 @@ func (t *createChild) start(now time.Time, a *sa) (wire.ExchangeType, []wire.Bod
 	if t.old != nil {
 		local, remote, transport = t.old.local, t.old.remote, t.old.transport
 	}
-	t.offer = s.offerESP(t.old, t.spi, t.group)
+	t.offer = s.offerESP(t.old, t.spi, t.group, t.other...)
 	var list []wire.Body
 	if t.old != nil {
 		list = append(list, wire.Notify2{Protocol: wire.ProtocolESP, SPI: spiBytes(t.old.in), Type: wire.Notify2RekeySA})
@@ -164,11 +166,18 @@ func (t *createChild) refused(now time.Time, a *sa, n wire.Notify2) error {
 	case wire.Notify2InvalidKEPayload:
 		for g := range n.Uint16s() {
 			if t.tries++; t.tries < 3 && t.s.offersGroup(suite.Group(g)) {
-				t.group = suite.Group(g)
+				t.group, t.other = suite.Group(g), nil
 				a.ask(now, t)
 				return nil
 			}
 		}
+	case wire.Notify2NoProposalChosen:
+		if t.otherwise() {
+			a.ask(now, t)
+			return nil
+		}
+		t.failed(now, CauseNoESPProposal, "the other side answered "+describeError(n)+" to the child SA, with and without a key exchange")
+		return nil
 	case wire.Notify2TemporaryFailure:
 		t.again(now)
 		return nil
@@ -184,6 +193,24 @@ func (t *createChild) refused(now time.Time, a *sa, n wire.Notify2) error {
 	}
 	t.failed(now, causeOf(n.Type), "the other side answered "+describeError(n))
 	return nil
+}
+
+// otherwise turns to a renewal with a key exchange where one without was refused,
+// and the other way round. What the peer wants cannot be told from the first child
+// SA: "the SA payloads in the IKE_AUTH exchange cannot contain Transform Type 4
+// (Diffie-Hellman group) with any value other than NONE" (RFC 7296, section 1.2).
+func (t *createChild) otherwise() bool {
+	if t.turn || t.old == nil {
+		return false
+	}
+	t.turn, t.other = true, nil
+	if t.group != suite.GroupNone {
+		t.group = suite.GroupNone
+		return t.s.dial == nil || !t.s.dial.PFS
+	}
+	t.group = t.s.current.suite.Group
+	t.other = slices.DeleteFunc(slices.Clone(t.s.espPolicy().Groups), func(g suite.Group) bool { return g == t.group })
+	return true
 }
 
 // again tries later.

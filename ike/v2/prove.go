@@ -410,14 +410,15 @@ func (s *Session) accept(offer wire.SA2, o childOffer, spi uint32, first bool) (
 }
 
 // offerESP is our offer for a child SA: that of the persona, or, in place of old,
-// what old has.
-func (s *Session) offerESP(old *child, spi uint32, group suite.Group) wire.SA2 {
+// what old has. The key exchange is of group, or at the peer's wish of another.
+func (s *Session) offerESP(old *child, spi uint32, group suite.Group, other ...suite.Group) wire.SA2 {
 	var list []suite.ESP2Proposal
 	switch {
 	case old != nil:
 		u := old.suite
 		u.Group, u.Additional = group, suite.Additional{}
 		list = []suite.ESP2Proposal{u.Proposal()}
+		list[0].Groups = append(list[0].Groups, other...)
 	case s.dial != nil:
 		list = slices.Clone(s.dial.Persona.ESP)
 		for n := range list {
@@ -431,5 +432,5 @@ func (s *Session) offerESP(old *child, spi uint32, group suite.Group) wire.SA2 {
 
 // offersGroup reports whether we would renew with a key exchange of that group.
 func (s *Session) offersGroup(g suite.Group) bool {
-	return slices.Contains(suite.DefaultESP2(false).Groups, g)
+	return slices.Contains(s.espPolicy().Groups, g)
 }
