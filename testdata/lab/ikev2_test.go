@@ -155,39 +155,6 @@ func TestIKEv2(t *testing.T) {
 	}
 }
 
-// rekeyIKEv2: first the client renews the keys, with and without PFS, then the server.
-func rekeyIKEv2(t *testing.T) {
-	t.Parallel()
-	renewals := []string{"lifetime=20s", "ikelifetime=45s", "margintime=5s", "rekeyfuzz=0%", "reauth=no"}
-	server := []string{"    ike: {lifetime: 45s, child_lifetime: 20s, rekey: {initiate: true}}"}
-	for name, x := range map[string]struct{ server, client []string }{
-		"client":     {nil, append(renewals, "esp=aes256gcm16!")},
-		"client-pfs": {nil, append(renewals, "esp=aes256gcm16-modp2048!")},
-		"server":     {server, []string{"rekey=no", "reauth=no"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			n := newNetwork(t)
-			n.startSite(t)
-			dir := authority(t)
-			lab := certified(dir)
-			lab.more = append(lab.more, x.server...)
-			n.serve(t, lab)
-			c := n.boot(t, behindNAT, 2)
-			c.mustTunnel(byEAP, dir, x.client...)
-			out, err := c.run(5*time.Minute, fmt.Sprintf("ping -q -i 0.1 -c %d -W 10 %s", rekeyPings, siteAddr))
-			children := c.count("CHILD_SA lab.* established with")
-			t.Logf("%d child SAs: %s", children, strings.TrimSpace(out))
-			if m := pinged.FindStringSubmatch(out); err != nil || m == nil || m[1] != m[2] {
-				t.Errorf("packets were lost: %v\n%s", err, c.must(10*time.Second, "cat /tmp/charon.log"))
-			}
-			if children < 8 {
-				t.Errorf("too few SAs for this to show anything:\n%s", c.must(10*time.Second, "cat /tmp/charon.log"))
-			}
-		})
-	}
-}
-
 // culvert connect dials culvert serve by IKEv2, in each way it can.
 func TestConnectIKEv2(t *testing.T) {
 	t.Parallel()
