@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/v2"
 )
 
@@ -46,11 +47,12 @@ type Compute struct {
 type Up struct {
 	Peer      Peer
 	Path      Path
-	Tenant    string // Candidate.Tenant or DialConfig.Tenant
-	Identity  string // what the peer calls itself, in words ("192.168.1.10")
-	Family    string // kind of client by vendor IDs and proposal ("windows10")
-	Suite     string // phase 1 suite in words ("aes256-sha1-modp2048")
-	Initiator bool   // we dialled
+	Tenant    string        // Candidate.Tenant or DialConfig.Tenant
+	Identity  string        // what the peer calls itself, in words ("192.168.1.10")
+	Family    family.Family // the kind of client
+	V2        bool          // it speaks IKEv2
+	Suite     string        // phase 1 suite in words ("aes256-sha1-modp2048")
+	Initiator bool          // we dialled
 	// Certificates are what a client proved itself with in IKE, as it sent them, the
 	// leaf first; nil if it did so in another way.
 	Certificates []*x509.Certificate
@@ -117,7 +119,7 @@ type EAP struct {
 	Path      Path
 	Tenant    string // whose certificate the client was shown
 	Identity  string // what the peer calls itself (IDi), which need not be its name in EAP
-	Family    string
+	Family    family.Family
 	Initiator bool
 	Packet    []byte
 }
@@ -128,7 +130,7 @@ type Assign struct {
 	Peer     Peer
 	Tenant   string
 	Identity string // in EAP, the name that EAPReply gave
-	Family   string
+	Family   family.Family
 	Wants    Wants
 }
 

@@ -139,7 +139,7 @@ func TestFlows(t *testing.T) {
 			p.dial(c)
 			want := chosen[persona]
 			for _, up := range p.server.up {
-				if up.Family != want.family || up.Suite != want.ike {
+				if string(up.Family) != want.family || up.Suite != want.ike {
 					t.Errorf("%s with %s, want %+v", up.Family, up.Suite, want)
 				}
 			}

@@ -100,7 +100,7 @@ func (i *isakmp) wrongKey(now time.Time, m message, tried int) error {
 	if i.badKeys == 1 {
 		i.s.fail(now, Failed{Path: m.path, Cause: CauseWrongPSK,
 			Detail: fmt.Sprintf("%d keys tried on a client that looks like %s, with %v",
-				tried, familyOf(i.phase1), i.phase1.Choice())})
+				tried, i.phase1.Features().Family, i.phase1.Choice())})
 	}
 	i.last.reply = v1.Refusal(i.key.i, i.key.r, wire.MessageID(i.s.random()|1), wire.NotifyAuthenticationFailed)
 	i.s.send(m.path, i.last.reply)
@@ -108,11 +108,6 @@ func (i *isakmp) wrongKey(now time.Time, m message, tried int) error {
 		i.forget()
 	}
 	return ErrAuth
-}
-
-func familyOf(m *v1.Phase1) string {
-	f := m.Features()
-	return f.Family()
 }
 
 // accept answers the message 5 that c's key opened, if c allows what was agreed.

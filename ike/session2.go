@@ -144,14 +144,14 @@ func (p *session2) Claim(*v2.Session) { p.leaveWaiting() }
 func (p *session2) Established(now time.Time, m *v2.Session) {
 	p.announce()
 	p.release()
-	p.s.emit(Up{Peer: p.id, Path: Path(m.Path()), Tenant: m.Tenant(), Identity: m.Identity(), Family: m.Family() + "-ikev2",
-		Suite: m.Suite(), Initiator: m.Initiator(), Certificates: m.Certificates()})
+	p.s.emit(Up{Peer: p.id, Path: Path(m.Path()), Tenant: m.Tenant(), Identity: m.Identity(), Family: m.Family(),
+		V2: true, Suite: m.Suite(), Initiator: m.Initiator(), Certificates: m.Certificates()})
 }
 
 // EAP hands out what EAP says.
 func (p *session2) EAP(m *v2.Session, packet []byte) {
 	p.announce()
-	p.s.emit(EAP{Peer: p.id, Path: Path(m.Path()), Tenant: m.Tenant(), Identity: m.Identity(), Family: m.Family() + "-ikev2",
+	p.s.emit(EAP{Peer: p.id, Path: Path(m.Path()), Tenant: m.Tenant(), Identity: m.Identity(), Family: m.Family(),
 		Initiator: m.Initiator(), Packet: packet})
 }
 
@@ -167,7 +167,7 @@ func (p *session2) Assign(m *v2.Session, w Wants) {
 		old.machine.Replace(m.Heard())
 		old.settle()
 	}
-	p.s.emit(Assign{Peer: p.id, Tenant: m.Tenant(), Identity: m.Identity(), Family: m.Family() + "-ikev2", Wants: w})
+	p.s.emit(Assign{Peer: p.id, Tenant: m.Tenant(), Identity: m.Identity(), Family: m.Family(), Wants: w})
 }
 
 // Configured says what we were given as initiator.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -90,8 +91,8 @@ func (m *Phase1) readNATD(chain []wire.Payload) {
 	m.features.NATT = NATTNone
 }
 
-// sendMM4 sends our half. Microsoft's clients refuse servers behind a NAT, so
-// they get their own hash of our address back and see none.
+// sendMM4 sends our half. Clients that refuse servers behind a NAT get their own
+// hash of our address back and see none.
 func (m *Phase1) sendMM4(a *agreement) (Outcome, error) {
 	m.gxr, m.gxy = a.public, a.shared
 	a.key.Zero()
@@ -106,7 +107,7 @@ func (m *Phase1) sendMM4(a *agreement) (Outcome, error) {
 	}
 	if m.features.NATT != NATTNone {
 		var local []byte
-		if m.features.Microsoft {
+		if m.features.Family.Has(family.EchoNATD) {
 			local = m.natCopy
 		}
 		if err := m.addNATD(msg, m.rand, local); err != nil {

@@ -3,6 +3,7 @@ package v1
 import (
 	"bytes"
 
+	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
@@ -36,11 +37,9 @@ type Features struct {
 	NATT          NATT
 	DPD           bool
 	Fragmentation bool
-	Microsoft     bool
+	Family        family.Family
 
 	natt, dpd, frag wire.VendorID // as the peer sent them, to be given back
-	draft00         bool
-	family          string
 }
 
 // see takes one vendor ID into account.
@@ -57,40 +56,7 @@ func (f *Features) see(vid wire.VendorID) {
 		f.DPD, f.dpd = true, bytes.Clone(vid)
 	case wire.VendorFragmentation:
 		f.Fragmentation, f.frag = true, fragmentationAnswer(rest)
-	case wire.VendorMSNT5:
-		f.Microsoft = true
-		f.family = windowsFamily(rest)
-	case wire.VendorMSKeyModules:
-		f.family = "windows10"
-	case wire.VendorNATTApple:
-		f.family = "apple"
-	case wire.VendorNATTDraft00:
-		f.draft00 = true
-	case wire.VendorXAUTH, wire.VendorStrongSwan:
-		f.guess("strongswan")
 	}
-}
-
-// guess names a family if nothing better was seen.
-func (f *Features) guess(family string) {
-	if f.family == "" {
-		f.family = family
-	}
-}
-
-// windowsFamily tells the releases apart by the version word of their vendor ID.
-// It does not unseat Windows 10, whose own vendor ID comes first.
-func windowsFamily(version []byte) string {
-	if len(version) != 4 {
-		return "windows-old"
-	}
-	switch version[3] {
-	case 8:
-		return "windows7"
-	case 9:
-		return "windows8"
-	}
-	return "windows-old"
 }
 
 // fragmentationAnswer gives the plain form back to Windows and the one with the
@@ -114,34 +80,19 @@ func (f *Features) answers() []wire.VendorID {
 	return list
 }
 
-// Family names the kind of peer, as far as its vendor IDs tell.
-func (f *Features) Family() string {
-	switch {
-	case f.family != "":
-		return f.family
-	case f.draft00 && f.Fragmentation:
-		return "android"
-	}
-	return "other"
-}
-
 // readVendors collects the features that a chain of payloads announces.
 func readVendors(chain []wire.Payload) Features {
 	var f Features
-	windows10 := false
+	var vendors []wire.VendorID
 	for _, p := range chain {
 		if p.Type != wire.PayloadVendorID {
 			continue
 		}
-		vid, err := wire.ConsumeVendorID(p.Body)
-		if err != nil {
-			continue
+		if vid, err := wire.ConsumeVendorID(p.Body); err == nil {
+			f.see(vid)
+			vendors = append(vendors, vid)
 		}
-		f.see(vid)
-		windows10 = windows10 || f.family == "windows10"
 	}
-	if windows10 {
-		f.family = "windows10"
-	}
+	f.Family = family.Recognise(family.Signs{Vendors: vendors})
 	return f
 }

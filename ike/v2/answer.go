@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -33,7 +34,6 @@ func Answer(now time.Time, owner Owner, c Config, q *Request, candidates []Candi
 		return nil, nil, fmt.Errorf("%w: length of the public value", ErrMalformed)
 	}
 	s := &Session{owner: owner, config: c.withDefaults(), path: q.Path, features: q.features, heardAt: now}
-	s.quirks = quirksOf(s.features.family)
 	if err := s.answerInit(now, q, choice, candidates); err != nil {
 		return nil, nil, err
 	}
@@ -98,7 +98,7 @@ func (s *Session) announce(q *Request, candidates []Candidate) []wire.Body {
 	}
 	f := q.features
 	add(f.fragmentation, notify(wire.Notify2FragmentationSupported))
-	add(!s.quirks.OnlyWhatIKnow, notify(wire.Notify2ChildlessSupported))
+	add(!f.family.Has(family.KnownNotifiesOnly), notify(wire.Notify2ChildlessSupported))
 	add(f.signatures, wire.Uint16Notify(wire.Notify2SignatureHashAlgorithms, auth.HashAlgorithms()...))
 	add(f.intermediate, notify(wire.Notify2IntermediateSupported))
 	add(f.ppk && slices.ContainsFunc(candidates, func(c Candidate) bool { return c.PPK != nil }), notify(wire.Notify2UsePPK))

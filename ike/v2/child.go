@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -120,7 +121,7 @@ func (c *child) schedule(now time.Time) {
 	switch {
 	case c.s.initiator:
 		c.rekeyAt = now.Add(c.s.jitter(life, 80, 90))
-	case c.s.candidate.Policy.Rekey && !c.s.quirks.NoChildRekey:
+	case c.s.candidate.Policy.Rekey && !c.s.has(family.NoChildRenewal):
 		c.rekeyAt = now.Add(c.s.jitter(life, 90, 96))
 	default:
 		return // the client renews; RFC 7296 negotiates no lifetimes

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -26,7 +27,7 @@ type createChild struct {
 // renewChild asks the peer to renew c, unless that is under way.
 func (s *Session) renewChild(now time.Time, c *child) {
 	// The peer may not know of one that it has not used yet.
-	if c.state != childStanding || !c.active || c.renewedByPeer() || s.current == nil || s.closing || s.quirks.NoChildRekey {
+	if c.state != childStanding || !c.active || c.renewedByPeer() || s.current == nil || s.closing || s.has(family.NoChildRenewal) {
 		return
 	}
 	c.setState(childRekeying)

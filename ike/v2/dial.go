@@ -259,7 +259,6 @@ func (s *Session) readInitAnswer(now time.Time, a *sa, h wire.Header, chain []wi
 	}
 	o.response, o.nr, o.additional = bytes.Clone(msg), q.nonce, choice.Additional.List()
 	s.features = readFeatures(chain)
-	s.quirks = quirksOf(s.features.family)
 	if s.dial.PPKRequired && !s.features.ppk {
 		s.fail(now, CauseAuthentication, "the server has no post-quantum key, and we must use one")
 		return ErrRefused

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
@@ -18,12 +19,13 @@ type features struct {
 	natt          bool // it sent NAT_DETECTION notifies
 	signatures    bool // RFC 7427
 	hashes        []uint16
-	family        string
+	family        family.Family
 }
 
 // readFeatures collects what the payloads of an IKE_SA_INIT message announce.
 func readFeatures(chain []wire.Payload) features {
 	var f features
+	var vendors []wire.VendorID
 	for _, p := range chain {
 		switch p.Type {
 		case wire.PayloadNotify2:
@@ -31,10 +33,13 @@ func readFeatures(chain []wire.Payload) features {
 				f.see(n)
 			}
 		case wire.PayloadVendorID2:
-			f.vendor(wire.VendorID(p.Body))
+			vendors = append(vendors, wire.VendorID(p.Body))
 		}
 	}
-	f.guess()
+	f.family = family.Recognise(family.Signs{
+		Vendors: vendors, V2: true, Fragmentation: f.fragmentation, Redirect: f.redirect, Intermediate: f.intermediate,
+		Signatures: f.signatures, SHA1: slices.Contains(f.hashes, uint16(auth.HashSHA1)),
+	})
 	return f
 }
 
@@ -55,57 +60,6 @@ func (f *features) see(n wire.Notify2) {
 	case wire.Notify2SignatureHashAlgorithms:
 		f.signatures, f.hashes = true, slices.Collect(n.Uint16s())
 	}
-}
-
-func (f *features) vendor(v wire.VendorID) {
-	switch known, _ := v.Known(); known {
-	case wire.VendorMSNT5, wire.VendorMSKeyModules, wire.VendorMSNegotiation:
-		f.family = "windows"
-	case wire.VendorStrongSwan:
-		f.family = "strongswan"
-	}
-}
-
-// guess names the clients that announce no vendor: Apple's say that they can be
-// redirected and nothing of signatures; Android's takes signatures with SHA-1.
-func (f *features) guess() {
-	switch {
-	case f.family != "":
-	case f.redirect && f.fragmentation && !f.signatures:
-		f.family = "apple"
-	case f.redirect && f.signatures && !f.intermediate:
-		f.family = "strongswan"
-	case f.signatures && !f.redirect && slices.Contains(f.hashes, uint16(auth.HashSHA1)):
-		f.family = "android"
-	default:
-		f.family = "other"
-	}
-}
-
-// Quirks is how a family of clients wants to be treated. Each entry of the table
-// stands for what was seen of the real ones.
-type Quirks struct {
-	// NoChildRekey: answers a renewal of a child SA that the server starts with
-	// ERROR_IPSEC_IKE_INVALID_SITUATION and drops the connection.
-	NoChildRekey bool
-	// OnlyWhatIKnow: announcements of extensions that it does not have itself are
-	// left out of what it is sent.
-	OnlyWhatIKnow bool
-}
-
-// quirksOf is the table. What all clients want is not in it but done for all: the
-// server's certificate without CERTREQ, IDr in every answer (Apple), no heed to
-// the authorities in CERTREQ (Windows names dozens) nor to proposal numbers (macOS
-// 14 repeats that of its first choice when it renews the IKE SA), selectors at a
-// renewal that are a superset (Windows).
-func quirksOf(family string) Quirks {
-	switch family {
-	case "windows":
-		return Quirks{NoChildRekey: true, OnlyWhatIKnow: true}
-	case "apple":
-		return Quirks{OnlyWhatIKnow: true}
-	}
-	return Quirks{}
 }
 
 // msStatus puts the status that Windows sends into words.

@@ -75,9 +75,6 @@ func (q *Request) Initiator() wire.Cookie { return q.header.Initiator }
 // Redirectable reports whether the sender can be sent to another gateway.
 func (q *Request) Redirectable() bool { return q.features.redirect && q.from == nil }
 
-// Family names the kind of client, as far as the message tells.
-func (q *Request) Family() string { return q.features.family }
-
 // refusal is an answer after which nothing is kept: the responder's SPI is zero.
 func (q *Request) refusal(payloads ...wire.Body) []byte {
 	h := q.header

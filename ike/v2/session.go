@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
@@ -26,7 +27,6 @@ type Session struct {
 	initiator bool // we dialled
 	path      Path
 	features  features
-	quirks    Quirks
 
 	opening   *opening // until both sides are authentic
 	dial      *DialConfig
@@ -88,7 +88,10 @@ func (s *Session) Identity() string { return s.identity }
 func (s *Session) Certificates() []*x509.Certificate { return s.chain }
 
 // Family names the kind of client.
-func (s *Session) Family() string { return s.features.family }
+func (s *Session) Family() family.Family { return s.features.family }
+
+// has reports whether the client of a Session that was dialled has a quirk.
+func (s *Session) has(q family.Quirk) bool { return !s.initiator && s.features.family.Has(q) }
 
 // Suite is the suite of the IKE SA in words.
 func (s *Session) Suite() string {

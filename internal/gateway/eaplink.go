@@ -49,7 +49,7 @@ func (c *linkLogin) over(now time.Time, l *eapLogin, _ eap.Done) {
 func (g *Gateway) startEAP(now time.Time, s *session, e ppp.Authenticate) {
 	s.endEAP()
 	group, _ := g.keys.group(s.peer.label)
-	who := EAPClient{Family: s.peer.family, Client: s.peer.path.Remote}
+	who := EAPClient{Family: string(s.peer.family), Client: s.peer.path.Remote}
 	l, err := g.newEAPLogin(group, who, &linkLogin{g, s, e}, min(1024, s.link.EAPRoom()-eapHeaderLen))
 	if err != nil {
 		g.refuseLogin(now, s, nil, e, refusedEAP, err)

@@ -55,7 +55,7 @@ func (g *Gateway) eapTunnel(now time.Time, e ike.EAP) {
 		}
 	case e.Initiator:
 	case e.Packet == nil:
-		p.label, p.path, p.identity, p.family = e.Tenant, e.Path, e.Identity, e.Family
+		p.label, p.path, p.identity, p.family, p.v2 = e.Tenant, e.Path, e.Identity, e.Family, true
 		g.startTunnelLogin(now, p)
 	case p.login == nil:
 		g.ike.EAPReply(now, e.Peer, ike.EAPReply{Done: true, Detail: "no login is under way"})
@@ -67,7 +67,7 @@ func (g *Gateway) eapTunnel(now time.Time, e ike.EAP) {
 // startTunnelLogin begins a login by EAP in IKEv2.
 func (g *Gateway) startTunnelLogin(now time.Time, p *peer) {
 	p.endLogin()
-	who := EAPClient{Identity: p.identity, Family: p.family, Client: p.path.Remote}
+	who := EAPClient{Identity: p.identity, Family: string(p.family), Client: p.path.Remote}
 	l, err := g.newEAPLogin(g.keys.relatives(p.label, p.path.Local.Addr()), who, tunnelLogin{g, p}, 0)
 	if err != nil {
 		g.ike.EAPReply(now, ike.Peer(p.id), ike.EAPReply{Done: true, Detail: err.Error()})

@@ -14,6 +14,7 @@ import (
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/wire"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/l2tp"
@@ -209,7 +210,7 @@ func (t *tenantState) assignment(s *session, e ike.Assign) ike.Assignment {
 	for _, addr := range t.gateways() {
 		a.Local = append(a.Local, netip.PrefixFrom(addr, addr.BitLen()))
 	}
-	if strings.HasPrefix(e.Family, "windows") { // its DHCPINFORM goes there
+	if e.Family.Has(family.BroadcastSelector) { // its DHCPINFORM goes there
 		a.Local = append(a.Local, netip.PrefixFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), 32))
 	}
 	return a

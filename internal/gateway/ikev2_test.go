@@ -102,7 +102,7 @@ func TestIKEv2EAP(t *testing.T) {
 		conn := c.mustDial(a.trusts(vpn))
 		c.wantPing(conn, "198.18.0.2")
 		w.wantLog("session-up", "user", "alice")
-		w.wantLog("session-up", "family", "other-ikev2")
+		w.wantLog("session-up", "family", "other")
 		w.wantLog("session-up", "tenant", "acme")
 		conn.Close(context.Background())
 		<-conn.Done()
@@ -305,7 +305,7 @@ func TestIKEv2Personas(t *testing.T) {
 			c := w.client(nat)
 			c.wantPing(c.mustDial(a.trusts(vpn), func(d *DialConfig) { d.Persona = persona }), "198.18.0.2")
 		}
-		for _, family := range []string{"windows-ikev2", "apple-ikev2", "android-ikev2", "strongswan-ikev2"} {
+		for _, family := range []string{"windows10", "apple", "android", "strongswan"} {
 			w.wantLog("session-up", "family", family)
 		}
 	})

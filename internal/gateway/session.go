@@ -11,6 +11,7 @@ import (
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/ppp"
 )
@@ -23,7 +24,8 @@ type peer struct {
 	label    string // whose pre-shared key it has: the key of Gateway.groups
 	path     ike.Path
 	identity string // what it calls itself
-	family   string // which kind of client it is
+	family   family.Family
+	v2       bool // it speaks IKEv2
 	suite    string
 	chain    []*x509.Certificate // that it proved itself with in IKE; nil: in another way
 	host     string              // the host name of its L2TP
@@ -90,7 +92,7 @@ func (g *Gateway) peerOf(id ike.Peer) *peer {
 
 func (g *Gateway) peerUp(e ike.Up) {
 	p := g.peerOf(e.Peer)
-	p.label, p.path, p.identity, p.family, p.suite = e.Tenant, e.Path, e.Identity, e.Family, e.Suite
+	p.label, p.path, p.identity, p.family, p.v2, p.suite = e.Tenant, e.Path, e.Identity, e.Family, e.V2, e.Suite
 	p.chain = e.Certificates
 	g.log.Info("peer-up", p.fields()...)
 }
@@ -274,6 +276,7 @@ func (g *Gateway) attemptFailed(e ike.Failed) {
 func (g *Gateway) tunnelUp(e l2tp.TunnelUp) {
 	if p := g.peers[uint64(e.Peer)]; p != nil {
 		p.host = e.HostName
+		p.family = p.family.Refine(e.HostName, e.Vendor, e.Firmware)
 	}
 }
 
@@ -361,6 +364,7 @@ func (s *session) identified(text string) {
 	if s.clientOS == "" {
 		s.clientOS = text
 	}
+	s.peer.family = s.peer.family.RefineByPPP(text)
 }
 
 // end takes the session out of every table and gives back what it held.
@@ -392,7 +396,10 @@ func (g *Gateway) end(now time.Time, s *session) {
 
 // fields are what every line about a peer says.
 func (p *peer) fields() []zap.Field {
-	f := []zap.Field{zap.String("tenant", tenantsOf(p.label)), zap.Stringer("client", p.path.Remote), zap.String("family", p.family)}
+	f := []zap.Field{
+		zap.String("tenant", tenantsOf(p.label)), zap.String("protocol", p.protocol()),
+		zap.Stringer("client", p.path.Remote), zap.String("family", string(p.family)),
+	}
 	if p.suite != "" {
 		f = append(f, zap.String("ike", p.suite))
 	}
@@ -402,11 +409,28 @@ func (p *peer) fields() []zap.Field {
 	return f
 }
 
+// protocol is what the peer speaks, as far as IKE knows.
+func (p *peer) protocol() string {
+	if p.v2 {
+		return "ikev2"
+	}
+	return "ikev1"
+}
+
+// protocol is what the session's client speaks.
+func (s *session) protocol() string {
+	if s.link != nil {
+		return "l2tp/" + s.peer.protocol()
+	}
+	return s.peer.protocol()
+}
+
 // fields are what every line about a session says.
 func (s *session) fields() []zap.Field {
 	f := s.peer.fields()
 	if s.tenant != nil {
 		f[0] = zap.String("tenant", s.tenant.Name)
 	}
+	f[1] = zap.String("protocol", s.protocol())
 	return append(f, zap.String("user", s.user), zap.Stringer("address", s.addr))
 }
