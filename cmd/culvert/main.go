@@ -94,7 +94,7 @@ configuration is at fault.`,
 	root.SetErr(s.err)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newQuickstart(s), newServe(s), newConfig(s), newUser(s), newCA(s), newConnect(s), newBench(s), newVersion(s))
+	root.AddCommand(newQuickstart(s), newServe(s), newConfig(s), newUser(s), newSessions(s), newCA(s), newConnect(s), newBench(s), newVersion(s))
 	return root
 }
 

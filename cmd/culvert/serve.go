@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/culvert-vpn/culvert/internal/admin"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/gateway"
 	"github.com/culvert-vpn/culvert/internal/store"
@@ -55,11 +57,27 @@ func serve(ctx context.Context, s streams, c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	socket, err := admin.Listen(c.State)
+	if err != nil {
+		return errors.Join(err, kept.Close())
+	}
+	defer socket.Close()
 	g, err := gateway.New(gateway.Config{Config: c, Store: kept, Log: log})
 	if err != nil {
 		return errors.Join(explainStart(err), kept.Close())
 	}
-	return errors.Join(g.Run(ctx), kept.Close())
+	return errors.Join(runBoth(ctx, g, socket), kept.Close())
+}
+
+// runBoth runs a gateway and the socket for operators until the context ends.
+func runBoth(ctx context.Context, g *gateway.Gateway, socket net.Listener) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	answered := make(chan error, 1)
+	go func() { answered <- admin.Serve(ctx, socket, g) }()
+	err := g.Run(ctx)
+	stop()
+	return errors.Join(err, <-answered)
 }
 
 // explainStart says what to do about what a server most often fails to start

@@ -21,13 +21,14 @@ func layers() []layer {
 	return []layer{
 		{"cmd", []string{"internal", "bench"}},
 		{"bench", []string{"internal", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
-		{"internal/gateway", []string{"internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
+		{"internal/gateway", []string{"internal/admin", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
 		{"internal/quickstart", []string{"internal/config"}},
 		{"internal/config", nil},
 		{"internal/store", []string{"ppp/auth"}},
 		{"internal/fence", nil},
 		{"internal/ca", nil},
-		{"internal/eap", nil}, // below the protocols: IKEv2 and PPP both carry it
+		{"internal/admin", nil}, // values and a socket: what is asked for, not who answers
+		{"internal/eap", nil},   // below the protocols: IKEv2 and PPP both carry it
 		{"internal/revocation", []string{"ike/auth"}},
 		{"dataplane", []string{"esp", "l2tp", "ppp", "tenant"}},
 		{"ike", []string{"internal/eap"}},

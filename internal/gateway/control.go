@@ -220,6 +220,7 @@ func (g *Gateway) sweep(now time.Time) {
 		}
 		if a&dataplane.ActiveData != 0 {
 			for _, s := range p.calls {
+				s.trafficAt = now
 				s.link.Traffic(now)
 				g.schedule(s)
 			}

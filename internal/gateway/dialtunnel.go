@@ -53,7 +53,8 @@ func (g *Gateway) configured(e ike.Configured) {
 	if p.dial == nil || p.tunnel != nil {
 		return
 	}
-	s := &session{peer: p, heapAt: -1, addr: e.Assignment.IPv4, user: p.dial.config.User}
+	s := g.newSession(p)
+	s.addr, s.user = e.Assignment.IPv4, p.dial.config.User
 	s.plane = g.plane.NewSession(dataplane.SessionConfig{Peer: p.plane})
 	p.tunnel = s
 	p.dial.granted = e.Assignment

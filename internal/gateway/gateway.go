@@ -58,12 +58,14 @@ type Gateway struct {
 	keys     *keyring
 
 	// What follows belongs to the control loop.
-	peers     map[uint64]*peer
-	sessions  map[*dataplane.Session]*session
-	links     deadlines
-	touched   []*session
-	nextSweep time.Time
-	nextSave  time.Time
+	peers    map[uint64]*peer
+	sessions map[*dataplane.Session]*session
+	links    deadlines
+	touched  []*session
+	// lastSession is the number of the last session that was made.
+	lastSession uint64
+	nextSweep   time.Time
+	nextSave    time.Time
 	// leasesChanged: the state store does not know the latest leases.
 	leasesChanged bool
 	refused       map[string]uint64 // messages that a machine refused, by machine

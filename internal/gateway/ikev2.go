@@ -140,7 +140,8 @@ func (g *Gateway) assignment(now time.Time, p *peer, e ike.Assign) (ike.Assignme
 	case !e.Wants.IPv4 && !e.Wants.IPv6:
 		return ike.Assignment{OK: true, NoAddress: true}, &refusedAddress
 	}
-	s := &session{peer: p, heapAt: -1, user: user}
+	s := g.newSession(p)
+	s.user = user
 	if p.login != nil {
 		s.chain = p.login.chain
 	}

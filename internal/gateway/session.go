@@ -32,6 +32,7 @@ type peer struct {
 	port     uint16              // the UDP port of its L2TP
 	children map[ike.SPI]*child
 	current  *child // what we send on
+	rekeys   int    // how often that was another one
 	calls    map[l2tp.CallID]*session
 	dial     *dial     // set when we called it
 	tunnel   *session  // of IKEv2 tunnel mode
@@ -49,6 +50,7 @@ type child struct {
 // session is one call of a peer, from its PPP link to its place in the
 // tenant's network.
 type session struct {
+	id       uint64 // never used twice
 	peer     *peer
 	call     l2tp.Call
 	plane    *dataplane.Session
@@ -65,7 +67,7 @@ type session struct {
 	chain    []*x509.Certificate // that its user was proved with, by EAP; nil: in another way
 
 	linkOptions dataplane.LinkOptions // what PPP agreed on
-	trafficAt   time.Time             // in tunnel mode, when packets were last seen
+	trafficAt   time.Time             // when packets were last seen, to the sweep
 
 	router      netip.Addr // our link-local address, while IPv6 is up
 	advertiseAt time.Time  // when the next router advertisement is due
@@ -142,6 +144,9 @@ func (g *Gateway) activate(now time.Time, id ike.Peer, in ike.SPI) {
 	p := g.peers[uint64(id)]
 	if p == nil || p.children[in] == nil {
 		return
+	}
+	if p.current != nil && p.current.In != in {
+		p.rekeys++
 	}
 	p.current = p.children[in]
 	p.current.active = true
@@ -292,6 +297,12 @@ func (g *Gateway) supersede(now time.Time, p *peer, call l2tp.Call) {
 	}
 }
 
+// newSession returns a session of the peer that holds nothing yet.
+func (g *Gateway) newSession(p *peer) *session {
+	g.lastSession++
+	return &session{id: g.lastSession, peer: p, heapAt: -1}
+}
+
 // callUp starts PPP in a new call.
 func (g *Gateway) callUp(now time.Time, e l2tp.CallUp) {
 	p := g.peers[uint64(e.Call.Peer)]
@@ -301,7 +312,8 @@ func (g *Gateway) callUp(now time.Time, e l2tp.CallUp) {
 	if !e.LAC {
 		g.supersede(now, p, e.Call)
 	}
-	s := &session{peer: p, call: e.Call, heapAt: -1}
+	s := g.newSession(p)
+	s.call = e.Call
 	s.plane = g.plane.NewSession(dataplane.SessionConfig{
 		Peer: p.plane, Tunnel: e.Call.Tunnel, Call: e.Call.Call,
 		RemoteTunnel: e.RemoteTunnel, RemoteCall: e.RemoteCall, Sequencing: e.Sequencing,
@@ -432,5 +444,5 @@ func (s *session) fields() []zap.Field {
 		f[0] = zap.String("tenant", s.tenant.Name)
 	}
 	f[1] = zap.String("protocol", s.protocol())
-	return append(f, zap.String("user", s.user), zap.Stringer("address", s.addr))
+	return append(f, zap.Uint64("session", s.id), zap.String("user", s.user), zap.Stringer("address", s.addr))
 }

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/culvert-vpn/culvert/internal/admin"
+)
+
+// crowd is a gateway that has sessions.
+type crowd struct {
+	list   []admin.Session
+	closed []uint64
+}
+
+func (c *crowd) Sessions(context.Context) ([]admin.Session, error) { return c.list, nil }
+
+func (c *crowd) CloseSession(_ context.Context, id uint64) error {
+	c.closed = append(c.closed, id)
+	return nil
+}
+
+// serveCrowd answers for c, and returns the configuration of the server.
+func serveCrowd(t *testing.T, c *crowd) string {
+	t.Helper()
+	state := t.TempDir()
+	l, err := admin.Listen(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { admin.Serve(ctx, l, c); close(ended) }()
+	t.Cleanup(func() { stop(); <-ended })
+	return write(t, "c.yaml", "state: "+state+"\ntenants: [{name: acme, psk: a-long-enough-key, pool: 10.1.0.0/24}, "+
+		"{name: globex, psk: another-long-key, pool: 10.2.0.0/24}]\n")
+}
+
+func TestSessions(t *testing.T) {
+	c := &crowd{list: []admin.Session{
+		{ID: 1, Tenant: "acme", User: "alice", Family: "windows10", Protocol: "l2tp/ikev1", Client: netip.MustParseAddrPort("198.51.100.7:61022"),
+			Address: netip.MustParseAddr("10.1.0.2"), Prefix: netip.MustParsePrefix("2001:db8::/64"), ESP: "aes256-sha1",
+			Since: time.Now().Add(-3*time.Hour - 12*time.Minute), Idle: 75, Up: admin.Traffic{Bytes: 1000}, Down: admin.Traffic{Bytes: 51249152}},
+		{ID: 2, Tenant: "acme", User: "eve\x1b[2J", Family: "other", Protocol: "ikev2", Since: time.Now()},
+		{ID: 3, Tenant: "globex", User: "Alice", Family: "apple", Protocol: "ikev2", Since: time.Now()},
+		{ID: 4, Tenant: "globex", User: "Alice", Family: "apple", Protocol: "ikev2", Since: time.Now()},
+	}}
+	conf := serveCrowd(t, c)
+	o := wantCall(t, exitOK, "windows10", "", "sessions", "--config", conf)
+	want := "1   acme    alice         windows10  l2tp/ikev1  198.51.100.7:61022  10.1.0.2,2001:db8::/64  aes256-sha1  3h12m  1m15s  1000B  48.9MiB  0\n"
+	if lines := strings.SplitAfter(o.out, "\n"); len(lines) != 6 || lines[1] != want || !strings.Contains(lines[2], `"eve\x1b[2J"`) {
+		t.Errorf("%s\nwant a line\n%s", o.out, want)
+	}
+	if o := wantCall(t, exitOK, "apple", "", "ls", "--tenant", "globex", "--config", conf); strings.Contains(o.out, "acme") {
+		t.Error(o.out)
+	}
+	o = wantCall(t, exitOK, "", "", "sessions", "--json", "--config", conf)
+	var list []admin.Session
+	if err := json.Unmarshal([]byte(o.out), &list); err != nil || len(list) != 4 || list[0].Address != c.list[0].Address {
+		t.Errorf("%v %s", err, o.out)
+	}
+	wantCall(t, exitFailed, "there is no tenant initech", "", "sessions", "--tenant", "initech", "--config", conf)
+	wantCall(t, exitFailed, "acme and to globex: say --tenant", "", "sessions", "close", "alice", "--config", conf)
+	wantCall(t, exitFailed, "no session has the number", "", "sessions", "close", "17", "--config", conf)
+	wantCall(t, exitOK, "session 2 of", "", "sessions", "close", "2", "--config", conf)
+	wantCall(t, exitOK, "session 4 of Alice", "", "sessions", "close", "alice", "--tenant", "globex", "--config", conf)
+	if fmt.Sprint(c.closed) != "[2 3 4]" {
+		t.Error(c.closed)
+	}
+}
+
+// TestServeAnswers: a server answers who is logged in, and only one is served
+// from a state directory.
+func TestServeAnswers(t *testing.T) {
+	free, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := free.LocalAddr().(*net.UDPAddr).Port
+	free.Close()
+	conf := write(t, "c.yaml", fmt.Sprintf("listen: [127.0.0.1]\nstate: %s\nports: {ike: %d, nat_t: %d}\n"+
+		"tenants: [{name: acme, psk: a-long-enough-key, pool: 10.1.0.0/24}]\n", t.TempDir(), port, port+1))
+	wantCall(t, exitFailed, "no server is running", "", "sessions", "--config", conf)
+	ctx, stop := context.WithCancel(context.Background())
+	var out, log bytes.Buffer
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"serve", "--config", conf}, streams{strings.NewReader(""), &out, &log})
+	}()
+	var o outcome
+	for range 200 {
+		if o = call(t, "", "sessions", "--config", conf); o.code == exitOK {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if !strings.HasPrefix(o.out, "ID  TENANT") {
+		t.Errorf("%+v", o)
+	}
+	wantCall(t, exitFailed, "is running", "", "serve", "--config", conf)
+	stop()
+	if code := <-ended; code != exitOK {
+		t.Errorf("code %d: %s", code, log.String())
+	}
+	wantCall(t, exitFailed, "no server is running", "", "sessions", "--config", conf)
+}

@@ -1,0 +1,90 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Client asks a running server.
+type Client struct {
+	http http.Client
+	path string
+}
+
+// NewClient returns a client of the server with that state directory. Nothing is
+// opened before the first question.
+func NewClient(state string) *Client {
+	c := &Client{path: filepath.Join(state, socketName)}
+	c.http = http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", c.path)
+		},
+	}}
+	return c
+}
+
+// Sessions lists the sessions that are up, by tenant and user.
+func (c *Client) Sessions(ctx context.Context) ([]Session, error) {
+	r, err := c.ask(ctx, http.MethodGet, "/sessions")
+	if err != nil {
+		return nil, err
+	}
+	defer r.Body.Close()
+	var list []Session
+	if err := json.NewDecoder(r.Body).Decode(&list); err != nil {
+		return nil, fmt.Errorf("admin: the answer makes no sense: %w", err)
+	}
+	return list, nil
+}
+
+// CloseSession ends one session; ErrNoSession: there is none of that number.
+func (c *Client) CloseSession(ctx context.Context, id uint64) error {
+	r, err := c.ask(ctx, http.MethodDelete, fmt.Sprintf("/sessions/%d", id))
+	if err != nil {
+		return err
+	}
+	return r.Body.Close()
+}
+
+// ask sends a request and returns the answer if it is a good one.
+func (c *Client) ask(ctx context.Context, method, path string) (*http.Response, error) {
+	q, err := http.NewRequestWithContext(ctx, method, "http://culvert"+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	r, err := c.http.Do(q)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	if r.StatusCode < 300 {
+		return r, nil
+	}
+	defer r.Body.Close()
+	if r.StatusCode == http.StatusNotFound {
+		return nil, ErrNoSession
+	}
+	words, _ := io.ReadAll(io.LimitReader(r.Body, 1024))
+	return nil, fmt.Errorf("admin: the server answers: %s", strings.TrimSpace(string(words)))
+}
+
+// explain says what to do about a server that cannot be asked.
+func (c *Client) explain(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("admin: no server is running with the state directory %s; --config says which server is meant", filepath.Dir(c.path))
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("admin: %s belongs to another user: use sudo", c.path)
+	}
+	return fmt.Errorf("admin: %w", err)
+}

@@ -1,0 +1,11 @@
+// Package admin is how the commands of an operator talk to a running server:
+// HTTP with JSON over a socket in the state directory, which only the server's
+// own user, and root, may open.
+//
+//	GET    /sessions       the sessions that are up, as a list of Session
+//	DELETE /sessions/ID    ends one, with a goodbye to its client
+//
+// Listen and Serve are the server's side and Client is the commands'. What the
+// socket answers comes from a Gateway, which package gateway implements; nothing
+// here knows a protocol. No answer has a secret in it.
+package admin
