@@ -2,10 +2,14 @@ package ike
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
@@ -44,26 +48,57 @@ func acts() []act {
 	}
 }
 
+// collisionSeeds is how many orders of arrival each collision is tried with, a
+// thousand where CULVERT_COLLISIONS says so: CI does.
+func collisionSeeds(t *testing.T) uint64 {
+	t.Helper()
+	n, err := strconv.ParseUint(cmp.Or(os.Getenv("CULVERT_COLLISIONS"), "20"), 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// renewals are the ways in which the SAs of a connection are renewed: with one key
+// exchange or none, and with ML-KEM-768 in IKE_FOLLOWUP_KE exchanges on top.
+func renewals(t *testing.T) map[string]func(*DialConfig) {
+	t.Helper()
+	one, err := suite.ParseIKE2Suite("aes256gcm16-prfsha256-curve25519")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]func(*DialConfig){
+		"one key exchange": func(c *DialConfig) { c.V2.IKE = []suite.IKE2Suite{one} },
+		"ML-KEM-768":       func(c *DialConfig) { c.PFS = true },
+	}
+}
+
 // TestV2Collisions runs every pair of acts at once on both sides, with many
-// orders of arrival: RFC 7296, sections 2.8.1, 2.8.2 and 2.25. What is left is one
-// IKE SA and one child SA over which traffic passes, at every moment.
+// orders of arrival, a third of them with losses and repetitions: RFC 7296,
+// sections 2.8.1, 2.8.2 and 2.25. What is left is one IKE SA and one child SA over
+// which traffic passes, at every moment.
 func TestV2Collisions(t *testing.T) {
-	for _, a := range acts() {
-		for _, b := range acts() {
-			t.Run(a.name+" while the other "+b.name, func(t *testing.T) {
-				for seed := range uint64(60) {
-					collide(t, seed, a, b)
-				}
-			})
+	for with, edit := range renewals(t) {
+		for _, a := range acts() {
+			for _, b := range acts() {
+				t.Run(with+"/"+a.name+" while the other "+b.name, func(t *testing.T) {
+					t.Parallel()
+					for seed := range collisionSeeds(t) {
+						collide(t, seed, a, b, edit)
+					}
+				})
+			}
 		}
 	}
 }
 
-func collide(t *testing.T, seed uint64, a, b act) {
+func collide(t *testing.T, seed uint64, a, b act, edit func(*DialConfig)) {
 	t.Helper()
 	p := newPair(t, seed, Config{V2: true, Candidates: psk("acme", "secret", nil), Retransmit: Retransmit{Tries: 12}})
 	p.client.s.config.Retransmit.Tries = 12
-	id := p.dial(dialV2("secret"))
+	c := dialV2("secret")
+	edit(&c)
+	id := p.dial(c)
 	wantOneChild(t, p)
 	var peer Peer
 	for n := range p.server.up {

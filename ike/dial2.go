@@ -26,7 +26,8 @@ type DialV2 struct {
 	Childless      bool // no child SA with IKE_AUTH (RFC 6023)
 	PPK, PPKID     []byte
 	PPKRequired    bool
-	// IKE and ESP, if set, are proposed instead of the persona's suites.
+	// IKE and ESP, if set, are proposed instead of the persona's suites. The key
+	// exchanges of the first of ESP are those of renewals, as with PFS.
 	IKE []suite.IKE2Suite
 	ESP []suite.ESP2
 }
@@ -59,6 +60,9 @@ func (s *Server) dial2(now time.Time, c DialConfig) (Peer, error) {
 		RemoteIdentity: x.RemoteIdentity, PSK: c.PSK, Certificate: x.Certificate, EAP: x.EAP, Verify: x.Verify, Configure: x.Configure,
 		Transport: x.Transport, Childless: x.Childless, PFS: c.PFS, PPK: x.PPK, PPKID: x.PPKID, PPKRequired: x.PPKRequired,
 		Local: v2.Networks(x.Local...), Remote: v2.Networks(x.Remote...), Policy: policy2(policy),
+	}
+	if len(x.ESP) > 0 && x.ESP[0].Group != suite.GroupNone {
+		d.PFS, d.Renewal = true, v2.Exchange{Group: x.ESP[0].Group, Additional: x.ESP[0].Additional}
 	}
 	if x.Transport {
 		d.Local, d.Remote = v2.L2TP(c.Path.Local.Addr(), c.LocalPort), v2.L2TP(c.Path.Remote.Addr(), portL2TP)

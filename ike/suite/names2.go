@@ -107,10 +107,33 @@ func (s *IKE2Suite) set(part string, added *int) bool {
 	return true
 }
 
-// ParseESP2 reads what ESP2.String writes, less the key exchanges, which are a
-// matter of the renewal, and refuses what is not supported.
+// ParseESP2 reads what ESP2.String writes and refuses what is not supported.
 func ParseESP2(s string) (ESP2, error) {
 	name, esn := strings.CutSuffix(s, "-esn")
-	e, err := ParseESPSuite(name)
-	return ESP2{ESPSuite: e, ESN: esn}, err
+	parts := strings.Split(name, "-")
+	n := 1
+	if len(parts) > 1 {
+		if _, ok := lookup(integrityNames, parts[1]); ok {
+			n = 2
+		}
+	}
+	e, err := ParseESPSuite(strings.Join(parts[:n], "-"))
+	if err != nil {
+		return ESP2{}, err
+	}
+	out := ESP2{ESPSuite: e, ESN: esn}
+	for i, part := range parts[n:] {
+		g, ok := lookup(groupNames, part)
+		switch {
+		case !ok || i > len(out.Additional):
+			return ESP2{}, fmt.Errorf("%w %q: %q is not known here", ErrSyntax, s, part)
+		case i == 0 && !g.Supported() || i > 0 && !g.Supported() && !g.IsKEM():
+			return ESP2{}, fmt.Errorf("%w: %q as a key exchange of %q", ErrUnsupported, part, s)
+		case i == 0:
+			out.Group = g
+		default:
+			out.Additional[i-1] = g
+		}
+	}
+	return out, nil
 }

@@ -129,6 +129,19 @@ func decodeGroup(t wire.Transform2) (Group, bool) { return Group(t.ID), len(t.At
 // decodeESN reads an ESN transform.
 func decodeESN(t wire.Transform2) (bool, bool) { return t.ID == 1, t.ID <= 1 && len(t.Attributes) == 0 }
 
+// Optional returns an offer of the exchanges, each of which may be left out: for
+// renewals with peers that know IKE_INTERMEDIATE and no IKE_FOLLOWUP_KE. What the
+// exchanges gave at first stays in the keys, for those of a renewal are made of
+// SK_d.
+func (a Additional) Optional() (out [7][]Group) {
+	for i, g := range a {
+		if g != GroupNone {
+			out[i] = []Group{g, GroupNone}
+		}
+	}
+	return out
+}
+
 // IKE2Proposal is one proposal of an offer for an IKE SA: for each kind the
 // algorithms offered, the best first. What cannot be chosen may stand in it, for
 // clients offer it.

@@ -180,9 +180,13 @@ func weakness(g Group) int {
 func (p ESP2Policy) candidates(proposal wire.Proposal2) (out []candidate[ESP2Choice]) {
 	s := sorter{proposal: proposal}
 	group := s.espGroup(p)
-	added := s.additional(p.Additional)
+	more := p.Additional
+	if group.value == GroupNone {
+		more = nil // they come on top of one
+	}
+	added := s.additional(more)
 	if p.First {
-		added = picks{}
+		added, s.broken = picks{}, false
 	}
 	esn := pick(&s, wire.TransformESN, decodeESN, []bool{p.ESN, !p.ESN})
 	if !s.has(wire.TransformESN) {

@@ -58,13 +58,23 @@ func (c *child) advance(now time.Time) {
 	switch {
 	case passed(now, c.goneAt):
 		c.remove()
-		c.s.expectChild(now)
+		c.s.checkChildren(now)
 	case passed(now, c.expireAt):
 		c.expireAt = time.Time{}
 		c.delete(now)
+		c.s.replaceExpired(now)
 	case passed(now, c.rekeyAt):
 		c.rekeyAt = now.Add(retryTime)
 		c.s.renewChild(now, c)
+	}
+}
+
+// replaceExpired asks for another child SA if the last one of a connection that we
+// dialled could not be renewed in time.
+func (s *Session) replaceExpired(now time.Time) {
+	standing := func(c *child) bool { return c.state != childDeleting }
+	if s.dial != nil && s.up && !s.closing && s.current != nil && !slices.ContainsFunc(s.children, standing) {
+		s.current.ask(now, &createChild{s: s, with: s.perfect()})
 	}
 }
 
@@ -163,14 +173,10 @@ type agreement struct {
 
 // install makes the child SA of an agreement receive. initiator says that we
 // started the exchange; replaces is what it renews.
-func (s *Session) install(now time.Time, a *sa, g agreement, initiator bool, secret []byte, ni, nr []byte, replaces *child, why ...redundancy) *child {
+func (s *Session) install(now time.Time, a *sa, g agreement, initiator bool, secrets [][]byte, ni, nr []byte, replaces *child, why ...redundancy) *child {
 	c := &child{s: s, in: g.spi, out: g.peerSPI, initiator: initiator, suite: g.suite,
 		local: g.local, remote: g.remote, transport: g.transport}
-	var shared [][]byte
-	if secret != nil {
-		shared = [][]byte{secret}
-	}
-	keyOut, keyIn := g.suite.ChildKeys(a.suite.PRF, a.keys.D, shared, ni, nr)
+	keyOut, keyIn := g.suite.ChildKeys(a.suite.PRF, a.keys.D, secrets, ni, nr)
 	if !initiator {
 		keyIn, keyOut = keyOut, keyIn
 	}
@@ -332,9 +338,9 @@ func (s *Session) chooseESP(o childOffer, first bool) (suite.ESP2Choice, *refusa
 func (s *Session) espPolicy() suite.ESP2Policy {
 	p := s.candidate.Policy.ESP
 	if len(p.Suites) == 0 {
-		p.Suites, p.Groups = suite.DefaultESP2(false).Suites, suite.DefaultESP2(false).Groups
+		d := suite.DefaultESP2(false)
+		p.Suites, p.Groups, p.Additional = d.Suites, d.Groups, d.Additional
 	}
-	p.Additional = nil
 	return p
 }
 

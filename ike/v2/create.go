@@ -16,12 +16,29 @@ type createChild struct {
 	old   *child
 	spi   uint32
 	ni    []byte
-	group suite.Group
-	other []suite.Group // offered beside group
+	with  Exchange
+	other []suite.Group // offered beside its group
 	key   *suite.PrivateKey
 	offer wire.SA2
 	tries int
 	turn  bool // the peer wants it with a key exchange where the old one had none, or without
+}
+
+// Exchange is the key exchanges that renew a child SA; no Group: none.
+type Exchange struct {
+	Group      suite.Group
+	Additional suite.Additional
+}
+
+// makesChild reports whether a request of ours makes a child SA.
+func makesChild(t task) bool {
+	switch t := t.(type) {
+	case *createChild:
+		return true
+	case *followup:
+		return t.creates
+	}
+	return false
 }
 
 // renewChild asks the peer to renew c, unless that is under way.
@@ -31,11 +48,23 @@ func (s *Session) renewChild(now time.Time, c *child) {
 		return
 	}
 	c.setState(childRekeying)
-	group := c.suite.Group
-	if group == suite.GroupNone && s.dial != nil && s.dial.PFS {
-		group = s.current.suite.Group
+	with := Exchange{c.suite.Group, c.suite.Additional}
+	if with.Group == suite.GroupNone {
+		with = s.perfect()
 	}
-	s.current.ask(now, &createChild{s: s, old: c, group: group})
+	s.current.ask(now, &createChild{s: s, old: c, with: with})
+}
+
+// perfect is what the initiator of a connection renews its first child SA with:
+// what it is told, or what the IKE SA has.
+func (s *Session) perfect() Exchange {
+	switch {
+	case s.dial == nil || !s.dial.PFS:
+		return Exchange{}
+	case s.dial.Renewal.Group != suite.GroupNone:
+		return s.dial.Renewal
+	}
+	return Exchange{s.current.suite.Group, s.current.suite.Additional}
 }
 
 // start builds the request.
@@ -58,7 +87,7 @@ func (t *createChild) start(now time.Time, a *sa) (wire.ExchangeType, []wire.Bod
 	if t.old != nil {
 		local, remote, transport = t.old.local, t.old.remote, t.old.transport
 	}
-	t.offer = s.offerESP(t.old, t.spi, t.group, t.other...)
+	t.offer = s.offerESP(t.old, t.spi, t.with, t.other...)
 	var list []wire.Body
 	if t.old != nil {
 		list = append(list, wire.Notify2{Protocol: wire.ProtocolESP, SPI: spiBytes(t.old.in), Type: wire.Notify2RekeySA})
@@ -67,11 +96,11 @@ func (t *createChild) start(now time.Time, a *sa) (wire.ExchangeType, []wire.Bod
 		list = append(list, notify(wire.Notify2UseTransportMode))
 	}
 	list = append(list, t.offer, wire.Nonce2(t.ni))
-	if t.group != 0 {
-		if t.key, err = t.group.GenerateKey(s.owner.Rand()); err != nil {
+	if t.with.Group != 0 {
+		if t.key, err = t.with.Group.GenerateKey(s.owner.Rand()); err != nil {
 			return 0, nil, false
 		}
-		list = append(list, wire.KeyExchange2{Group: uint16(t.group), Data: t.key.Public()})
+		list = append(list, wire.KeyExchange2{Group: uint16(t.with.Group), Data: t.key.Public()})
 	}
 	return wire.ExchangeCreateChild, append(list, selectorsOf(false, local), selectorsOf(true, remote)), true
 }
@@ -103,38 +132,52 @@ func (t *createChild) answer(now time.Time, a *sa, m *message) error {
 		return err
 	}
 	g, err := t.s.accept(t.offer, o, t.spi, false)
-	if err != nil || t.group != g.suite.Group || (t.group != 0) != (o.ke.Group == uint16(t.group) && len(o.ke.Data) > 0) {
+	with := t.with.Group
+	link, linked := linkOf(m.chain)
+	more := g.suite.Additional.List()
+	if err != nil || with != g.suite.Group || (with != 0) != (o.ke.Group == uint16(with) && len(o.ke.Data) > 0) || linked != (len(more) > 0) {
 		t.failed(now, CauseNoESPProposal, "the answer to CREATE_CHILD_SA is not one to our offer")
 		return ErrRefused
 	}
-	if t.group == 0 {
+	if with == 0 {
 		t.done(now, a, g, nil, nr)
 		return nil
 	}
-	public, key := slices.Clone(o.ke.Data), t.key
-	t.s.owner.Compute(func() any { return finish(key, public) }, false, func(now time.Time, r any) {
-		secret := r.(sharedSecret)
-		defer clear(secret.key)
-		key.Zero()
+	compute := func(_ time.Time, a *sa, keys []offeredKey) { t.compute(a, g, keys, nr) }
+	first := []offeredKey{{t.key, slices.Clone(o.ke.Data)}}
+	if !linked {
+		compute(now, a, first)
+		return nil
+	}
+	a.next(&followup{creates: true, link: link, left: more, done: first, then: compute, refused: t.refused, drop: t.abandon,
+		failed: func(now time.Time, detail string) { t.failed(now, CauseMalformed, detail) }})
+	return nil
+}
+
+// compute has the secrets computed, and goes on to the end.
+func (t *createChild) compute(a *sa, g agreement, keys []offeredKey, nr []byte) {
+	t.s.owner.Compute(func() any { return secrets(keys) }, false, func(now time.Time, r any) {
+		shared := r.(sharedSecrets)
+		defer shared.zero()
+		zeroKeys(keys)
 		switch {
 		case t.s.closing || a.state == saGone:
-		case secret.err != nil:
-			t.failed(now, CauseMalformed, secret.err.Error())
+		case shared.err != nil:
+			t.failed(now, CauseMalformed, shared.err.Error())
 		default:
-			t.done(now, a, g, secret.key, nr)
+			t.done(now, a, g, shared.keys, nr)
 		}
 	})
-	return nil
 }
 
 // done takes the new child SA into use. If the peer has renewed the old one at
 // the same time, the pair with the lowest of the four nonces goes: "the SA
 // created with the lowest of the four nonces ... SHOULD be closed by the endpoint
 // that created it" (RFC 7296, section 2.8.1).
-func (t *createChild) done(now time.Time, a *sa, g agreement, secret, nr []byte) {
+func (t *createChild) done(now time.Time, a *sa, g agreement, secrets [][]byte, nr []byte) {
 	old := t.old
 	if old == nil {
-		t.s.install(now, a, g, true, secret, t.ni, nr, nil)
+		t.s.install(now, a, g, true, secrets, t.ni, nr, nil)
 		return
 	}
 	rival := old.rival
@@ -143,9 +186,9 @@ func (t *createChild) done(now time.Time, a *sa, g agreement, secret, nr []byte)
 	if lost {
 		// The peer's own request may not be answered yet: we send on the old one
 		// until it deletes that.
-		t.s.install(now, a, g, true, secret, t.ni, nr, old, redundant).delete(now)
+		t.s.install(now, a, g, true, secrets, t.ni, nr, old, redundant).delete(now)
 	} else {
-		t.s.install(now, a, g, true, secret, t.ni, nr, old)
+		t.s.install(now, a, g, true, secrets, t.ni, nr, old)
 	}
 	if old.state != childRekeying {
 		return // the peer has deleted it meanwhile
@@ -167,7 +210,7 @@ func (t *createChild) refused(now time.Time, a *sa, n wire.Notify2) error {
 	case wire.Notify2InvalidKEPayload:
 		for g := range n.Uint16s() {
 			if t.tries++; t.tries < 3 && t.s.offersGroup(suite.Group(g)) {
-				t.group, t.other = suite.Group(g), nil
+				t.with.Group, t.other = suite.Group(g), nil
 				a.ask(now, t)
 				return nil
 			}
@@ -179,7 +222,7 @@ func (t *createChild) refused(now time.Time, a *sa, n wire.Notify2) error {
 		}
 		t.failed(now, CauseNoESPProposal, "the other side answered "+describeError(n)+" to the child SA, with and without a key exchange")
 		return nil
-	case wire.Notify2TemporaryFailure:
+	case wire.Notify2TemporaryFailure, wire.Notify2StateNotFound:
 		t.again(now)
 		return nil
 	case wire.Notify2ChildSANotFound:
@@ -187,7 +230,7 @@ func (t *createChild) refused(now time.Time, a *sa, n wire.Notify2) error {
 		if t.old != nil && t.old.state == childRekeying {
 			t.old.remove()
 			if t.s.initiator && len(t.s.children) == 0 {
-				t.s.current.ask(now, &createChild{s: t.s, group: t.group})
+				t.s.current.ask(now, &createChild{s: t.s, with: t.with})
 			}
 		}
 		return nil
@@ -205,12 +248,12 @@ func (t *createChild) otherwise() bool {
 		return false
 	}
 	t.turn, t.other = true, nil
-	if t.group != suite.GroupNone {
-		t.group = suite.GroupNone
+	if t.with.Group != suite.GroupNone {
+		t.with = Exchange{}
 		return t.s.dial == nil || !t.s.dial.PFS
 	}
-	t.group = t.s.current.suite.Group
-	t.other = slices.DeleteFunc(slices.Clone(t.s.espPolicy().Groups), func(g suite.Group) bool { return g == t.group })
+	t.with = Exchange{t.s.current.suite.Group, t.s.current.suite.Additional}
+	t.other = slices.DeleteFunc(slices.Clone(t.s.espPolicy().Groups), func(g suite.Group) bool { return g == t.with.Group })
 	return true
 }
 
@@ -224,9 +267,11 @@ func (t *createChild) again(now time.Time) {
 	t.s.retry(now, func(now time.Time) {
 		switch {
 		case old == nil && t.s.current != nil:
-			t.s.current.ask(now, &createChild{s: t.s, group: t.group})
+			t.s.current.ask(now, &createChild{s: t.s, with: t.with})
 		case old != nil && slices.Contains(t.s.children, old):
 			t.s.renewChild(now, old)
+		default:
+			t.s.checkChildren(now)
 		}
 	})
 }
@@ -254,6 +299,7 @@ func (s *Session) handleCreateChild(now time.Time, a *sa, m *message) error {
 		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
 		return malformed(err)
 	}
+	s.dropPending() // the peer has given that up
 	// RFC 7296, section 2.25.2, and requests on an SA that has a successor.
 	if a != s.current || a.state != saStanding {
 		a.respond(now, m, notify(wire.Notify2TemporaryFailure))
@@ -295,20 +341,23 @@ func (s *Session) handleCreate(now time.Time, a *sa, m *message) error {
 		a.respond(now, m, notify(wire.Notify2TemporaryFailure))
 		return err
 	}
-	finish := func(now time.Time, secret []byte, ke ...wire.Body) {
+	finish := func(now time.Time, m *message, secrets [][]byte, body ...wire.Body) {
 		if a != s.current || old != nil && (!slices.Contains(s.children, old) || old.state == childDeleting) {
 			a.respond(now, m, notify(wire.Notify2TemporaryFailure))
 			return
 		}
-		c := s.install(now, a, g, false, secret, ni, nr, old)
+		c := s.install(now, a, g, false, secrets, ni, nr, old)
 		s.succeed(old, c, lowest(ni, nr))
-		a.respond(now, m, g.payloads(answer, append([]wire.Body{wire.Nonce2(nr)}, ke...)...)...)
+		a.respond(now, m, body...)
 	}
 	if g.suite.Group == 0 {
-		finish(now, nil)
+		finish(now, m, nil, g.payloads(answer, wire.Nonce2(nr))...)
 		return nil
 	}
-	return s.computeReply(a, m, g.suite.Group, o.ke.Data, finish, nil)
+	return s.computeReply(a, m, g.suite.Group, o.ke.Data, func(now time.Time, secret []byte, ke ...wire.Body) {
+		p := pending{a: a, left: g.suite.Additional.List(), finish: finish, drop: func() {}}
+		s.answerKeys(now, m, p, secret, g.payloads(answer, append([]wire.Body{wire.Nonce2(nr)}, ke...)...))
+	}, nil)
 }
 
 // renewed finds the child SA that a request renews, if any.

@@ -31,9 +31,10 @@ type DialConfig struct {
 	Configure     bool
 	Local, Remote []Range
 	Transport     bool
-	Childless     bool // no child SA with IKE_AUTH (RFC 6023)
-	PFS           bool
-	PPK, PPKID    []byte // RFC 8784
+	Childless     bool     // no child SA with IKE_AUTH (RFC 6023)
+	PFS           bool     // child SAs are renewed with a key exchange
+	Renewal       Exchange // which; none: those of the IKE SA
+	PPK, PPKID    []byte   // RFC 8784
 	PPKRequired   bool
 	Policy        Policy
 }

@@ -16,6 +16,10 @@
 // asked whether it deserves one: until then nothing is kept of it. Dial opens
 // one as initiator.
 //
+// An exchange of CREATE_CHILD_SA that needs more than one key exchange (RFC 9370)
+// goes on in IKE_FOLLOWUP_KE exchanges; until the last of them nothing is made of
+// it, and a responder remembers one such exchange, for a minute (followup.go).
+//
 // Keys that a Child carries belong to whoever is given it; all others are
 // overwritten when the Session is done with them.
 //

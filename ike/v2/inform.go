@@ -168,13 +168,8 @@ func (s *Session) expectChild(now time.Time) {
 // creating reports whether we are asking for a child SA.
 func (s *Session) creating() bool {
 	for _, a := range s.sas {
-		if _, ok := a.flying.(*createChild); ok {
+		if makesChild(a.flying) || slices.ContainsFunc(a.queue, makesChild) {
 			return true
-		}
-		for _, t := range a.queue {
-			if _, ok := t.(*createChild); ok {
-				return true
-			}
 		}
 	}
 	return len(s.later) > 0

@@ -39,8 +39,11 @@ func zeroKey(k *suite.PrivateKey) {
 
 // Discard overwrites a result that nobody waits for any more.
 func Discard(result any) {
-	if s, ok := result.(sharedSecret); ok {
+	switch s := result.(type) {
+	case sharedSecret:
 		clear(s.key)
+	case sharedSecrets:
+		s.zero()
 	}
 }
 

@@ -208,6 +208,8 @@ func (s *Session) handleRequest(now time.Time, a *sa, m *message) error {
 		return s.handleInformational(now, a, m)
 	case x == wire.ExchangeCreateChild && s.opening == nil:
 		return s.handleCreateChild(now, a, m)
+	case x == wire.ExchangeFollowupKE && s.opening == nil:
+		return s.handleFollowup(now, a, m)
 	}
 	a.respond(now, m, notify(wire.Notify2InvalidSyntax))
 	return fmt.Errorf("%w: %v", ErrState, x)

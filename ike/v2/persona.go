@@ -98,6 +98,7 @@ func (p *Persona) Propose(ike []suite.IKE2Suite, esp []suite.ESP2) {
 		p.ESP = nil
 	}
 	for _, s := range esp {
+		s.Group, s.Additional = suite.GroupNone, suite.Additional{} // for renewals
 		p.ESP = append(p.ESP, s.Proposal())
 	}
 }

@@ -410,21 +410,20 @@ func (s *Session) accept(offer wire.SA2, o childOffer, spi uint32, first bool) (
 }
 
 // offerESP is our offer for a child SA: that of the persona, or, in place of old,
-// what old has. The key exchange is of group, or at the peer's wish of another.
-func (s *Session) offerESP(old *child, spi uint32, group suite.Group, other ...suite.Group) wire.SA2 {
+// what old has; with key exchanges, the first of which may at the peer's wish be of
+// another group.
+func (s *Session) offerESP(old *child, spi uint32, with Exchange, other ...suite.Group) wire.SA2 {
 	var list []suite.ESP2Proposal
 	switch {
 	case old != nil:
-		u := old.suite
-		u.Group, u.Additional = group, suite.Additional{}
-		list = []suite.ESP2Proposal{u.Proposal()}
-		list[0].Groups = append(list[0].Groups, other...)
+		list = []suite.ESP2Proposal{old.suite.Proposal()}
 	case s.dial != nil:
 		list = slices.Clone(s.dial.Persona.ESP)
-		for n := range list {
-			if group != suite.GroupNone {
-				list[n].Groups = []suite.Group{group}
-			}
+	}
+	for n := range list {
+		list[n].Groups, list[n].Additional = nil, [7][]suite.Group{}
+		if with.Group != suite.GroupNone {
+			list[n].Groups, list[n].Additional = append([]suite.Group{with.Group}, other...), with.Additional.Optional()
 		}
 	}
 	return suite.OfferESP2([4]byte(spiBytes(spi)), list)

@@ -79,8 +79,10 @@ func (t *renewIKE) start(now time.Time, a *sa) (wire.ExchangeType, []wire.Body, 
 	}
 	t.sent = true
 	u := a.suite
-	u.Group, u.Additional = t.group, suite.Additional{}
-	t.offer = suite.OfferIKE2(t.spi[:], []suite.IKE2Proposal{u.Proposal()})
+	u.Group = t.group
+	p := u.Proposal()
+	p.Additional = u.Additional.Optional()
+	t.offer = suite.OfferIKE2(t.spi[:], []suite.IKE2Proposal{p})
 	return wire.ExchangeCreateChild, []wire.Body{t.offer, wire.Nonce2(t.ni),
 		wire.KeyExchange2{Group: uint16(t.group), Data: t.key.Public()}}, true
 }
@@ -114,21 +116,40 @@ func (t *renewIKE) answer(now time.Time, a *sa, m *message) error {
 		t.giveUp(now, CauseMalformed, "the answer to the renewal of the IKE SA does not fit")
 		return err
 	}
-	key := t.key
-	t.s.owner.Compute(func() any { return finish(key, ke) }, false, func(now time.Time, r any) {
-		secret := r.(sharedSecret)
-		defer clear(secret.key)
-		key.Zero()
+	compute := func(_ time.Time, a *sa, keys []offeredKey) { t.compute(a, choice, keys, nr) }
+	first := []offeredKey{{t.key, ke}}
+	link, linked := linkOf(m.chain)
+	more := choice.Additional.List()
+	switch {
+	case linked != (len(more) > 0):
+		t.giveUp(now, CauseMalformed, "the answer to the renewal of the IKE SA does not fit its key exchanges")
+		return ErrMalformed
+	case !linked:
+		compute(now, a, first)
+	case t.s.closing:
+		t.drop()
+	default:
+		a.next(&followup{link: link, left: more, done: first, then: compute, refused: t.refused, drop: t.abandon,
+			failed: func(now time.Time, detail string) { t.giveUp(now, CauseMalformed, detail) }})
+	}
+	return nil
+}
+
+// compute has the secrets computed, and goes on to the end.
+func (t *renewIKE) compute(a *sa, c suite.IKE2Choice, keys []offeredKey, nr []byte) {
+	t.s.owner.Compute(func() any { return secrets(keys) }, false, func(now time.Time, r any) {
+		shared := r.(sharedSecrets)
+		defer shared.zero()
+		zeroKeys(keys)
 		switch {
 		case a.state == saGone || t.spi.IsZero():
 			t.drop()
-		case secret.err != nil:
-			t.giveUp(now, CauseMalformed, secret.err.Error())
+		case shared.err != nil:
+			t.giveUp(now, CauseMalformed, shared.err.Error())
 		default:
-			t.done(now, a, choice, secret.key, nr)
+			t.done(now, a, c, shared.keys, nr)
 		}
 	})
-	return nil
 }
 
 func (t *renewIKE) read(m *message) (c suite.IKE2Choice, ke, nr []byte, err error) {
@@ -157,10 +178,10 @@ func (t *renewIKE) read(m *message) (c suite.IKE2Choice, ke, nr []byte, err erro
 
 // done takes the new IKE SA into use, or the peer's, if both sides have made one:
 // the one with the lowest nonce goes.
-func (t *renewIKE) done(now time.Time, old *sa, c suite.IKE2Choice, secret, nr []byte) {
+func (t *renewIKE) done(now time.Time, old *sa, c suite.IKE2Choice, secrets [][]byte, nr []byte) {
 	s := t.s
 	fresh := &sa{s: s, initiator: true, spiI: t.spi, spiR: wire.Cookie(c.SPI), suite: c.IKE2Suite, made: now}
-	if fresh.renewKeys(old, secret, t.ni, nr) != nil {
+	if fresh.renewKeys(old, secrets, t.ni, nr) != nil {
 		t.giveUp(now, CauseInternal, "no keys for the new IKE SA")
 		return
 	}
@@ -199,7 +220,7 @@ func (t *renewIKE) refused(now time.Time, a *sa, n wire.Notify2) error {
 			}
 		}
 	}
-	if n.Type == wire.Notify2TemporaryFailure {
+	if n.Type == wire.Notify2TemporaryFailure || n.Type == wire.Notify2StateNotFound {
 		t.giveUp(now, CauseNone, "")
 		return nil
 	}
@@ -229,9 +250,9 @@ func (t *renewIKE) giveUp(now time.Time, c Cause, detail string) {
 }
 
 // renewKeys derives the keys of an SA that renews old.
-func (a *sa) renewKeys(old *sa, secret, ni, nr []byte) error {
+func (a *sa) renewKeys(old *sa, secrets [][]byte, ni, nr []byte) error {
 	n := suite.Nonces{Ni: ni, Nr: nr, SPIi: a.spiI, SPIr: a.spiR}
-	if err := a.useKeys(a.suite.RekeyKeys(old.suite.PRF, old.keys.D, [][]byte{secret}, n)); err != nil {
+	if err := a.useKeys(a.suite.RekeyKeys(old.suite.PRF, old.keys.D, secrets, n)); err != nil {
 		return err
 	}
 	a.setState(saStanding)
@@ -303,17 +324,22 @@ func (s *Session) handleRenewal(now time.Time, a *sa, m *message, offer wire.SA2
 		s.renewal = &renewal{}
 	}
 	s.renewal.fresh = fresh
+	p := pending{a: a, left: choice.Additional.List(), drop: func() {
+		s.owner.Forget(fresh.spiR)
+		s.dropFresh(fresh)
+	}}
+	p.finish = func(now time.Time, m *message, secrets [][]byte, body ...wire.Body) {
+		s.finishRenewal(now, a, m, fresh, secrets, body, ni, nr)
+	}
 	done := false
-	err = s.computeReply(a, m, choice.Group, public, func(now time.Time, secret []byte, ke ...wire.Body) {
+	return s.computeReply(a, m, choice.Group, public, func(now time.Time, secret []byte, ke ...wire.Body) {
 		done = true
-		s.finishRenewal(now, a, m, fresh, choice, secret, ke, ni, nr)
+		s.answerKeys(now, m, p, secret, append([]wire.Body{choice.AnswerSPI(fresh.spiR[:]), wire.Nonce2(nr)}, ke...))
 	}, func() {
 		if !done {
-			s.owner.Forget(fresh.spiR)
-			s.dropFresh(fresh)
+			p.drop()
 		}
 	})
-	return err
 }
 
 // dropFresh forgets an SA that was not finished.
@@ -328,8 +354,8 @@ func (s *Session) dropFresh(fresh *sa) {
 }
 
 // finishRenewal answers the peer's request with the new SA.
-func (s *Session) finishRenewal(now time.Time, a *sa, m *message, fresh *sa, c suite.IKE2Choice, secret []byte, ke []wire.Body, ni, nr []byte) {
-	if fresh.renewKeys(a, secret, ni, nr) != nil {
+func (s *Session) finishRenewal(now time.Time, a *sa, m *message, fresh *sa, secrets [][]byte, body []wire.Body, ni, nr []byte) {
+	if fresh.renewKeys(a, secrets, ni, nr) != nil {
 		s.owner.Forget(fresh.spiR)
 		s.dropFresh(fresh)
 		a.respond(now, m, notify(wire.Notify2TemporaryFailure))
@@ -344,7 +370,7 @@ func (s *Session) finishRenewal(now time.Time, a *sa, m *message, fresh *sa, c s
 		return
 	}
 	s.sas = append(s.sas, fresh)
-	a.respond(now, m, append([]wire.Body{c.AnswerSPI(fresh.spiR[:]), wire.Nonce2(nr)}, ke...)...)
+	a.respond(now, m, body...)
 	r := s.renewal
 	if r != nil && r.ours != nil && r.ours.sent {
 		r.fresh, r.rival = nil, fresh
@@ -372,7 +398,7 @@ func (s *Session) readRenewal(m *message, offer wire.SA2) (c suite.IKE2Choice, p
 		return c, nil, nil, nil, err
 	}
 	policy := ikePolicy(s.candidate.Policy)
-	policy.Sent, policy.Additional = suite.Group(ke.Group), nil
+	policy.Sent = suite.Group(ke.Group)
 	c, err = suite.SelectIKE2(offer, policy)
 	switch {
 	case err != nil:
@@ -390,13 +416,10 @@ func (s *Session) readRenewal(m *message, offer wire.SA2) (c suite.IKE2Choice, p
 // childrenInMotion reports whether we are in the middle of making, renewing or
 // deleting a child SA: then an IKE SA is not to be renewed (section 2.25.2).
 func (s *Session) childrenInMotion() bool {
-	switch t := s.current.flying.(type) {
-	case *createChild:
-		return true
-	case *deleteTask:
+	if t, ok := s.current.flying.(*deleteTask); ok {
 		return t.child != nil
 	}
-	return false
+	return makesChild(s.current.flying)
 }
 
 // ikePolicy is what p allows for IKE SAs.

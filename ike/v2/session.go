@@ -41,6 +41,7 @@ type Session struct {
 	current  *sa // on which requests begin
 	children []*child
 	renewal  *renewal // of the current IKE SA, ours or the peer's
+	pending  *pending // an exchange of the peer's with key exchanges still to come
 
 	up, closing, closed bool
 	heardAt             time.Time
@@ -135,6 +136,9 @@ func (s *Session) Deadline() time.Time {
 	for _, d := range s.later {
 		at = earliest(at, d.at)
 	}
+	if s.pending != nil {
+		at = earliest(at, s.pending.until)
+	}
 	return earliest(at, earliest(s.askAt, s.keepAliveAt))
 }
 
@@ -150,6 +154,9 @@ func (s *Session) Advance(now time.Time) {
 		c.advance(now)
 	}
 	s.runLater(now)
+	if s.pending != nil && passed(now, s.pending.until) {
+		s.dropPending()
+	}
 	if !s.closing && passed(now, s.askAt) {
 		s.checkAlive(now)
 	}
@@ -299,6 +306,7 @@ func (s *Session) end(now time.Time, r Reason, c Cause, detail string, tell bool
 		s.opening.close()
 		s.opening = nil
 	}
+	s.dropPending()
 	if s.renewal != nil {
 		s.renewal.close(s, tell)
 		s.renewal = nil
