@@ -37,6 +37,11 @@ server's certificate must be issued by --ca and have the name SERVER.
   culvert connect vpn.example.com --ikev2 --ca ca.crt --user alice \
       --password file:password --route 10.0.0.0/8
 
+L2TP is dialled with certificates in place of --psk, too, with RSA keys:
+
+  culvert connect vpn.example.com --ca ca.crt --cert site.crt --key site.key \
+      --user alice --password file:password --route 10.0.0.0/8
+
 --eap-tls shows the certificate within EAP instead, in L2TP beside --psk:
 
   culvert connect vpn.example.com --psk file:psk --eap-tls --ca ca.crt \
@@ -55,8 +60,8 @@ Needs CAP_NET_ADMIN for the device.`,
 	f.StringVar(&d.password, "password", "", "`PASSWORD` of the user")
 	f.StringVar(&d.l2tpSecret, "l2tp-secret", "", "`SECRET` that the L2TP tunnel is authenticated with, where the server wants one")
 	f.BoolVar(&d.ikev2, "ikev2", false, "dial by IKEv2 instead of L2TP")
-	f.StringVar(&d.ca, "ca", "", "`FILE` with the authority of an IKEv2 server's certificate")
-	f.StringVar(&d.cert, "cert", "", "`FILE` with our certificate, for IKEv2")
+	f.StringVar(&d.ca, "ca", "", "`FILE` with the authority of the server's certificate")
+	f.StringVar(&d.cert, "cert", "", "`FILE` with our certificate")
 	f.StringVar(&d.key, "key", "", "`FILE` with its key, which only its owner may read")
 	f.BoolVar(&d.eapTLS, "eap-tls", false, "show --cert within EAP (EAP-TLS), in IKEv2 or in L2TP's PPP")
 	f.StringVar(&d.identity, "identity", "", "`NAME` to call ourselves in IKE (default our address)")
@@ -145,13 +150,13 @@ func (d *connectCommand) check() error {
 	switch {
 	case d.eapTLS && (!byCert || d.ca == "" || d.password != ""):
 		return errors.New("--eap-tls needs --cert, --key and --ca, and takes no --password")
-	case d.eapTLS && !d.ikev2 && d.psk == "":
-		return errors.New("--eap-tls needs --psk, or --ikev2")
 	case d.eapTLS && !d.ikev2:
 		return nil
-	case !d.ikev2 && (d.ca != "" || d.cert != "" || d.key != ""):
-		return errors.New("--ca, --cert and --key are for --ikev2 and --eap-tls")
-	case !d.ikev2 && (d.psk == "" || !byUser):
+	case !d.ikev2 && d.psk == "" && (d.ca != "" || byCert) && !(d.ca != "" && byCert && byUser):
+		return errors.New("L2TP with certificates needs --ca, --cert, --key, --user and --password")
+	case !d.ikev2 && d.psk != "" && (d.ca != "" || d.cert != "" || d.key != ""):
+		return errors.New("--ca, --cert and --key stand in place of --psk")
+	case !d.ikev2 && !(byUser && (d.psk != "" || byCert)):
 		return errors.New("connect needs --psk, --user and --password")
 	case d.ikev2 && d.l2tpSecret != "":
 		return errors.New("--l2tp-secret is not for --ikev2")
@@ -180,7 +185,7 @@ func (d *connectCommand) secrets(c *gateway.ConnectConfig) error {
 		c.Password = string(password.Bytes())
 		password.Zero()
 	}
-	if !d.ikev2 && !d.eapTLS {
+	if d.ca == "" && !d.ikev2 {
 		return nil
 	}
 	return d.certificates(c)
@@ -193,6 +198,11 @@ func (d *connectCommand) certificates(c *gateway.ConnectConfig) error {
 		return err
 	}
 	defer clear(credentials.Key)
+	if !d.ikev2 && d.psk == "" {
+		if c.Signed, err = gateway.NewDialSigned(c.Server, credentials); err != nil {
+			return err
+		}
+	}
 	if d.eapTLS {
 		if c.EAPTLS, err = gateway.NewDialEAPTLS(c.Server, credentials); err != nil {
 			return err
@@ -205,7 +215,7 @@ func (d *connectCommand) certificates(c *gateway.ConnectConfig) error {
 	return err
 }
 
-// credentials reads the files of IKEv2.
+// credentials reads the files with certificates.
 func (d *connectCommand) credentials() (c gateway.Credentials, err error) {
 	if d.ca != "" {
 		if c.Authorities, err = os.ReadFile(d.ca); err != nil {

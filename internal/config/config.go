@@ -73,8 +73,9 @@ type Tenant struct {
 	// PSKs are the pre-shared keys that open this tenant; at least one, or a
 	// Certificate. All are accepted, so that a key can be changed without a cut.
 	PSKs []Secret
-	// Certificate is what the tenant proves who it is with in IKEv2; nil: none,
-	// and clients of IKEv2 need a key.
+	// Certificate is what the tenant proves who it is with in IKEv2, and, if its
+	// key is RSA, in IKEv1 to clients that have a certificate of CA; nil: none, and
+	// clients need a key.
 	Certificate *Certificate
 	// Identity is what the tenant calls itself in IKEv2; empty: by the
 	// certificate.
@@ -159,8 +160,9 @@ type Methods struct {
 	EAP bool
 	// EAPTLS is EAP-TLS (RFC 5216), in IKEv2 and in PPP.
 	EAPTLS bool
-	// Certificate is a client's certificate in IKEv2 itself. By default where
-	// there are a certificate and authorities.
+	// Certificate is a client's certificate in IKE itself; in L2TP it stands for the
+	// pre-shared key, and PPP asks for a user as ever. By default where there are a
+	// certificate and authorities.
 	Certificate bool
 	// PSK lets clients of IKEv2 in with a pre-shared key alone. It names no user.
 	PSK bool

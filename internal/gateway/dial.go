@@ -47,6 +47,8 @@ type DialConfig struct {
 	AllowEAP bool
 	// EAPTLS proves who we are within EAP by certificate; nil: by password.
 	EAPTLS *DialEAPTLS
+	// Signed calls by IKEv1 with certificates; nil: with PSK.
+	Signed *DialSigned
 	// V2 calls by IKEv2 in tunnel mode; nil: by L2TP over IKEv1.
 	V2 *DialV2
 	// Persona is the native client to speak like; empty: culvert itself.
@@ -157,14 +159,14 @@ func (g *Gateway) call(now time.Time, d *dial) {
 	if dpd == 0 {
 		dpd = 10 * time.Second
 	}
-	id, err := g.ike.Dial(now, c.callV2(ike.DialConfig{
+	id, err := g.ike.Dial(now, c.callV2(c.signed(ike.DialConfig{
 		Path:     ike.Path{Local: g.localFor(c.Local, false), Remote: c.Server},
 		NATTPath: ike.Path{Local: g.localFor(c.Local, true), Remote: c.ServerNATT, NATT: true},
 		PSK:      c.PSK, Identity: c.Identity, Persona: c.Persona, IKE: c.Suites.IKE, ESP: c.Suites.ESP,
 		Policy: &ike.Policy{
 			Legacy: true, IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Rekey: true, DPD: dpd, DPDTries: 3,
 		},
-	}))
+	})))
 	if err != nil {
 		d.finish(err)
 		return

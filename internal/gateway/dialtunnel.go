@@ -29,6 +29,14 @@ type DialV2 struct {
 	Transport bool
 }
 
+// signed adds what IKE needs to place a call by IKEv1 with certificates.
+func (c DialConfig) signed(d ike.DialConfig) ike.DialConfig {
+	if c.Signed != nil && c.V2 == nil {
+		d.PSK, d.Certificate, d.Verify, d.RemoteIdentity = nil, c.Signed.Certificate, c.Signed.Verify, c.Signed.Name
+	}
+	return d
+}
+
 // callV2 is what IKE needs to place a call by IKEv2.
 func (c DialConfig) callV2(d ike.DialConfig) ike.DialConfig {
 	if c.V2 == nil {
@@ -108,24 +116,53 @@ type Credentials struct {
 // NewDialV2 makes a call by IKEv2 of what files hold. name is whom we dial.
 func NewDialV2(name string, c Credentials) (*DialV2, error) {
 	d := &DialV2{}
+	var err error
 	if len(c.Authorities) > 0 {
-		roots, err := auth.ParseCertificates(c.Authorities)
-		if err != nil {
-			return nil, fmt.Errorf("gateway: authorities: %w", err)
-		}
-		trust := &auth.Trust{Roots: roots}
 		d.Name = name
-		d.Verify = func(now time.Time, chain []*x509.Certificate, _ wire.ID2) error {
-			_, err := trust.Verify(now, chain, auth.PurposeServer)
-			return err
+		if d.Verify, err = c.verifier(); err != nil {
+			return nil, err
 		}
 	}
 	if len(c.Chain) == 0 {
 		return d, nil
 	}
-	var err error
 	d.Certificate, err = c.certificate()
 	return d, err
+}
+
+// DialSigned is how a call by IKEv1 is authenticated by certificates, instead of
+// the pre-shared key.
+type DialSigned struct {
+	// Name is what the server's certificate must say; empty: any name.
+	Name string
+	// Verify decides on the server's certificate, and Certificate, with an RSA key,
+	// is what we prove who we are with.
+	Verify      ike.Verifier
+	Certificate *ike.Certificate
+}
+
+// NewDialSigned makes a call by IKEv1 of what files hold. name is whom we dial.
+func NewDialSigned(name string, c Credentials) (*DialSigned, error) {
+	d := &DialSigned{Name: name}
+	var err error
+	if d.Verify, err = c.verifier(); err != nil {
+		return nil, err
+	}
+	d.Certificate, err = c.certificate()
+	return d, err
+}
+
+// verifier decides on the certificates of servers.
+func (c Credentials) verifier() (ike.Verifier, error) {
+	roots, err := auth.ParseCertificates(c.Authorities)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: authorities: %w", err)
+	}
+	trust := &auth.Trust{Roots: roots}
+	return func(now time.Time, chain []*x509.Certificate, _ wire.ID2) error {
+		_, err := trust.Verify(now, chain, auth.PurposeServer)
+		return err
+	}, nil
 }
 
 // certificate is our own.

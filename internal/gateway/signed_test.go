@@ -1,0 +1,70 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/culvert-vpn/culvert/internal/ca"
+)
+
+// newRSAAuthority is an authority whose certificates have RSA keys, with one for the
+// server and one for a client called laptop. The lines are of a tenant beside acme.
+func newRSAAuthority(t *testing.T) (*authority, string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "rsa")
+	x, err := ca.Init(dir, ca.Options{Name: "rsa", Now: bubbleStart, Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { x.Close() })
+	a := &authority{t: t, dir: dir, ca: x}
+	a.client("laptop")
+	return a, "  - name: beta\n    pool: [10.9.0.0/24]\n    auth: {local: {users: [{name: alice, password: alicepw}]}}\n" + a.server(vpn)
+}
+
+// signed makes a call by IKEv1 with a certificate of a's.
+func (a *authority) signed(name string) func(*DialConfig) {
+	a.t.Helper()
+	read := func(name string) []byte {
+		b, err := os.ReadFile(a.path(name))
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		return b
+	}
+	s, err := NewDialSigned(vpn, Credentials{Authorities: read("ca.crt"), Chain: read(name + ".crt"), Key: read(name + ".key")})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return func(d *DialConfig) { d.PSK, d.Signed = nil, s }
+}
+
+// TestSigned: L2TP with certificates in place of the key, beside a tenant with one.
+// The certificate says whose client it is, and PPP asks who.
+func TestSigned(t *testing.T) {
+	a, beta := newRSAAuthority(t)
+	good := a.signed("laptop")
+	inWorld(t, goodRoad, testConfig+beta, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		conn := c.mustDial(good)
+		c.wantPing(conn, "198.18.0.2")
+		if conn.Local.As4()[1] != 9 {
+			t.Errorf("given %v", conn.Local)
+		}
+		w.wantLog("session-up", "tenant", "beta")
+		w.wantLog("session-up", "user", "alice")
+		conn.Close(context.Background())
+		<-conn.Done()
+		byKey := w.client(nil)
+		byKey.wantPing(byKey.mustDial(), "198.18.0.2")
+		w.wantLog("session-up", "tenant", "acme")
+
+		w.client(nil).wantRefused(good, func(d *DialConfig) { d.Password = "wrong" })
+		w.wantLog("login-refused", "cause", "wrong password")
+		w.client(nil).wantRefused(good, func(d *DialConfig) { d.Identity = "somebody.example.org" })
+		w.wantDetail("has another name")
+	})
+}
