@@ -24,6 +24,7 @@ const (
 	CauseAuthentication
 	CauseTraffic
 	CauseRedirected
+	CauseXAUTH
 	numCauses
 )
 
@@ -42,7 +43,7 @@ var causes = [numCauses]struct{ words, hint string }{
 	CauseSelectors: {"traffic selectors refused",
 		"the client asks to protect other traffic than L2TP to this server"},
 	CauseTunnelMode: {"tunnel mode refused",
-		"the client asks for tunnel mode; this server speaks transport mode (L2TP over IPsec)"},
+		"tunnel mode in IKEv1 is for clients that log in by XAUTH and ask for an address; this one did not"},
 	CauseNoNATT: {"no UDP encapsulation",
 		"the other side does not speak NAT traversal (RFC 3947), and raw ESP is not available here"},
 	CauseAggressive: {"aggressive mode refused",
@@ -60,6 +61,8 @@ var causes = [numCauses]struct{ words, hint string }{
 		"compare the key, the certificate or the password on both sides; the detail says which (Windows shows error 13801, 13806 or 691)"},
 	CauseTraffic: {"no common traffic selectors",
 		"the client asks to protect traffic that it may not, or was given no address"},
+	CauseXAUTH: {"extended authentication is not allowed here",
+		"the client dials \"Cisco IPSec\" (macOS, iOS) or \"IPSec Xauth\" (Android): add xauth to auth.allow of the tenant"},
 	CauseRedirected: {"redirected", "the server named another gateway"},
 }
 

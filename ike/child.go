@@ -78,7 +78,7 @@ func (q *quick) install(now time.Time, active bool) {
 // describe is the child SA as its user needs it.
 func (c *child) describe(v v1.Child, active bool, replaces SPI) ChildSA {
 	localOA, remoteOA := c.originals(v)
-	return ChildSA{
+	d := ChildSA{
 		In: c.in, Out: c.out, Initiator: c.initiator, Active: active,
 		Transport: v.ESP.Encapsulation.IsTransport(), UDPEncap: v.ESP.Encapsulation.UDP(),
 		Encryption: uint8(v.ESP.Encryption), KeyBits: int(v.ESP.KeyBits), Integrity: uint16(v.ESP.Integrity), ESN: v.ESP.ESN,
@@ -89,6 +89,10 @@ func (c *child) describe(v v1.Child, active bool, replaces SPI) ChildSA {
 		Lifetime: v.ESP.Life.Duration(), LifeBytes: uint64(v.ESP.Life.Kilobytes) << 10,
 		Path: c.p.path, Replaces: replaces,
 	}
+	if c.tunnel() {
+		c.describeTunnel(&d)
+	}
+	return d
 }
 
 // originals are the addresses with which the peer computes its inner checksums:
@@ -116,8 +120,12 @@ func selector(id wire.ID, outer netip.AddrPort) Selector {
 	return Selector{Addr: netip.PrefixFrom(a, a.BitLen()), Proto: id.Protocol, Port: id.Port}
 }
 
-// sameTraffic reports whether two child SAs protect the same ports.
+// sameTraffic reports whether two child SAs protect the same ports, or the same
+// networks.
 func sameTraffic(a, b *child) bool {
+	if a.tunnel() || b.tunnel() {
+		return a.tunnel() && b.tunnel() && sameID(a.local, b.local) && sameID(a.remote, b.remote)
+	}
 	return a.local.Protocol == b.local.Protocol && a.local.Port == b.local.Port && a.remote.Port == b.remote.Port
 }
 
@@ -282,7 +290,11 @@ func (c *child) remove() {
 
 // boundChildren keeps a peer from piling up child SAs.
 func (p *peer) boundChildren() {
-	for len(p.children) > p.s.config.Limits.Children {
+	limit := p.s.config.Limits.Children
+	if p.assignment != nil { // one a network, and its successor
+		limit += 2 * len(p.assignment.Local)
+	}
+	for len(p.children) > limit {
 		p.children[0].tellDeleted()
 		p.children[0].remove()
 	}

@@ -57,6 +57,9 @@ type Candidate struct {
 	// subject; by IKEv2: what the client asks for if it is a name of Certificate,
 	// else its first name, else our address.
 	Identity string
+	// XAUTH says that clients of IKEv1 may log in by extended authentication, for
+	// tunnel mode: the owner then answers Login and Assign events.
+	XAUTH bool
 
 	// What follows is for IKEv2. ClientID narrows the PSK to who calls itself so;
 	// empty: anybody.
@@ -148,8 +151,9 @@ type DialConfig struct {
 	LocalPort uint16
 	PFS       bool // ask for a DH in quick mode (the persona may by itself)
 	Policy    *Policy
-	Tenant    string  // label, returned in events
-	V2        *DialV2 // dial by IKEv2
+	Tenant    string     // label, returned in events
+	V2        *DialV2    // dial by IKEv2
+	XAUTH     *DialXAUTH // dial by IKEv1 in tunnel mode; Remote.Addr then narrows it
 	// IKE and ESP, if set, are proposed by IKEv1 instead of the persona's suites,
 	// in its layout; DialV2 has those of IKEv2.
 	IKE []suite.IKESuite

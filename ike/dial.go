@@ -19,6 +19,14 @@ type dialler struct {
 	habits   v1.Habits
 	identity wire.ID
 	peer     *peer
+	networks []netip.Prefix // of tunnel mode, that have no child SA yet
+}
+
+// zero overwrites the password.
+func (d *dialler) zero() {
+	if d.config.XAUTH != nil {
+		clear(d.config.XAUTH.Password)
+	}
 }
 
 // Dial starts a connection. It ends in Up and Installed, or in Closed.
@@ -63,6 +71,10 @@ func newDialler(c DialConfig) (*dialler, error) {
 	d := &dialler{config: c, persona: look, habits: v1.HabitsOf(persona)}
 	if err := d.check(); err != nil {
 		return nil, err
+	}
+	if x := c.XAUTH; x != nil {
+		d.config.XAUTH = &DialXAUTH{User: x.User, Password: bytes.Clone(x.Password), Push: x.Push}
+		d.persona.Vendors = v1.XAUTHVendors(look.Vendors)
 	}
 	d.identity = d.ownIdentity()
 	if c.PFS && d.habits.PFS == suite.GroupNone {
@@ -113,10 +125,14 @@ func (d *dialler) applyPolicy(p Policy) {
 
 // method is how we prove who we are.
 func (d *dialler) method() suite.AuthMethod {
+	m := suite.AuthPSK
 	if d.config.Certificate != nil {
-		return suite.AuthRSASignature
+		m = suite.AuthRSASignature
 	}
-	return suite.AuthPSK
+	if d.config.XAUTH != nil {
+		m = m.WithXAUTH(false)
+	}
+	return m
 }
 
 // introduce fills in what the persona says in phase 1.

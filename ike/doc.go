@@ -35,7 +35,13 @@
 // tunnel mode unless both sides want L2TP, and belong to the IKE SA: if that goes,
 // they go. It is answered only where Config.V2 says so.
 //
+// IKEv1 has two uses. L2TP goes in transport mode, and that is all a pre-shared key
+// or a certificate opens. Tunnel mode is for clients that log in by extended
+// authentication, behind either: Login asks about the password, answered by
+// LoggedIn, and Assign about what the client is given, as in IKEv2
+// (transaction.go, xauth.go, modeconfig.go, tunnel.go). Until the user is known
+// such an ISAKMP SA has a Peer of its own; then it joins the user's.
+//
 // It does not touch packets of ESP, does not send NAT keepalives itself (it says
-// when one is due), and does not speak aggressive mode or,
-// in IKEv1, tunnel mode.
+// when one is due), and does not speak aggressive mode.
 package ike

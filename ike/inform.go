@@ -1,6 +1,7 @@
 package ike
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/wire"
@@ -19,7 +20,7 @@ func (s *Server) handleInformational(now time.Time, m message) error {
 	if i.state == negotiating && i.initiator {
 		return i.handleRefusal(now, m)
 	}
-	if i.state != standing {
+	if i.state != standing && i.state != extending {
 		return ErrState
 	}
 	if i.recent.has(uint32(m.header.MessageID)) {
@@ -30,12 +31,12 @@ func (s *Server) handleInformational(now time.Time, m message) error {
 		return dropped(err)
 	}
 	i.recent.add(uint32(m.header.MessageID))
-	i.peer.heard(now, m.path)
+	i.heard(now, m.path)
 	for _, p := range chain {
 		if err := i.handleNews(now, p); err != nil {
 			return err
 		}
-		if i.state != standing {
+		if i.state == gone {
 			return nil
 		}
 	}
@@ -98,8 +99,12 @@ func (i *isakmp) handleNotify(now time.Time, n wire.Notify) {
 		if sequence, ok := n.Sequence(); ok {
 			i.inform(i.sa.AreYouThere(wire.NotifyRUThereAck, sequence))
 		}
+	case n.Type == wire.NotifyInitialContact && i.state == extending:
+		i.contact = true
 	case n.Type == wire.NotifyInitialContact:
 		i.peer.initialContact(now, i)
+	case n.Type.IsError() && i.state == extending:
+		i.loginOver(now)
 	case n.Type.IsError():
 		i.refused(now, n.Type)
 	}
@@ -145,6 +150,12 @@ func (i *isakmp) refused(now time.Time, why wire.NotifyType) {
 // handleDelete forgets what the peer says it has deleted.
 func (i *isakmp) handleDelete(now time.Time, d wire.Delete) {
 	p := i.peer
+	if i.state == extending { // it may speak of itself only
+		if d.Protocol == wire.ProtocolISAKMP && bytes.Equal(d.SPIs, wire.CookieSPI(i.key.i, i.key.r)) {
+			i.loginOver(now)
+		}
+		return
+	}
 	for spi := range d.All() {
 		switch {
 		case d.Protocol == wire.ProtocolESP && len(spi) == 4:

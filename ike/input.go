@@ -54,6 +54,9 @@ func (s *Server) input(now time.Time, path Path, msg []byte, whole bool) error {
 	case wire.ExchangeQuick:
 		m.digest = digestOf(msg[:h.Length])
 		return s.handleQuick(now, m)
+	case wire.ExchangeTransaction:
+		m.digest = digestOf(msg[:h.Length])
+		return s.handleTransaction(now, m)
 	case wire.ExchangeInformational:
 		return s.handleInformational(now, m)
 	case wire.ExchangeAggressive:
@@ -117,7 +120,7 @@ func dropped(err error) error {
 		return fmt.Errorf("%w: %w", ErrState, err)
 	case errors.Is(err, v1.ErrAuth):
 		return fmt.Errorf("%w: %w", ErrAuth, err)
-	case errors.Is(err, suite.ErrNoProposal):
+	case errors.Is(err, suite.ErrNoProposal), errors.Is(err, v1.ErrTunnel), errors.Is(err, errNotGiven), errors.Is(err, errSelectors):
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	return malformed(err)

@@ -134,6 +134,9 @@ func (s *Server) EAPReply(now time.Time, id Peer, r EAPReply) {
 
 // Assigned answers an Assign event.
 func (s *Server) Assigned(now time.Time, id Peer, a Assignment) {
+	if p := s.peers[id]; p != nil {
+		p.assigned(now, a)
+	}
 	if p := s.sessions[id]; p != nil {
 		p.machine.Assigned(now, a)
 		p.settle()

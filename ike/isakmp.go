@@ -33,10 +33,18 @@ type isakmp struct {
 	started  time.Time
 	deadline time.Time // of the exchange
 
-	fragments *fragments
-	quicks    map[wire.MessageID]*quick
-	recent    recent
-	lastID    wire.MessageID
+	fragments    *fragments
+	quicks       map[wire.MessageID]*quick
+	transactions map[wire.MessageID]*transaction
+	recent       recent
+	lastID       wire.MessageID
+
+	identity   string // what the peer calls itself
+	contact    bool   // it says that it has no other SA with us
+	user       string // who has logged in under this SA; empty: nobody
+	loginAsked bool   // a Login is unanswered
+	denied     string // why the login was refused
+	asked      int    // how often we said our name
 
 	established, rekeyAt, expireAt, deleteAt time.Time
 }
@@ -47,6 +55,8 @@ type isakmpState uint8
 const (
 	// negotiating: main mode runs.
 	negotiating isakmpState = iota
+	// extending: the keys stand, and the client has yet to say who it is; no phase 2.
+	extending
 	// standing: both sides are authentic; phase 2 may run.
 	standing
 	// gone: nothing refers to it any more; late results are discarded.
@@ -121,6 +131,10 @@ func (i *isakmp) repeatMessage(now time.Time) {
 
 // giveUp ends a main mode whose other side has stopped answering.
 func (i *isakmp) giveUp(now time.Time) {
+	if i.state == extending {
+		i.loginOver(now)
+		return
+	}
 	p := i.peer
 	if !i.initiator || p == nil {
 		i.forget()
@@ -160,7 +174,7 @@ func (i *isakmp) tellDeleted() {
 
 // inform sends a protected informational message.
 func (i *isakmp) inform(payloads ...wire.Body) {
-	i.s.send(i.peer.path, i.sa.Inform(i.randomID(), payloads...))
+	i.s.send(i.way(), i.sa.Inform(i.randomID(), payloads...))
 }
 
 // randomID returns an unused message ID.
@@ -196,6 +210,9 @@ func (i *isakmp) forget() {
 	}
 	for _, q := range i.quicks {
 		q.abandon()
+	}
+	for _, t := range i.transactions {
+		t.forget()
 	}
 	if i.phase1 != nil {
 		i.phase1.Close()

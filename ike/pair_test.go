@@ -47,6 +47,7 @@ type node struct {
 	sent     [][]byte
 	grant    func(Assign) Assignment
 	eap      func(EAP) EAPReply
+	login    func(Login) LoginReply
 	granted  []Assignment
 }
 
@@ -182,6 +183,11 @@ func (p *pair) drain(n *node) {
 		case Assign:
 			n.take(e)
 			n.s.Assigned(p.now, e.Peer, n.assign(e))
+		case Login:
+			n.take(e)
+			if n.login != nil {
+				n.s.LoggedIn(p.now, e.Peer, n.login(e))
+			}
 		case EAP:
 			n.take(e)
 			if n.eap != nil {

@@ -37,6 +37,14 @@ type peer struct {
 	dpd       dpd
 	keepAlive time.Time // when the next NAT keepalive is due
 	childless time.Time // until when a child SA must be there
+
+	user       string // of extended authentication
+	assignment *Assignment
+	assigning  bool           // an Assign is unanswered
+	waiting    []*transaction // requests that wait for it
+	pulls      bool           // the client asks for its configuration
+	pushAt     time.Time      // when it is told without asking
+	pushing    bool
 }
 
 // Times of a peer.
@@ -60,11 +68,17 @@ func (s *Server) newPeer(proof Candidate, path Path) *peer {
 // section 4.6.3.3).
 func (s *Server) join(now time.Time, i *isakmp, c candidate, path Path) *peer {
 	key := memberKey{local: path.Local, remote: path.Remote, tenant: c.Tenant, identity: identityText(i.phase1.Identity())}
+	i.contact = i.phase1.InitialContact()
+	if i.phase1.Choice().Auth.XAUTH() && c.peer == nil { // whose it is turns out later
+		p := s.newPeer(c.Candidate, path)
+		p.ikes = append(p.ikes, i)
+		return p
+	}
 	p := s.members[key]
 	if p == nil {
 		p = c.peer
 	}
-	if p != nil && i.phase1.InitialContact() && c.peer == nil {
+	if p != nil && i.contact && c.peer == nil {
 		p.end(now, ReasonReplaced, CauseNone, "", false)
 		p = nil
 	}
@@ -103,6 +117,7 @@ func (p *peer) arm() {
 	}
 	at := earliest(p.dpd.at, p.keepAlive)
 	at = earliest(at, p.wantMain)
+	at = earliest(at, p.pushAt)
 	p.s.alarms.set(&p.alarm, earliest(at, p.childless))
 }
 
@@ -114,6 +129,8 @@ func (p *peer) due(now time.Time) {
 	case passed(now, p.wantMain):
 		p.wantMain = time.Time{}
 		p.startMain(now)
+	case passed(now, p.pushAt):
+		p.push(now)
 	case passed(now, p.dpd.at):
 		p.ask(now)
 	case passed(now, p.keepAlive):
@@ -214,6 +231,9 @@ func (p *peer) settle(now time.Time, why Reason) {
 	}
 	if len(p.children) == 0 && p.childless.IsZero() {
 		p.childless = now.Add(childlessTime)
+		if p.assignment != nil {
+			p.childless = p.idleEnd(now)
+		}
 	}
 	p.arm()
 }
@@ -248,6 +268,7 @@ func (p *peer) unregister() {
 	if p.dial == nil {
 		return
 	}
+	p.dial.zero()
 	for _, path := range []Path{p.dial.config.Path, p.dial.config.NATTPath} {
 		if p.s.dialled[path.ends()] == p {
 			delete(p.s.dialled, path.ends())

@@ -77,14 +77,26 @@ func (s *Server) refuseMM1(now time.Time, m message, policy suite.IKEPolicy, err
 	if !errors.Is(err, suite.ErrNoProposal) {
 		return dropped(err)
 	}
-	cause := CauseNoProposal
-	policy.Suites = s.policies.ikeLegacy
-	if _, _, again := v1.AnswerMain(s.config.Rand, m.header, m.body, policy); again == nil {
-		cause = CauseLegacy
-	}
-	s.fail(now, Failed{Path: m.path, Cause: cause, Detail: err.Error()})
+	s.fail(now, Failed{Path: m.path, Cause: s.refusal(m, policy), Detail: err.Error()})
 	s.refuse(m, wire.NotifyNoProposalChosen)
 	return dropped(err)
+}
+
+// refusal finds out what it is that the tenants do not allow.
+func (s *Server) refusal(m message, policy suite.IKEPolicy) Cause {
+	would := func() bool {
+		_, _, err := v1.AnswerMain(s.config.Rand, m.header, m.body, policy)
+		return err == nil
+	}
+	policy.Suites = s.policies.ikeLegacy
+	if would() {
+		return CauseLegacy
+	}
+	policy.Auth = []suite.AuthMethod{suite.AuthXAUTHPSK, suite.AuthXAUTHRSA}
+	if would() {
+		return CauseXAUTH
+	}
+	return CauseNoProposal
 }
 
 // repeatAnswer repeats the answer to a message that was repeated.
@@ -217,6 +229,7 @@ func (i *isakmp) establish(now time.Time) {
 	if p.dial != nil && !p.up {
 		p.enroll(memberKey{local: i.path.Local, remote: i.path.Remote, tenant: p.tenant, identity: identityText(i.phase1.Identity())})
 	}
+	i.identity = identityText(i.phase1.Identity())
 	i.sa, i.phase1 = i.phase1.SA(), nil
 	i.established = now
 	i.setState(standing)
@@ -224,6 +237,10 @@ func (i *isakmp) establish(now time.Time) {
 	i.expireAt = now.Add(life + grace(life))
 	if p.renews() {
 		i.rekeyAt = now.Add(p.rekeyTime(life, p.policy.IKELifetime))
+	}
+	if i.sa.Choice.Auth.XAUTH() {
+		i.beginLogin(now)
+		return
 	}
 	p.ikeUp(now, i)
 }

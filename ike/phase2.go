@@ -199,16 +199,15 @@ func (i *isakmp) handleQM1(now time.Time, m message) error {
 // choose decides on the request and begins the answer.
 func (q *quick) choose() (v1.Outcome, Cause, error) {
 	p := q.i.peer
+	policy := q.i.s.policies.forESP(&p.policy)
+	if q.wantsTunnel(policy) {
+		return q.chooseTunnel(policy)
+	}
 	if !acceptable(q.machine.Request()) {
 		return v1.Outcome{}, CauseSelectors, errSelectors
 	}
-	policy := q.i.s.policies.forESP(&p.policy)
 	policy.Encapsulations = q.i.encapsulations()
 	if err := q.machine.Choose(policy); err != nil {
-		policy.Encapsulations = []suite.Encapsulation{suite.Tunnel, suite.UDPTunnel, suite.UDPTunnelDraft}
-		if q.machine.Choose(policy) == nil {
-			return v1.Outcome{}, CauseTunnelMode, v1.ErrTunnel
-		}
 		return v1.Outcome{}, CauseNoESPProposal, err
 	}
 	out, err := q.machine.Reply(q.i.s.allocateSPI().bytes(), p.originals(q.machine.Request().NATOA))
@@ -252,7 +251,7 @@ func (p *peer) originals(theirs []netip.Addr) []netip.Addr {
 // so that a repeated request gets it again.
 func (q *quick) refuse(now time.Time, why Cause, err error) error {
 	notify := wire.NotifyNoProposalChosen
-	if why == CauseSelectors {
+	if why == CauseSelectors || why == CauseTraffic {
 		notify = wire.NotifyInvalidIDInformation
 	}
 	p := q.i.peer
@@ -280,6 +279,7 @@ func (q *quick) follow(now time.Time, out v1.Outcome) {
 	case q.initiator && out.Done:
 		q.install(now, true)
 		q.done, q.deadline = true, now.Add(lingerTime)
+		defer q.i.peer.continueQuick(now)
 	case out.Done:
 		q.repeat.stop()
 		q.done = true

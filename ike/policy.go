@@ -28,6 +28,11 @@ func (c *Candidate) methods() []suite.AuthMethod {
 	if c.Verify != nil && c.certificate1() != nil {
 		list = append(list, suite.AuthRSASignature)
 	}
+	for _, m := range list {
+		if c.XAUTH {
+			list = append(list, m.WithXAUTH(false))
+		}
+	}
 	return list
 }
 

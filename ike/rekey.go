@@ -60,7 +60,7 @@ func (p *peer) renewIKE(now time.Time, i *isakmp) {
 // mainUnderWay reports whether we are in the middle of a main mode of ours.
 func (p *peer) mainUnderWay() bool {
 	for _, i := range p.ikes {
-		if i.initiator && i.state == negotiating {
+		if i.initiator && (i.state == negotiating || i.state == extending) {
 			return true
 		}
 	}
@@ -83,6 +83,10 @@ func (p *peer) startMain(now time.Time) {
 		p.dial.introduce(&c)
 	} else {
 		t := p.lastIKE
+		if t.Auth.XAUTH() {
+			t.Auth = t.Auth.WithXAUTH(true)
+			c.Vendors = v1.XAUTHVendors(c.Vendors)
+		}
 		t.Life.Seconds = seconds(p.policy.IKELifetime, t.Life.Seconds)
 		c.Offer = suite.OfferIKE([]suite.IKE{t}, plainLayout())
 	}
@@ -158,7 +162,10 @@ func (p *peer) renewChild(now time.Time, c *child) {
 	if c.original {
 		config.NATOA = p.ownOriginals()
 	}
-	if p.dial != nil {
+	switch {
+	case p.dial != nil && c.tunnel():
+		config = p.dial.requestTunnel(spi, c.local, c.remote)
+	case p.dial != nil:
 		config = p.dial.request(spi)
 	}
 	p.launchQuick(now, cur, config, c)
@@ -171,6 +178,8 @@ func (p *peer) continueQuick(now time.Time) {
 	switch {
 	case c != nil:
 		p.renewChild(now, c)
+	case p.dial != nil && p.dial.config.XAUTH != nil:
+		p.continueTunnels(now)
 	case p.dial == nil || len(p.children) > 0 || p.quickUnderWay():
 	case p.features.NATT == v1.NATTNone && !p.s.config.RawESP:
 		detail := "the server announces no NAT traversal"
@@ -220,6 +229,8 @@ func (p *peer) quickFailed(now time.Time, q *quick, cause Cause, detail string) 
 	case q.replaces != nil && q.replaces.active && q.replaces.deleteAt.IsZero() && q.replaces.goneAt.IsZero():
 		q.replaces.rekeyAt = now.Add(retryTime)
 		q.replaces.arm()
+	case p.dial != nil && p.dial.config.XAUTH != nil:
+		p.continueTunnels(now)
 	}
 }
 

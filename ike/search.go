@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -23,6 +24,15 @@ const (
 type candidate struct {
 	Candidate
 	peer *peer
+}
+
+// methods are the ways in which the dialler may prove that it is c's. A server
+// that renews phase 1 with us asks for our name again.
+func (c *candidate) methods() []suite.AuthMethod {
+	if c.peer != nil && c.peer.dial.config.XAUTH != nil {
+		return []suite.AuthMethod{c.peer.dial.method().WithXAUTH(true)}
+	}
+	return c.Candidate.methods()
 }
 
 // candidates lists the keys that may be meant by who writes along path.

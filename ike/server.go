@@ -35,6 +35,7 @@ type openKey struct {
 type memberKey struct {
 	local, remote    netip.AddrPort
 	tenant, identity string
+	user             string // of extended authentication
 }
 
 // ends is a path as a key.

@@ -22,11 +22,12 @@ const (
 	StrongSwan Family = "strongswan" // of Linux, ChromeOS and the app for Android
 	Xl2tpd     Family = "xl2tpd"     // over an IKE daemon that names itself not
 	MikroTik   Family = "mikrotik"
+	Cisco      Family = "cisco" // Cisco's own and vpnc, which speaks as it does
 )
 
 // Families lists all that Recognise and Refine return.
 func Families() []Family {
-	return []Family{Other, WindowsOld, Windows7, Windows8, Windows10, Apple, Android, StrongSwan, Xl2tpd, MikroTik}
+	return []Family{Other, WindowsOld, Windows7, Windows8, Windows10, Apple, Android, StrongSwan, Xl2tpd, MikroTik, Cisco}
 }
 
 // Signs is what the first message of a peer says about its kind.
@@ -61,6 +62,8 @@ func Recognise(s Signs) Family {
 		return Apple
 	case seen[wire.VendorNATTDraft00] && seen[wire.VendorFragmentation]: // racoon of Android
 		return Android
+	case seen[wire.VendorUnity] && !seen[wire.VendorFragmentation] && !seen[wire.VendorStrongSwan]:
+		return Cisco
 	case seen[wire.VendorStrongSwan] || seen[wire.VendorXAUTH]:
 		return StrongSwan
 	case s.V2:

@@ -63,6 +63,8 @@ func TestSigns(t *testing.T) {
 		{"NetworkManager with strongSwan", Signs{Vendors: strongSwan1}, StrongSwan},
 		{"Android with XAUTH", Signs{Vendors: racoonXAUTH}, Android},
 		{"iOS with XAUTH", Signs{Vendors: appleXAUTH}, Apple},
+		{"vpnc", Signs{Vendors: []wire.VendorID{wire.VendorXAUTH.ID(), wire.VendorUnity.ID(1, 0), wire.VendorRFC3947.ID(), wire.VendorDPD.ID(1, 0)}}, Cisco},
+		{"strongSwan with unity", Signs{Vendors: append(strongSwan1, wire.VendorUnity.ID(1, 0))}, StrongSwan},
 		{"nobody", Signs{}, Other},
 		{"Windows 10, 11 by EAP", Signs{V2: true, Fragmentation: true, Vendors: []wire.VendorID{nt5(9), wire.VendorMSNegotiation.ID(), keyModules}}, Windows10},
 		{"Windows 10, 11 by certificate", Signs{V2: true, Fragmentation: true,

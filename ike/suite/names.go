@@ -31,6 +31,7 @@ var groupNames = map[Group]string{
 
 var authNames = map[AuthMethod]string{
 	AuthPSK: "psk", AuthDSS: "dss", AuthRSASignature: "rsa", AuthXAUTHPSK: "xauth-psk", AuthXAUTHRSA: "xauth-rsa",
+	AuthXAUTHPSKBack: "xauth-psk-responder", AuthXAUTHRSABack: "xauth-rsa-responder",
 }
 
 var encapsulationNames = map[Encapsulation]string{

@@ -16,14 +16,36 @@ const (
 	AuthRSASignature AuthMethod = 3
 	AuthXAUTHPSK     AuthMethod = 65001 // XAUTHInitPreShared
 	AuthXAUTHRSA     AuthMethod = 65005 // XAUTHInitRSA
+
+	// The same where the server begins phase 1, to renew it.
+	AuthXAUTHPSKBack AuthMethod = 65002 // XAUTHRespPreShared
+	AuthXAUTHRSABack AuthMethod = 65006 // XAUTHRespRSA
 )
 
 // Signed reports whether phase 1 is authenticated by signatures, not by a key.
-func (a AuthMethod) Signed() bool { return a == AuthRSASignature || a == AuthXAUTHRSA }
+func (a AuthMethod) Signed() bool {
+	return a == AuthRSASignature || a == AuthXAUTHRSA || a == AuthXAUTHRSABack
+}
 
-// XAUTH reports whether the initiator, once phase 1 stands, has to say its name
-// and password (draft-beaulieu-ike-xauth-02, section 7.1).
-func (a AuthMethod) XAUTH() bool { return a == AuthXAUTHPSK || a == AuthXAUTHRSA }
+// XAUTH reports whether the client, once phase 1 stands, has to say its name and
+// password (draft-beaulieu-ike-xauth-02, section 7.1).
+func (a AuthMethod) XAUTH() bool {
+	return a == AuthXAUTHPSK || a == AuthXAUTHRSA || a == AuthXAUTHPSKBack || a == AuthXAUTHRSABack
+}
+
+// WithXAUTH is the method with extended authentication behind it, of the client
+// that begins phase 1 or, back, of the one that answers.
+func (a AuthMethod) WithXAUTH(back bool) AuthMethod {
+	switch {
+	case a.Signed() && back:
+		return AuthXAUTHRSABack
+	case a.Signed():
+		return AuthXAUTHRSA
+	case back:
+		return AuthXAUTHPSKBack
+	}
+	return AuthXAUTHPSK
+}
 
 // Life is how long an SA may be used. Zero: not said.
 type Life struct {

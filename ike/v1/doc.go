@@ -14,6 +14,8 @@
 // place; what it returns belongs to the caller. Close, Zero and the end of an
 // exchange overwrite the secrets.
 //
-// It does not speak aggressive mode, extended authentication or
-// mode configuration.
+// Transaction is the exchange that extended authentication and mode config are
+// made of; what is said in it is package ike's.
+//
+// It does not speak aggressive mode.
 package v1

@@ -49,7 +49,7 @@ func (m *Phase1) Trust(authorities []*x509.Certificate) { m.authorities = author
 func (m *Phase1) message2(answer wire.SA) []byte {
 	msg := m.start(0)
 	msg.Add(answer)
-	for _, v := range m.features.answers() {
+	for _, v := range m.features.answers(m.choice.Auth) {
 		msg.Add(v)
 	}
 	return msg.Finish()

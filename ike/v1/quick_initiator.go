@@ -75,9 +75,6 @@ func (q *Quick) handleQM2(h wire.Header, body []byte) (Outcome, error) {
 	if err == nil {
 		q.choice, err = suite.AcceptESP(q.offer, answer)
 	}
-	if err == nil && !q.choice.Encapsulation.IsTransport() {
-		err = ErrTunnel
-	}
 	if err != nil {
 		q.thread.iv = before
 		return Outcome{}, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/culvert-vpn/culvert/ike/family"
+	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
@@ -38,6 +39,8 @@ type Features struct {
 	DPD           bool
 	Fragmentation bool
 	Family        family.Family
+	XAUTH         bool // extended authentication
+	Unity         bool // the attributes of Cisco's clients
 
 	natt, dpd, frag wire.VendorID // as the peer sent them, to be given back
 }
@@ -56,6 +59,10 @@ func (f *Features) see(vid wire.VendorID) {
 		f.DPD, f.dpd = true, bytes.Clone(vid)
 	case wire.VendorFragmentation:
 		f.Fragmentation, f.frag = true, fragmentationAnswer(rest)
+	case wire.VendorXAUTH:
+		f.XAUTH = true
+	case wire.VendorUnity:
+		f.Unity = true
 	}
 }
 
@@ -70,12 +77,20 @@ func fragmentationAnswer(capabilities []byte) wire.VendorID {
 
 // answers lists the vendor IDs that answer those of the peer: never one that it
 // did not offer, for some clients abort on what they do not expect.
-func (f *Features) answers() []wire.VendorID {
+// Those of extended authentication are for who chose it: some clients of L2TP
+// that get them expect more of it.
+func (f *Features) answers(a suite.AuthMethod) []wire.VendorID {
 	var list []wire.VendorID
 	for _, vid := range []wire.VendorID{f.natt, f.dpd, f.frag} {
 		if vid != nil {
 			list = append(list, vid)
 		}
+	}
+	if a.XAUTH() && f.XAUTH {
+		list = append(list, wire.VendorXAUTH.ID())
+	}
+	if a.XAUTH() && f.Unity {
+		list = append(list, wire.VendorUnity.ID(1, 0))
 	}
 	return list
 }
