@@ -5,10 +5,12 @@ type Chart struct {
 	Title string `json:"title"`
 	Unit  Unit   `json:"unit"`
 	// Bars draws a group of bars for each label; otherwise lines over X.
-	Bars   bool     `json:"bars"`
-	XName  string   `json:"x_name,omitempty"`
-	Labels []string `json:"labels,omitempty"` // of groups of bars
-	Series []Series `json:"series"`
+	Bars bool `json:"bars"`
+	// Sideways lays bars from left to right, each with its name above it.
+	Sideways bool     `json:"sideways,omitempty"`
+	XName    string   `json:"x_name,omitempty"`
+	Labels   []string `json:"labels,omitempty"` // of groups of bars
+	Series   []Series `json:"series"`
 }
 
 // Series is one line, or one colour of bars.
@@ -24,6 +26,8 @@ type Point struct {
 	Y    float64 `json:"y"`
 	Low  float64 `json:"low"`
 	High float64 `json:"high"`
+	// Goal is marked beside the value; 0: none.
+	Goal float64 `json:"goal,omitempty"`
 }
 
 // pointOf places a figure in a chart.

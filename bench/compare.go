@@ -13,33 +13,58 @@ type CompareConfig struct {
 	Program string
 	// With are the names of ways to compare; empty: all of them.
 	With []string
-	// Loads as in ThroughputConfig; empty: tcp, tcp4, udp1400.
+	// Loads as in ThroughputConfig; empty: tcp, tcpdown, udp1400.
 	Loads            []string
 	Duration, Warmup time.Duration // of each load; 0: 5 s after 1 s
 	Rounds           int           // 0: 5
+	Clients          int           // at once, where many are compared; 0: 50; below 0: none
 	Tool             string        // as in ThroughputConfig
 }
 
 // contestants are all ways there are, culvert's own first.
-func contestants() []way {
-	return []way{
-		culvertWay("aes256gcm16", "tun"), culvertWay("aes256-sha256", "tun"), culvertWay("aes256gcm16", "netstack"),
-		culvertWay(softEtherSuite, "netstack"), wireGuardWay(), softEtherWay(), plainWay(),
+func (c CompareConfig) contestants() []way {
+	ways := []way{
+		culvertWay("aes256gcm16", "tun", 0), culvertWay("aes256-sha256", "tun", 0), culvertWay("aes256gcm16", "netstack", 0),
+		wireGuardWay(), strongSwanWay("aes256gcm16"), strongSwanWay("aes256-sha256"),
+		culvertWay(softEtherSuite, "tun", 0), softEtherWay("tun", 0),
+		culvertWay(softEtherSuite, "netstack", 0), softEtherWay("netstack", 0),
 	}
+	if c.Clients > 0 {
+		ways = append(ways, culvertWay(softEtherSuite, "tun", c.Clients), softEtherWay("tun", c.Clients))
+	}
+	return append(ways, l2tpnsWay(), plainWay())
 }
 
 // match is two ways whose ratio says something.
-type match struct{ of, to string }
+type match struct {
+	of, to string // names of ways
+	// goals are what the ratio of a load is meant to be at least.
+	goals map[string]float64
+}
 
-func matches() []match {
+func (c CompareConfig) matches() []match {
+	many := fmt.Sprintf("-%d", c.Clients)
+	softEther := map[string]float64{"tcp": 5}
 	return []match{
-		{"culvert aes256gcm16 tun", "wireguard-go"}, {"culvert aes256-sha256 tun", "wireguard-go"},
-		{"culvert aes256gcm16 netstack", "wireguard-go"}, {"culvert " + softEtherSuite + " netstack", "SoftEther " + softEtherSuite},
+		{"culvert-tun-aes256gcm16", "wireguard-go", map[string]float64{"tcp": 1.5, "udp1400": 2}},
+		{"culvert-tun-aes256-sha256", "wireguard-go", map[string]float64{"tcp": 1}},
+		{"culvert-netstack-aes256gcm16", "wireguard-go", map[string]float64{"tcp": 1, "tcpdown": 1}},
+		{"culvert-tun-aes256gcm16", "strongswan-aes256gcm16", nil},
+		{"culvert-tun-aes256-sha256", "strongswan-aes256-sha256", nil},
+		{"culvert-tun-" + softEtherSuite, "softether-tun", softEther},
+		{"culvert-tun-" + softEtherSuite + many, "softether-tun" + many, softEther},
+		{"culvert-netstack-" + softEtherSuite, "softether-netstack", softEther},
 	}
 }
 
 func (c CompareConfig) withDefaults() (CompareConfig, []way, []load, error) {
-	setList(&c.Loads, "tcp", "tcp4", "udp1400")
+	setList(&c.Loads, "tcp", "tcpdown", "udp1400")
+	if c.Clients == 0 {
+		c.Clients = 50
+	}
+	if c.Clients > maxCallers {
+		return c, nil, nil, badOption("%d clients at once: at most %d", c.Clients, maxCallers)
+	}
 	loads, err := parseLoads(c.Loads)
 	if err != nil {
 		return c, nil, nil, err
@@ -47,7 +72,7 @@ func (c CompareConfig) withDefaults() (CompareConfig, []way, []load, error) {
 	if err := defaultTimes(&c.Duration, 5*time.Second, &c.Rounds, 5); err != nil {
 		return c, nil, nil, err
 	}
-	ways := contestants()
+	ways := c.contestants()
 	for _, name := range c.With {
 		if !slices.ContainsFunc(ways, func(w way) bool { return w.name == name }) {
 			return c, nil, nil, badOption("no %q to compare with; there are %v", name, wayNames(ways))
@@ -81,27 +106,56 @@ func Compare(ctx context.Context, c CompareConfig, p *Progress) (Section, error)
 	t := ThroughputConfig{Duration: c.Duration, Warmup: c.Warmup, Tool: c.Tool}.timing()
 	err = m.run(ctx, c.Program, c.Rounds, t, &s, p)
 	m.figures(&s)
-	m.ratios(&s, matches())
-	if slices.ContainsFunc(m.ways, func(w way) bool { return w.name == "softether" }) {
-		s.note("what leaves SoftEther goes through its SecureNAT, in user space as culvert's netstack is; a bridge of its own was not measured")
-	}
+	m.ratios(&s, c.matches())
 	return s, err
 }
 
-// ratios divides round by round.
+// ratios divides round by round: what arrived, and what a second of the server's
+// CPU time was enough for, which the client that shares the machine does not blur.
 func (m *matrix) ratios(s *Section, matches []match) {
+	speed := Chart{Title: "How many times as much goes through culvert", Unit: Times, Bars: true, Sideways: true, Series: []Series{{}}}
+	cost := speed
+	cost.Title, cost.Series = "How many times as much a second of the server's CPU time carries", []Series{{}}
 	for _, pair := range matches {
-		var bars []Figure
 		for _, l := range m.loads {
-			samples := ratios(m.samples[pair.of+", "+l.name], m.samples[pair.to+", "+l.name])
-			if len(samples) == 0 {
-				continue
-			}
-			s.add(fmt.Sprintf("%s against %s, %s", pair.of, pair.to, l.name), Times, samples...)
-			bars = append(bars, NewFigure(l.name, Times, samples...))
-		}
-		if len(bars) > 0 {
-			s.Charts = append(s.Charts, barsOf(pair.of+" against "+pair.to, bars...))
+			m.ratio(s, &speed, pair, l, "")
+			m.ratio(s, &cost, pair, l, perServerCore)
 		}
 	}
+	for _, c := range []Chart{cost, speed} {
+		if len(c.Labels) > 0 {
+			s.Charts = append([]Chart{c}, s.Charts...)
+		}
+	}
+}
+
+// ratio adds one ratio to the section and to a chart, if both were measured.
+func (m *matrix) ratio(s *Section, c *Chart, pair match, l load, kind string) {
+	of, ok1 := m.way(pair.of)
+	to, ok2 := m.way(pair.to)
+	if !ok1 || !ok2 {
+		return
+	}
+	samples := ratios(m.samples[m.key(of, l)+kind], m.samples[m.key(to, l)+kind])
+	if len(samples) == 0 {
+		return
+	}
+	f := NewFigure(fmt.Sprintf("%s against %s, %s", of.title, to.title, l.name), Times, samples...)
+	point := pointOf(float64(len(c.Labels)), f)
+	if kind == "" {
+		f.Goal, point.Goal = pair.goals[l.option], pair.goals[l.option]
+	}
+	c.Labels = append(c.Labels, f.Name)
+	c.Series[0].Points = append(c.Series[0].Points, point)
+	f.Name += kind
+	s.Figures = append(s.Figures, f)
+}
+
+// way finds a way by its name.
+func (m *matrix) way(name string) (way, bool) {
+	i := slices.IndexFunc(m.ways, func(w way) bool { return w.name == name })
+	if i < 0 {
+		return way{}, false
+	}
+	return m.ways[i], true
 }

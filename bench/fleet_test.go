@@ -3,80 +3,9 @@ package bench
 import (
 	"context"
 	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
-
-// builtIn is where culvert was built for all tests that need processes of it;
-// empty: none did yet.
-var builtIn string
-
-// program returns culvert's file, built once.
-func program(t *testing.T) string {
-	t.Helper()
-	if builtIn == "" {
-		dir, err := os.MkdirTemp("", "culvert-bench-test-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		builtIn = dir
-	}
-	path := filepath.Join(builtIn, "culvert")
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	build := exec.Command("go", "build", "-o", path, "../cmd/culvert")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return path
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if builtIn != "" {
-		os.RemoveAll(builtIn)
-	}
-	os.Exit(code)
-}
-
-func TestLogins(t *testing.T) {
-	c := LoginsConfig{Target: Target{Program: program(t)}, Groups: []string{"ecp256"}, Duration: 300 * time.Millisecond, Rounds: 1, Parallel: 8}
-	s, err := Logins(context.Background(), c, NewProgress(os.Stderr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantFigures(t, s, "dial-ins ecp256", "bare exponentiations ecp256")
-}
-
-func TestSessions(t *testing.T) {
-	c := SessionsConfig{Target: Target{Program: program(t)}, Sessions: 6, Steps: 2, Hold: 100 * time.Millisecond}
-	s, err := Sessions(context.Background(), c, NewProgress(os.Stderr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantFigures(t, s, "echo p50 at 3", "echo p99 after the hold", "memory a session at 6")
-	if f, _ := s.Figure("sessions without an answer after the hold"); f.Median != 0 {
-		t.Errorf("%g sessions do not answer", f.Median)
-	}
-}
-
-func TestStorm(t *testing.T) {
-	c := StormConfig{Program: program(t), Clients: 20, Persona: "windows10", Limit: time.Minute}
-	s, err := Storm(context.Background(), c, NewProgress(os.Stderr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantFigures(t, s, "the last back after")
-	if f, _ := s.Figure("clients back"); f.Median != 20 {
-		t.Errorf("%g of 20 are back", f.Median)
-	}
-}
 
 func TestFleetOptionsAreRefused(t *testing.T) {
 	ctx, ours := context.Background(), Target{Program: "x"}
@@ -110,38 +39,6 @@ func wantRoad(t *testing.T) bool {
 	return err == nil
 }
 
-func TestThroughput(t *testing.T) {
-	c := ThroughputConfig{
-		Program: program(t), Suites: []string{"aes256gcm16"}, Loads: []string{"tcp", "udp512"},
-		Duration: 100 * time.Millisecond, Warmup: 50 * time.Millisecond, Rounds: 1,
-	}
-	s, err := Throughput(context.Background(), c, NewProgress(os.Stderr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !wantRoad(t) {
-		if len(s.Notes) == 0 {
-			t.Error("nothing says what is missing")
-		}
-		return
-	}
-	wantFigures(t, s, "culvert aes256gcm16 tun, TCP, one stream", "culvert aes256gcm16 netstack, UDP, 512 B", "no VPN, TCP, one stream")
-}
-
-func TestCompare(t *testing.T) {
-	c := CompareConfig{
-		Program: program(t), With: []string{"culvert-tun-aes256gcm16", "wireguard-go"}, Loads: []string{"tcp"},
-		Duration: 100 * time.Millisecond, Warmup: 50 * time.Millisecond, Rounds: 2,
-	}
-	s, err := Compare(context.Background(), c, NewProgress(os.Stderr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if wantRoad(t) {
-		wantFigures(t, s, "culvert aes256gcm16 tun against wireguard-go, TCP, one stream")
-	}
-}
-
 func TestWhatIsMissingIsSaid(t *testing.T) {
 	lacks := way{name: "x", title: "a VPN", missing: func() error { return missing("a VPN: apt install vpn") }}
 	m := newMatrix([]way{lacks}, nil)
@@ -149,27 +46,61 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 	if err := m.run(context.Background(), "x", 1, timing{}, &s, nil); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Notes) != 1 || len(m.ways) != 0 && wantRoad(t) {
-		t.Errorf("%q, %d ways", s.Notes, len(m.ways))
+	if len(s.Notes) != 1 || checkNamespaces() == nil && s.Notes[0] != "a VPN was left out: bench: missing: a VPN: apt install vpn" {
+		t.Errorf("%q", s.Notes)
 	}
 }
 
 func TestRatiosOfWays(t *testing.T) {
 	l := tcpLoad(1, false)
-	m := newMatrix(nil, []load{l})
-	m.samples["a, "+l.name], m.samples["b, "+l.name] = []float64{2, 6}, []float64{1, 2}
+	l.option = "tcp"
+	m := newMatrix([]way{{name: "a", title: "A"}, {name: "b", title: "B"}}, []load{l})
+	m.samples["A, "+l.name], m.samples["B, "+l.name] = []float64{2, 6}, []float64{1, 2}
 	var s Section
-	m.ratios(&s, []match{{"a", "b"}, {"a", "nobody"}})
-	if len(s.Figures) != 1 || s.Figures[0].Median != 2.5 || len(s.Charts) != 1 {
+	m.ratios(&s, []match{{"a", "b", map[string]float64{"tcp": 1.5}}, {"a", "nobody", nil}})
+	if len(s.Figures) != 1 || s.Figures[0].Median != 2.5 || s.Figures[0].Goal != 1.5 || len(s.Charts) != 1 {
 		t.Errorf("%+v", s.Figures)
 	}
 }
 
+func TestMatchesAreBetweenContestants(t *testing.T) {
+	c := CompareConfig{Clients: 50}
+	m := newMatrix(c.contestants(), nil)
+	for _, pair := range c.matches() {
+		if _, ok := m.way(pair.of); !ok {
+			t.Errorf("no contestant %s", pair.of)
+		}
+		if _, ok := m.way(pair.to); !ok {
+			t.Errorf("no contestant %s", pair.to)
+		}
+	}
+}
+
+func TestManyClientsCarryOneStreamEach(t *testing.T) {
+	w := culvertWay("aes256-sha1", "tun", 50)
+	if l, ok := w.load(tcpLoad(1, false)); !ok || l.streams != 50 || l.device != callerDevice {
+		t.Errorf("%+v, %v", l, ok)
+	}
+	for _, l := range []load{tcpLoad(4, false), udpLoad("1400 B", 0, 1400)} {
+		if _, ok := w.load(l); ok {
+			t.Errorf("%s by many clients", l.name)
+		}
+		if got, ok := w.many(0).load(l); ok {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
 func TestSoftEtherIsToldEverything(t *testing.T) {
-	text := softEtherCommands("s3cret")
-	for _, want := range []string{"/PSK:s3cret", "UserCreate bench", "UserPasswordSet bench /PASSWORD:s3cret", "SecureNatEnable"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("no %q in %s", want, text)
+	nat, bridge := softEtherCommands("s3cret", "netstack"), softEtherCommands("s3cret", "tun")
+	for _, want := range []string{"/PSK:s3cret", "UserCreate bench", "UserPasswordSet bench /PASSWORD:s3cret", "SecureNatEnable", "LogDisable packet"} {
+		if !strings.Contains(nat, want) || !strings.Contains(bridge, want) {
+			t.Errorf("no %q in %s and %s", want, nat, bridge)
+		}
+	}
+	for _, want := range []string{"NatDisable", "BridgeCreate DEFAULT /DEVICE:bench /TAP:yes"} {
+		if strings.Contains(nat, want) || !strings.Contains(bridge, want) {
+			t.Errorf("%q in %s, or not in %s", want, nat, bridge)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,10 +13,12 @@ import (
 
 // load is traffic from one place to another.
 type load struct {
+	option  string // as parseLoad reads it
 	name    string
 	proto   string // tcp or udp
 	streams int
-	down    bool    // of TCP: who listens sends
+	down    bool    // towards the client; TCP only
+	device  string  // as in TrafficJob
 	sizes   []int   // of IP packets, of UDP
 	rate    float64 // packets a second of UDP; 0: as many as go
 }
@@ -38,7 +41,7 @@ func udpLoad(name string, rate float64, sizes ...int) load {
 	return load{name: "UDP, " + name, proto: "udp", streams: 1, sizes: sizes, rate: rate}
 }
 
-// parseLoads reads a list such as tcp,tcp4,udp1400,imix.
+// parseLoads reads a list such as tcp,tcpdown,tcp4,udp1400,imix.
 func parseLoads(names []string) ([]load, error) {
 	var all []load
 	for _, name := range names {
@@ -46,6 +49,7 @@ func parseLoads(names []string) ([]load, error) {
 		if err != nil {
 			return nil, err
 		}
+		l.option = name
 		all = append(all, l)
 	}
 	return all, nil
@@ -55,29 +59,24 @@ func parseLoad(name string) (load, error) {
 	if name == "imix" {
 		return udpLoad("IMIX", 0, imix()...), nil
 	}
-	for _, proto := range []string{"tcp", "udp"} {
-		rest, ok := strings.CutPrefix(name, proto)
-		if !ok {
-			continue
-		}
+	if rest, ok := strings.CutPrefix(name, "tcp"); ok {
 		rest, down := strings.CutSuffix(rest, "down")
-		n, err := strconv.Atoi(rest)
-		switch {
-		case down && proto != "tcp":
-		case rest == "" && proto == "tcp":
-			return tcpLoad(1, down), nil
-		case err == nil && proto == "tcp" && n >= 1 && n <= 1000:
+		if n, err := strconv.Atoi(cmp.Or(rest, "1")); err == nil && n >= 1 && n <= 1000 {
 			return tcpLoad(n, down), nil
-		case err == nil && proto == "udp" && n >= 40 && n <= maxForwardSize:
+		}
+	}
+	if rest, ok := strings.CutPrefix(name, "udp"); ok {
+		if n, err := strconv.Atoi(rest); err == nil && n >= 40 && n <= maxForwardSize {
 			return udpLoad(fmt.Sprintf("%d B", n), 0, n), nil
 		}
 	}
 	return load{}, badOption("no load %q: tcp, tcpN for N streams, tcpdown and tcpNdown from the server to the client, udpN for packets of N bytes (40 to %d), imix", name, maxForwardSize)
 }
 
-// transfer is what a sink counted.
+// transfer is what a receiver counted.
 type transfer struct {
 	Bytes   uint64  `json:"bytes"`   // of payload
+	All     uint64  `json:"all"`     // bytes of payload, with those of the warmup
 	Packets uint64  `json:"packets"` // of UDP
 	Seconds float64 `json:"seconds"`
 }
@@ -98,7 +97,8 @@ const (
 	WireGuardCommand = "wireguard"
 )
 
-// trafficPort is where sinks listen.
+// trafficPort is where the first load of a road goes. Each has a port of its
+// own, so that none counts what an earlier one left on the way.
 const trafficPort = 5201
 
 // carry sends a load from one namespace to an address in another and returns
@@ -109,15 +109,12 @@ func (r *road) carry(ctx context.Context, from, to *namespace, at netip.Addr, l 
 	}
 	mark := r.mark()
 	defer r.closeTo(mark)
+	r.carried++
 	job := TrafficJob{
-		Proto: l.proto, Addr: netip.AddrPortFrom(at, trafficPort), Streams: l.streams, Sizes: l.sizes, Rate: l.rate,
-		Down: l.down, Warmup: t.warmup, Duration: t.duration,
+		Proto: l.proto, Addr: netip.AddrPortFrom(at, trafficPort+r.carried), Streams: l.streams, Down: l.down, Device: l.device, Sizes: l.sizes, Rate: l.rate,
+		Warmup: t.warmup, Duration: t.duration,
 	}
-	listens, dials := "sink", "source"
-	if l.down {
-		listens, dials = dials, listens
-	}
-	listener, err := r.traffic(to, listens, job)
+	listener, err := r.traffic(to, listening, job)
 	if err != nil {
 		return transfer{}, err
 	}
@@ -126,27 +123,27 @@ func (r *road) carry(ctx context.Context, from, to *namespace, at netip.Addr, l 
 	if _, err := listener.wantLine(limit, "ready"); err != nil {
 		return transfer{}, err
 	}
-	dialler, err := r.traffic(from, dials, job)
+	dialler, err := r.traffic(from, dialling, job)
 	if err != nil {
 		return transfer{}, err
 	}
-	sink, source := listener, dialler
+	receiver, sender := listener, dialler
 	if l.down {
-		sink, source = source, sink
+		receiver, sender = dialler, listener
 	}
-	out, err := sink.result(limit)
+	out, err := receiver.result(limit)
 	if err != nil {
-		return transfer{}, fmt.Errorf("%w; the source said: %s", err, source.lines.last(2))
+		return transfer{}, fmt.Errorf("%w; the other end said: %s", err, sender.lines.last(2))
 	}
 	return parseTransfer(out)
 }
 
-// traffic starts one end of a load.
-func (r *road) traffic(ns *namespace, role string, job TrafficJob) (*process, error) {
-	return r.start(ns, "traffic "+role, append([]string{r.program, "bench", TrafficCommand, role}, job.arguments()...)...)
+// traffic starts one end of a job.
+func (r *road) traffic(ns *namespace, role string, j TrafficJob) (*process, error) {
+	return r.start(ns, "traffic "+role, append([]string{r.program, "bench", TrafficCommand, role}, j.arguments()...)...)
 }
 
-// parseTransfer reads what a sink wrote: ready, and then what it counted.
+// parseTransfer reads what a receiver wrote, the last of it what it counted.
 func parseTransfer(out string) (t transfer, err error) {
 	for line := range strings.Lines(out) {
 		if strings.HasPrefix(line, "{") {

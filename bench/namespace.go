@@ -122,6 +122,21 @@ func address(name string, p netip.Prefix) error {
 	return raise(name)
 }
 
+// route sends a network through a device of the present namespace; of several
+// routes the one with the lowest rank is taken.
+func route(name string, to netip.Prefix, rank int) error {
+	link, err := netlink.LinkByName(name)
+	if err == nil {
+		mask := net.CIDRMask(to.Bits(), to.Addr().BitLen())
+		dst := &net.IPNet{IP: to.Addr().AsSlice(), Mask: mask}
+		err = netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: dst, Scope: netlink.SCOPE_LINK, Priority: rank})
+	}
+	if err != nil {
+		return failed("route to %v by %s: %w", to, name, err)
+	}
+	return nil
+}
+
 // checkTUN says whether TUN devices can be made.
 func checkTUN() error {
 	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)

@@ -84,6 +84,9 @@ func TestProcFiles(t *testing.T) {
 	if got := cpuOf(stat); got != 3*time.Second {
 		t.Errorf("%v of CPU time", got)
 	}
+	if groupOf(stat) != 42 || groupOf("") != 0 {
+		t.Errorf("group %d", groupOf(stat))
+	}
 	if cpuOf("") != 0 || residentOf("") != 0 {
 		t.Error("something of nothing")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -142,16 +143,42 @@ func (p *process) poll(ctx context.Context, complaint string, ready func() bool)
 // clockTick is the unit of times in /proc/PID/stat, the same on every Linux.
 const clockTick = 10 * time.Millisecond
 
-// cpu returns the CPU time that the process has used, in all of its threads.
+// cpu returns the CPU time that the process and its children have used, in all
+// of their threads.
 func (p *process) cpu() time.Duration {
-	return cpuOf(readAll(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid)))
+	var sum time.Duration
+	all, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0
+	}
+	for _, path := range all {
+		if stat := readAll(path); groupOf(stat) == p.cmd.Process.Pid {
+			sum += cpuOf(stat)
+		}
+	}
+	return sum
+}
+
+// statFields are the fields of /proc/PID/stat from the third on.
+func statFields(stat string) []string {
+	// The name of the program, in parentheses, may hold anything.
+	_, rest, _ := strings.Cut(stat[max(0, strings.LastIndexByte(stat, ')')):], " ")
+	return strings.Fields(rest)
+}
+
+// groupOf reads the process group from /proc/PID/stat.
+func groupOf(stat string) int {
+	fields := statFields(stat)
+	if len(fields) < 3 {
+		return 0
+	}
+	group, _ := strconv.Atoi(fields[2])
+	return group
 }
 
 // cpuOf reads user and system time from /proc/PID/stat.
 func cpuOf(stat string) time.Duration {
-	// The name of the program, in parentheses, may hold anything.
-	_, rest, _ := strings.Cut(stat[max(0, strings.LastIndexByte(stat, ')')):], " ")
-	fields := strings.Fields(rest)
+	fields := statFields(stat)
 	if len(fields) < 13 {
 		return 0
 	}

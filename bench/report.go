@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,6 +16,11 @@ type Report struct {
 	Seconds  float64   `json:"seconds"`
 	Host     Host      `json:"host"`
 	Sections []Section `json:"sections"`
+}
+
+// HasFigures reports whether anything was measured.
+func (r Report) HasFigures() bool {
+	return slices.ContainsFunc(r.Sections, func(s Section) bool { return len(s.Figures) > 0 })
 }
 
 // Section is what one measurement found.
@@ -33,6 +39,8 @@ type Figure struct {
 	Unit    Unit      `json:"unit"`
 	Samples []float64 `json:"samples"`
 	Summary
+	// Goal is what the median is meant to reach; 0: nothing was promised.
+	Goal float64 `json:"goal,omitempty"`
 }
 
 // NewFigure sums up samples.

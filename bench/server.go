@@ -61,26 +61,20 @@ type caller struct {
 	secret, user string
 	ike, esp     string
 	route        string
-	device       string
-	persona      string
+	clients      int // 0: one, by culvert connect; else that many in one process
 }
 
-// connect starts culvert and waits until its connection stands.
-func (r *road) connect(ctx context.Context, c caller) error {
+// dialIn has one or many dial in and waits until all stand.
+func (r *road) dialIn(ctx context.Context, c caller) error {
 	secret, err := r.write("secret", c.secret)
 	if err != nil {
 		return err
 	}
-	args := []string{
-		r.program, "connect", serverAddr().String(), "--psk", "file:" + secret, "--password", "file:" + secret, "--user", c.user,
-		"--route", c.route, "--device", c.device, "--once", "--log-level", "warn",
+	start := r.connect
+	if c.clients > 0 {
+		start = r.callers
 	}
-	for flag, value := range map[string]string{"--ike": c.ike, "--esp": c.esp, "--persona": c.persona} {
-		if value != "" {
-			args = append(args, flag, value)
-		}
-	}
-	p, err := r.start(r.client, "culvert connect", args...)
+	p, err := start(ctx, c, secret)
 	if err != nil {
 		return err
 	}
@@ -91,4 +85,18 @@ func (r *road) connect(ctx context.Context, c caller) error {
 		return failed("asked for %s, and got %q", c.esp, line)
 	}
 	return err
+}
+
+// connect starts culvert connect.
+func (r *road) connect(_ context.Context, c caller, secret string) (*process, error) {
+	args := []string{
+		r.program, "connect", serverAddr().String(), "--psk", "file:" + secret, "--password", "file:" + secret, "--user", c.user,
+		"--route", c.route, "--device", "bench-connect", "--once", "--log-level", "warn",
+	}
+	for flag, value := range map[string]string{"--ike": c.ike, "--esp": c.esp} {
+		if value != "" {
+			args = append(args, flag, value)
+		}
+	}
+	return r.start(r.client, "culvert connect", args...)
 }

@@ -78,13 +78,24 @@ func (s *site) namespace() (*namespace, error) {
 type road struct {
 	*site
 	client, server, behind *namespace
+	// serving is the server of the VPN; nil: there is none.
+	serving *process
+	carried uint16 // loads so far
 }
 
 // The addresses of a road.
-func clientAddr() netip.Addr { return netip.AddrFrom4([4]byte{198, 18, 0, 1}) }
-func serverAddr() netip.Addr { return netip.AddrFrom4([4]byte{198, 18, 0, 2}) }
-func gateAddr() netip.Addr   { return netip.AddrFrom4([4]byte{198, 18, 1, 1}) }
-func behindAddr() netip.Addr { return netip.AddrFrom4([4]byte{198, 18, 1, 2}) }
+func clientAddr() netip.Addr  { return netip.AddrFrom4([4]byte{198, 18, 0, 1}) }
+func serverAddr() netip.Addr  { return netip.AddrFrom4([4]byte{198, 18, 0, 2}) }
+func firstCaller() netip.Addr { return netip.AddrFrom4([4]byte{198, 18, 1, 1}) }
+func gateAddr() netip.Addr    { return netip.AddrFrom4([4]byte{198, 19, 0, 1}) }
+func behindAddr() netip.Addr  { return netip.AddrFrom4([4]byte{198, 19, 0, 2}) }
+
+const (
+	outerBits     = 16
+	behindNetwork = "198.19.0.0/30"
+	// callerDevice is the device of each of many clients.
+	callerDevice = "bench-%d"
+)
 
 // newRoad makes the networks and joins them.
 func newRoad(program string) (*road, error) {
@@ -99,7 +110,7 @@ func newRoad(program string) (*road, error) {
 			return nil, err
 		}
 	}
-	err = cable(r.client, r.server, "outer", netip.PrefixFrom(clientAddr(), 30), netip.PrefixFrom(serverAddr(), 30))
+	err = cable(r.client, r.server, "outer", netip.PrefixFrom(clientAddr(), outerBits), netip.PrefixFrom(serverAddr(), outerBits))
 	if err == nil {
 		err = cable(r.server, r.behind, "inner", netip.PrefixFrom(gateAddr(), 30), netip.PrefixFrom(behindAddr(), 30))
 	}

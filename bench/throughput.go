@@ -103,7 +103,7 @@ func Throughput(ctx context.Context, c ThroughputConfig, p *Progress) (Section, 
 	ways := []way{plainWay()}
 	for _, egress := range c.Egress {
 		for _, suite := range c.Suites {
-			ways = append(ways, culvertWay(suite, egress))
+			ways = append(ways, culvertWay(suite, egress, 0))
 		}
 	}
 	m := newMatrix(ways, loads)
@@ -111,15 +111,26 @@ func Throughput(ctx context.Context, c ThroughputConfig, p *Progress) (Section, 
 		return s, err
 	}
 	m.figures(&s)
-	if c.Overload && len(ways) > 1 {
+	if c.Overload {
 		err = c.overload(ctx, &s, ways[1], p)
 	}
 	return s, err
 }
 
+// Overload sends UDP at half to three times of what goes through culvert, with
+// the first suite and the first egress.
+func Overload(ctx context.Context, c ThroughputConfig, p *Progress) (Section, error) {
+	s := Section{Name: "overload", Title: "What arrives when more is sent than goes through"}
+	c, _, err := c.withDefaults()
+	if err != nil {
+		return s, err
+	}
+	return s, c.overload(ctx, &s, culvertWay(c.Suites[0], c.Egress[0], 0), p)
+}
+
 // matrix is every load through every way, in alternating rounds.
 type matrix struct {
-	ways    []way
+	ways    []way // all, also those that were left out
 	loads   []load
 	samples map[string][]float64 // by way and load, bits a second
 }
@@ -138,7 +149,7 @@ func (m *matrix) run(ctx context.Context, program string, rounds int, t timing, 
 		p.Say("left out: %v", err)
 		return nil
 	}
-	m.ways = slices.DeleteFunc(slices.Clone(m.ways), func(w way) bool {
+	ways := slices.DeleteFunc(slices.Clone(m.ways), func(w way) bool {
 		err := w.missing()
 		if err != nil {
 			s.note("%s was left out: %v", w.title, err)
@@ -147,15 +158,15 @@ func (m *matrix) run(ctx context.Context, program string, rounds int, t timing, 
 		return err != nil
 	})
 	for round := range rounds {
-		for i := 0; i < len(m.ways); i++ {
-			err := m.through(ctx, program, m.ways[i], t, p, round)
+		for i := 0; i < len(ways); i++ {
+			err := m.through(ctx, program, ways[i], t, p, round)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			if err != nil {
-				s.note("%s was left out from round %d on: %v", m.ways[i].title, round+1, err)
-				p.Say("left out %s: %v", m.ways[i].title, err)
-				m.ways = slices.Delete(m.ways, i, i+1)
+				s.note("%s was left out from round %d on: %v", ways[i].title, round+1, err)
+				p.Say("left out %s: %v", ways[i].title, err)
+				ways = slices.Delete(ways, i, i+1)
 				i--
 			}
 		}
@@ -175,11 +186,19 @@ func (m *matrix) through(ctx context.Context, program string, w way, t timing, p
 		return err
 	}
 	for _, l := range m.loads {
-		got, err := r.carry(ctx, r.client, w.sink(r), w.target, l, t)
+		work, ok := w.load(l)
+		if !ok {
+			continue
+		}
+		used := r.serverCPU()
+		got, err := r.carry(ctx, r.client, w.sink(r), w.target, work, t)
 		if err != nil {
 			return err
 		}
-		m.samples[m.key(w, l)] = append(m.samples[m.key(w, l)], got.bitsPerSecond())
+		m.add(m.key(w, l), got.bitsPerSecond())
+		if used = r.serverCPU() - used; used > 0 && got.All > 0 {
+			m.add(m.key(w, l)+perServerCore, rate(8*got.All, used))
+		}
 		p.Say("round %d  %-34s %-18s %s%s", round+1, w.title, l.name, BitsPerSecond.Format(got.bitsPerSecond()), packetsIn(got))
 	}
 	return nil
@@ -192,19 +211,43 @@ func packetsIn(t transfer) string {
 	return "  " + PacketsPerSecond.Format(float64(t.Packets)/t.Seconds)
 }
 
+// perServerCore is how figures end that say what a second of the server's own CPU
+// time is enough for.
+const perServerCore = ", a core of the server"
+
+// serverCPU is what the server of the VPN has used.
+func (r *road) serverCPU() time.Duration {
+	if r.serving == nil {
+		return 0
+	}
+	return r.serving.cpu()
+}
+
+func (m *matrix) add(key string, sample float64) { m.samples[key] = append(m.samples[key], sample) }
+
 // figures puts everything measured into the section, with a chart a load.
 func (m *matrix) figures(s *Section) {
 	for _, l := range m.loads {
-		var bars []Figure
-		for _, w := range m.ways {
-			if samples := m.samples[m.key(w, l)]; len(samples) > 0 {
-				s.add(m.key(w, l), BitsPerSecond, samples...)
-				bars = append(bars, NewFigure(w.title, BitsPerSecond, samples...))
-			}
+		m.bars(s, l, "", l.name)
+	}
+	for _, l := range m.loads {
+		m.bars(s, l, perServerCore, l.name+": what a second of the server's CPU time carries")
+	}
+}
+
+// bars puts the samples of one load into the section.
+func (m *matrix) bars(s *Section, l load, of, title string) {
+	var bars []Figure
+	for _, w := range m.ways {
+		if samples := m.samples[m.key(w, l)+of]; len(samples) > 0 {
+			s.add(m.key(w, l)+of, BitsPerSecond, samples...)
+			bars = append(bars, NewFigure(w.title, BitsPerSecond, samples...))
 		}
-		if len(bars) > 0 {
-			s.Charts = append(s.Charts, barsOf(l.name, bars...))
-		}
+	}
+	if len(bars) > 0 {
+		c := barsOf(title, bars...)
+		c.Sideways = true
+		s.Charts = append(s.Charts, c)
 	}
 }
 
@@ -232,7 +275,7 @@ func (c ThroughputConfig) overload(ctx context.Context, s *Section, w way, p *Pr
 	if err != nil {
 		return err
 	}
-	chart := Chart{Title: "Goodput under overload", Unit: PacketsPerSecond, XName: "times capacity"}
+	chart := Chart{Title: "Goodput under overload", Unit: PacketsPerSecond, XName: "sent, in times of what goes through without loss"}
 	line := Series{Name: w.title}
 	for _, factor := range []float64{0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3} {
 		var samples []float64

@@ -16,14 +16,18 @@ import (
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 )
 
-// TrafficJob is what a source or a sink does.
+// TrafficJob is what the two ends of some traffic do. One listens, the other
+// dials; data goes to the one that listens, or with Down to the one that dials.
 type TrafficJob struct {
-	Proto            string
-	Addr             netip.AddrPort
-	Streams          int
+	Proto   string
+	Addr    netip.AddrPort
+	Streams int
+	Down    bool // TCP only
+	// Device is the device that streams leave through, with %d for the number of
+	// the stream; empty: what the route says.
+	Device           string
 	Sizes            []int // of IP packets, for UDP
 	Rate             float64
-	Down             bool // of TCP: the source listens, and the sink dials
 	Warmup, Duration time.Duration
 }
 
@@ -31,7 +35,13 @@ type TrafficJob struct {
 func (j TrafficJob) arguments() []string {
 	args := []string{
 		"--proto", j.Proto, "--addr", j.Addr.String(), "--streams", fmt.Sprint(max(1, j.Streams)),
-		"--warmup", j.Warmup.String(), "--duration", j.Duration.String(), "--rate", fmt.Sprint(j.Rate), "--down=" + fmt.Sprint(j.Down),
+		"--warmup", j.Warmup.String(), "--duration", j.Duration.String(), "--rate", fmt.Sprint(j.Rate),
+	}
+	if j.Down {
+		args = append(args, "--down")
+	}
+	if j.Device != "" {
+		args = append(args, "--device", j.Device)
 	}
 	if len(j.Sizes) > 0 {
 		args = append(args, "--sizes", strings.Trim(strings.ReplaceAll(fmt.Sprint(j.Sizes), " ", ","), "[]"))
@@ -39,20 +49,35 @@ func (j TrafficJob) arguments() []string {
 	return args
 }
 
-// RunTraffic does the job of one end, "source" or "sink". Who listens writes a
-// line "ready", and a sink at the end what it counted as a line of JSON.
+// The two ends of traffic.
+const (
+	listening = "listen"
+	dialling  = "dial"
+)
+
+// receiver is the end that counts.
+func (j TrafficJob) receiver() string {
+	if j.Down {
+		return dialling
+	}
+	return listening
+}
+
+// RunTraffic does the job of one end, "listen" or "dial". The one that listens
+// writes a line "ready", and the one that receives, at the end, what it counted
+// as a line of JSON.
 func RunTraffic(ctx context.Context, role string, j TrafficJob, out io.Writer) error {
 	switch role + " " + j.Proto {
-	case "sink tcp":
-		return j.sinkTCP(ctx, out)
-	case "sink udp":
+	case "listen tcp":
+		return j.listenTCP(ctx, out)
+	case "dial tcp":
+		return j.dialTCP(ctx, out)
+	case "listen udp":
 		return j.sinkUDP(ctx, out)
-	case "source tcp":
-		return j.sourceTCP(ctx, out)
-	case "source udp":
+	case "dial udp":
 		return j.sourceUDP(ctx)
 	}
-	return badOption("traffic: sink or source, with tcp or udp")
+	return badOption("traffic: listen or dial, with tcp or udp")
 }
 
 // count watches a counter: it waits for the first change and the warmup, and
@@ -65,6 +90,7 @@ func (j TrafficJob) count(ctx context.Context, bytes, packets *atomic.Uint64) (t
 	began, b, p := time.Now(), bytes.Load(), packets.Load()
 	pause(ctx, j.Duration)
 	t := transfer{Bytes: bytes.Load() - b, Packets: packets.Load() - p, Seconds: time.Since(began).Seconds()}
+	t.All = bytes.Load()
 	return t, ctx.Err()
 }
 
@@ -88,85 +114,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-func (j TrafficJob) sinkTCP(ctx context.Context, out io.Writer) error {
-	var bytes, packets atomic.Uint64
-	ctx, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() {
-		err := j.connections(ctx, j.Down, out, func(conn net.Conn) { receive(conn, &bytes) })
-		if err != nil {
-			stop()
-		}
-		ended <- err
-	}()
-	t, err := j.count(ctx, &bytes, &packets)
-	stop()
-	if err := errors.Join(err, <-ended); err != nil {
-		return err
-	}
-	return json.NewEncoder(out).Encode(t)
-}
-
-func receive(conn net.Conn, bytes *atomic.Uint64) {
-	buf := make([]byte, 256<<10)
-	for {
-		n, err := conn.Read(buf)
-		bytes.Add(uint64(n))
-		if err != nil {
-			return
-		}
-	}
-}
-
-// sourceTCP sends until the sink has had enough.
-func (j TrafficJob) sourceTCP(ctx context.Context, out io.Writer) error {
-	return j.connections(ctx, !j.Down, out, func(conn net.Conn) {
-		buf := make([]byte, 128<<10)
-		for {
-			if _, err := conn.Write(buf); err != nil {
-				return
-			}
-		}
-	})
-}
-
-// connections dials or accepts the streams, and serves each until it ends or
-// ctx is done, which is no error.
-func (j TrafficJob) connections(ctx context.Context, dial bool, out io.Writer, serve func(net.Conn)) error {
-	next := func() (net.Conn, error) {
-		return (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", j.Addr.String())
-	}
-	if !dial {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", j.Addr.String())
-		if err != nil {
-			return failed("%w", err)
-		}
-		context.AfterFunc(ctx, func() { l.Close() })
-		next = l.Accept
-		fmt.Fprintln(out, "ready")
-	}
-	err := each(ctx, j.Streams, j.Streams, func(ctx context.Context, _ int) error {
-		conn, err := next()
-		if err != nil {
-			return failed("%w", err)
-		}
-		untilDone(ctx, conn, serve)
-		return nil
-	})
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
-}
-
-// untilDone serves a connection, which is closed when ctx is done.
-func untilDone(ctx context.Context, conn net.Conn, serve func(net.Conn)) {
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
-	defer conn.Close()
-	serve(conn)
 }
 
 func (j TrafficJob) sinkUDP(ctx context.Context, out io.Writer) error {

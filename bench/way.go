@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 )
 
@@ -16,6 +17,8 @@ type way struct {
 	// target is where traffic is sent, and where that address is.
 	target netip.Addr
 	behind bool // in the network behind the server; else on the server itself
+	// clients is how many dial in; 0: one, by the usual command.
+	clients int
 }
 
 // sink is the namespace that the way's target is in.
@@ -26,28 +29,53 @@ func (w way) sink(r *road) *namespace {
 	return r.server
 }
 
-// culvertWay is culvert at both ends, with an ESP suite and an egress.
-func culvertWay(suite, egress string) way {
+// culvertWay is culvert at both ends, with an ESP suite and an egress. clients
+// is as in caller.
+func culvertWay(suite, egress string, clients int) way {
 	w := way{
 		name: "culvert-" + egress + "-" + suite, title: "culvert " + suite + " " + egress,
 		missing: checkTUN, target: netip.MustParseAddr(poolGateway),
 	}
 	c := serverConfig{listen: serverAddr(), ike: 500, natt: 4500, egress: "{tun: {device: bench-serve}}"}
-	call := caller{user: benchUser, esp: suite, route: poolNetwork, device: "bench-connect"}
+	call := caller{user: benchUser, esp: suite, route: poolNetwork, clients: clients}
 	if egress == "netstack" {
 		w.target, w.behind = behindAddr(), true
-		c.egress = "{netstack: {allow: [198.18.1.0/30]}}"
-		call.route = "198.18.1.0/30"
+		c.egress = "{netstack: {allow: [" + behindNetwork + "]}}"
+		call.route = behindNetwork
 	}
 	w.start = func(ctx context.Context, r *road) error {
 		c.secret = newSecret()
 		call.secret = c.secret
-		if _, err := r.serve(ctx, r.server, c); err != nil {
+		var err error
+		if r.serving, err = r.serve(ctx, r.server, c); err != nil {
 			return err
 		}
-		return r.connect(ctx, call)
+		return r.dialIn(ctx, call)
+	}
+	return w.many(clients)
+}
+
+// many is a way that many clients go at once; 0: it stays as it is.
+func (w way) many(clients int) way {
+	if clients > 0 {
+		w.clients = clients
+		w.name += fmt.Sprintf("-%d", clients)
+		w.title += fmt.Sprintf(", %d clients", clients)
 	}
 	return w
+}
+
+// load is what a load becomes on this way: with many clients, each has the
+// streams of one. False: it makes no sense here.
+func (w way) load(l load) (load, bool) {
+	if w.clients == 0 {
+		return l, true
+	}
+	if l.proto != "tcp" || l.streams > 1 {
+		return l, false
+	}
+	l.streams, l.device = w.clients, callerDevice
+	return l, true
 }
 
 // plainWay is no VPN at all: what the machine itself can do.

@@ -66,6 +66,9 @@ func (r *road) wireGuard(ctx context.Context, ns *namespace, name string, own, p
 	if err != nil {
 		return err
 	}
+	if ns == r.server {
+		r.serving = p
+	}
 	limit, cancel := patient(ctx)
 	defer cancel()
 	_, err = p.wantLine(limit, "ready")

@@ -34,11 +34,12 @@ standard output; --report writes a page with plots as well.
   culvert bench sessions      many idle sessions: memory, and echoes
   culvert bench storm         everybody redials when the server was killed
   culvert bench compare       the same work through other VPNs
+  culvert bench all           all of these, in some 20 minutes
 
 throughput and compare need root for namespaces and TUN devices. What a machine
 lacks is named, and the rest is run. Everything that is created is removed, also
 on ^C.`,
-		b.newCrypto(), b.newForward(), b.newThroughput(), b.newLogins(), b.newSessions(), b.newStorm(), b.newCompare(), newBenchTraffic(s), newBenchWireGuard(s))
+		b.newCrypto(), b.newForward(), b.newThroughput(), b.newLogins(), b.newSessions(), b.newStorm(), b.newCompare(), b.newAll(), newBenchTraffic(s), newBenchWireGuard(s), newBenchCallers(s))
 	c.PersistentFlags().BoolVar(&b.json, "json", false, "write results as JSON")
 	c.PersistentFlags().StringVar(&b.report, "report", "", "write a page with plots into `DIR`")
 	return c
@@ -51,33 +52,59 @@ type measurement func(ctx context.Context, p *bench.Progress) (bench.Section, er
 func (b *benchCommand) command(use, short, long string, flags func(*pflag.FlagSet), run measurement) *cobra.Command {
 	c := &cobra.Command{
 		Use: use, Short: short, Long: long, Args: arguments(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return b.measure(cmd, run) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return b.measure(cmd, func(ctx context.Context, p *bench.Progress) ([]bench.Section, error) {
+				s, err := run(ctx, p)
+				return []bench.Section{s}, err
+			})
+		},
 	}
 	flags(c.Flags())
 	return c
 }
 
-// measure runs a measurement and writes what it found, also when it ended early.
-func (b *benchCommand) measure(cmd *cobra.Command, run measurement) error {
+// newAll returns the command that makes every measurement.
+func (b *benchCommand) newAll() *cobra.Command {
+	c := bench.AllConfig{Program: ownFile()}
+	cmd := &cobra.Command{
+		Use: "all", Short: "Every measurement, one after the other",
+		Long: `Makes every measurement, one after the other, with times that are short enough
+for all to be over in some 20 minutes, and long enough to say something.
+
+What a machine lacks is named, and the rest is run.`,
+		Args: arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return b.measure(cmd, func(ctx context.Context, p *bench.Progress) ([]bench.Section, error) { return bench.All(ctx, c, p) })
+		},
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&c.Parts, "parts", nil, "`NAMES` of measurements (default compare,throughput,overload,crypto,forward,flat,logins,sessions,storm)")
+	f.IntVar(&c.Rounds, "rounds", 0, "how `OFTEN` compare alternates (default 5)")
+	f.BoolVar(&c.Brief, "brief", false, "as short as it can be, to see whether everything works")
+	return cmd
+}
+
+// measure runs measurements and writes what they found, also when they ended
+// early.
+func (b *benchCommand) measure(cmd *cobra.Command, run func(context.Context, *bench.Progress) ([]bench.Section, error)) error {
 	if err := bench.CheckDir(b.report); err != nil {
 		return usageError{err}
 	}
 	r := bench.Report{Command: cmd.CommandPath(), Started: time.Now(), Host: bench.ThisHost()}
-	section, err := run(cmd.Context(), bench.NewProgress(b.streams.err))
+	sections, err := run(cmd.Context(), bench.NewProgress(b.streams.err))
 	if errors.Is(err, bench.ErrOptions) {
 		return usageError{err}
 	}
 	if cmd.Context().Err() != nil {
 		err = errors.New("interrupted; everything that was created is removed")
 	}
-	if err != nil && len(section.Figures) == 0 {
+	r.Seconds, r.Sections = time.Since(r.Started).Seconds(), sections
+	if !r.HasFigures() {
+		if err == nil {
+			err = errors.Join(errors.New("nothing could be measured: see the notes"), b.write(r))
+		}
 		return err
 	}
-	if len(section.Figures) == 0 {
-		err = errors.New("nothing could be measured: see the notes")
-	}
-	r.Seconds = time.Since(r.Started).Seconds()
-	r.Sections = append(r.Sections, section)
 	return errors.Join(err, b.write(r))
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/culvert-vpn/culvert/bench"
+	"github.com/culvert-vpn/culvert/internal/config"
 )
 
 // What bench runs in namespaces is this program again, with these commands.
@@ -18,9 +19,9 @@ func newBenchTraffic(s streams) *cobra.Command {
 	var j bench.TrafficJob
 	var addr string
 	c := &cobra.Command{
-		Use: bench.TrafficCommand + " sink|source", Short: "One end of the traffic that bench measures",
-		Long:   "Sends or receives until told otherwise; throughput and compare run it.",
-		Hidden: true, Args: arguments("sink or source"),
+		Use: bench.TrafficCommand + " listen|dial", Short: "One end of the traffic that bench measures",
+		Long:   "Sends, or receives and counts; throughput and compare run it.",
+		Hidden: true, Args: arguments("listen or dial"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			if j.Addr, err = netip.ParseAddrPort(addr); err != nil {
@@ -34,11 +35,12 @@ func newBenchTraffic(s streams) *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&j.Proto, "proto", "tcp", "tcp or udp")
-	f.StringVar(&addr, "addr", "", "`ADDRESS:PORT` of the sink")
+	f.StringVar(&addr, "addr", "", "`ADDRESS:PORT` of the end that listens")
 	f.IntVar(&j.Streams, "streams", 1, "connections of TCP")
+	f.BoolVar(&j.Down, "down", false, "data goes to the end that dials; TCP only")
+	f.StringVar(&j.Device, "device", "", "`NAME` of the device that streams leave through, with %d for their number")
 	f.IntSliceVar(&j.Sizes, "sizes", nil, "IP packets of UDP in `BYTES`")
 	f.Float64Var(&j.Rate, "rate", 0, "packets of UDP a second; 0: as many as go")
-	f.BoolVar(&j.Down, "down", false, "of TCP: the source listens and the sink dials")
 	f.DurationVar(&j.Warmup, "warmup", 0, "what is not counted")
 	f.DurationVar(&j.Duration, "duration", 0, "what is counted")
 	return c
@@ -65,5 +67,44 @@ func newBenchWireGuard(s streams) *cobra.Command {
 	}
 	c.Flags().StringVar(&path, "config", "", "`FILE` in the form of the UAPI")
 	c.Flags().StringVar(&addr, "address", "", "`ADDRESS` inside the tunnel")
+	return c
+}
+
+// newBenchCallers returns many clients in one process.
+func newBenchCallers(s streams) *cobra.Command {
+	var j bench.CallersJob
+	var server, first, secret, route string
+	c := &cobra.Command{
+		Use: bench.CallersCommand, Short: "Many clients with a TUN device each",
+		Long:   "Dials in with many clients and stays until it is ended; compare runs it.",
+		Hidden: true, Args: arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if j.Server, err = netip.ParseAddr(server); err != nil {
+				return usageError{fmt.Errorf("--server: %w", err)}
+			}
+			if j.First, err = netip.ParseAddr(first); err != nil {
+				return usageError{fmt.Errorf("--first: %w", err)}
+			}
+			if j.Route, err = netip.ParsePrefix(route); err != nil {
+				return usageError{fmt.Errorf("--route: %w", err)}
+			}
+			key, err := config.ResolveSecret(secret)
+			if err != nil {
+				return fmt.Errorf("--secret: %w", err)
+			}
+			j.Secret = string(key.Bytes())
+			return bench.RunCallers(cmd.Context(), j, s.out)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&server, "server", "", "`ADDRESS` of the server")
+	f.StringVar(&first, "first", "", "`ADDRESS` of the first client")
+	f.StringVar(&secret, "secret", "", "pre-shared `KEY` and password, as file:PATH")
+	f.StringVar(&route, "route", "", "`NETWORK` to reach")
+	f.IntVar(&j.Clients, "clients", 1, "how `MANY`")
+	f.StringVar(&j.User, "user", "", "`NAME` of the user")
+	f.StringVar(&j.IKE, "ike", "", "IKE `SUITE`")
+	f.StringVar(&j.ESP, "esp", "", "ESP `SUITE`")
+	f.StringVar(&j.Device, "device", "", "`NAME` of the devices, with %d for their number")
 	return c
 }

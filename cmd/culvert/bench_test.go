@@ -20,10 +20,11 @@ func TestBenchRefusesWhatCannotWork(t *testing.T) {
 		"are for --server":           {"sessions", "--user", "alice"},
 		"clients":                    {"storm", "--clients", "-1"},
 		"to compare with":            {"compare", "--with", "pptp"},
-		"sink or source":             {"traffic"},
-		"--addr":                     {"traffic", "sink", "--addr", "x"},
+		"listen or dial":             {"traffic"},
+		"--addr":                     {"traffic", "listen", "--addr", "x"},
 		"--address":                  {"wireguard", "--address", "x"},
 		"unknown command":            {"everything"},
+		"no part":                    {"all", "--parts", "lunch"},
 		"is a file":                  {"crypto", "--report", "main.go"},
 	} {
 		wantCall(t, exitUsage, says, "", append([]string{"bench"}, args...)...)

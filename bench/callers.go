@@ -1,0 +1,144 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/gateway"
+	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/tenant/tun"
+)
+
+// CallersCommand is the hidden sub-command of bench that RunCallers serves.
+const CallersCommand = "callers"
+
+// maxCallers is how many clients with a device each there may be.
+const maxCallers = 250
+
+// CallersJob is many clients of one server, in one process, each with a TUN
+// device and an address of its own.
+type CallersJob struct {
+	Server  netip.Addr
+	First   netip.Addr // of the first client; the others follow
+	Clients int
+	Secret  string // pre-shared key and password
+	User    string
+	IKE     string // suite to propose; empty: the usual ones
+	ESP     string
+	Route   netip.Prefix // sent through the devices
+	Device  string       // name of the devices, with %d for their number
+}
+
+// RunCallers dials in with all clients, writes a line "up:" with the suite, and
+// stays until ctx is done or one of them is cut off.
+func RunCallers(ctx context.Context, j CallersJob, out io.Writer) error {
+	suites, err := gateway.ParseSuites(named(j.IKE), named(j.ESP))
+	if err != nil {
+		return badOption("%v", err)
+	}
+	g, err := gateway.NewDialler(gateway.DiallerConfig{Addresses: []netip.Addr{netip.IPv4Unspecified()}})
+	if err != nil {
+		return failed("%w", err)
+	}
+	defer runGateway(ctx, g)()
+	conns := make([]*gateway.Connection, j.Clients)
+	err = each(ctx, j.Clients, j.Clients, func(ctx context.Context, i int) error {
+		if conns[i], err = j.dial(ctx, g, i, suites); err != nil {
+			return failed("client %d: %w", i+1, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "up: %d clients, %s\n", j.Clients, conns[0].Suite)
+	return each(ctx, j.Clients, j.Clients, func(ctx context.Context, i int) error {
+		select {
+		case <-conns[i].Done():
+			return failed("client %d was cut off: %w", i+1, conns[i].Err())
+		case <-ctx.Done():
+			return nil
+		}
+	})
+}
+
+// runGateway runs a gateway until the function that it returns is called.
+func runGateway(ctx context.Context, g *gateway.Gateway) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		g.Run(ctx)
+	}()
+	return func() { cancel(); <-ended }
+}
+
+// named is a list of one name, or of none.
+func named(name string) []string {
+	if name == "" {
+		return nil
+	}
+	return []string{name}
+}
+
+// dial has the i-th client dial in, from the i-th address.
+func (j CallersJob) dial(ctx context.Context, g *gateway.Gateway, i int, suites gateway.Suites) (*gateway.Connection, error) {
+	limit, cancel := patient(ctx)
+	defer cancel()
+	return g.Dial(limit, gateway.DialConfig{
+		Server:     netip.AddrPortFrom(j.Server, config.DefaultPortIKE),
+		ServerNATT: netip.AddrPortFrom(j.Server, config.DefaultPortNATT),
+		Local:      following(j.First, i), PSK: []byte(j.Secret), User: j.User, Password: j.Secret, Suites: suites,
+		Device: func(a gateway.Assigned) (tenant.Device, error) { return j.device(i, a) },
+	})
+}
+
+// device makes the device of the i-th client. All lead to the same network, so
+// each route has a rank of its own, and who sends names the device.
+func (j CallersJob) device(i int, a gateway.Assigned) (tenant.Device, error) {
+	name := numberedDevice(j.Device, i)
+	d, err := tun.New(tun.Config{Name: name, Addresses: []netip.Prefix{netip.PrefixFrom(a.Local, 32)}, MTU: a.MTU})
+	if err != nil {
+		return nil, err
+	}
+	if err := route(name, j.Route, i+1); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// following returns the i-th address after first.
+func following(first netip.Addr, i int) netip.Addr {
+	for range i {
+		first = first.Next()
+	}
+	return first
+}
+
+// numberedDevice is the name of the i-th device.
+func numberedDevice(pattern string, i int) string {
+	return strings.ReplaceAll(pattern, "%d", fmt.Sprint(i))
+}
+
+// callers starts a process with many clients and waits until all stand.
+func (r *road) callers(ctx context.Context, c caller, secret string) (*process, error) {
+	err := r.client.do(func() error {
+		for i := range c.clients {
+			if err := address("outer", netip.PrefixFrom(following(firstCaller(), i), outerBits)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r.start(r.client, "many clients", r.program, "bench", CallersCommand, "--server", serverAddr().String(),
+		"--first", firstCaller().String(), "--clients", fmt.Sprint(c.clients), "--secret", "file:"+secret, "--user", c.user,
+		"--ike", c.ike, "--esp", c.esp, "--route", c.route, "--device", callerDevice)
+}

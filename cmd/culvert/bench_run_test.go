@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/culvert-vpn/culvert/bench"
+)
+
+// asProgram, in the environment, makes culvert of the test binary: bench runs
+// its own file for what needs a process.
+const asProgram = "CULVERT_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Setenv(asProgram, "1")
+	os.Exit(m.Run())
+}
+
+// wantBench runs a measurement and returns its only section, whose figures of
+// these names are above zero.
+func wantBench(t *testing.T, names []string, args ...string) bench.Section {
+	t.Helper()
+	o := wantCall(t, exitOK, "", "", append([]string{"bench", "--json"}, args...)...)
+	var r bench.Report
+	if err := json.Unmarshal([]byte(o.out), &r); err != nil || len(r.Sections) != 1 {
+		t.Fatalf("%v in %s\n%s", err, o.out, o.err)
+	}
+	for _, name := range names {
+		if f, ok := r.Sections[0].Figure(name); !ok || f.Median <= 0 {
+			t.Errorf("%s is %+v\n%s", name, f, o.err)
+		}
+	}
+	return r.Sections[0]
+}
+
+func wantZero(t *testing.T, s bench.Section, name string) {
+	t.Helper()
+	if f, ok := s.Figure(name); !ok || f.Median != 0 {
+		t.Errorf("%s: %+v", name, f)
+	}
+}
+
+func TestBenchLogins(t *testing.T) {
+	wantBench(t, []string{"dial-ins ecp256", "bare exponentiations ecp256", "dial-ins ecp256, a core of the server"},
+		"logins", "--groups", "ecp256", "--persona", "macos", "--duration", "200ms", "--rounds", "1", "--parallel", "8")
+}
+
+func TestBenchSessions(t *testing.T) {
+	s := wantBench(t, []string{"echo p50 at 3", "echo p99 after the hold", "memory a session at 6"},
+		"sessions", "--sessions", "6", "--steps", "2", "--hold", "100ms")
+	wantZero(t, s, "sessions without an answer after the hold")
+	wantZero(t, s, "sessions lost while held")
+}
+
+func TestBenchStorm(t *testing.T) {
+	s := wantBench(t, []string{"clients back", "the last back after"}, "storm", "--clients", "20", "--persona", "windows10", "--limit", "1m")
+	wantZero(t, s, "clients not back")
+	wantZero(t, s, "needed a third dial or more")
+}
+
+// wantRoad ends the test where namespaces and TUN devices cannot be made, if
+// bench says so. CI can make them.
+func wantRoad(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	wantCall(t, exitFailed, "missing", "", "bench", "throughput", "--loads", "tcp", "--duration", "10ms", "--rounds", "1")
+	t.Skip("needs root for namespaces; that this is said was tested")
+}
+
+func TestBenchThroughput(t *testing.T) {
+	wantRoad(t)
+	wantBench(t, []string{
+		"culvert aes256gcm16 tun, TCP, one stream", "culvert aes256gcm16 tun, TCP, one stream down", "culvert aes256gcm16 tun, UDP, 512 B",
+		"culvert aes256gcm16 tun, TCP, one stream, a core of the server", "no VPN, TCP, one stream",
+	}, "throughput", "--suites", "aes256gcm16", "--egress", "tun", "--loads", "tcp,tcpdown,udp512", "--duration", "50ms", "--rounds", "1")
+}
+
+func TestBenchCompare(t *testing.T) {
+	wantRoad(t)
+	s := wantBench(t, []string{"culvert aes256gcm16 tun against wireguard-go, TCP, one stream", "culvert aes256-sha1 tun, 3 clients, TCP, one stream"},
+		"compare", "--with", "culvert-tun-aes256gcm16,wireguard-go,culvert-tun-aes256-sha1-3", "--clients", "3", "--loads", "tcp", "--duration", "50ms", "--rounds", "2")
+	if f, _ := s.Figure("culvert aes256gcm16 tun against wireguard-go, TCP, one stream"); f.Goal != 1.5 || len(f.Samples) != 2 {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestBenchAllNotesWhatFails(t *testing.T) {
+	o := wantCall(t, exitOK, "", "", "bench", "all", "--parts", "crypto,flat", "--brief", "--json")
+	var r bench.Report
+	if err := json.Unmarshal([]byte(o.out), &r); err != nil || len(r.Sections) != 2 || r.Sections[1].Name != "flat" {
+		t.Errorf("%v in %s", err, o.out)
+	}
+}
+
+// TestBenchInterrupted: ^C leaves no process, no file and no device.
+func TestBenchInterrupted(t *testing.T) {
+	wantRoad(t)
+	tmp := t.TempDir()
+	var said bytes.Buffer
+	c := exec.Command(os.Args[0], "bench", "compare", "--with", "culvert-tun-aes256gcm16", "--loads", "tcp", "--duration", "30s", "--rounds", "1")
+	c.Env = append(os.Environ(), "TMPDIR="+tmp)
+	c.Stdout, c.Stderr = &said, &said
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// With bench, both ends of the tunnel and both of the traffic, all is there.
+	wantSoon(t, "traffic", func() bool { return len(processesWith(t, "TMPDIR="+tmp)) >= 5 })
+	c.Process.Signal(syscall.SIGINT)
+	err := c.Wait()
+	if c.ProcessState.ExitCode() != exitFailed || !strings.Contains(said.String(), "interrupted; everything that was created is removed") {
+		t.Errorf("%v: %s", err, &said)
+	}
+	if left := processesWith(t, "TMPDIR="+tmp); len(left) > 0 {
+		t.Errorf("processes are left: %v", left)
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+		t.Errorf("files are left: %v, %v", left, err)
+	}
+}
+
+// processesWith are the processes with that in their environment. A namespace
+// that has no name, as those of bench, lives as long as the processes in it.
+func processesWith(t *testing.T, variable string) (found []string) {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range all {
+		if b, err := os.ReadFile(path); err == nil && bytes.Contains(b, []byte(variable+"\x00")) {
+			line, _ := os.ReadFile(filepath.Dir(path) + "/cmdline")
+			found = append(found, fmt.Sprintf("%q", line))
+		}
+	}
+	return found
+}
+
+func wantSoon(t *testing.T, what string, ready func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ready(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s", what)
+		}
+	}
+}
