@@ -18,6 +18,7 @@ type dialer struct {
 	lac            []string // and for its [lac]
 	ppp            []string // more lines for pppd
 	eap            bool     // pppd takes EAP, which it is told to refuse otherwise
+	authority      string   // directory of the authority that issued carol's certificate; empty: none
 }
 
 // A connection is one conn of ipsec.conf.
@@ -49,7 +50,7 @@ func (d dialer) write(job string) error {
 		text string
 	}{
 		{"ipsec.conf", 0o644, d.ipsecConf()},
-		{"ipsec.secrets", 0o600, fmt.Sprintf(": PSK %q\n", d.psk)},
+		{"ipsec.secrets", 0o600, d.secrets()},
 		{"xl2tpd/xl2tpd.conf", 0o644, d.xl2tpdConf()},
 		{"ppp/lab.options", 0o600, d.pppOptions()},
 		{"ppp/ip-up.d/lab", 0o755, "#!/bin/sh\nip route replace " + sitePrefix + " dev $PPP_IFACE\n"},
@@ -59,6 +60,36 @@ func (d dialer) write(job string) error {
 			return err
 		}
 		if err := os.WriteFile(path, []byte(file.text), file.mode); err != nil {
+			return err
+		}
+	}
+	return d.writeCertificates(job)
+}
+
+// secrets is what strongSwan may prove itself with.
+func (d dialer) secrets() string {
+	s := fmt.Sprintf(": PSK %q\n", d.psk)
+	if d.authority != "" {
+		s += lines(": PKCS8 carol.key")
+	}
+	return s
+}
+
+// writeCertificates puts the files of the authority where strongSwan looks for them.
+func (d dialer) writeCertificates(job string) error {
+	if d.authority == "" {
+		return nil
+	}
+	for to, from := range credentials(d.authority) {
+		b, err := os.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(job, "etc/ipsec.d", to)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, b, 0o600); err != nil {
 			return err
 		}
 	}
