@@ -22,11 +22,12 @@ type sender struct {
 	used    int
 	jobs    []esp.SealJob // what waits to be sealed
 	routes  []*route      // of the jobs
-	batch   *esp.Batch    // nil until there was a job
+	batch   *esp.Batch    // nil until something was sealed
 	writers map[*listener]udp.Writer
 	last    *listener // whose writer is lastTo
 	lastTo  udp.Writer
 	touched []udp.Writer
+	down    tally
 	turn    []byte // room for a packet that goes from one client to another
 	spread  int    // which of a listener's sockets this sender writes to
 }
@@ -42,10 +43,17 @@ func (s *sender) slot() []byte {
 		s.flush()
 	}
 	if s.used == len(s.arena) {
-		s.arena = append(s.arena, make([]byte, sealedLimit))
+		s.grow()
 	}
 	s.used++
 	return s.arena[s.used-1]
+}
+
+func (s *sender) grow() {
+	if s.batch == nil {
+		s.batch = new(esp.Batch)
+	}
+	s.arena = append(s.arena, make([]byte, sealedLimit))
 }
 
 // seal encrypts plain for the way r; the packet leaves at the next flush. plain
@@ -54,7 +62,7 @@ func (s *sender) slot() []byte {
 func (s *sender) seal(r *route, plain []byte, next uint8) {
 	job := esp.SealJob{SA: r.Out, Dst: s.slot(), Plain: plain, NextHeader: next, Tailroom: tenant.Tailroom}
 	if !r.sideBySide {
-		job.Seal()
+		s.batch.SealOne(&job)
 		s.sealed(r, &job)
 		return
 	}
@@ -71,9 +79,6 @@ func (s *sender) seal(r *route, plain []byte, next uint8) {
 func (s *sender) sealWaiting() {
 	if len(s.jobs) == 0 {
 		return
-	}
-	if s.batch == nil {
-		s.batch = new(esp.Batch)
 	}
 	s.batch.Seal(s.jobs)
 	for i := range s.jobs {
@@ -135,4 +140,5 @@ func (s *sender) flush() {
 	}
 	s.touched = s.touched[:0]
 	s.used = 0
+	s.down.settle()
 }

@@ -78,9 +78,30 @@ type Traffic struct {
 	packets, bytes atomic.Uint64
 }
 
-func (t *Traffic) add(n int) {
-	t.packets.Add(1)
-	t.bytes.Add(uint64(n))
+// tally adds up what one goroutine moves for one session, so that a run of
+// packets costs one update of what everybody reads.
+type tally struct {
+	of             *Traffic
+	packets, bytes uint64
+}
+
+// add counts a packet of n bytes.
+func (t *tally) add(of *Traffic, n int) {
+	if t.of != of {
+		t.settle()
+		t.of = of
+	}
+	t.packets++
+	t.bytes += uint64(n)
+}
+
+// settle passes on what was counted. It is called at the end of every batch.
+func (t *tally) settle() {
+	if t.packets > 0 {
+		t.of.packets.Add(t.packets)
+		t.of.bytes.Add(t.bytes)
+	}
+	*t = tally{}
 }
 
 // Packets returns the packets moved; inner IP packets, not their fragments on the outside.

@@ -3,7 +3,6 @@ package dataplane
 import (
 	"errors"
 	"io"
-	"net/netip"
 	"os"
 	"time"
 
@@ -74,7 +73,7 @@ func (d *downlink) packet(buf []byte, off int) {
 		d.send.count.drop(DropIP)
 		return
 	}
-	s := d.port.routes.lookup(ip.Destination())
+	s := d.port.routes.lookup(&ip)
 	if s == nil {
 		d.send.count.drop(DropNoRoute)
 		return
@@ -85,7 +84,7 @@ func (d *downlink) packet(buf []byte, off int) {
 		return
 	}
 	if len(ip.Bytes) > st.mtu {
-		d.tooBig(s, st, ip, buf, off)
+		d.tooBig(s, st, &ip, buf, off)
 		return
 	}
 	ip.ClampMSS(st.mtu)
@@ -94,7 +93,7 @@ func (d *downlink) packet(buf []byte, off int) {
 
 // forward lays the headers and seals.
 func (d *downlink) forward(s *Session, st *sendState, buf []byte, off int) {
-	s.Down.add(len(buf) - off)
+	d.send.down.add(&s.Down, len(buf)-off)
 	s.peer.mark(ActiveData)
 	d.send.session(s, st, buf, off)
 }
@@ -119,7 +118,7 @@ func ipProtocol(first byte) uint8 {
 // tooBig takes a packet that does not fit the path: in fragments, or, where it
 // may not be fragmented, with an ICMP error to its sender (RFC 1191, RFC 4443
 // section 3.2).
-func (d *downlink) tooBig(s *Session, st *sendState, ip ipkt.Packet, buf []byte, off int) {
+func (d *downlink) tooBig(s *Session, st *sendState, ip *ipkt.Packet, buf []byte, off int) {
 	if ip.DontFragment() {
 		d.send.count.drop(DropTooBig)
 		d.refuse(ip, st.mtu)
@@ -134,7 +133,7 @@ func (d *downlink) tooBig(s *Session, st *sendState, ip ipkt.Packet, buf []byte,
 }
 
 // refuse tells the sender of a packet that it is too big.
-func (d *downlink) refuse(ip ipkt.Packet, mtu int) {
+func (d *downlink) refuse(ip *ipkt.Packet, mtu int) {
 	from := d.port.gateway
 	if !ip.Is4() {
 		from = d.port.gateway6
@@ -152,15 +151,15 @@ func (d *downlink) refuse(ip ipkt.Packet, mtu int) {
 	}
 }
 
-// neighbour returns the session of another client of the same tenant, when dst
-// is the address of one. The caller holds no lock.
-func (p *Port) neighbour(dst netip.Addr) *Session {
-	if !p.contains(dst) {
+// neighbour returns the session of another client of the same tenant, when the
+// packet is for one. The caller holds no lock.
+func (p *Port) neighbour(ip *ipkt.Packet) *Session {
+	if !p.contains(ip.Destination()) {
 		return nil
 	}
 	p.routes.mu.RLock()
 	defer p.routes.mu.RUnlock()
-	return p.routes.exact(dst)
+	return p.routes.exact(ip)
 }
 
 // hairpin turns a packet round, from one client of a tenant to another.
@@ -174,7 +173,7 @@ func (s *sender) hairpin(to *Session, pkt []byte) {
 		s.turn = make([]byte, tenant.Headroom+sealedLimit+tenant.Tailroom)
 	}
 	n := copy(s.turn[tenant.Headroom:len(s.turn)-tenant.Tailroom], pkt)
-	to.Down.add(n)
+	s.down.add(&to.Down, n)
 	to.peer.mark(ActiveData)
 	s.session(to, st, s.turn[:tenant.Headroom+n], tenant.Headroom)
 }

@@ -37,15 +37,15 @@ func (b *binding) carries(proto ppp.Protocol) bool {
 
 // owns reports whether the session may send with that packet's source. What
 // has a link-local one, or none yet, does not leave the link: see forLink.
-func (b *binding) owns(ip ipkt.Packet) bool {
+func (b *binding) owns(ip *ipkt.Packet) bool {
 	if ip.Is4() {
-		return ip.Source() == b.addr
+		return [4]byte(ip.Bytes[12:16]) == b.addr4 && b.addr.Is4()
 	}
 	return b.prefix.IsValid() && (b.prefix.Contains(ip.Source()) || isLinkSource(ip.Bytes[8:24]))
 }
 
 // forLink reports whether a packet is for our end of the link.
-func (b *binding) forLink(ip ipkt.Packet) bool {
+func (b *binding) forLink(ip *ipkt.Packet) bool {
 	if !ip.Is4() {
 		return isLinkSource(ip.Bytes[8:24]) || isLinkDestination(ip.Bytes[24:40])
 	}
@@ -67,7 +67,7 @@ func isLinkDestination(a []byte) bool {
 	return a[0] == 0xfe && a[1]&0xc0 == 0x80 || a[0] == 0xff && a[1]&0x0f <= 2
 }
 
-func destinationPort(ip ipkt.Packet) uint16 {
+func destinationPort(ip *ipkt.Packet) uint16 {
 	if b := ip.Payload(); len(b) >= udpHeaderLen {
 		return binary.BigEndian.Uint16(b[2:])
 	}
@@ -77,7 +77,7 @@ func destinationPort(ip ipkt.Packet) uint16 {
 // isQuestion reports whether the control loop may have an answer to a packet
 // for our end of the link. Hosts send much else there, as mDNS, that nobody
 // listens to.
-func isQuestion(ip ipkt.Packet) bool {
+func isQuestion(ip *ipkt.Packet) bool {
 	switch b := ip.Payload(); {
 	case ip.Fragment():
 		return false
@@ -90,7 +90,7 @@ func isQuestion(ip ipkt.Packet) bool {
 }
 
 // question hands a packet for our end of the link to the control loop.
-func (w *worker) question(s *Session, ip ipkt.Packet) {
+func (w *worker) question(s *Session, ip *ipkt.Packet) {
 	if !isQuestion(ip) {
 		w.count.drop(DropLink)
 		return

@@ -237,7 +237,8 @@ func TestFamiliesApart(t *testing.T) {
 	r.plane.Bind6(r.session, port, clientPrefix, LinkOptions{})
 	r.plane.Bind6(other, port, clientPrefix, LinkOptions{})
 	r.plane.RemoveSession(r.session)
-	if port.routes.lookup(client6) != other {
+	to := ipkt.Packet{Bytes: packet6(internet6, client6, ipkt.ProtocolUDP, make([]byte, 20))}
+	if port.routes.lookup(&to) != other {
 		t.Error("the newer session lost its prefix")
 	}
 }

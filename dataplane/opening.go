@@ -15,7 +15,7 @@ const openings = 64
 type opening struct {
 	jobs  []esp.OpenJob
 	from  []arrival
-	batch *esp.Batch // nil until there was a packet
+	batch esp.Batch
 }
 
 // arrival is what else is known of a packet that waits.
@@ -31,14 +31,6 @@ func (o *opening) add(sa *SA, m *udp.Message) {
 
 func (o *opening) full() bool { return len(o.jobs) == openings }
 
-// open opens what waits.
-func (o *opening) open() {
-	if o.batch == nil {
-		o.batch = new(esp.Batch)
-	}
-	o.batch.Open(o.jobs)
-}
-
 // forget lets go of what was opened.
 func (o *opening) forget() {
 	clear(o.jobs)
@@ -51,10 +43,10 @@ func (w *worker) openWaiting() {
 	if len(w.waiting.jobs) == 0 {
 		return
 	}
-	w.waiting.open()
+	w.waiting.batch.Open(w.waiting.jobs)
 	for i := range w.waiting.jobs {
-		j, from := &w.waiting.jobs[i], &w.waiting.from[i]
-		w.opened(from.sa, from.message, j.Payload, j.NextHeader, j.Err)
+		from := &w.waiting.from[i]
+		w.opened(from.sa, from.message, &w.waiting.jobs[i])
 	}
 	w.waiting.forget()
 }

@@ -182,6 +182,7 @@ type LinkOptions struct {
 type binding struct {
 	port   *Port
 	addr   netip.Addr
+	addr4  [4]byte      // the same
 	prefix netip.Prefix // of IPv6; invalid: none
 	any    bool
 }
@@ -230,7 +231,11 @@ func (p *Plane) Bind6(s *Session, port *Port, prefix netip.Prefix, link LinkOpti
 func (s *Session) attach(port *Port, link LinkOptions) {
 	s.port, s.link = port, link
 	s.update()
-	s.bound.Store(&binding{port: port, addr: s.addr, prefix: s.prefix, any: s.anyAddress})
+	b := &binding{port: port, addr: s.addr, prefix: s.prefix, any: s.anyAddress}
+	if s.addr.Is4() {
+		b.addr4 = s.addr.As4()
+	}
+	s.bound.Store(b)
 }
 
 // Unbind closes the session for what Bind opened it for.

@@ -214,7 +214,6 @@ func (p *Plane) AddDevice(d tenant.Device, pools []netip.Prefix, gateways ...net
 			port.gateway = a
 		}
 	}
-	port.routes.sessions = make(map[netip.Addr]*Session)
 	for range p.lanes {
 		port.writers = append(port.writers, d.Writer())
 	}

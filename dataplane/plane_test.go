@@ -48,7 +48,6 @@ func newRig(t testing.TB, encryption uint8, bits int, integrity uint16) *rig {
 	r.session = plane.NewSession(SessionConfig{Peer: r.peer, Tunnel: 7, Call: 9, RemoteTunnel: 70, RemoteCall: 90})
 	port := &Port{device: r.device, writers: []tenant.Writer{r.device.Writer(), nil, r.device.Writer()}, gateway: netip.MustParseAddr("10.100.1.1"),
 		pools: []netip.Prefix{netip.MustParsePrefix("10.100.1.0/24")}}
-	port.routes.sessions = make(map[netip.Addr]*Session)
 	plane.Bind(r.session, port, clientAddr, LinkOptions{MTU: 1400})
 	r.link = plane.newDownlink(port, nil, r.device.Writer(), 0)
 	return r

@@ -1,11 +1,13 @@
 package dataplane
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"sync"
 
 	"github.com/culvert-vpn/culvert/esp"
+	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
 // SA is one child security association as the plane knows it: the way in. The
@@ -45,25 +47,35 @@ func (t *saTable) remove(spi esp.SPI) {
 // belongs to one tenant.
 type routeTable struct {
 	mu       sync.RWMutex
-	sessions map[netip.Addr]*Session
+	sessions map[ipv4]*Session
 	prefixes map[netip.Prefix]*Session // of IPv6
 	lengths  []int                     // of the prefixes there are, or were
 	fallback *Session                  // takes what no address matches: the client's own side
 }
 
-func (t *routeTable) lookup(dst netip.Addr) *Session {
-	if s := t.exact(dst); s != nil {
+// ipv4 is an IPv4 address as a key.
+type ipv4 uint32
+
+func ipv4Of(a netip.Addr) ipv4 {
+	b := a.As4()
+	return ipv4(binary.BigEndian.Uint32(b[:]))
+}
+
+// lookup returns the session that a packet is for.
+func (t *routeTable) lookup(ip *ipkt.Packet) *Session {
+	if s := t.exact(ip); s != nil {
 		return s
 	}
 	return t.fallback
 }
 
-// exact returns the session that was given the address, or the prefix it is
-// in. A tenant's prefixes are of one length, or two.
-func (t *routeTable) exact(dst netip.Addr) *Session {
-	if dst.Is4() {
-		return t.sessions[dst]
+// exact returns the session that was given the packet's destination, or the
+// prefix it is in. A tenant's prefixes are of one length, or two.
+func (t *routeTable) exact(ip *ipkt.Packet) *Session {
+	if ip.Is4() {
+		return t.sessions[ipv4(binary.BigEndian.Uint32(ip.Bytes[16:]))]
 	}
+	dst := ip.Destination()
 	for _, n := range t.lengths {
 		if prefix, err := dst.Prefix(n); err == nil {
 			if s := t.prefixes[prefix]; s != nil {
@@ -81,7 +93,10 @@ func (t *routeTable) put(s *Session) {
 		t.fallback = s
 		return
 	}
-	t.sessions[s.addr] = s
+	if t.sessions == nil {
+		t.sessions = make(map[ipv4]*Session)
+	}
+	t.sessions[ipv4Of(s.addr)] = s
 }
 
 // putPrefix routes the session's IPv6 prefix.
@@ -113,7 +128,7 @@ func (t *routeTable) remove(s *Session) {
 	if t.fallback == s {
 		t.fallback = nil
 	}
-	if t.sessions[s.addr] == s {
-		delete(t.sessions, s.addr)
+	if s.addr.IsValid() && t.sessions[ipv4Of(s.addr)] == s {
+		delete(t.sessions, ipv4Of(s.addr))
 	}
 }

@@ -53,8 +53,9 @@ func (w *worker) sealed(m *udp.Message, spi esp.SPI) {
 		return
 	}
 	if !sa.In.SideBySide() {
-		payload, next, err := sa.In.Open(m.Data)
-		w.opened(sa, m, payload, next, err)
+		job := esp.OpenJob{SA: sa.In, Packet: m.Data}
+		w.waiting.batch.OpenOne(&job)
+		w.opened(sa, m, &job)
 		return
 	}
 	w.waiting.add(sa, m)
@@ -64,22 +65,22 @@ func (w *worker) sealed(m *udp.Message, spi esp.SPI) {
 }
 
 // opened takes what was in an ESP packet.
-func (w *worker) opened(sa *SA, m *udp.Message, payload []byte, next uint8, err error) {
-	if err != nil {
-		w.count.drop(openCause(err))
+func (w *worker) opened(sa *SA, m *udp.Message, j *esp.OpenJob) {
+	if j.Err != nil {
+		w.count.drop(openCause(j.Err))
 		return
 	}
 	sa.Peer.mark(ActiveSA)
 	w.follow(sa.Peer, m)
-	switch next {
+	switch j.NextHeader {
 	case protoUDP:
-		w.transport(sa, payload)
+		w.transport(sa, j.Payload)
 	case protoIPv4, protoIPv6:
 		if sa.Tunnel == nil {
 			w.count.drop(DropInner)
 			return
 		}
-		w.packet(sa.Tunnel, payload)
+		w.packet(sa.Tunnel, j.Payload)
 	case protoNone:
 		w.count.drop(DropDummy)
 	default:
@@ -187,19 +188,19 @@ func (w *worker) packet(s *Session, pkt []byte) {
 		return
 	}
 	if !b.any {
-		if !b.owns(ip) {
+		if !b.owns(&ip) {
 			w.count.drop(DropSource)
 			return
 		}
-		if b.forLink(ip) {
-			w.question(s, ip)
+		if b.forLink(&ip) {
+			w.question(s, &ip)
 			return
 		}
 	}
 	ip.ClampMSS(st.mtu)
 	s.peer.mark(ActiveData)
-	s.Up.add(len(ip.Bytes))
-	if other := b.port.neighbour(ip.Destination()); other != nil {
+	w.up.add(&s.Up, len(ip.Bytes))
+	if other := b.port.neighbour(&ip); other != nil {
 		w.down.hairpin(other, ip.Bytes)
 		return
 	}

@@ -21,6 +21,7 @@ type worker struct {
 	lastSPI esp.SPI // what was looked up last in this batch
 	lastSA  *SA
 	waiting opening
+	up      tally
 	touched []tenant.Writer
 	down    *sender // for packets from one client to another
 	share   share
@@ -85,5 +86,6 @@ func (w *worker) flush() {
 		w.touched[i] = nil
 	}
 	w.touched = w.touched[:0]
+	w.up.settle()
 	w.down.flush()
 }

@@ -24,6 +24,7 @@ type Batch struct {
 	chains   [batchSize]aescbc.Message
 	messages [batchSize]mac.Message
 	work     [batchSize]work
+	scratch  aeadScratch
 }
 
 // work is what is known of the packet of a job between its stages.
@@ -73,12 +74,22 @@ func (i *Inbound) SideBySide() bool {
 	return i.cbc != nil && i.cbc.aes != nil && i.cbc.mac.sums != nil
 }
 
-// Seal does the job on its own, and fills in its results.
-func (j *SealJob) Seal() {
+// SealOne does one job, as Outbound.Seal does, but without looking for scratch
+// memory that is free.
+func (b *Batch) SealOne(j *SealJob) {
 	pkt, src, seq, err := j.SA.lay(j.Dst, j.Plain, j.NextHeader, j.Tailroom)
 	if j.Packet, j.Err = pkt, err; err == nil {
-		j.SA.seal(pkt, src, seq)
+		b.complete(j.SA, pkt, src, seq)
 	}
+}
+
+// complete seals a packet that lay began, on its own.
+func (b *Batch) complete(o *Outbound, pkt, src []byte, seq uint64) {
+	if o.aead != nil {
+		o.aead.seal(&b.scratch, pkt, src, seq)
+		return
+	}
+	o.seal(pkt, src, seq)
 }
 
 // Seal does all jobs, in their order as far as sequence numbers go, and fills
@@ -129,7 +140,7 @@ func (b *Batch) begin(j *SealJob, n int) bool {
 	case err != nil:
 		return false
 	case o.cbc == nil || o.cbc.aes == nil:
-		o.seal(pkt, src, seq)
+		b.complete(o, pkt, src, seq)
 		return false
 	}
 	m := o.cbc.message(pkt)
@@ -144,6 +155,26 @@ func (o *Outbound) authenticate(pkt []byte, seq uint64) {
 	lane := o.lanes.claim()
 	lane.work.(*cbcSealer).auth.put(pkt, seq)
 	lane.release()
+}
+
+// OpenOne does one job, as Inbound.Open does, but without looking for scratch
+// memory that is free.
+func (b *Batch) OpenOne(j *OpenJob) {
+	j.Payload, j.NextHeader, j.Err = b.openOne(j.SA, j.Packet)
+}
+
+func (b *Batch) openOne(i *Inbound, pkt []byte) (payload []byte, nh uint8, err error) {
+	if i.aead == nil {
+		return i.Open(pkt)
+	}
+	seq, err := i.admit(pkt)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !i.aead.open(&b.scratch, pkt, seq) {
+		return nil, 0, ErrAuth
+	}
+	return i.finish(pkt, seq)
 }
 
 // Open does all jobs, with regard to the replay window in their order, and
@@ -182,7 +213,7 @@ func (b *Batch) open(jobs []OpenJob) {
 func (b *Batch) check(j *OpenJob, n int) bool {
 	i := j.SA
 	if !i.SideBySide() {
-		j.Payload, j.NextHeader, j.Err = i.Open(j.Packet)
+		b.OpenOne(j)
 		return false
 	}
 	j.Payload, j.NextHeader = nil, 0

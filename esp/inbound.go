@@ -29,7 +29,8 @@ type Inbound struct {
 	transform Transform
 	esn       bool
 	lanes     lanes[opener]
-	cbc       *cbcKeys // nil with an AEAD
+	cbc       *cbcKeys  // nil with an AEAD
+	aead      *aeadKeys // nil with CBC
 
 	mu      sync.Mutex // guards what follows
 	window  window
@@ -67,8 +68,8 @@ func (c *InboundConfig) check() error {
 // setOpener makes the ciphers, and what makes the lanes.
 func (i *Inbound) setOpener(c InboundConfig) error {
 	if c.Transform.enc.icv > 0 {
-		f, err := newAEAD(c.Transform, c.Keys, c.ESN)
-		i.lanes.make = func() opener { return f() }
+		k, err := newAEADKeys(c.Transform, c.Keys, c.ESN)
+		i.aead, i.lanes.make = k, func() opener { return &aeadLane{aeadKeys: k} }
 		return err
 	}
 	k, err := newCBCKeys(c.Transform, c.Keys, c.ESN)

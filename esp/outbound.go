@@ -30,6 +30,7 @@ type Outbound struct {
 	limit     uint64 // the last sequence number there is
 	lanes     lanes[sealer]
 	cbc       *cbcKeys      // nil with an AEAD
+	aead      *aeadKeys     // nil with CBC
 	sequence  atomic.Uint64 // the last one taken
 	bytes     atomic.Uint64
 }
@@ -57,8 +58,8 @@ func NewOutbound(c OutboundConfig) (*Outbound, error) {
 // setSealer makes the ciphers, and what makes the lanes.
 func (o *Outbound) setSealer(c OutboundConfig) error {
 	if c.Transform.enc.icv > 0 {
-		f, err := newAEAD(c.Transform, c.Keys, c.ESN)
-		o.lanes.make = func() sealer { return f() }
+		k, err := newAEADKeys(c.Transform, c.Keys, c.ESN)
+		o.aead, o.lanes.make = k, func() sealer { return &aeadLane{aeadKeys: k} }
 		return err
 	}
 	if c.Rand == nil {

@@ -47,12 +47,23 @@ func fold(sum uint64) uint16 {
 
 // PseudoChecksum is the sum of the pseudo header (RFC 9293 section 3.1, RFC
 // 8200 section 8.1) for length bytes of the packet's transport protocol.
-func (p Packet) PseudoChecksum(length int) uint16 {
+func (p *Packet) PseudoChecksum(length int) uint16 {
 	addrs := p.Bytes[12:20]
 	if !p.Is4() {
 		addrs = p.Bytes[8:40]
 	}
 	return Checksum(addrs, fold(uint64(p.Protocol)+uint64(length)))
+}
+
+// headerIntact verifies the checksum of an IPv4 header.
+func headerIntact(h []byte) bool {
+	if len(h) != ipv4HeaderLen {
+		return Checksum(h, 0) == 0xffff
+	}
+	sum := uint64(binary.LittleEndian.Uint32(h)) + uint64(binary.LittleEndian.Uint32(h[4:])) +
+		uint64(binary.LittleEndian.Uint32(h[8:])) + uint64(binary.LittleEndian.Uint32(h[12:])) +
+		uint64(binary.LittleEndian.Uint32(h[16:]))
+	return fold(sum) == 0xffff // in either order of the bytes
 }
 
 // update returns the checksum field that follows from sum when a 16-bit word

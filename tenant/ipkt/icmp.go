@@ -46,7 +46,7 @@ const ErrorLen = maxError6
 // addresses that are not one host's (RFC 1122 section 3.2.2, RFC 4443 section
 // 2.4 (e)). dst and p do not overlap; with capacity enough in dst nothing is
 // allocated.
-func AppendError(dst []byte, p Packet, reason Reason, mtu int, from netip.Addr) []byte {
+func AppendError(dst []byte, p *Packet, reason Reason, mtu int, from netip.Addr) []byte {
 	if p.Is4() != from.Is4() || p.Offset != 0 || !p.mayBeAnswered() {
 		return dst
 	}
@@ -65,7 +65,7 @@ func AppendError(dst []byte, p Packet, reason Reason, mtu int, from netip.Addr) 
 	return dst
 }
 
-func appendError4(dst []byte, p Packet, reason Reason, mtu int, from netip.Addr) []byte {
+func appendError4(dst []byte, p *Packet, reason Reason, mtu int, from netip.Addr) []byte {
 	quote := min(len(p.Bytes), maxError4-ipv4HeaderLen-icmpHeaderLen)
 	total := ipv4HeaderLen + icmpHeaderLen + quote
 	src := from.As4()
@@ -80,7 +80,7 @@ func appendError4(dst []byte, p Packet, reason Reason, mtu int, from netip.Addr)
 	return append(dst, p.Bytes[:quote]...)
 }
 
-func appendError6(dst []byte, p Packet, reason Reason, mtu int, from netip.Addr) []byte {
+func appendError6(dst []byte, p *Packet, reason Reason, mtu int, from netip.Addr) []byte {
 	quote := min(len(p.Bytes), maxError6-ipv6HeaderLen-icmpHeaderLen)
 	length := icmpHeaderLen + quote
 	src := from.As16()
@@ -97,7 +97,7 @@ func appendError6(dst []byte, p Packet, reason Reason, mtu int, from netip.Addr)
 }
 
 // mayBeAnswered reports whether an ICMP error may be sent about p.
-func (p Packet) mayBeAnswered() bool {
+func (p *Packet) mayBeAnswered() bool {
 	src, dst := p.Source(), p.Destination()
 	if src.IsUnspecified() || src.IsMulticast() || src.IsLoopback() {
 		return false

@@ -49,13 +49,13 @@ func tcpSegment(src, dst netip.Addr, flags header.TCPFlags, options []byte) []by
 	return b
 }
 
-func parse(t testing.TB, b []byte) Packet {
+func parse(t testing.TB, b []byte) *Packet {
 	t.Helper()
 	p, err := Parse(b)
 	if err != nil {
 		t.Fatalf("%v: % x", err, b[:min(len(b), 60)])
 	}
-	return p
+	return &p
 }
 
 func TestChecksum(t *testing.T) {
@@ -307,7 +307,7 @@ func TestNoAllocations(t *testing.T) {
 	n := testing.AllocsPerRun(100, func() {
 		p, _ := Parse(syn)
 		p.ClampMSS(1400)
-		AppendError(room, p, ReasonTooBig, 1400, router4)
+		AppendError(room, &p, ReasonTooBig, 1400, router4)
 		copy(buf[FragmentHeadroom:], large)
 		Fragment(buf, FragmentHeadroom, 1400, emit)
 	})
@@ -331,7 +331,7 @@ func FuzzPacket(f *testing.F) {
 		if !p.Is4() {
 			from = router6
 		}
-		if e := AppendError(nil, p, ReasonTooBig, int(mtu), from); e != nil {
+		if e := AppendError(nil, &p, ReasonTooBig, int(mtu), from); e != nil {
 			parse(t, e)
 		}
 		got, _ := fragments(t, p.Bytes, int(mtu))

@@ -15,9 +15,13 @@ const (
 // that the IP and TCP headers may carry). A SYN without the option is left
 // alone. It reports whether the packet was changed; the checksum follows
 // incrementally, so a wrong one stays wrong.
-func (p Packet) ClampMSS(mtu int) bool {
+func (p *Packet) ClampMSS(mtu int) bool {
+	return p.Protocol == ProtocolTCP && p.clampMSS(mtu)
+}
+
+func (p *Packet) clampMSS(mtu int) bool {
 	tcp := p.Payload()
-	if p.Protocol != ProtocolTCP || p.Fragment() || len(tcp) < tcpHeaderLen || tcp[13]&tcpFlagSYN == 0 {
+	if p.Fragment() || len(tcp) < tcpHeaderLen || tcp[13]&tcpFlagSYN == 0 {
 		return false
 	}
 	fixed := ipv6HeaderLen

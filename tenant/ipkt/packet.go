@@ -47,67 +47,71 @@ type Packet struct {
 // Parse checks the IP header of b and returns the packet, which lies in b.
 // Bytes of b behind the packet's end are cut off. The checksum of an IPv4
 // header is verified.
-func Parse(b []byte) (Packet, error) {
+func Parse(b []byte) (p Packet, err error) {
+	err = p.parse(b)
+	return p, err
+}
+
+func (p *Packet) parse(b []byte) error {
 	if len(b) == 0 {
-		return Packet{}, ErrMalformed
+		return ErrMalformed
 	}
 	switch b[0] >> 4 {
 	case 4:
-		return parse4(b)
+		return p.parse4(b)
 	case 6:
-		return parse6(b)
+		return p.parse6(b)
 	}
-	return Packet{}, ErrMalformed
+	return ErrMalformed
 }
 
 // parse4 reads the header of RFC 791 section 3.1.
-func parse4(b []byte) (Packet, error) {
+func (p *Packet) parse4(b []byte) error {
 	if len(b) < ipv4HeaderLen {
-		return Packet{}, ErrMalformed
+		return ErrMalformed
 	}
 	headerLen, total := int(b[0]&15)*4, int(binary.BigEndian.Uint16(b[2:]))
-	if headerLen < ipv4HeaderLen || total < headerLen || total > len(b) {
-		return Packet{}, ErrMalformed
-	}
-	if Checksum(b[:headerLen], 0) != 0xffff {
-		return Packet{}, ErrMalformed
+	if headerLen < ipv4HeaderLen || total < headerLen || total > len(b) || !headerIntact(b[:headerLen]) {
+		return ErrMalformed
 	}
 	flags := binary.BigEndian.Uint16(b[6:])
-	p := Packet{Bytes: b[:total], HeaderLen: headerLen, Protocol: b[9], Offset: int(flags&0x1fff) * 8, More: flags&0x2000 != 0}
-	if p.Offset+total-headerLen > 0xffff-headerLen {
-		return Packet{}, ErrMalformed // would reassemble to more than 65,535 bytes
+	offset := int(flags&0x1fff) * 8
+	if offset+total-headerLen > 0xffff-headerLen {
+		return ErrMalformed // would reassemble to more than 65,535 bytes
 	}
-	return p, nil
+	p.Bytes, p.HeaderLen, p.Protocol, p.Offset, p.More = b[:total], headerLen, b[9], offset, flags&0x2000 != 0
+	return nil
 }
 
 // parse6 reads the header of RFC 8200 section 3 and a fragment header, section
 // 4.5, right behind it.
-func parse6(b []byte) (Packet, error) {
+func (p *Packet) parse6(b []byte) error {
 	if len(b) < ipv6HeaderLen {
-		return Packet{}, ErrMalformed
+		return ErrMalformed
 	}
 	total := ipv6HeaderLen + int(binary.BigEndian.Uint16(b[4:]))
 	if total > len(b) {
-		return Packet{}, ErrMalformed
+		return ErrMalformed
 	}
-	p := Packet{Bytes: b[:total], HeaderLen: ipv6HeaderLen, Protocol: b[6]}
-	if p.Protocol != ProtocolFragment {
-		return p, nil
+	next := b[6]
+	if next != ProtocolFragment {
+		p.Bytes, p.HeaderLen, p.Protocol = b[:total], ipv6HeaderLen, next
+		return nil
 	}
 	if total < ipv6HeaderLen+fragHeaderLen {
-		return Packet{}, ErrMalformed
+		return ErrMalformed
 	}
 	flags := binary.BigEndian.Uint16(b[ipv6HeaderLen+2:])
-	p.HeaderLen, p.Protocol = ipv6HeaderLen+fragHeaderLen, b[ipv6HeaderLen]
+	p.Bytes, p.HeaderLen, p.Protocol = b[:total], ipv6HeaderLen+fragHeaderLen, b[ipv6HeaderLen]
 	p.Offset, p.More = int(flags&^7), flags&1 != 0
-	return p, nil
+	return nil
 }
 
 // Is4 reports whether the packet is IPv4.
-func (p Packet) Is4() bool { return p.Bytes[0]>>4 == 4 }
+func (p *Packet) Is4() bool { return p.Bytes[0]>>4 == 4 }
 
 // Source returns the source address.
-func (p Packet) Source() netip.Addr {
+func (p *Packet) Source() netip.Addr {
 	if p.Is4() {
 		return netip.AddrFrom4([4]byte(p.Bytes[12:16]))
 	}
@@ -115,7 +119,7 @@ func (p Packet) Source() netip.Addr {
 }
 
 // Destination returns the destination address.
-func (p Packet) Destination() netip.Addr {
+func (p *Packet) Destination() netip.Addr {
 	if p.Is4() {
 		return netip.AddrFrom4([4]byte(p.Bytes[16:20]))
 	}
@@ -123,10 +127,10 @@ func (p Packet) Destination() netip.Addr {
 }
 
 // Payload returns what is behind the IP header.
-func (p Packet) Payload() []byte { return p.Bytes[p.HeaderLen:] }
+func (p *Packet) Payload() []byte { return p.Bytes[p.HeaderLen:] }
 
 // DontFragment reports whether routers must not cut the packet: IPv6, or DF.
-func (p Packet) DontFragment() bool { return !p.Is4() || p.Bytes[6]&0x40 != 0 }
+func (p *Packet) DontFragment() bool { return !p.Is4() || p.Bytes[6]&0x40 != 0 }
 
 // Fragment reports whether the packet is a part of a larger one.
-func (p Packet) Fragment() bool { return p.More || p.Offset != 0 }
+func (p *Packet) Fragment() bool { return p.More || p.Offset != 0 }

@@ -131,7 +131,8 @@ func (c *cutter) finish(pkt []byte) {
 	if c.left > 0 {
 		tcp[tcpFlagsAt] &^= lastOnly
 	}
-	sum := ipkt.Packet{Bytes: pkt, Protocol: ipkt.ProtocolTCP}.PseudoChecksum(len(tcp))
+	ip := ipkt.Packet{Bytes: pkt, Protocol: ipkt.ProtocolTCP}
+	sum := ip.PseudoChecksum(len(tcp))
 	binary.BigEndian.PutUint16(tcp[tcpSumAt:], 0)
 	binary.BigEndian.PutUint16(tcp[tcpSumAt:], ^ipkt.Checksum(tcp, sum))
 }

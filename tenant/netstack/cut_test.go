@@ -45,7 +45,7 @@ func (s segment) tcp() []byte {
 func (s segment) packet() []byte { return quote(s.src, s.dst, ipkt.ProtocolTCP, s.tcp()) }
 
 // wantIntact checks lengths and checksums of a TCP packet.
-func wantIntact(t *testing.T, b []byte) ipkt.Packet {
+func wantIntact(t *testing.T, b []byte) *ipkt.Packet {
 	t.Helper()
 	p, err := ipkt.Parse(b)
 	if err != nil || len(p.Bytes) != len(b) {
@@ -54,7 +54,7 @@ func wantIntact(t *testing.T, b []byte) ipkt.Packet {
 	if sum := ipkt.Checksum(p.Payload(), p.PseudoChecksum(len(p.Payload()))); sum != 0xffff {
 		t.Fatalf("TCP checksum is wrong, sum %#x", sum)
 	}
-	return p
+	return &p
 }
 
 // piece makes what the stack emits for a segment, in views of a random size.

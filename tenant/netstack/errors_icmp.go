@@ -62,7 +62,7 @@ func (d *Device) sendErrorPacket(about []byte, reason ipkt.Reason) {
 	if err != nil {
 		return
 	}
-	b := ipkt.AppendError(nil, p, reason, 0, d.ownAddr(p.Is4(), p.Destination()))
+	b := ipkt.AppendError(nil, &p, reason, 0, d.ownAddr(p.Is4(), p.Destination()))
 	if len(b) == 0 {
 		return
 	}

@@ -173,7 +173,8 @@ func (r *run) finish(pkt []byte) {
 	tcp := pkt[r.transport:]
 	tcp[tcpFlagsAt] |= r.push
 	binary.BigEndian.PutUint16(tcp[tcpSumAt:], 0)
-	sum := ipkt.Packet{Bytes: pkt, Protocol: ipkt.ProtocolTCP}.PseudoChecksum(len(tcp))
+	ip := ipkt.Packet{Bytes: pkt, Protocol: ipkt.ProtocolTCP}
+	sum := ip.PseudoChecksum(len(tcp))
 	sum = addSums(ipkt.Checksum(tcp[:r.headerLen-r.transport], sum), r.sum)
 	binary.BigEndian.PutUint16(tcp[tcpSumAt:], ^sum)
 }

@@ -149,7 +149,7 @@ func (r *piece) appendHeaders(b []byte) []byte {
 	} else {
 		transport[13] |= last[r.transport+13] & tcpPSH
 	}
-	sum := ipkt.Packet{Bytes: ip, Protocol: proto}.PseudoChecksum(length)
-	binary.BigEndian.PutUint16(transport[h.csumOffset:], sum)
+	whole := ipkt.Packet{Bytes: ip, Protocol: proto}
+	binary.BigEndian.PutUint16(transport[h.csumOffset:], whole.PseudoChecksum(length))
 	return b
 }

@@ -162,7 +162,8 @@ func (s *segmenter) pseudoChecksum(length int) uint16 {
 	if s.udp {
 		proto = ipkt.ProtocolUDP
 	}
-	return ipkt.Packet{Bytes: s.header[:s.headerLen], Protocol: proto}.PseudoChecksum(length)
+	ip := ipkt.Packet{Bytes: s.header[:s.headerLen], Protocol: proto}
+	return ip.PseudoChecksum(length)
 }
 
 // finishTCP sets what differs from segment to segment: the sequence number,
