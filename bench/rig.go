@@ -32,8 +32,7 @@ type rigSession struct {
 }
 
 const (
-	// rigKept is how many packets are kept at a time. They stay in a core's cache,
-	// as they would if the kernel had just put them there.
+	// rigKept is how many packets are sealed at a time.
 	rigKept = 1024
 	// rigBurst is how many packets a device lends at once.
 	rigBurst = 64

@@ -31,6 +31,10 @@ func natted(port uint16) int {
 	return 0
 }
 
+// wireRoom is the longest datagram of a replay, in bytes, and somewhat odd so
+// that headers do not all fall into the same lines of a cache.
+const wireRoom = 2048 + 3*64
+
 // wireNATT is the port of ESP on both ends of a wire.
 const wireNATT = 4500
 
@@ -90,6 +94,9 @@ func inTurn(all []udp.Message) []udp.Message {
 }
 
 // replay is kept datagrams on their way through a reader, and how long that took.
+// The reader copies each batch into buffers of its own, as the kernel would, and
+// that is not counted: what the gateway finds is in the core's cache, as what the
+// kernel has just copied is.
 type replay struct {
 	left   []udp.Message
 	began  time.Time
@@ -133,17 +140,22 @@ func (c *wireConn) Close() error {
 
 // NewReader implements udp.Conn.
 func (c *wireConn) NewReader(batch int) udp.Reader {
-	return &wireReader{conn: c, batch: batch, one: make([]udp.Message, 1)}
+	r := &wireReader{conn: c, batch: batch, batched: make([]udp.Message, batch)}
+	for range batch {
+		r.room = append(r.room, make([]byte, wireRoom))
+	}
+	return r
 }
 
 // NewWriter implements udp.Conn.
 func (c *wireConn) NewWriter(int) udp.Writer { return &wireWriter{conn: c} }
 
 type wireReader struct {
-	conn   *wireConn
-	batch  int
-	one    []udp.Message
-	replay *replay
+	conn    *wireConn
+	batch   int
+	batched []udp.Message
+	room    [][]byte // of the batch's data, while there is a replay
+	replay  *replay
 }
 
 // Read implements udp.Reader.
@@ -154,8 +166,8 @@ func (r *wireReader) Read() ([]udp.Message, error) {
 		}
 	}
 	select {
-	case r.one[0] = <-r.conn.queue:
-		return r.one, nil
+	case r.batched[0] = <-r.conn.queue:
+		return r.batched[:1], nil
 	case r.replay = <-r.conn.replays:
 		r.replay.allocs, r.replay.began = mallocs(), time.Now()
 		return r.next(), nil
@@ -167,17 +179,27 @@ func (r *wireReader) Read() ([]udp.Message, error) {
 // next returns the next batch of a replay; at its end it stops the clock.
 func (r *wireReader) next() []udp.Message {
 	p := r.replay
+	p.took += time.Since(p.began)
 	n := min(r.batch, len(p.left))
-	batch := p.left[:n]
-	p.left = p.left[n:]
 	if n == 0 {
-		p.took = time.Since(p.began)
 		p.allocs = mallocs() - p.allocs
 		r.replay = nil
 		close(p.done)
 		return nil
 	}
+	batch := r.receive(p.left[:n])
+	p.left = p.left[n:]
+	p.began = time.Now()
 	return batch
+}
+
+// receive copies messages into the reader's buffers.
+func (r *wireReader) receive(from []udp.Message) []udp.Message {
+	for i, m := range from {
+		m.Data = r.room[i][:copy(r.room[i], m.Data)]
+		r.batched[i] = m
+	}
+	return r.batched[:len(from)]
 }
 
 type wireWriter struct {
