@@ -85,7 +85,7 @@ func (s *feedSource) Read() error {
 	select {
 	case s.order = <-s.feed.orders:
 		s.makeRoom()
-		s.order.allocs, s.order.began = mallocs(), time.Now()
+		s.order.start()
 		return nil
 	case <-s.feed.closed:
 		return os.ErrClosed
@@ -106,9 +106,19 @@ func (o *order) over() bool {
 	return time.Since(o.began) >= o.within
 }
 
+// start begins to measure. Orders of a number of packets are no measurements:
+// they make input, for any number of sessions.
+func (o *order) start() {
+	if o.count == 0 {
+		o.allocs, o.began = mallocs(), time.Now()
+	}
+}
+
 func (o *order) finish() {
-	o.took = time.Since(o.began)
-	o.allocs = mallocs() - o.allocs
+	if o.count == 0 {
+		o.took = time.Since(o.began)
+		o.allocs = mallocs() - o.allocs
+	}
 	close(o.done)
 }
 
