@@ -26,14 +26,20 @@ type child struct {
 	hasIDs    bool
 	original  bool // NAT-OA was exchanged
 
-	rekeyAt  time.Time // we renew it
-	expireAt time.Time // it was not renewed
-	deleteAt time.Time // it was replaced and we tell the peer
-	goneAt   time.Time // it stops receiving
+	activateAt time.Time // we send on it
+	rekeyAt    time.Time // we renew it
+	expireAt   time.Time // it was not renewed
+	deleteAt   time.Time // it was replaced and we tell the peer
+	goneAt     time.Time // it stops receiving
 }
 
-// Times of a child SA that was replaced.
+// Times of a child SA that replaces another, and of one that was replaced.
 const (
+	// A responder may receive on the new one no sooner than message 3 of quick mode
+	// tells it that we are there (strongSwan does): what we sent close behind that
+	// message would be lost.
+	activateDelay = time.Second
+
 	childDelay  = 8 * time.Second // before it is deleted
 	childLinger = 3 * time.Second // how long it still receives after that
 )
@@ -46,7 +52,8 @@ func (s SPI) bytes() [4]byte {
 
 func spiOf(b [4]byte) SPI { return SPI(binary.BigEndian.Uint32(b[:])) }
 
-// install makes the child SA of an exchange receive, and send if active.
+// install makes the child SA of an exchange receive, and send if active: at once if
+// it is the first, else a little later.
 func (q *quick) install(now time.Time, active bool) {
 	p := q.i.peer
 	v := q.machine.Child()
@@ -60,6 +67,9 @@ func (q *quick) install(now time.Time, active bool) {
 	replaces := SPI(0)
 	if old := p.rival(c); old != nil {
 		replaces = old.in
+	}
+	if active && replaces != 0 {
+		active, c.activateAt = false, now.Add(activateDelay)
 	}
 	p.children = append(p.children, c)
 	p.s.stats.Children++
@@ -208,7 +218,7 @@ func (c *child) arm() {
 		return
 	}
 	at := earliest(c.rekeyAt, c.expireAt)
-	at = earliest(at, c.deleteAt)
+	at = earliest(earliest(at, c.activateAt), c.deleteAt)
 	c.p.s.alarms.set(&c.alarm, earliest(at, c.goneAt))
 }
 
@@ -219,6 +229,9 @@ func (c *child) due(now time.Time) {
 	case passed(now, c.expireAt):
 		c.tellDeleted()
 		c.end(now, ReasonExpired)
+	case passed(now, c.activateAt):
+		c.activateAt = time.Time{}
+		c.activate(now)
 	case passed(now, c.deleteAt):
 		if c.goneAt.IsZero() {
 			c.goneAt = now.Add(childLinger)

@@ -326,3 +326,31 @@ func TestMoved(t *testing.T) {
 func exchangeOf(b []byte) (exchange byte, id uint32) {
 	return b[18], binary.BigEndian.Uint32(b[20:])
 }
+
+// TestNewSAIsUsedWhenTheResponderHasIt: strongSwan receives on a new SA no sooner
+// than it has worked on message 3 of quick mode. Who started it sends on the old
+// one for so long, and keeps that until nothing on the way needs it.
+func TestNewSAIsUsedWhenTheResponderHasIt(t *testing.T) {
+	p := newPair(t, 1, Config{Candidates: psk("acme", "secret", nil)})
+	id := p.dial(dialConfig("secret"))
+	old := p.server.sending
+	for peer := range p.server.up {
+		if err := p.server.s.Rekey(p.now, peer, Phase2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !p.run(5*time.Second, func() bool { return len(p.server.children) == 2 && len(p.client.children) == 2 }) {
+		t.Fatalf("peer %d is not renewed", id)
+	}
+	p.run(activateDelay/2, nil)
+	if p.server.sending != old {
+		t.Error("the server sends on the new SA at once")
+	}
+	p.run(activateDelay, nil)
+	if p.server.sending == old || p.server.children[old] == nil {
+		t.Errorf("the server still sends on the old SA, or receives on it no more: %v", p.server.children[old])
+	}
+	p.run(childDelay+2*childLinger, nil)
+	wantOneChild(t, p)
+	p.closeAll()
+}
