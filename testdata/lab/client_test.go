@@ -23,6 +23,7 @@ var guest embed.FS
 type client struct {
 	t       *testing.T
 	name    string
+	tap     string
 	job     string // a directory of ours that the client sees as /lab
 	cmd     *exec.Cmd
 	console io.Writer
@@ -67,6 +68,7 @@ func (n *network) boot(t *testing.T, p place, host int) *client {
 	c := &client{
 		t:     t,
 		name:  fmt.Sprintf("%s%d", p.name, host),
+		tap:   tap,
 		job:   jobDir(t, fmt.Sprintf("ADDRESS=%s%d/%d\nGATEWAY=%s\nMTU=1500\n", p.prefix, host, p.bits, p.gateway)),
 		lines: make(chan string, 1024),
 	}

@@ -112,6 +112,16 @@ func (c *client) configure(files map[string]string, list ...tunnel) {
 
 func indented(list []string) string { return "\t" + strings.Join(list, "\n\t") + "\n" }
 
+// tellOnFailure has strongSwan's log be part of a failure.
+func (c *client) tellOnFailure(t *testing.T) {
+	t.Cleanup(func() {
+		if t.Failed() {
+			log, _ := c.run(10*time.Second, "ipsec statusall; cat /tmp/charon.log")
+			t.Log(log)
+		}
+	})
+}
+
 // tunnel dials one of the tunnels that the client is configured for.
 func (c *client) tunnel(name string) error {
 	_, err := c.run(dialTime, "sh /lab/guest/dial2 "+name)
