@@ -2,6 +2,7 @@ package ike
 
 import (
 	"container/list"
+	"crypto/x509"
 	"net/netip"
 	"time"
 
@@ -39,12 +40,13 @@ type isakmp struct {
 	recent       recent
 	lastID       wire.MessageID
 
-	identity   string // what the peer calls itself
-	contact    bool   // it says that it has no other SA with us
-	user       string // who has logged in under this SA; empty: nobody
-	loginAsked bool   // a Login is unanswered
-	denied     string // why the login was refused
-	asked      int    // how often we said our name
+	identity   string              // what the peer calls itself
+	chain      []*x509.Certificate // that it proved itself with; nil: by key
+	contact    bool                // it says that it has no other SA with us
+	user       string              // who has logged in under this SA; empty: nobody
+	loginAsked bool                // a Login is unanswered
+	denied     string              // why the login was refused
+	asked      int                 // how often we said our name
 
 	established, rekeyAt, expireAt, deleteAt time.Time
 }

@@ -153,7 +153,7 @@ func (p *peer) ikeUp(now time.Time, i *isakmp) {
 			p.keepAlive = now.Add(keepAliveTime)
 		}
 		p.s.emit(Up{Peer: p.id, Path: p.path, Tenant: p.tenant, Identity: p.member.identity,
-			Family: p.features.Family, Suite: i.sa.Choice.IKESuite.String(), Initiator: p.dial != nil})
+			Family: p.features.Family, Suite: i.sa.Choice.IKESuite.String(), Initiator: p.dial != nil, Certificates: i.chain})
 	}
 	p.retireIKEs(now)
 	p.watch(now)

@@ -90,6 +90,7 @@ func (i *isakmp) judged(now time.Time, m message, list []candidate, result any) 
 	if i.state != negotiating || !ok {
 		return
 	}
+	i.chain = v.Chain
 	if v.Err != nil {
 		i.disbelieve(now, m, list, v.Err)
 	} else if i.accept(now, m, list[v.Index]) == nil {

@@ -149,6 +149,8 @@ func (c *claim) signers(list []*x509.Certificate, hash []byte) ([]*x509.Certific
 type Verdict struct {
 	Index int   // of the Verifier that accepts the peer
 	Err   error // why none does
+	// Chain is what the peer proved itself with, the certificate of its key first.
+	Chain []*x509.Certificate
 }
 
 // judge is the computation that finds the first of list that accepts the claim,
@@ -168,7 +170,7 @@ func (c *claim) judge(now time.Time, hash []byte, list []Verifier) *Verdict {
 	for n, verify := range list {
 		err := verify(now, chain, wire.ID2{Type: c.id.Type, Data: c.id.Data})
 		if err == nil {
-			return &Verdict{Index: n}
+			return &Verdict{Index: n, Chain: chain}
 		}
 		if verdict.Err == ErrAuth || unknownCA(verdict.Err) {
 			verdict.Err = err

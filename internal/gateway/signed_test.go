@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/culvert-vpn/culvert/internal/ca"
 )
@@ -66,5 +67,15 @@ func TestSigned(t *testing.T) {
 		w.wantLog("login-refused", "cause", "wrong password")
 		w.client(nil).wantRefused(good, func(d *DialConfig) { d.Identity = "somebody.example.org" })
 		w.wantDetail("has another name")
+
+		in := w.client(nil)
+		conn = in.mustDial(good)
+		a.revoke("laptop")
+		select {
+		case <-conn.Done():
+		case <-time.After(time.Minute):
+			t.Error("who has a certificate that was taken back is still in")
+		}
+		w.wantLog("session-down", "reason", "the certificate was revoked")
 	})
 }
