@@ -25,6 +25,7 @@ const (
 	CauseTraffic
 	CauseRedirected
 	CauseXAUTH
+	CauseNoGroup
 	numCauses
 )
 
@@ -47,7 +48,9 @@ var causes = [numCauses]struct{ words, hint string }{
 	CauseNoNATT: {"no UDP encapsulation",
 		"the other side does not speak NAT traversal (RFC 3947), and raw ESP is not available here"},
 	CauseAggressive: {"aggressive mode refused",
-		"remove the group name (macOS, iOS) or IPsec identifier (Android) from the client's settings, so that it uses main mode"},
+		"remove the group name (macOS, iOS) or IPsec identifier (Android) from the client's settings, so that it uses main mode; or name it in match.groups of its tenant"},
+	CauseNoGroup: {"no such group",
+		"no tenant has this name in match.groups: compare it with the group name (macOS, iOS) or IPsec identifier (Android) in the client's settings"},
 	CauseMalformed: {"malformed message", "the other side sent what no RFC describes"},
 	CauseTooMany: {"too many unfinished attempts",
 		"this source, or all together, have too many handshakes open: a flood, or clients that lose our answers"},

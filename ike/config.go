@@ -46,6 +46,11 @@ type Candidate struct {
 	PSK    []byte  // nil: none
 	Policy *Policy // nil: the zero Policy
 
+	// Groups are names of a group of clients that have the PSK. The candidate then
+	// is for clients of IKEv1 that begin with aggressive mode and say one of them,
+	// and for no others. Nil: for all but aggressive mode.
+	Groups []string
+
 	// Certificate is what we prove who we are with; nil: the PSK. Verify accepts
 	// certificates of clients, on another goroutine; nil: none. Authorities are
 	// those whose certificates it takes, named in CERTREQ. In IKEv1 clients prove
@@ -106,6 +111,7 @@ type Limits struct {
 	TriesPerSource    int // PSK trials a second for one source address (2000)
 	Tries             int // PSK trials a second in total (50000)
 	Computations      int // DH computations under way for strangers (256)
+	Aggressive        int // aggressive modes that strangers may begin a second, in total (200)
 	Children          int // child SAs of one peer (16)
 	Exchanges         int // quick modes under way of one peer (8)
 	IKEs              int // ISAKMP SAs of one peer (6)
@@ -140,6 +146,9 @@ type DialConfig struct {
 	// Identity is sent instead of our address, or the subject of Certificate, if
 	// set: a name (ID_FQDN), or with an @ inside ID_USER_FQDN.
 	Identity string
+	// Group dials IKEv1 by aggressive mode, as the group of that name, whose key PSK
+	// is. Identity is not used then.
+	Group string
 	// Persona is the kind of client to look like; see Personas. Empty: culvert.
 	Persona string
 	// Local and Remote are the traffic to protect. Invalid addresses are those
@@ -171,6 +180,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Limits.TriesPerSource, 2000)
 	setDefault(&c.Limits.Tries, 50000)
 	setDefault(&c.Limits.Computations, 256)
+	setDefault(&c.Limits.Aggressive, 200)
 	setDefault(&c.Limits.Children, 16)
 	setDefault(&c.Limits.Exchanges, 8)
 	setDefault(&c.Limits.IKEs, 6)

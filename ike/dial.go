@@ -86,6 +86,8 @@ func newDialler(c DialConfig) (*dialler, error) {
 func (d *dialler) ownIdentity() wire.ID {
 	name := d.config.Identity
 	switch {
+	case d.aggressive():
+		return d.groupID()
 	case name == "" && d.config.Certificate != nil:
 		return subjectID(d.config.Certificate)
 	case name == "" && d.habits.IDPort:
@@ -137,7 +139,11 @@ func (d *dialler) method() suite.AuthMethod {
 
 // introduce fills in what the persona says in phase 1.
 func (d *dialler) introduce(c *v1.InitiatorConfig) {
-	c.Offer = d.persona.OfferIKE()
+	persona := d.persona
+	if d.aggressive() {
+		persona.IKE = oneGroup(persona.IKE)
+	}
+	c.Offer = persona.OfferIKE()
 	c.Vendors = d.persona.Vendors
 	c.NonceLen = d.persona.NonceLen
 	c.Identity = d.identity

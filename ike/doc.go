@@ -35,6 +35,12 @@
 // tunnel mode unless both sides want L2TP, and belong to the IKE SA: if that goes,
 // they go. It is answered only where Config.V2 says so.
 //
+// In phase 1 of IKEv1 what a dialler proves says which Candidate it belongs to. In
+// main mode that is the key that opens message 5, which has to be tried (search.go),
+// or the authority that issued its certificate (signed.go). In aggressive mode the
+// dialler names a group first (aggressive.go), which is answered only where a
+// Candidate has Groups.
+//
 // IKEv1 has two uses. L2TP goes in transport mode, and that is all a pre-shared key
 // or a certificate opens. Tunnel mode is for clients that log in by extended
 // authentication, behind either: Login asks about the password, answered by
@@ -43,5 +49,5 @@
 // such an ISAKMP SA has a Peer of its own; then it joins the user's.
 //
 // It does not touch packets of ESP, does not send NAT keepalives itself (it says
-// when one is due), and does not speak aggressive mode.
+// when one is due), and knows aggressive mode with pre-shared keys only.
 package ike

@@ -63,12 +63,18 @@ func (i *isakmp) handleUnprotected(now time.Time, m message) error {
 		return ErrUnprotected
 	}
 	i.hint = n.Type
-	if i.phase1.Keyed() || n.Type != wire.NotifyNoProposalChosen {
+	cause, what := CauseNoProposal, " to what we offered"
+	if n.Type == wire.NotifyUnsupportedExchange && i.phase1.Aggressive() {
+		cause, what = CauseRefused, " to aggressive mode"
+	} else if n.Type != wire.NotifyNoProposalChosen {
+		return ErrUnprotected
+	}
+	if i.phase1.Keyed() {
 		return ErrUnprotected
 	}
 	peer := i.peer
 	i.forget()
-	peer.mainFailed(now, i, CauseNoProposal, "the other side answered NO-PROPOSAL-CHOSEN to what we offered")
+	peer.mainFailed(now, i, cause, "the other side answered "+n.Type.String()+what)
 	return nil
 }
 

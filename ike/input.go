@@ -60,6 +60,7 @@ func (s *Server) input(now time.Time, path Path, msg []byte, whole bool) error {
 	case wire.ExchangeInformational:
 		return s.handleInformational(now, m)
 	case wire.ExchangeAggressive:
+		m.digest = digestOf(msg[:h.Length])
 		return s.handleAggressive(now, m)
 	}
 	return ErrExchange
@@ -83,24 +84,6 @@ func (s *Server) handleMain(now time.Time, m message) error {
 		return ErrUnknownSA
 	}
 	return i.handlePhase1(now, m)
-}
-
-// handleAggressive says no to aggressive mode: it shows the hash of the key to
-// anybody who asks.
-func (s *Server) handleAggressive(now time.Time, m message) error {
-	h := m.header
-	if !h.Responder.IsZero() || h.Initiator.IsZero() || s.config.Candidates == nil {
-		return ErrExchange
-	}
-	if _, err := wire.ParsePayloads(nil, h.Version, h.Next, m.body); err != nil {
-		return malformed(err)
-	}
-	if !s.failures.take(now, maxFailures, 1) {
-		return ErrLimit
-	}
-	s.emit(Failed{Path: m.path, Cause: CauseAggressive, Detail: "the client began an aggressive mode exchange"})
-	s.refuse(m, wire.NotifyUnsupportedExchange)
-	return ErrExchange
 }
 
 // refuse answers a first message with an unprotected notification, which is

@@ -31,6 +31,7 @@ type isakmp struct {
 	repeat   repeater        // initiator
 	hint     wire.NotifyType // an unprotected notification that came meanwhile
 	badKeys  int             // messages 5 that no key opened
+	group    candidate       // responder of aggressive mode: who the initiator says it is
 	started  time.Time
 	deadline time.Time // of the exchange
 
@@ -124,6 +125,9 @@ func (i *isakmp) due(now time.Time) {
 
 func (i *isakmp) repeatMessage(now time.Time) {
 	data, ok := i.repeat.fire(now, i.s.config.Retransmit)
+	if !ok && !i.initiator {
+		return // its deadline ends it
+	}
 	if !ok {
 		i.giveUp(now)
 		return

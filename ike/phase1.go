@@ -30,17 +30,10 @@ func (s *Server) handleMM1(now time.Time, m message) error {
 		s.sources.done(m.path.Remote.Addr())
 		return s.refuseMM1(now, m, policy, err)
 	}
-	i := s.newISAKMP(now, m.path)
 	machine.Trust(authorities(candidates))
-	i.phase1 = machine
-	i.open, i.source = key, m.path.Remote.Addr()
-	i.key.i, i.key.r = machine.Cookies()
+	i := s.newISAKMP(now, m.path)
 	i.first = answered{seen: m.digest, reply: reply, set: true}
-	i.deadline = now.Add(halfOpenTime)
-	s.opening[key], s.sas[i.key] = i, i
-	s.stats.HalfOpen++
-	i.place = s.waiting.PushBack(i)
-	i.arm()
+	i.halfOpen(now, key, machine)
 	s.send(m.path, reply)
 	return nil
 }
@@ -104,7 +97,11 @@ func (i *isakmp) repeatAnswer(a *answered, m message) error {
 	if !a.is(m.digest) {
 		return ErrState
 	}
-	i.post(m.path, a.reply)
+	path := m.path
+	if i.initiator { // we have moved on to port 4500
+		path = i.path
+	}
+	i.post(path, a.reply)
 	return ErrDuplicate
 }
 
@@ -120,14 +117,17 @@ func (i *isakmp) handlePhase1(now time.Time, m message) error {
 		return ErrLimit
 	}
 	out, err := i.phase1.Input(m.header, m.body, i.ends(m.path))
+	if errors.Is(err, v1.ErrAuth) && i.phase1.Aggressive() {
+		return i.wrongGroupKey(now, m)
+	}
 	if err != nil {
 		return dropped(err)
 	}
+	i.last.begin(m.digest)
 	if i.initiator {
 		i.answer()
 	} else {
 		i.path = m.path
-		i.last.begin(m.digest)
 		i.leaveWaiting()
 		i.deadline = now.Add(halfOpenTime)
 	}
@@ -170,7 +170,7 @@ func (i *isakmp) follow(now time.Time, m message, out v1.Outcome) error {
 		return i.search(now, m)
 	}
 	if out.Send != nil {
-		i.transmit(now, out.Send)
+		i.transmit(now, out)
 	}
 	if out.Done {
 		i.establish(now)
@@ -179,15 +179,18 @@ func (i *isakmp) follow(now time.Time, m message, out v1.Outcome) error {
 	return nil
 }
 
-// transmit sends the next message: an initiator repeats it until the answer
-// comes, a responder when the question is repeated.
-func (i *isakmp) transmit(now time.Time, msg []byte) {
-	if i.initiator {
-		i.repeat.start(now, i.s.config.Retransmit, msg)
-	} else {
-		i.last.reply = msg
+// transmit sends the next message: an initiator repeats it until the answer comes,
+// a responder when the question is repeated, as is the last message of all.
+func (i *isakmp) transmit(now time.Time, out v1.Outcome) {
+	switch {
+	case i.initiator && !out.Done:
+		i.repeat.start(now, i.s.config.Retransmit, out.Send)
+	case i.last.set:
+		i.last.reply = out.Send
+	default:
+		i.repeatAM2(now, out.Send)
 	}
-	i.post(i.path, msg)
+	i.post(i.path, out.Send)
 }
 
 // computed goes on after a computation.
@@ -210,6 +213,8 @@ func (i *isakmp) computed(now time.Time, result any) {
 	switch {
 	case errors.Is(err, suite.ErrPublicValue):
 		cause = CauseMalformed
+	case errors.Is(err, v1.ErrAuth) && i.phase1.Aggressive():
+		cause, err = CauseWrongPSK, errors.New("the other side does not have the key, or not for this group")
 	case errors.Is(err, v1.ErrAuth):
 		cause = CauseAuthentication
 	}
@@ -235,7 +240,7 @@ func (i *isakmp) establish(now time.Time) {
 	i.setState(standing)
 	life := lifeOf(i.sa.Choice.Life, defaultLife)
 	i.expireAt = now.Add(life + grace(life))
-	if p.renews() {
+	if p.renews() && (p.dial != nil || !i.sa.Aggressive) { // whose name is no address cannot be called
 		i.rekeyAt = now.Add(p.rekeyTime(life, p.policy.IKELifetime))
 	}
 	if i.sa.Choice.Auth.XAUTH() {

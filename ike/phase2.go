@@ -132,6 +132,7 @@ func (s *Server) handleQuick(now time.Time, m message) error {
 		return ErrUnknownSA
 	}
 	if i.state != standing {
+		i.remind(i.path)
 		return ErrState
 	}
 	if q := i.quicks[m.header.MessageID]; q != nil {

@@ -70,7 +70,7 @@ func (p *peer) mainUnderWay() bool {
 // startMain begins a main mode that renews phase 1: a complete new exchange on
 // the current path with new cookies. The old SA stays in use meanwhile.
 func (p *peer) startMain(now time.Time) {
-	if p.closed || p.mainUnderWay() {
+	if cur := p.current(); p.closed || p.mainUnderWay() || p.dial == nil && cur != nil && cur.sa.Aggressive {
 		return
 	}
 	c := v1.InitiatorConfig{
@@ -107,7 +107,7 @@ func (p *peer) launch(now time.Time, c v1.InitiatorConfig, path Path) error {
 	i := p.s.newISAKMP(now, path)
 	i.peer, i.initiator = p, true
 	c.Ends = i.ends(path)
-	machine, msg, err := v1.StartMain(c)
+	machine, out, err := p.begin(c)
 	if err != nil {
 		return err
 	}
@@ -115,9 +115,16 @@ func (p *peer) launch(now time.Time, c v1.InitiatorConfig, path Path) error {
 	i.key.i, _ = machine.Cookies()
 	p.ikes = append(p.ikes, i)
 	p.s.dialing[i.key.i] = i
-	i.transmit(now, msg)
-	i.arm()
-	return nil
+	return i.follow(now, message{path: path}, out)
+}
+
+// begin makes the machine of a phase 1 that we start.
+func (p *peer) begin(c v1.InitiatorConfig) (*v1.Phase1, v1.Outcome, error) {
+	if p.dial != nil && p.dial.aggressive() {
+		return v1.StartAggressive(c)
+	}
+	machine, msg, err := v1.StartMain(c)
+	return machine, v1.Outcome{Send: msg}, err
 }
 
 // mainFailed takes note that a main mode of ours has ended without an SA.

@@ -45,7 +45,7 @@ func (s *Server) candidates(path Path) []candidate {
 		return list
 	}
 	for _, c := range s.config.Candidates(path.Local.Addr(), path.Remote.Addr()) {
-		if len(c.methods()) > 0 {
+		if len(c.Groups) == 0 && len(c.methods()) > 0 {
 			list = append(list, candidate{Candidate: c})
 		}
 	}
@@ -85,7 +85,10 @@ func (s *Server) remember(source netip.Addr, c Candidate) {
 // 5.4: the identity itself is encrypted under a key made from the PSK).
 func (i *isakmp) search(now time.Time, m message) error {
 	defer i.arm()
-	if i.phase1.Choice().Auth.Signed() {
+	switch {
+	case i.phase1.Aggressive():
+		return i.accept(now, m, i.group)
+	case i.phase1.Choice().Auth.Signed():
 		return i.judge(now, m)
 	}
 	source := m.path.Remote.Addr()

@@ -75,6 +75,7 @@ type Server struct {
 	sources   sources
 	winners   map[netip.Addr]Candidate
 	failures  budget
+	openings  budget // of aggressive mode
 }
 
 // compute is a computation under way.

@@ -307,6 +307,9 @@ func (s *Server) candidates2(path Path) []v2.Candidate {
 	}
 	var list []v2.Candidate
 	for _, c := range s.config.Candidates(path.Local.Addr(), path.Remote.Addr()) {
+		if len(c.Groups) > 0 {
+			continue
+		}
 		if c.Certificate != nil && len(c.Certificate.Chain) == 0 {
 			c.Certificate = nil
 		}

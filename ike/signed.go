@@ -145,6 +145,8 @@ func (i *isakmp) handleRefusal(now time.Time, m message) error {
 func (d *dialler) check() error {
 	c := d.config
 	switch {
+	case c.Group != "" && (c.Certificate != nil || len(c.PSK) == 0):
+		return fmt.Errorf("%w: a group has a pre-shared key", ErrConfig)
 	case c.Certificate == nil && len(c.PSK) == 0:
 		return fmt.Errorf("%w: a dial needs a pre-shared key, or a certificate", ErrConfig)
 	case c.Certificate == nil:

@@ -1,8 +1,8 @@
 // Package v1 is IKEv1 (RFC 2408 and 2409) as machines for one exchange each:
-// Phase1 is phase 1, with a pre-shared key or with RSA signatures and certificates,
-// Quick is phase 2, and SA, which a Phase1
-// ends in, protects what is sent under it, including informational messages.
-// Both roles are here.
+// Phase1 is phase 1: main mode with a pre-shared key or with RSA signatures and
+// certificates, and aggressive mode with a pre-shared key. Quick is phase 2, and SA,
+// which a Phase1 ends in, protects what is sent under it, including informational
+// messages. Both roles are here.
 //
 // A machine takes one message and returns an Outcome: the message to send, a
 // computation to run, or that it is done. It knows no time and no addresses
@@ -17,5 +17,5 @@
 // Transaction is the exchange that extended authentication and mode config are
 // made of; what is said in it is package ike's.
 //
-// It does not speak aggressive mode.
+// It does not speak public key encryption, nor signatures in aggressive mode.
 package v1

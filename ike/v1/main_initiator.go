@@ -29,7 +29,7 @@ func StartMain(c InitiatorConfig) (*Phase1, []byte, error) {
 	if len(c.Offer.Proposals) != 1 || len(c.Offer.Proposals[0].Transforms) == 0 {
 		return nil, nil, ErrOffer
 	}
-	m := &Phase1{initiator: true, state: waitMM2, rand: c.Rand, dial: c, ends: c.Ends, offerSA: c.Offer,
+	m := &Phase1{exchange: wire.ExchangeMain, initiator: true, state: waitMM2, rand: c.Rand, dial: c, ends: c.Ends, offerSA: c.Offer,
 		own: c.Certificate, authorities: c.Authorities}
 	for m.i.IsZero() {
 		if _, err := io.ReadFull(c.Rand, m.i[:]); err != nil {
@@ -48,7 +48,7 @@ func StartMain(c InitiatorConfig) (*Phase1, []byte, error) {
 // start begins a message of the exchange.
 func (m *Phase1) start(f wire.Flags) *wire.Message {
 	return wire.StartMessage(nil, wire.Header{
-		Initiator: m.i, Responder: m.r, Version: wire.V1, Exchange: wire.ExchangeMain, Flags: f,
+		Initiator: m.i, Responder: m.r, Version: wire.V1, Exchange: m.exchange, Flags: f,
 	})
 }
 
@@ -148,6 +148,9 @@ func (m *Phase1) sendMM5(sig []byte) (Outcome, error) {
 
 // handleMM6 verifies who the responder is: a signature elsewhere.
 func (m *Phase1) handleMM6(h wire.Header, body []byte) (Outcome, error) {
+	if h.Next != wire.PayloadID {
+		return Outcome{}, ErrPayloads
+	}
 	if m.signed() {
 		return m.handleSignedMM6(h, body)
 	}

@@ -33,7 +33,7 @@ func AnswerMain(rand io.Reader, h wire.Header, body []byte, policy suite.IKEPoli
 	if err != nil {
 		return nil, nil, err
 	}
-	m := &Phase1{state: waitMM3, rand: rand, i: h.Initiator, choice: choice.IKE,
+	m := &Phase1{exchange: wire.ExchangeMain, state: waitMM3, rand: rand, i: h.Initiator, choice: choice.IKE,
 		features: readVendors(chain), offer: bytes.Clone(chain[0].Body)}
 	for m.r.IsZero() {
 		if _, err := io.ReadFull(rand, m.r[:]); err != nil {
@@ -140,7 +140,7 @@ func (m *Phase1) handleMM5(h wire.Header, body []byte) (Outcome, error) {
 // Try reports whether message 5 was written by somebody who knows psk: it
 // decrypts to payloads, and its HASH_I verifies.
 func (m *Phase1) Try(psk []byte) bool {
-	if m.state != search || m.signed() {
+	if m.state != search || m.signed() || m.Aggressive() {
 		return false
 	}
 	if m.agree(psk) == nil && m.verifyMM5() {
@@ -199,7 +199,9 @@ func (m *Phase1) Claimed() wire.ID { return m.claim.id }
 // the claim is not believed.
 func (m *Phase1) Reject() {
 	m.message5, m.claim = nil, nil
-	m.setState(waitMM5)
+	if m.setState(waitMM5); m.Aggressive() {
+		m.setState(waitAM3)
+	}
 }
 
 // Accept answers the message 5 that Try verified, or a Verdict believes, as
@@ -207,6 +209,10 @@ func (m *Phase1) Reject() {
 func (m *Phase1) Accept(identity wire.ID, own *Certificate) (Outcome, error) {
 	if m.state != search || m.sa == nil {
 		return Outcome{}, ErrState
+	}
+	if m.Aggressive() { // message 2 has said everything
+		m.finish()
+		return Outcome{Done: true}, nil
 	}
 	m.ownID = identity
 	if !m.signed() {

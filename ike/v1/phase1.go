@@ -11,9 +11,10 @@ import (
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
-// Phase1 makes an ISAKMP SA in main mode (RFC 2409, section 5), with a pre-shared
-// key (section 5.4) or with signatures (section 5.1; see signed.go). The vendor
-// IDs and NAT-D payloads are those of RFC 3947, section 3:
+// Phase1 makes an ISAKMP SA (RFC 2409, section 5), in aggressive mode (see
+// aggressive.go) or in main mode, with a pre-shared key (section 5.4) or with
+// signatures (section 5.1; see signed.go). The vendor IDs and NAT-D payloads are
+// those of RFC 3947, section 3:
 //
 //	     Initiator                        Responder
 //	1    HDR, SA, VID           -->
@@ -23,6 +24,7 @@ import (
 //	5    HDR*, IDii, HASH_I     -->
 //	6                           <--       HDR*, IDir, HASH_R
 type Phase1 struct {
+	exchange  wire.ExchangeType
 	initiator bool
 	state     phase1State
 	i, r      wire.Cookie
@@ -44,6 +46,9 @@ type Phase1 struct {
 	ownID       wire.ID             // responder: what we call ourselves
 	authorities []*x509.Certificate // whose certificates we take
 	claim       *claim              // of the peer, being looked at
+
+	answer           wire.SA // responder of aggressive mode: the choice
+	peerID, peerHash []byte  // aggressive mode: bodies of the other side's payloads
 
 	message5       []byte // responder: ciphertext that waits for its key
 	sa             *SA    // once the keys are known
@@ -79,6 +84,10 @@ const (
 	judge
 	// sign: our signature is being made.
 	sign
+	// waitAM2: initiator of aggressive mode, message 1 is out.
+	waitAM2
+	// waitAM3: responder of aggressive mode, message 2 is out.
+	waitAM3
 	// done: the ISAKMP SA stands.
 	done
 )
@@ -117,9 +126,14 @@ func (m *Phase1) SA() *SA { return m.sa }
 // Costly reports whether the message that a responder waits for makes it compute.
 func (m *Phase1) Costly() bool { return m.state == waitMM3 || m.state == waitMM5 && m.signed() }
 
-// Answered reports whether the responder has seen message 3: the initiator's
-// address is real.
-func (m *Phase1) Answered() bool { return m.state != waitMM3 }
+// Answered reports whether the initiator has answered the responder: its address
+// is real.
+func (m *Phase1) Answered() bool {
+	return m.state != waitMM3 && m.state != waitAM3 && !(m.Aggressive() && m.state == share)
+}
+
+// Aggressive reports whether this is aggressive mode.
+func (m *Phase1) Aggressive() bool { return m.exchange == wire.ExchangeAggressive }
 
 // Keyed reports whether the peers have keys: an unprotected notification says
 // nothing any more.
@@ -142,14 +156,16 @@ func (m *Phase1) Close() {
 
 // Input takes a message of the exchange. body is what follows its header.
 func (m *Phase1) Input(h wire.Header, body []byte, ends Ends) (Outcome, error) {
-	if h.Exchange != wire.ExchangeMain || h.MessageID != 0 {
+	if h.Exchange != m.exchange || h.MessageID != 0 {
 		return Outcome{}, ErrState
 	}
-	if m.state == waitMM5 {
+	switch m.state {
+	case waitMM5:
 		return m.handleMM5(h, body)
-	}
-	if m.state == waitMM6 {
+	case waitMM6:
 		return m.handleMM6(h, body)
+	case waitAM3:
+		return m.handleAM3(h, body)
 	}
 	if h.Flags&wire.FlagEncryption != 0 {
 		return Outcome{}, ErrState
@@ -166,6 +182,8 @@ func (m *Phase1) Input(h wire.Header, body []byte, ends Ends) (Outcome, error) {
 		return m.handleMM3(chain)
 	case waitMM4:
 		return m.handleMM4(chain)
+	case waitAM2:
+		return m.handleAM2(h, chain)
 	}
 	return Outcome{}, ErrState
 }
@@ -189,12 +207,28 @@ func (m *Phase1) agreed(a *agreement) (Outcome, error) {
 		return Outcome{}, a.err
 	}
 	switch {
+	case m.Aggressive():
+		return m.agreedAggressive(a)
 	case m.state == makeKey:
 		return m.sendMM3(a)
 	case m.state == share && m.initiator:
 		return m.haveKeys(a)
 	case m.state == share:
 		return m.sendMM4(a)
+	}
+	a.zero()
+	return Outcome{}, ErrState
+}
+
+// agreedAggressive is agreed in aggressive mode.
+func (m *Phase1) agreedAggressive(a *agreement) (Outcome, error) {
+	switch {
+	case m.state == makeKey:
+		return m.sendAM1(a)
+	case m.state == share && m.initiator:
+		return m.sendAM3(a)
+	case m.state == share:
+		return m.sendAM2(a)
 	}
 	a.zero()
 	return Outcome{}, ErrState
@@ -294,21 +328,21 @@ func (m *Phase1) establish(skeyid []byte) error {
 		return err
 	}
 	m.skeyid = skeyid
-	m.sa = &SA{Initiator: m.i, Responder: m.r, Choice: m.choice, Features: m.features, keys: k}
+	m.sa = &SA{Initiator: m.i, Responder: m.r, Choice: m.choice, Features: m.features, Aggressive: m.Aggressive(), keys: k}
 	m.thread = thread{sa: m.sa, iv: firstIV(m.choice.IKESuite, k.cbc, m.gxi, m.gxr)}
 	return nil
 }
 
 // finish ends the exchange: the SA stands.
 func (m *Phase1) finish() {
-	m.sa.last = m.thread.iv
+	m.sa.last, m.sa.Features = m.thread.iv, m.features
 	m.setState(done)
 	m.Close()
 }
 
-// decrypt decrypts the body of message 5 or 6 in place, behind the thread.
+// decrypt decrypts the body of an encrypted message in place, behind the thread.
 func (m *Phase1) decrypt(h wire.Header, body []byte) ([]wire.Payload, []byte, error) {
-	if len(body) < len(m.thread.iv) || h.Flags&wire.FlagEncryption == 0 || h.Next != wire.PayloadID {
+	if len(body) < len(m.thread.iv) || h.Flags&wire.FlagEncryption == 0 {
 		return nil, nil, ErrPayloads
 	}
 	next := lastBlock(body, len(m.thread.iv))

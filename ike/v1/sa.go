@@ -15,6 +15,7 @@ type SA struct {
 	Initiator, Responder wire.Cookie
 	Choice               suite.IKE // what was agreed
 	Features             Features  // of the peer
+	Aggressive           bool      // made in aggressive mode
 
 	keys keys
 	last []byte // last block of ciphertext of phase 1
