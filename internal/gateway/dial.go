@@ -51,6 +51,9 @@ type DialConfig struct {
 	Signed *DialSigned
 	// V2 calls by IKEv2 in tunnel mode; nil: by L2TP over IKEv1.
 	V2 *DialV2
+	// RedirectedFrom is the gateway that has sent us to Server, by IKEv2; invalid:
+	// none has.
+	RedirectedFrom netip.Addr
 	// Persona is the native client to speak like; empty: culvert itself.
 	Persona string
 	// Device opens the device that the connection's packets leave through,
@@ -129,6 +132,8 @@ type dial struct {
 	conn    *Connection
 	err     error
 	done    chan struct{} // closed at the end
+	// elsewhere is where the server has sent us; nil: nowhere.
+	elsewhere *RedirectedError
 }
 
 // Dial calls a server and returns when the connection stands, or with the
@@ -272,11 +277,7 @@ func (g *Gateway) dialClosed(p *peer, e ike.Closed) {
 	if p.dial == nil {
 		return
 	}
-	err := fmt.Errorf("%w: %s", ErrEnded, e.Reason)
-	if e.Cause != ike.CauseNone {
-		err = fmt.Errorf("%w: %s: %s %s", ErrEnded, e.Reason, e.Cause, e.Detail)
-	}
-	p.dial.finish(err)
+	p.dial.finish(p.dial.closedBecause(e))
 }
 
 // finish closes what the call had open. The first error is the reason.
