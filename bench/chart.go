@@ -4,14 +4,27 @@ package bench
 type Chart struct {
 	Title string `json:"title"`
 	Unit  Unit   `json:"unit"`
-	// Bars draws a group of bars for each label; otherwise lines over X.
-	Bars bool `json:"bars"`
-	// Sideways lays bars from left to right, each with its name above it.
-	Sideways bool     `json:"sideways,omitempty"`
-	XName    string   `json:"x_name,omitempty"`
-	Labels   []string `json:"labels,omitempty"` // of groups of bars
+	// Kind is how it is drawn.
+	Kind  ChartKind `json:"kind"`
+	XName string    `json:"x_name,omitempty"`
+	// Labels are the names of groups of bars, or of rows; Headings stand above the
+	// row where they change, and may be left out.
+	Labels   []string `json:"labels,omitempty"`
+	Headings []string `json:"headings,omitempty"`
 	Series   []Series `json:"series"`
 }
+
+// ChartKind is a way of drawing.
+type ChartKind string
+
+// The kinds of charts.
+const (
+	Lines    ChartKind = "lines"     // over X
+	LogLines ChartKind = "log lines" // over X, of which each power of ten takes as much room
+	Groups   ChartKind = "groups"    // upright bars, a group for each label
+	Rows     ChartKind = "rows"      // a bar for each label, one below the other
+	Ratios   ChartKind = "ratios"    // rows that begin at 1, each power of ten as long
+)
 
 // Series is one line, or one colour of bars.
 type Series struct {
@@ -32,16 +45,26 @@ type Point struct {
 
 // pointOf places a figure in a chart.
 func pointOf(x float64, f Figure) Point {
-	return Point{X: x, Y: f.Median, Low: f.Min, High: f.Max}
+	p := Point{X: x, Y: f.Median, Low: f.Min, High: f.Max}
+	if f.Goal != nil {
+		p.Goal = f.Goal.Value
+	}
+	return p
 }
 
-// barsOf draws figures of one unit next to each other.
-func barsOf(title string, figures ...Figure) Chart {
-	c := Chart{Title: title, Bars: true, Series: []Series{{}}}
-	for i, f := range figures {
-		c.Unit = f.Unit
-		c.Labels = append(c.Labels, f.Name)
-		c.Series[0].Points = append(c.Series[0].Points, pointOf(float64(i), f))
+// rowsOf draws figures of one unit below each other.
+func rowsOf(title string, figures ...Figure) Chart {
+	c := Chart{Title: title, Kind: Rows, Series: []Series{{}}}
+	for _, f := range figures {
+		c.row(0, f.Name, "", f)
 	}
 	return c
+}
+
+// row adds a row in the colour of a series.
+func (c *Chart) row(series int, label, heading string, f Figure) {
+	c.Unit = f.Unit
+	s := &c.Series[series]
+	s.Points = append(s.Points, pointOf(float64(len(c.Labels)), f))
+	c.Labels, c.Headings = append(c.Labels, label), append(c.Headings, heading)
 }

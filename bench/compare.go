@@ -97,7 +97,10 @@ func wayNames(ways []way) (names []string) {
 // Compare sends the same work through culvert and through other VPNs, in
 // alternating rounds, so that what a machine does besides meets all alike.
 func Compare(ctx context.Context, c CompareConfig, p *Progress) (Section, error) {
-	s := Section{Name: "compare", Title: "The same work through culvert and others"}
+	s := Section{
+		Name: "compare", Title: "The same work through culvert and others",
+		About: "Three network namespaces in a row, with both ends of each VPN and both ends of the traffic on this machine. All take turns, round after round; ratios are divided round by round. A bar is the median, the line on it goes from the lowest to the highest round.",
+	}
 	c, ways, loads, err := c.withDefaults()
 	if err != nil {
 		return s, err
@@ -113,9 +116,8 @@ func Compare(ctx context.Context, c CompareConfig, p *Progress) (Section, error)
 // ratios divides round by round: what arrived, and what a second of the server's
 // CPU time was enough for, which the client that shares the machine does not blur.
 func (m *matrix) ratios(s *Section, matches []match) {
-	speed := Chart{Title: "How many times as much goes through culvert", Unit: Times, Bars: true, Sideways: true, Series: []Series{{}}}
-	cost := speed
-	cost.Title, cost.Series = "How many times as much a second of the server's CPU time carries", []Series{{}}
+	speed := Chart{Title: "How many times as much goes through culvert (dashed: what is asked for)", Unit: Times, Kind: Ratios, Series: []Series{{}}}
+	cost := Chart{Title: "How many times as much a second of the server's CPU time carries", Unit: Times, Kind: Ratios, Series: []Series{{}}}
 	for _, pair := range matches {
 		for _, l := range m.loads {
 			m.ratio(s, &speed, pair, l, "")
@@ -140,15 +142,13 @@ func (m *matrix) ratio(s *Section, c *Chart, pair match, l load, kind string) {
 	if len(samples) == 0 {
 		return
 	}
-	f := NewFigure(fmt.Sprintf("%s against %s, %s", of.title, to.title, l.name), Times, samples...)
-	point := pointOf(float64(len(c.Labels)), f)
-	if kind == "" {
-		f.Goal, point.Goal = pair.goals[l.option], pair.goals[l.option]
+	versus := of.title + " against " + to.title
+	f := NewFigure(versus+", "+l.name+kind, Times, samples...)
+	if goal := pair.goals[l.option]; goal > 0 && kind == "" {
+		f.Goal = &Goal{Value: goal}
 	}
-	c.Labels = append(c.Labels, f.Name)
-	c.Series[0].Points = append(c.Series[0].Points, point)
-	f.Name += kind
 	s.Figures = append(s.Figures, f)
+	c.row(0, l.name, versus, f)
 }
 
 // way finds a way by its name.

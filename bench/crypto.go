@@ -84,13 +84,16 @@ func transformNamed(name string) (esp.Transform, error) {
 
 // Crypto measures sealing and opening on one core.
 func Crypto(ctx context.Context, c CryptoConfig, p *Progress) (Section, error) {
-	s := Section{Name: "crypto", Title: "ESP on one core"}
+	s := Section{
+		Name: "crypto", Title: "ESP on one core",
+		About: "Packets sealed and opened in memory, one after the other: what one core does, and nothing else.",
+	}
 	c, err := c.withDefaults()
 	if err != nil {
 		return s, err
 	}
-	seal := Chart{Title: "Seal", Unit: BitsPerSecond, Bars: true, Labels: sizeLabels(c.Sizes)}
-	open := Chart{Title: "Open", Unit: BitsPerSecond, Bars: true, Labels: sizeLabels(c.Sizes)}
+	seal := Chart{Title: "Sealed on one core, Gbit/s of payload", Unit: BitsPerSecond, Kind: Groups, Labels: sizeLabels(c.Sizes)}
+	open := Chart{Title: "Opened on one core, Gbit/s of payload", Unit: BitsPerSecond, Kind: Groups, Labels: sizeLabels(c.Sizes)}
 	for _, name := range c.Suites {
 		sealed, opened := Series{Name: name}, Series{Name: name}
 		for i, size := range c.Sizes {

@@ -58,7 +58,7 @@ func TestRatiosOfWays(t *testing.T) {
 	m.samples["A, "+l.name], m.samples["B, "+l.name] = []float64{2, 6}, []float64{1, 2}
 	var s Section
 	m.ratios(&s, []match{{"a", "b", map[string]float64{"tcp": 1.5}}, {"a", "nobody", nil}})
-	if len(s.Figures) != 1 || s.Figures[0].Median != 2.5 || s.Figures[0].Goal != 1.5 || len(s.Charts) != 1 {
+	if len(s.Figures) != 1 || s.Figures[0].Median != 2.5 || s.Figures[0].Goal == nil || s.Figures[0].Goal.Value != 1.5 || len(s.Charts) != 1 {
 		t.Errorf("%+v", s.Figures)
 	}
 }

@@ -54,7 +54,10 @@ func suitesFor(group string) (gateway.Suites, error) {
 
 // Logins measures full dial-ins: IKE, L2TP, PPP, until there is an address.
 func Logins(ctx context.Context, c LoginsConfig, p *Progress) (Section, error) {
-	s := Section{Name: "logins", Title: "Dial-ins a second"}
+	s := Section{
+		Name: "logins", Title: "Dial-ins a second",
+		About: "Clients dial in, main mode, quick mode, L2TP, PPP with MS-CHAPv2, until they have an address, and hang up. Both ends are on this machine; what a core of the server is enough for is divided by the CPU time of the server's process.",
+	}
 	c, err := c.withDefaults()
 	if err != nil {
 		return s, err
@@ -68,9 +71,11 @@ func Logins(ctx context.Context, c LoginsConfig, p *Progress) (Section, error) {
 		all = append(all, NewFigure(group, PerSecond, rates...))
 		perCore = append(perCore, NewFigure(group, PerSecond, cores...))
 	}
-	s.Charts = []Chart{barsOf("Dial-ins a second, both ends on this machine", all...)}
+	s.Charts = []Chart{rowsOf("Dial-ins a second, both ends on this machine", all...)}
 	if !c.Server.IsValid() {
-		s.Charts = append(s.Charts, barsOf("Dial-ins a second of the server's CPU time", perCore...))
+		s.atLeast("share of the bare exponentiations modp2048", 0.6)
+		s.atLeast("dial-ins ecp256, a core of the server", 1000)
+		s.Charts = append(s.Charts, rowsOf("Dial-ins a second of the server's CPU time", perCore...))
 		s.note("the bare exponentiations are one key and one shared secret: what the server computes for a dial-in at least")
 	}
 	return s, nil

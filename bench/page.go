@@ -15,29 +15,44 @@ const pageTemplate = `<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{.Command}}</title>
 <style>
-:root { color-scheme: light dark; --line: #8884; --soft: #8881; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
-.host { opacity: .75; margin-top: .2rem; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); gap: 1rem; }
-figure { margin: 0; padding: .5rem; border: 1px solid var(--line); border-radius: 8px; }
-svg { width: 100%; height: auto; display: block; }
-table { border-collapse: collapse; margin: 1rem 0; width: 100%; }
-th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); }
-td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+:root { color-scheme: light dark; --line: #8884; --soft: #8881; --good: #2e7d4f; --bad: #b3402e; }
+@media (prefers-color-scheme: dark) { :root { --good: #7fd3a0; --bad: #ff9a86; } }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2rem auto 4rem; padding: 0 1.2rem; }
+h1 { font-size: 1.7rem; margin: 0; } h2 { margin: 3rem 0 .3rem; font-size: 1.3rem; }
+.host, .about { opacity: .75; margin: .2rem 0 1rem; max-width: 80ch; }
+nav a { margin-right: 1rem; }
+.goals { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); gap: .8rem; margin: 1.5rem 0; }
+.goal-card { border: 1px solid var(--line); border-left: 5px solid var(--good); border-radius: 8px; padding: .6rem .9rem; }
+.goal-card.missed { border-left-color: var(--bad); }
+.goal-card b { font-size: 1.7rem; display: block; font-variant-numeric: tabular-nums; }
+.goal-card small { display: block; opacity: .75; line-height: 1.35; }
+.goal-card .verdict { color: var(--good); font-weight: 600; opacity: 1; } .goal-card.missed .verdict { color: var(--bad); }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(520px, 100%), 1fr)); gap: 1rem; align-items: start; }
+figure { margin: 0; padding: .6rem; border: 1px solid var(--line); border-radius: 10px; }
+.charts svg { width: 100%; height: auto; display: block; }
+table { border-collapse: collapse; margin: .5rem 0 1rem; width: 100%; font-size: .92rem; }
+th, td { text-align: left; padding: .2rem .75rem .2rem 0; border-bottom: 1px solid var(--line); }
+.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr:hover { background: var(--soft); }
 .note { margin: .4rem 0; padding: .3rem .7rem; border-left: 3px solid #d9822b; background: var(--soft); }
+summary { cursor: pointer; margin: .8rem 0; opacity: .8; }
 </style>
 <h1>{{.Command}}</h1>
 <p class="host">{{.Host}}<br>{{.Started.Format "2006-01-02 15:04 MST"}}, took {{printf "%.0f" .Seconds}} s</p>
-{{range .Sections}}<h2 id="{{.Name}}">{{.Title}}</h2>
-{{range .Notes}}<p class="note">{{.}}</p>
+<nav>{{range .Sections}}<a href="#{{.Name}}">{{.Title}}</a> {{end}}</nav>
+{{with .Goals}}<div class="goals">
+{{range .}}<div class="goal-card{{if not .Met}} missed{{end}}"><small>{{.Name}}</small><b>{{.Unit.Format .Median}}</b><small>{{with .Range}}{{.}}, {{end}}<span class="verdict">{{if .Met}}✓{{else}}✗{{end}} asked: {{.Promise}}</span></small></div>
+{{end}}</div>
+{{end}}{{range .Sections}}<h2 id="{{.Name}}">{{.Title}}</h2>
+{{with .About}}<p class="about">{{.}}</p>
 {{end}}<div class="charts">
 {{range .Charts}}<figure>{{svg .}}</figure>
 {{end}}</div>
+{{range .Notes}}<p class="note">{{.}}</p>
+{{end}}<details><summary>All {{len .Figures}} figures</summary>
 <table><thead><tr><th>figure<th class="n">median<th class="n">lowest<th class="n">highest<th class="n">samples</thead>
 {{range .Figures}}<tr><td>{{.Name}}<td class="n">{{.Unit.Format .Median}}<td class="n">{{.Unit.Format .Min}}<td class="n">{{.Unit.Format .Max}}<td class="n">{{len .Samples}}
-{{end}}</table>
+{{end}}</table></details>
 {{end}}</html>
 `
 

@@ -25,8 +25,10 @@ func (r Report) HasFigures() bool {
 
 // Section is what one measurement found.
 type Section struct {
-	Name    string   `json:"name"`
-	Title   string   `json:"title"`
+	Name  string `json:"name"`
+	Title string `json:"title"`
+	// About says how it was measured.
+	About   string   `json:"about,omitempty"`
 	Figures []Figure `json:"figures"`
 	Charts  []Chart  `json:"charts,omitempty"`
 	// Notes say what was left out and why, and how a figure is meant.
@@ -39,8 +41,8 @@ type Figure struct {
 	Unit    Unit      `json:"unit"`
 	Samples []float64 `json:"samples"`
 	Summary
-	// Goal is what the median is meant to reach; 0: nothing was promised.
-	Goal float64 `json:"goal,omitempty"`
+	// Goal is what the median is meant to reach; nil: nothing was promised.
+	Goal *Goal `json:"goal,omitempty"`
 }
 
 // NewFigure sums up samples.
@@ -96,17 +98,36 @@ func (s Section) text(b *strings.Builder) {
 		width = max(width, len([]rune(f.Name)))
 	}
 	for _, f := range s.Figures {
-		fmt.Fprintf(b, "  %-*s  %14s%s\n", width, f.Name, f.Unit.Format(f.Median), f.spread())
+		fmt.Fprintf(b, "  %-*s  %14s%s%s\n", width, f.Name, f.Unit.Format(f.Median), f.spread(), f.verdict())
 	}
 	for _, n := range s.Notes {
 		fmt.Fprintf(b, "  note: %s\n", n)
 	}
 }
 
+// verdict says what was promised, and whether it was kept.
+func (f Figure) verdict() string {
+	switch {
+	case f.Goal == nil:
+		return ""
+	case f.Met():
+		return "   as promised: " + f.Promise()
+	}
+	return "   MISSED: " + f.Promise()
+}
+
 // spread says between which values the samples lie, if there are several.
 func (f Figure) spread() string {
+	if r := f.Range(); r != "" {
+		return "   " + r
+	}
+	return ""
+}
+
+// Range says between which values the samples lie; empty: there are not several.
+func (f Figure) Range() string {
 	if len(f.Samples) < 2 {
 		return ""
 	}
-	return fmt.Sprintf("   %s to %s in %d", f.Unit.Format(f.Min), f.Unit.Format(f.Max), len(f.Samples))
+	return fmt.Sprintf("%s to %s in %d", f.Unit.Format(f.Min), f.Unit.Format(f.Max), len(f.Samples))
 }

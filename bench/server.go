@@ -78,7 +78,7 @@ func (r *road) dialIn(ctx context.Context, c caller) error {
 	if err != nil {
 		return err
 	}
-	limit, cancel := patient(ctx)
+	limit, cancel := context.WithTimeout(ctx, 3*patience)
 	defer cancel()
 	line, err := p.wantLine(limit, "up:")
 	if err == nil && c.esp != "" && !strings.Contains(line, c.esp) {

@@ -57,7 +57,10 @@ type crowd struct {
 
 // Sessions ramps up to many sessions and holds them.
 func Sessions(ctx context.Context, c SessionsConfig, p *Progress) (Section, error) {
-	s := Section{Name: "sessions", Title: "Many sessions"}
+	s := Section{
+		Name: "sessions", Title: "Many idle sessions",
+		About: "Full L2TP/IPsec sessions of one server process, dialled from another address each. Memory is what the process has in RAM beyond what it had before anybody came; echo requests go through every session.",
+	}
 	c, err := c.withDefaults()
 	if err != nil {
 		return s, err
@@ -84,11 +87,26 @@ func Sessions(ctx context.Context, c SessionsConfig, p *Progress) (Section, erro
 	if err := w.hold(ctx, &s, p); err != nil {
 		return s, err
 	}
-	s.Charts = append(s.Charts, Chart{Title: "Echo through all sessions", Unit: Seconds, XName: "sessions", Series: []Series{w.p50, w.p99}})
+	s.promise(c.Sessions, c.Steps)
+	s.Charts = append(s.Charts, Chart{Title: "Echo through all sessions, one after the other", Unit: Seconds, Kind: Lines, XName: "sessions", Series: []Series{w.p50, w.p99}})
 	if server != nil {
-		s.Charts = append(s.Charts, Chart{Title: "Resident memory of the server a session", Unit: Bytes, XName: "sessions", Series: []Series{w.memory}})
+		s.Charts = append(s.Charts, Chart{Title: "Resident memory of the server, a session", Unit: Bytes, Kind: Lines, XName: "sessions", Series: []Series{w.memory}})
 	}
 	return s, nil
+}
+
+// promise gives goals to what was looked at with 10,000 sessions and more.
+func (s *Section) promise(sessions, steps int) {
+	for step := range steps {
+		n := sessions * (step + 1) / steps
+		if n < 10000 {
+			continue
+		}
+		s.atMost(fmt.Sprintf("memory a session at %d", n), 24<<10)
+		s.atMost(fmt.Sprintf("sessions without an answer at %d", n), 0)
+	}
+	s.atMost("sessions lost while held", 0)
+	s.atMost("sessions without an answer after the hold", 0)
 }
 
 // ramp makes the sessions from one number to another, and looks at them.

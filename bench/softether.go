@@ -69,6 +69,7 @@ func (r *road) softEther(ctx context.Context, secret, egress string) error {
 	if err != nil {
 		return err
 	}
+	r.later(p.kill) // it takes its time to write down what nobody wants
 	r.serving = p
 	limit, cancel := patient(ctx)
 	defer cancel()

@@ -96,12 +96,12 @@ func wantXML(t *testing.T, text string) {
 }
 
 func TestChartsAreWellFormed(t *testing.T) {
-	bars := barsOf(`a "title" <with> & everything`, NewFigure("one", BitsPerSecond, 1e9, 2e9, 3e9), NewFigure("a name that is long", BitsPerSecond, 5e8),
+	bars := rowsOf(`a "title" <with> & everything`, NewFigure("one", BitsPerSecond, 1e9, 2e9, 3e9), NewFigure("a name that is long", BitsPerSecond, 5e8),
 		NewFigure("another name that is long", BitsPerSecond, 5e8), NewFigure("and one more of them here", BitsPerSecond, 5e8))
 	lines := Chart{Title: "lines", Unit: PacketsPerSecond, XName: "sessions", Series: []Series{
 		{Name: "x", Points: []Point{{X: 1, Y: 3}, {X: 20000, Y: 2, Low: 1, High: 4}}}, {Name: "y"},
 	}}
-	for name, c := range map[string]Chart{"bars": bars, "lines": lines, "empty": {}, "empty bars": {Bars: true}, "zero": barsOf("z", NewFigure("z", Count, 0))} {
+	for name, c := range map[string]Chart{"bars": bars, "lines": lines, "empty": {}, "empty bars": {Kind: Groups}, "empty rows": {Kind: Rows}, "no ratios": {Kind: Ratios}, "zero": rowsOf("z", NewFigure("z", Count, 0))} {
 		svg := c.SVG()
 		wantXML(t, svg)
 		if strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
@@ -114,10 +114,51 @@ func TestChartsAreWellFormed(t *testing.T) {
 }
 
 func TestBarsStandOnTheAxis(t *testing.T) {
-	s := &svg{}
-	s.scale(barsOf("t", NewFigure("a", Count, 5), NewFigure("b", Count, 10)))
-	if s.y(0) != svgTop+plotHeight || s.y(10) != svgTop {
+	s := &svg{left: svgLeft, right: svgWidth - svgRight, top: svgTop, bottom: svgHeight - svgBottom}
+	s.scale(Chart{Kind: Groups, Labels: []string{"a", "b"}, Series: []Series{{Points: []Point{{Y: 5}, {X: 1, Y: 10}}}}})
+	if s.y(0) != s.bottom || s.y(10) <= s.top || s.y(10) > s.top+20 {
 		t.Errorf("0 is at %g and the most at %g", s.y(0), s.y(10))
+	}
+}
+
+func TestRatiosBeginAtOne(t *testing.T) {
+	c := Chart{Kind: Ratios, Unit: Times, Series: []Series{{}}}
+	c.row(0, "faster", "a against b", NewFigure("", Times, 90, 100, 110))
+	c.row(0, "slower", "a against b", NewFigure("", Times, 0.5))
+	s := &svg{left: 100, right: 500, log: true}
+	s.scaleRows(c)
+	if !(s.x(0.5) == 100 && s.x(1) > 100 && s.x(10)-s.x(1) > 0.99*(s.x(100)-s.x(10)) && s.x(110) == 500) {
+		t.Errorf("%g %g %g %g", s.x(0.5), s.x(1), s.x(10), s.x(100))
+	}
+	if text := c.SVG(); strings.Count(text, "a against b") != 1 || !strings.Contains(text, "100 x (90–110)") {
+		t.Error(text)
+	}
+}
+
+func TestOneBarThatDwarfsAllIsCut(t *testing.T) {
+	c := rowsOf("t", NewFigure("a", BitsPerSecond, 1e9), NewFigure("b", BitsPerSecond, 2e9), NewFigure("no VPN", BitsPerSecond, 20e9))
+	if text := c.SVG(); !strings.Contains(text, "… 20 Gbit/s") || strings.Contains(text, "… 2 Gbit/s") {
+		t.Error(text)
+	}
+}
+
+func TestGoals(t *testing.T) {
+	var s Section
+	s.add("memory", Bytes, 10<<10)
+	s.add("ratio", Times, 1.2)
+	s.atMost("memory", 24<<10)
+	s.atLeast("ratio", 1.5)
+	s.atLeast("nothing", 1)
+	all := Report{Sections: []Section{s}}.Goals()
+	if len(all) != 2 || !all[0].Met() || all[1].Met() || all[0].Promise() != "at most 24 KiB" || all[1].Promise() != "at least 1.5 x" {
+		t.Errorf("%+v", all)
+	}
+}
+
+func TestGoodputBeyondCapacity(t *testing.T) {
+	l := Series{Points: []Point{{X: 0.5, Y: 50}, {X: 1, Y: 100}, {X: 2, Y: 80}, {X: 3, Y: 90}}}
+	if got := l.leftBeyond(1); got != 0.8 {
+		t.Errorf("%g", got)
 	}
 }
 
@@ -134,7 +175,7 @@ func testReport() Report {
 	s := Section{Name: "crypto", Title: "ESP on one core"}
 	s.add("seal <x>", BitsPerSecond, 1e9, 3e9)
 	s.note("a & b")
-	s.Charts = []Chart{barsOf("Seal", s.Figures...)}
+	s.Charts = []Chart{rowsOf("Seal", s.Figures...)}
 	return Report{Command: "culvert bench crypto", Started: time.Unix(0, 0).UTC(), Host: Host{CPU: "a <CPU>", Cores: 2}, Sections: []Section{s}}
 }
 

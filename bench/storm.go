@@ -43,7 +43,10 @@ func (c StormConfig) withDefaults() (StormConfig, error) {
 // Storm kills the server under many clients, starts it again, and has all of
 // them redial at once.
 func Storm(ctx context.Context, c StormConfig, p *Progress) (Section, error) {
-	s := Section{Name: "storm", Title: "Everybody redials at once"}
+	s := Section{
+		Name: "storm", Title: "Everybody redials at once",
+		About: "All clients stand, the server is killed and started again, and all of them dial in the same moment, as after a power cut.",
+	}
 	c, err := c.withDefaults()
 	if err != nil {
 		return s, err
@@ -174,9 +177,12 @@ func (c StormConfig) figures(s *Section, r *returns, server *standing) {
 	s.add("needed a third dial or more", Count, float64(third))
 	s.add("CPU time of the server", Seconds, server.cpu().Seconds())
 	r.wrong.note(s, "dials failed")
+	s.atMost("clients not back", 0)
+	s.atMost("the last back after", 60)
+	s.atMost("needed a third dial or more", 0)
 	line := Series{Name: "back"}
 	for q := 0.0; q <= 1; q += 0.05 {
 		line.Points = append(line.Points, Point{X: Quantile(r.after, q), Y: q})
 	}
-	s.Charts = []Chart{{Title: "Clients that are back", Unit: Share, XName: "seconds", Series: []Series{line}}}
+	s.Charts = []Chart{{Title: "Clients that are back", Unit: Share, Kind: Lines, XName: "seconds", Series: []Series{line}}}
 }

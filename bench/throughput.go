@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -95,7 +97,10 @@ func (c ThroughputConfig) timing() timing {
 
 // Throughput measures culvert at both ends of a pair of namespaces.
 func Throughput(ctx context.Context, c ThroughputConfig, p *Progress) (Section, error) {
-	s := Section{Name: "throughput", Title: "Traffic between network namespaces, culvert at both ends"}
+	s := Section{
+		Name: "throughput", Title: "Traffic between network namespaces, culvert at both ends",
+		About: "UDP is sent as fast as it goes, and what arrives counts. Both ends of the tunnel and both ends of the traffic share this machine.",
+	}
 	c, loads, err := c.withDefaults()
 	if err != nil {
 		return s, err
@@ -120,7 +125,10 @@ func Throughput(ctx context.Context, c ThroughputConfig, p *Progress) (Section, 
 // Overload sends UDP at half to three times of what goes through culvert, with
 // the first suite and the first egress.
 func Overload(ctx context.Context, c ThroughputConfig, p *Progress) (Section, error) {
-	s := Section{Name: "overload", Title: "What arrives when more is sent than goes through"}
+	s := Section{
+		Name: "overload", Title: "What arrives when more is sent than goes through",
+		About: "UDP packets of 512 bytes, at half to three times the rate of which nearly all arrive. A server that spends its time on packets which it then drops would let the curve fall.",
+	}
 	c, _, err := c.withDefaults()
 	if err != nil {
 		return s, err
@@ -237,16 +245,18 @@ func (m *matrix) figures(s *Section) {
 
 // bars puts the samples of one load into the section.
 func (m *matrix) bars(s *Section, l load, of, title string) {
-	var bars []Figure
+	c := Chart{Title: title, Kind: Rows, Series: []Series{{Name: "culvert"}, {Name: "others"}}}
 	for _, w := range m.ways {
 		if samples := m.samples[m.key(w, l)+of]; len(samples) > 0 {
 			s.add(m.key(w, l)+of, BitsPerSecond, samples...)
-			bars = append(bars, NewFigure(w.title, BitsPerSecond, samples...))
+			series := 1
+			if strings.HasPrefix(w.title, "culvert") {
+				series = 0
+			}
+			c.row(series, w.title, "", NewFigure(w.title, BitsPerSecond, samples...))
 		}
 	}
-	if len(bars) > 0 {
-		c := barsOf(title, bars...)
-		c.Sideways = true
+	if len(c.Labels) > 0 {
 		s.Charts = append(s.Charts, c)
 	}
 }
@@ -275,7 +285,7 @@ func (c ThroughputConfig) overload(ctx context.Context, s *Section, w way, p *Pr
 	if err != nil {
 		return err
 	}
-	chart := Chart{Title: "Goodput under overload", Unit: PacketsPerSecond, XName: "sent, in times of what goes through without loss"}
+	chart := Chart{Title: "Goodput under overload", Unit: PacketsPerSecond, Kind: Lines, XName: "sent, in times of what goes through without loss"}
 	line := Series{Name: w.title}
 	for _, factor := range []float64{0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3} {
 		var samples []float64
@@ -293,7 +303,24 @@ func (c ThroughputConfig) overload(ctx context.Context, s *Section, w way, p *Pr
 	}
 	chart.Series = []Series{line}
 	s.Charts = append(s.Charts, chart)
+	s.add(overloadLeft, Share, line.leftBeyond(1))
+	s.atLeast(overloadLeft, 0.9)
 	return nil
+}
+
+// overloadLeft is the figure that says whether the curve is flat.
+const overloadLeft = "lowest goodput beyond capacity, of its peak"
+
+// leftBeyond is the lowest value from x on, as a share of the highest of all.
+func (l Series) leftBeyond(x float64) float64 {
+	peak, low := 0.0, math.Inf(1)
+	for _, p := range l.Points {
+		peak = max(peak, p.Y)
+		if p.X >= x {
+			low = min(low, p.Y)
+		}
+	}
+	return share(low, peak)
 }
 
 // capacity is the highest rate of packets of which nearly all arrive, found by

@@ -25,21 +25,59 @@ const (
 // Format writes a value with its unit as a person reads it: three digits, and
 // a prefix where it helps.
 func (u Unit) Format(v float64) string {
+	factor, name := u.prefix(v)
+	return strings.TrimSpace(digits(v/factor) + " " + name)
+}
+
+// bare is Format without the unit.
+func (u Unit) bare(v float64) string { return u.bareLike(v, v) }
+
+// bareLike writes a value without a unit, in the one that another has.
+func (u Unit) bareLike(other, v float64) string {
+	factor, _ := u.prefix(other)
+	return digits(v / factor)
+}
+
+// prefix is what a value is divided by to be read, and what the unit is then.
+func (u Unit) prefix(v float64) (factor float64, name string) {
 	switch u {
 	case Share:
-		return digits(100*v) + " %"
+		return 0.01, "%"
 	case Times:
-		return digits(v) + " x"
+		return 1, "x"
 	case Count:
-		return digits(v)
+		return 1, ""
 	case Bytes:
-		return binaryPrefix(v)
+		return power(v, 1024, "B", "KiB", "MiB", "GiB")
 	case Seconds:
-		return smallPrefix(v)
+		return fraction(v)
 	case PerSecond:
-		return digits(v) + " /s"
+		return 1, "/s"
 	}
-	return largePrefix(v, string(u))
+	name = string(u)
+	return power(v, 1000, name, "k"+name, "M"+name, "G"+name, "T"+name)
+}
+
+// power finds the largest power of base that a value reaches.
+func power(v, base float64, names ...string) (float64, string) {
+	factor, i := 1.0, 0
+	for i < len(names)-1 && math.Abs(v)/factor >= base {
+		factor *= base
+		i++
+	}
+	return factor, names[i]
+}
+
+// fraction finds the largest unit of time that a value reaches, up to seconds.
+func fraction(v float64) (float64, string) {
+	factor := 1.0
+	for _, name := range []string{"s", "ms", "µs"} {
+		if v == 0 || math.Abs(v) >= factor {
+			return factor, name
+		}
+		factor /= 1000
+	}
+	return factor, "ns"
 }
 
 func digits(v float64) string {
@@ -55,39 +93,4 @@ func digits(v float64) string {
 		return fmt.Sprintf("%.1f", v)
 	}
 	return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%.2f", v), "0"), ".")
-}
-
-func largePrefix(v float64, unit string) string {
-	prefix := ""
-	for _, p := range []string{"k", "M", "G", "T"} {
-		if math.Abs(v) < 1000 {
-			break
-		}
-		v, prefix = v/1000, p
-	}
-	return digits(v) + " " + prefix + unit
-}
-
-func binaryPrefix(v float64) string {
-	prefix := ""
-	for _, p := range []string{"Ki", "Mi", "Gi"} {
-		if math.Abs(v) < 1024 {
-			break
-		}
-		v, prefix = v/1024, p
-	}
-	return digits(v) + " " + prefix + "B"
-}
-
-func smallPrefix(v float64) string {
-	if v == 0 || math.Abs(v) >= 1 {
-		return digits(v) + " s"
-	}
-	for _, p := range []string{"ms", "µs"} {
-		v *= 1000
-		if math.Abs(v) >= 1 {
-			return digits(v) + " " + p
-		}
-	}
-	return digits(v*1000) + " ns"
 }

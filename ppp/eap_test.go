@@ -278,3 +278,19 @@ func TestEAPClient(t *testing.T) {
 		t.Errorf("after the end: %v", err)
 	}
 }
+
+// A client that likes another method better says so once, and takes EAP from a
+// server that insists.
+func TestEAPIsNotLikedBest(t *testing.T) {
+	c := clientConfig(t, "")
+	c.Role, c.Auth, c.EchoInterval = Client, AuthPolicy{EAP: true, MSCHAPv2: true}, -1
+	f := script(t, c)
+	f.want("< LCP ConfReq 1 3:c227", "> LCP ConfNak 1 3:c22381")
+	f.want("< LCP ConfReq 2 3:c227", "> LCP ConfAck 2 3:c227")
+}
+
+func TestServerInsistsOnEAP(t *testing.T) {
+	f := script(t, Config{Auth: AuthPolicy{EAP: true}, EchoInterval: -1})
+	f.want("< LCP ConfNak 1 3:c22381", "> LCP ConfReq 2 1:0578 3:c227 5:01020304")
+	f.want("< LCP ConfNak 2 3:c22381", `> LCP TermReq 3 "no common authentication protocol"`)
+}

@@ -38,6 +38,9 @@ type lcp struct {
 	peerACFC   bool
 	peerPFC    bool
 	collisions uint8
+	// insisted: as a server we asked for EAP although the client had another wish, or
+	// as a client we have said once what we like better.
+	insisted bool
 }
 
 func (p *lcp) init(l *Link) {
@@ -49,7 +52,7 @@ func (p *lcp) init(l *Link) {
 func (p *lcp) renew() {
 	p.dropped = 0
 	p.mru = p.link.mru
-	p.collisions = 0
+	p.collisions, p.insisted = 0, false
 	p.method = NoMethod
 	if p.link.role == Server {
 		p.method = p.link.auth.first()
@@ -171,11 +174,14 @@ func (p *lcp) considerAuth(data, nak []byte) (judgement, []byte) {
 	if p.link.role == Server {
 		return unrecognizable, nak
 	}
-	if m := methodOf(data); p.link.auth.allows(m) {
+	m, best := methodOf(data), p.link.auth.first()
+	// Some servers, SoftEther for one, ask for EAP at first and have nothing in it
+	// for passwords: what we like better is proposed once.
+	if p.link.auth.allows(m) && (m != EAP || best == EAP || p.insisted) {
 		p.method = m
 		return acceptable, nak
 	}
-	best := p.link.auth.first()
+	p.insisted = true
 	if best == NoMethod {
 		return unrecognizable, nak
 	}
@@ -198,11 +204,16 @@ func (p *lcp) naked(now time.Time, o option) {
 	}
 }
 
-// nakedAuth follows the peer to another method if the policy has it, and ends the
-// link otherwise: nobody gets in without.
+// nakedAuth follows the peer to another method if the policy has it. It insists on
+// EAP once, as the client may know it and only like another better; otherwise the
+// link ends: nobody gets in without.
 func (p *lcp) nakedAuth(now time.Time, data []byte) {
 	if m := methodOf(data); p.link.auth.allows(m) {
 		p.method = m
+		return
+	}
+	if p.method == EAP && !p.insisted {
+		p.insisted = true
 		return
 	}
 	p.link.fail(now, because(CauseNoCommonAuth, "the client wants "+nameOfMethod(data)))

@@ -92,7 +92,7 @@ func TestBenchCompare(t *testing.T) {
 	wantRoad(t)
 	s := wantBench(t, []string{"culvert aes256gcm16 tun against wireguard-go, TCP, one stream", "culvert aes256-sha1 tun, 3 clients, TCP, one stream"},
 		"compare", "--with", "culvert-tun-aes256gcm16,wireguard-go,culvert-tun-aes256-sha1-3", "--clients", "3", "--loads", "tcp", "--duration", "50ms", "--rounds", "2")
-	if f, _ := s.Figure("culvert aes256gcm16 tun against wireguard-go, TCP, one stream"); f.Goal != 1.5 || len(f.Samples) != 2 {
+	if f, _ := s.Figure("culvert aes256gcm16 tun against wireguard-go, TCP, one stream"); f.Goal == nil || f.Goal.Value != 1.5 || len(f.Samples) != 2 {
 		t.Errorf("%+v", f)
 	}
 }

@@ -46,7 +46,7 @@ func newClientLink(d DialConfig, mru uint16) (*ppp.Link, error) {
 		User: d.User, Password: []byte(d.Password),
 		// Never PAP: whoever knows the pre-shared key could play the server and
 		// ask for the password in clear.
-		Auth: ppp.AuthPolicy{MSCHAPv2: true, EAP: d.AllowEAP, CHAPMD5: d.AllowCHAP},
+		Auth: ppp.AuthPolicy{MSCHAPv2: d.EAPTLS == nil, EAP: d.AllowEAP, CHAPMD5: d.AllowCHAP},
 	})
 }
 
