@@ -36,10 +36,7 @@ type DialConfig struct {
 	Renewal       Exchange // which; none: those of the IKE SA
 	PPK, PPKID    []byte   // RFC 8784
 	PPKRequired   bool
-	// RedirectedFrom is the gateway that has sent us here (RFC 5685, section 3);
-	// invalid: none has.
-	RedirectedFrom netip.Addr
-	Policy         Policy
+	Policy        Policy
 }
 
 // initTask stands for IKE_SA_INIT, which runs before there are keys.
@@ -62,6 +59,7 @@ type dialState struct {
 	from     []byte // REDIRECTED_FROM
 	restarts int
 	verified bool         // its signature and certificate are good
+	plainPi  []byte       // SK_pi without PPK
 	plain    *suite.Keys2 // SK_d, SK_pi and SK_pr without PPK
 }
 
@@ -77,9 +75,6 @@ func Dial(now time.Time, owner Owner, c Config, d DialConfig) (*Session, error) 
 	s.candidate = Candidate{Tenant: d.Tenant, PSK: bytes.Clone(d.PSK), Certificate: d.Certificate, Policy: d.Policy}
 	d.PSK = nil
 	s.opening = &opening{}
-	if d.RedirectedFrom.IsValid() {
-		s.opening.dial.from = gatewayData(d.RedirectedFrom.Unmap().String())
-	}
 	if len(d.Persona.IKE) == 0 || len(d.Persona.IKE[0].Groups) == 0 {
 		return nil, fmt.Errorf("%w: the persona offers nothing", ErrConfig)
 	}

@@ -64,9 +64,6 @@ func (o *opening) close() {
 	zeroKey(o.key)
 	clear(o.msk)
 	clear(o.ppk)
-	if o.dial.plain != nil {
-		o.dial.plain.Zero()
-	}
 }
 
 // silence puts into words what it means that the peer does not answer.
@@ -125,12 +122,12 @@ func (s *Session) proof(a *sa, secret []byte) wire.Auth {
 }
 
 // sign computes our AUTH payload with a certificate elsewhere, and goes on.
-func (s *Session) sign(a *sa, c *Certificate, what auth.Octets, then func(now time.Time, proof wire.Auth)) error {
+func (s *Session) sign(a *sa, c *Certificate, then func(now time.Time, proof wire.Auth)) error {
 	seed, err := s.random(64)
 	if err != nil {
 		return err
 	}
-	octets := what.Bytes()
+	octets := s.octets(a, s.initiator).Bytes()
 	policy := auth.SignPolicy{}
 	for _, h := range s.features.hashes {
 		policy.Hashes = append(policy.Hashes, auth.HashAlgorithm(h))
@@ -201,6 +198,8 @@ func (s *Session) handleRequest(now time.Time, a *sa, m *message) error {
 		return s.handleIntermediate(now, a, m)
 	case a.state == saOpening && x == wire.ExchangeAuth:
 		return s.handleAuth(now, a, m)
+	case a.state == saOpening && x == wire.ExchangeInformational2:
+		return s.handleGivenUp(now, a, m)
 	case a.state == saOpening:
 		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
 		return ErrState
@@ -216,4 +215,22 @@ func (s *Session) handleRequest(now time.Time, a *sa, m *message) error {
 	}
 	a.respond(now, m, notify(wire.Notify2InvalidSyntax))
 	return fmt.Errorf("%w: %v", ErrState, x)
+}
+
+// handleGivenUp takes the word of an initiator that goes no further, in the middle of
+// EAP for instance: "If the error occurs on the initiator, the notification MAY be
+// returned in a separate INFORMATIONAL exchange" (RFC 7296, section 2.21.2).
+func (s *Session) handleGivenUp(now time.Time, a *sa, m *message) error {
+	n, bad := findError(m.chain)
+	if _, deleted := wire.Find(m.chain, wire.PayloadDelete2); !bad && !deleted {
+		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		return ErrState
+	}
+	a.respond(now, m)
+	detail := "the client gives up"
+	if bad {
+		detail += " and says " + describeError(n)
+	}
+	s.fail(now, CauseAuthentication, detail)
+	return nil
 }

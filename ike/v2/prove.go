@@ -22,8 +22,6 @@ type authTask struct {
 	packet []byte // EAP; nil in the first one and the last
 	last   bool   // AUTH with the key of EAP
 	proof  *wire.Auth
-	// without is the signature for those who do not have our PPK.
-	without []byte
 }
 
 // start builds the request. A signature is made elsewhere first.
@@ -35,52 +33,22 @@ func (t *authTask) start(now time.Time, a *sa) (wire.ExchangeType, []wire.Body, 
 	case t.packet != nil:
 		return wire.ExchangeAuth, []wire.Body{wire.EAP(t.packet)}, true
 	case t.last:
-		s.usePPK(a)
-		return wire.ExchangeAuth, append([]wire.Body{s.proof(a, s.eapSecret(a, true))}, t.ppkPayloads(a)...), true
+		return wire.ExchangeAuth, []wire.Body{s.proof(a, s.eapSecret(a, true))}, true
 	}
 	s.opening.authID = a.nextOut
 	s.opening.idI = s.dialID().AppendBody(nil)
-	if !s.dial.EAP {
-		s.usePPK(a)
-	}
+	s.usePPK(a)
 	if !s.dial.EAP && s.dial.Certificate != nil && t.proof == nil {
-		t.sign(now, a)
+		err := s.sign(a, s.dial.Certificate, func(now time.Time, proof wire.Auth) {
+			t.proof = &proof
+			a.ask(now, t)
+		})
+		if err != nil {
+			s.fail(now, CauseInternal, err.Error())
+		}
 		return 0, nil, false
 	}
 	return wire.ExchangeAuth, t.first(a), true
-}
-
-// sign has the AUTH payload made elsewhere, and the one for those who do not have
-// our PPK, and then asks.
-func (t *authTask) sign(now time.Time, a *sa) {
-	s := t.s
-	then := func(now time.Time, proof wire.Auth) {
-		t.proof = &proof
-		a.ask(now, t)
-	}
-	err := s.sign(a, s.dial.Certificate, s.octets(a, true), func(now time.Time, proof wire.Auth) {
-		if s.opening.ppk == nil || s.dial.PPKRequired {
-			then(now, proof)
-			return
-		}
-		if err := s.sign(a, s.dial.Certificate, s.octetsWithoutPPK(a), func(now time.Time, without wire.Auth) {
-			t.without = without.Data
-			then(now, proof)
-		}); err != nil {
-			s.fail(now, CauseInternal, err.Error())
-		}
-	})
-	if err != nil {
-		s.fail(now, CauseInternal, err.Error())
-	}
-}
-
-// octetsWithoutPPK are what we prove ourselves with to those who do not have our
-// PPK.
-func (s *Session) octetsWithoutPPK(a *sa) auth.Octets {
-	o := s.octets(a, true)
-	o.SKp = s.opening.dial.plain.Pi
-	return o
 }
 
 func (t *authTask) abandon(time.Time, *sa) {}
@@ -88,9 +56,10 @@ func (t *authTask) abandon(time.Time, *sa) {}
 // usePPK mixes our PPK in, if the responder announces that it has some.
 func (s *Session) usePPK(a *sa) {
 	o := s.opening
-	if s.dial.PPK == nil || !s.features.ppk || o.ppk != nil {
+	if s.dial.PPK == nil || !s.features.ppk || s.dial.PSK == nil && s.candidate.PSK == nil || o.ppk != nil || s.dial.EAP || s.dial.Certificate != nil {
 		return
 	}
+	o.dial.plainPi = bytes.Clone(a.keys.Pi)
 	o.ppk = bytes.Clone(s.dial.PPK)
 	o.dial.plain = &suite.Keys2{D: bytes.Clone(a.keys.D), Pi: bytes.Clone(a.keys.Pi), Pr: bytes.Clone(a.keys.Pr)}
 	a.keys.MixPPK(a.suite.PRF, o.ppk)
@@ -129,13 +98,13 @@ func (t *authTask) first(a *sa) []wire.Body {
 	for _, x := range s.dial.Persona.auth {
 		list = append(list, t.slot(a, x)...)
 	}
-	return append(list, t.ppkPayloads(a)...)
+	return append(list, s.ppkPayloads(a)...)
 }
 
-// ppkPayloads name our PPK, and prove who we are to those who do not have it (RFC
+// ppkPayloads name our PPK, and prove the PSK for those who do not have it (RFC
 // 8784, section 3).
-func (t *authTask) ppkPayloads(a *sa) []wire.Body {
-	s, o := t.s, t.s.opening
+func (s *Session) ppkPayloads(a *sa) []wire.Body {
+	o := s.opening
 	if o.ppk == nil {
 		return nil
 	}
@@ -143,16 +112,9 @@ func (t *authTask) ppkPayloads(a *sa) []wire.Body {
 	if s.dial.PPKRequired {
 		return list
 	}
-	without := t.without
-	switch {
-	case t.last && len(o.msk) == 0:
-		without = auth.SharedKey(s.octetsWithoutPPK(a), o.dial.plain.Pi)
-	case t.last:
-		without = auth.SharedKey(s.octetsWithoutPPK(a), o.msk)
-	case without == nil:
-		without = auth.SharedKey(s.octetsWithoutPPK(a), s.candidate.PSK)
-	}
-	return append(list, wire.Notify2{Type: wire.Notify2NoPPKAuth, Data: without})
+	without := s.octets(a, true)
+	without.SKp = o.dial.plainPi
+	return append(list, wire.Notify2{Type: wire.Notify2NoPPKAuth, Data: auth.SharedKey(without, s.candidate.PSK)})
 }
 
 // slot is one payload of the first IKE_AUTH.
@@ -249,6 +211,13 @@ func (t *authTask) answer(now time.Time, a *sa, m *message) error {
 		s.fail(now, causeOf(n.Type), "the other side answered "+describeError(n)+" to IKE_AUTH")
 		return ErrRefused
 	}
+	if n, ok := findNotify(m.chain, wire.Notify2Redirect); ok && !hasAuth {
+		if gateway, ok := gatewayOf(n.Data, nil); ok {
+			s.owner.Redirected(s, gateway)
+			s.fail(now, CauseRedirected, "the other side sends us to "+printable(gateway))
+			return ErrRefused
+		}
+	}
 	if p, ok := wire.Find(m.chain, wire.PayloadIDr); ok && s.opening.idR == nil {
 		s.opening.idR = p.Body
 	}
@@ -279,8 +248,7 @@ func (s *Session) verifyServer(now time.Time, a *sa, m *message) error {
 	s.settlePPK(a, m)
 	if proof.Method == wire.AuthShared {
 		named := s.dial.RemoteIdentity == "" || s.dial.RemoteIdentity == s.identity
-		// Who expects a certificate does not believe a key, which others have too.
-		if s.candidate.PSK == nil || s.dial.EAP || s.dial.Verify != nil || !named || !auth.VerifySharedKey(s.octets(a, false), s.candidate.PSK, proof.Data) {
+		if s.candidate.PSK == nil || s.dial.EAP || !named || !auth.VerifySharedKey(s.octets(a, false), s.candidate.PSK, proof.Data) {
 			s.fail(now, CauseAuthentication, "the server that calls itself "+s.identity+" does not have our pre-shared key, or another name")
 			return ErrAuth
 		}
@@ -298,7 +266,7 @@ func (s *Session) settlePPK(a *sa, m *message) {
 	}
 	if _, used := findNotify(m.chain, wire.Notify2PPKIdentity); !used && !s.dial.PPKRequired {
 		a.keys.D, a.keys.Pi, a.keys.Pr = o.dial.plain.D, o.dial.plain.Pi, o.dial.plain.Pr
-		o.dial.plain, o.ppk = nil, nil
+		o.ppk = nil
 	}
 }
 
@@ -344,12 +312,6 @@ func (s *Session) verifyCertificate(now time.Time, a *sa, m *message, id wire.ID
 // afterProof goes on once the server is known: with EAP, or to the end.
 func (s *Session) afterProof(now time.Time, a *sa, m *message) error {
 	o := s.opening
-	gateway, redirected := redirectedBy(m)
-	if redirected && s.dial.EAP && !o.eapOver {
-		s.owner.Redirected(s, gateway)
-		s.fail(now, CauseRedirected, "the other side sends us to "+gateway)
-		return ErrRefused
-	}
 	if p, ok := wire.Find(m.chain, wire.PayloadEAP); ok && s.dial.EAP && !o.eapOver {
 		packet, err := wire.ConsumeEAP(p.Body)
 		if err != nil {
@@ -361,7 +323,6 @@ func (s *Session) afterProof(now time.Time, a *sa, m *message) error {
 		return nil
 	}
 	if s.dial.EAP {
-		s.settlePPK(a, m)
 		p, ok := wire.Find(m.chain, wire.PayloadAuth)
 		var proof wire.Auth
 		if ok {
@@ -394,22 +355,10 @@ func (s *Session) eapAnswered(now time.Time, r EAPReply) {
 // loggedIn takes the last answer of the opening.
 func (s *Session) loggedIn(now time.Time, a *sa, m *message) error {
 	o := s.opening
-	s.quantum = o.ppk != nil
-	if s.dial.PPKRequired && !s.quantum {
-		s.fail(now, CauseAuthentication, "the server lets us in without the post-quantum key, and we must use one")
-		return ErrAuth
-	}
 	if _, ok := findNotify(m.chain, wire.Notify2MobikeSupported); ok {
 		s.features.mobike = true
 	}
 	s.establish(now, a)
-	if gateway, ok := redirectedBy(m); ok {
-		// "the client MUST ... verify the AUTH payload" first (RFC 5685, section 6).
-		s.closeOpening()
-		s.owner.Redirected(s, gateway)
-		s.end(now, ReasonFailed, CauseRedirected, "the other side sends us to "+gateway, true)
-		return ErrRefused
-	}
 	if p, ok := wire.Find(m.chain, wire.PayloadCP); ok {
 		if c, err := wire.ConsumeConfig(p.Body); err == nil {
 			s.grant, s.granted = assignmentOf(c), true

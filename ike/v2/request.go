@@ -19,6 +19,7 @@ type Request struct {
 	nonce    []byte
 	cookie   []byte
 	features features
+	from     []byte // REDIRECTED_FROM
 }
 
 // ParseRequest reads an IKE_SA_INIT request. msg is borrowed as long as the
@@ -62,6 +63,9 @@ func (q *Request) read(chain []wire.Payload) (err error) {
 	if n, ok := findNotify(chain, wire.Notify2Cookie); ok {
 		q.cookie = n.Data
 	}
+	if n, ok := findNotify(chain, wire.Notify2RedirectedFrom); ok {
+		q.from = n.Data
+	}
 	return nil
 }
 
@@ -69,7 +73,7 @@ func (q *Request) read(chain []wire.Payload) (err error) {
 func (q *Request) Initiator() wire.Cookie { return q.header.Initiator }
 
 // Redirectable reports whether the sender can be sent to another gateway.
-func (q *Request) Redirectable() bool { return q.features.redirectable() }
+func (q *Request) Redirectable() bool { return q.features.redirect && q.from == nil }
 
 // refusal is an answer after which nothing is kept: the responder's SPI is zero.
 func (q *Request) refusal(payloads ...wire.Body) []byte {

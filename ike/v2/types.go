@@ -73,9 +73,6 @@ type Candidate struct {
 	// certificate has that name, else the certificate's name, else our address.
 	Identity    string
 	Certificate *Certificate
-	// OnRequest shows Certificate to peers with the PSK only if they ask for it, by
-	// CERTREQ and by one of its names; to the others we prove ourselves by the PSK.
-	OnRequest bool
 	// Verify accepts certificates of peers; nil: none.
 	Verify Verifier
 	// Authorities are the authorities that we say we trust, in CERTREQ.
@@ -110,7 +107,6 @@ type Wants struct {
 	Local, Remote  []Range
 	Version        string // APPLICATION_VERSION of the peer
 	InitialContact bool
-	Redirectable   bool // it can be sent to another gateway, and has not been yet
 }
 
 // Assignment is what an initiator is given.
@@ -131,9 +127,6 @@ type Assignment struct {
 	Local, Remote []netip.Prefix
 	// Transport allows transport mode, for L2TP.
 	Transport bool
-	// Redirect is the gateway that the peer is sent to instead (RFC 5685, section 6),
-	// if it is Redirectable; empty: it is served here.
-	Redirect string
 }
 
 // Cause is why something failed.

@@ -233,6 +233,16 @@ func (m *tlsServer) conclude(s *Server) {
 	s.finish(Done{OK: m.result.err == nil, MSK: m.result.msk, Certificates: m.peer, Err: m.result.err})
 }
 
+// Failure is why the login is lost, from the moment that is known: the client may
+// hear of it by an alert of TLS and go before the method ends. Nil: it is not, or
+// Done says why.
+func (s *Server) Failure() error {
+	if m, ok := s.method.(*tlsServer); ok && m.result != nil {
+		return m.result.err
+	}
+	return nil
+}
+
 // Computed takes what a Compute returned.
 func (s *Server) Computed(result any) {
 	m, ok := s.method.(*tlsServer)

@@ -51,9 +51,6 @@ type DialConfig struct {
 	Signed *DialSigned
 	// V2 calls by IKEv2 in tunnel mode; nil: by L2TP over IKEv1.
 	V2 *DialV2
-	// RedirectedFrom is the gateway that has sent us to Server, by IKEv2; invalid:
-	// none has.
-	RedirectedFrom netip.Addr
 	// Persona is the native client to speak like; empty: culvert itself.
 	Persona string
 	// Device opens the device that the connection's packets leave through,
@@ -132,8 +129,6 @@ type dial struct {
 	conn    *Connection
 	err     error
 	done    chan struct{} // closed at the end
-	// elsewhere is where the server has sent us; nil: nowhere.
-	elsewhere *RedirectedError
 }
 
 // Dial calls a server and returns when the connection stands, or with the
@@ -277,7 +272,11 @@ func (g *Gateway) dialClosed(p *peer, e ike.Closed) {
 	if p.dial == nil {
 		return
 	}
-	p.dial.finish(p.dial.closedBecause(e))
+	err := fmt.Errorf("%w: %s", ErrEnded, e.Reason)
+	if e.Cause != ike.CauseNone {
+		err = fmt.Errorf("%w: %s: %s %s", ErrEnded, e.Reason, e.Cause, e.Detail)
+	}
+	p.dial.finish(err)
 }
 
 // finish closes what the call had open. The first error is the reason.

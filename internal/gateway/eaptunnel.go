@@ -33,6 +33,14 @@ func (c tunnelLogin) over(now time.Time, l *eapLogin, d eap.Done) {
 	c.g.ike.EAPReply(now, ike.Peer(c.p.id), reply)
 }
 
+// left tells the log why a login failed whose client did not stay to the end.
+func (c tunnelLogin) left(l *eapLogin) {
+	if s, ok := l.machine.(*eap.Server); ok && s.Failure() != nil {
+		l.why, l.err = &refusedEAP, s.Failure()
+		c.refused(l, eap.Done{Method: eap.TypeTLS})
+	}
+}
+
 // refused tells the log.
 func (c tunnelLogin) refused(l *eapLogin, d eap.Done) {
 	fields := append(c.p.fields(), zap.String("user", l.user), zap.String("method", d.Method.String()),
@@ -66,7 +74,7 @@ func (g *Gateway) eapTunnel(now time.Time, e ike.EAP) {
 
 // startTunnelLogin begins a login by EAP in IKEv2.
 func (g *Gateway) startTunnelLogin(now time.Time, p *peer) {
-	p.endLogin()
+	g.endLogin(p)
 	who := EAPClient{Identity: p.identity, Family: string(p.family), Client: p.path.Remote}
 	l, err := g.newEAPLogin(g.keys.relatives(p.label, p.path.Local.Addr()), who, tunnelLogin{g, p}, 0)
 	if err != nil {
@@ -79,8 +87,11 @@ func (g *Gateway) startTunnelLogin(now time.Time, p *peer) {
 }
 
 // endLogin gives up a login, if there is one.
-func (p *peer) endLogin() {
-	p.login.close()
+func (g *Gateway) endLogin(p *peer) {
+	if l := p.login; l != nil {
+		tunnelLogin{g, p}.left(l)
+		l.close()
+	}
 	p.login = nil
 }
 

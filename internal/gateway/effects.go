@@ -3,6 +3,8 @@ package gateway
 import (
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/l2tp"
@@ -45,7 +47,7 @@ func (g *Gateway) ikeEvents(now time.Time) bool {
 		case ike.Configured:
 			g.configured(e)
 		case ike.Redirected:
-			g.redirected(now, e)
+			g.log.Info("redirected", zap.String("to", e.Gateway))
 		case ike.Failed:
 			g.attemptFailed(e)
 		case ike.Closed:

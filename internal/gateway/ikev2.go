@@ -43,10 +43,9 @@ func (k *keyring) certificateCandidate(t *tenantState) ike.Candidate {
 	k.groups[label] = []*tenantState{t}
 	c := ike.Candidate{
 		Tenant: label, Policy: policyOf(t.Tenant), Identity: t.Identity,
-		Certificate: certificateOf(t.Certificate),
+		Certificate: &ike.Certificate{Chain: t.Certificate.Chain, Signer: t.Certificate.Key},
 		EAP:         t.Auth.Allow.EAP || t.Auth.Allow.EAPTLS,
 	}
-	setPPK(&c, []*tenantState{t})
 	if t.Auth.Allow.Certificate {
 		c.Verify, c.Authorities = t.verifyClient, t.CA
 	}
@@ -135,13 +134,10 @@ func (g *Gateway) assignment(now time.Time, p *peer, e ike.Assign) (ike.Assignme
 		return ike.Assignment{OK: true, Transport: true}, nil
 	}
 	t, user, why := g.tunnelUser(p, e)
-	if why != nil {
+	switch {
+	case why != nil:
 		return ike.Assignment{}, why
-	}
-	if a, ok := g.sentAway(p, t, e); ok {
-		return a, nil
-	}
-	if !e.Wants.IPv4 && !e.Wants.IPv6 {
+	case !e.Wants.IPv4 && !e.Wants.IPv6:
 		return ike.Assignment{OK: true, NoAddress: true}, &refusedAddress
 	}
 	s := g.newSession(p)

@@ -252,7 +252,7 @@ func (g *Gateway) peerClosed(now time.Time, e ike.Closed) {
 	for _, s := range p.sessions() {
 		s.because(fmt.Sprint(e.Reason))
 	}
-	p.endLogin()
+	g.endLogin(p)
 	g.l2tp.Forget(l2tp.Peer(p.id))
 	g.l2tpEvents(now)
 	for _, s := range p.sessions() {
