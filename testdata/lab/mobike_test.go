@@ -2,7 +2,6 @@ package lab
 
 import (
 	"fmt"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -50,11 +49,7 @@ var peerMoved = regexp.MustCompile(`peer-moved.*"to": "([0-9.]+:[0-9]+)"`)
 // moves lists where the server has seen a client go.
 func (s *server) moves(t *testing.T) (list []string) {
 	t.Helper()
-	log, err := os.ReadFile(s.path("log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range peerMoved.FindAllStringSubmatch(string(log), -1) {
+	for _, m := range peerMoved.FindAllStringSubmatch(s.log(t), -1) {
 		list = append(list, m[1])
 	}
 	return list

@@ -90,6 +90,16 @@ func (n *network) serve(t *testing.T, tenants ...tenant) *server {
 
 func (s *server) path(name string) string { return filepath.Join(s.dir, name) }
 
+// log is what the server has said so far.
+func (s *server) log(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile(s.path("log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
 // start starts the server, for the first time or again.
 func (s *server) start(t *testing.T) {
 	t.Helper()
