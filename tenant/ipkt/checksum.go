@@ -10,6 +10,25 @@ import (
 // is summed. A region that holds a valid checksum sums up to 0xffff.
 func Checksum(b []byte, initial uint16) uint16 {
 	var sum, carry uint64
+	for len(b) >= 128 { // a carry kept in its flag for as long as that
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[8:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[16:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[24:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[32:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[40:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[48:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[56:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[64:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[72:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[80:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[88:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[96:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[104:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[112:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[120:]), carry)
+		b = b[128:]
+	}
 	for len(b) >= 32 {
 		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
 		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[8:]), carry)
