@@ -194,7 +194,7 @@ func TestBatchDown(t *testing.T) {
 		sent[m.addr] = append(sent[m.addr], ip)
 		clear(buf[:cap(buf)])
 		if i%10 == 0 {
-			c.link.send.seal(m.session.send.Load().route, make([]byte, 2040+pick.IntN(60)), protoUDP)
+			c.link.send.seal(&m.session.send.Load().route, make([]byte, 2040+pick.IntN(60)), protoUDP)
 			tooLong++
 		}
 	}
@@ -240,8 +240,8 @@ func TestPlainStaysBehind(t *testing.T) {
 func TestRemoveSAWaitsForTheBatch(t *testing.T) {
 	r := newRig(t, esp.EncryptionAESCBC, 256, esp.IntegritySHA256)
 	removed, early := make(chan struct{}), false
-	r.device.each = func(n int) {
-		if n == 0 {
+	r.device.taken = func([]byte) {
+		if len(r.device.got) == 0 {
 			go func() { r.plane.RemoveSA(1000); close(removed) }()
 			time.Sleep(20 * time.Millisecond)
 		}

@@ -36,11 +36,11 @@ const _ = uint(tenant.Headroom - maxTemplate)
 // sendState is what a packet needs on its way out of a session: immutable,
 // made anew when the route or the link changes.
 type sendState struct {
-	*route
-	template   [maxTemplate]byte
+	mtu        int // the largest IP packet that goes in one piece
 	templateAt int // the template is template[templateAt:]
 	nsAt       int // where Ns stands; 0: nowhere
-	mtu        int // the largest IP packet that goes in one piece
+	template   [maxTemplate]byte
+	route      // a copy of the peer's: what a packet needs lies together
 }
 
 // update makes the session's sendState from its peer's route and its own link options.
@@ -49,7 +49,7 @@ func (s *Session) update() {
 	if r == nil {
 		return
 	}
-	st := &sendState{route: r, templateAt: maxTemplate}
+	st := &sendState{route: *r, templateAt: maxTemplate}
 	if s.call != 0 {
 		s.layTemplate(st)
 	}

@@ -28,7 +28,7 @@ const (
 func (b *binding) carries(proto ppp.Protocol) bool {
 	switch proto {
 	case ppp.ProtocolIPv4:
-		return b.any || b.addr.IsValid()
+		return b.any || b.is4
 	case ppp.ProtocolIPv6:
 		return b.any || b.prefix.IsValid()
 	}
@@ -39,7 +39,7 @@ func (b *binding) carries(proto ppp.Protocol) bool {
 // has a link-local one, or none yet, does not leave the link: see forLink.
 func (b *binding) owns(ip *ipkt.Packet) bool {
 	if ip.Is4() {
-		return [4]byte(ip.Bytes[12:16]) == b.addr4 && b.addr.Is4()
+		return [4]byte(ip.Bytes[12:16]) == b.addr4 && b.is4
 	}
 	return b.prefix.IsValid() && (b.prefix.Contains(ip.Source()) || isLinkSource(ip.Bytes[8:24]))
 }

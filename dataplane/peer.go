@@ -21,6 +21,7 @@ type Peer struct {
 	ID uint64
 
 	route    atomic.Pointer[route]
+	first    atomic.Pointer[Session] // of sessions; most peers have no other
 	sessions atomic.Pointer[[]*Session]
 	active   atomic.Uint32 // what was seen since the last sweep
 	moving   atomic.Bool   // a Moved message is on its way
@@ -51,10 +52,10 @@ type Encapsulation struct {
 
 // route is what a packet needs on its way to a peer; it is immutable.
 type route struct {
-	Encapsulation
 	listener   *listener
 	checksum   bool
 	sideBySide bool // packets wait, to be sealed several at once
+	Encapsulation
 }
 
 // Encapsulation returns the peer's present way out, and whether it has one.
@@ -88,6 +89,9 @@ func (p *Plane) Route(peer *Peer, e Encapsulation) error {
 func (p *Peer) Arrived() { p.moving.Store(false) }
 
 func (p *Peer) session(tunnel l2tp.TunnelID, call l2tp.CallID) *Session {
+	if s := p.first.Load(); s != nil && s.tunnel == tunnel && s.call == call {
+		return s
+	}
 	for _, s := range *p.sessions.Load() {
 		if s.tunnel == tunnel && s.call == call {
 			return s
@@ -97,8 +101,7 @@ func (p *Peer) session(tunnel l2tp.TunnelID, call l2tp.CallID) *Session {
 }
 
 func (p *Peer) addSession(s *Session) {
-	next := append(append([]*Session(nil), *p.sessions.Load()...), s)
-	p.sessions.Store(&next)
+	p.setSessions(append(append([]*Session(nil), *p.sessions.Load()...), s))
 }
 
 func (p *Peer) removeSession(s *Session) {
@@ -108,7 +111,16 @@ func (p *Peer) removeSession(s *Session) {
 			next = append(next, other)
 		}
 	}
-	p.sessions.Store(&next)
+	p.setSessions(next)
+}
+
+func (p *Peer) setSessions(all []*Session) {
+	var first *Session
+	if len(all) > 0 {
+		first = all[0]
+	}
+	p.first.Store(first)
+	p.sessions.Store(&all)
 }
 
 // Activity is what a sweep found.
@@ -152,24 +164,25 @@ type SessionConfig struct {
 // Session is one call. It carries PPP control as soon as it is made, and IP
 // once Bind has given it an address and a device.
 type Session struct {
-	peer         *Peer
-	tunnel       l2tp.TunnelID
-	call         l2tp.CallID
-	remoteTunnel l2tp.TunnelID
-	remoteCall   l2tp.CallID
-	sequencing   bool
-	ns           atomic.Uint32
-
-	addr       netip.Addr
-	anyAddress bool
-	prefix     netip.Prefix // of IPv6
-	port       *Port
-	link       LinkOptions
+	// What every packet needs stands first, in as few lines of the cache as go.
+	peer       *Peer
+	tunnel     l2tp.TunnelID
+	call       l2tp.CallID
+	ns         atomic.Uint32
 	send       atomic.Pointer[sendState]
 	bound      atomic.Pointer[binding]
+	sequencing bool
 
 	// Up counts what the client sent, Down what it was sent.
 	Up, Down Traffic
+
+	remoteTunnel l2tp.TunnelID
+	remoteCall   l2tp.CallID
+	addr         netip.Addr
+	anyAddress   bool
+	prefix       netip.Prefix // of IPv6
+	port         *Port
+	link         LinkOptions
 }
 
 // LinkOptions are what PPP agreed on for a session.
@@ -181,10 +194,10 @@ type LinkOptions struct {
 // binding is a session's place in its tenant's network; immutable.
 type binding struct {
 	port   *Port
-	addr   netip.Addr
-	addr4  [4]byte      // the same
-	prefix netip.Prefix // of IPv6; invalid: none
+	addr4  [4]byte
+	is4    bool // there is addr4
 	any    bool
+	prefix netip.Prefix // of IPv6; invalid: none
 }
 
 // NewSession makes the session known to the workers under its peer's SAs.
@@ -231,9 +244,9 @@ func (p *Plane) Bind6(s *Session, port *Port, prefix netip.Prefix, link LinkOpti
 func (s *Session) attach(port *Port, link LinkOptions) {
 	s.port, s.link = port, link
 	s.update()
-	b := &binding{port: port, addr: s.addr, prefix: s.prefix, any: s.anyAddress}
+	b := &binding{port: port, prefix: s.prefix, any: s.anyAddress}
 	if s.addr.Is4() {
-		b.addr4 = s.addr.As4()
+		b.addr4, b.is4 = s.addr.As4(), true
 	}
 	s.bound.Store(b)
 }

@@ -288,7 +288,7 @@ func (p *Plane) SendPPP(s *Session, frame []byte) error {
 	}
 	p.plain = append(s.appendHeaders(st, p.plain[:0]), frame...)
 	st.finishUDP(p.plain)
-	p.control.seal(st.route, p.plain, protoUDP)
+	p.control.seal(&st.route, p.plain, protoUDP)
 	return nil
 }
 

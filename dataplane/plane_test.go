@@ -407,7 +407,7 @@ func (w *fakeWriter) Flush() error { return nil }
 type fakeDevice struct {
 	got     [][]byte
 	discard bool
-	each    func(n int) // called before packet n is taken
+	taken   func(pkt []byte)
 }
 
 func (d *fakeDevice) Sources() []tenant.Source { return nil }
@@ -417,8 +417,8 @@ func (d *fakeDevice) Close() error             { return io.EOF }
 func (d *fakeDevice) Flush() error             { return nil }
 
 func (d *fakeDevice) Commit(pkt []byte) {
-	if d.each != nil {
-		d.each(len(d.got))
+	if d.taken != nil {
+		d.taken(pkt)
 	}
 	if !d.discard {
 		d.got = append(d.got, append([]byte(nil), pkt...))

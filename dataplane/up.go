@@ -20,11 +20,10 @@ import (
 //	or the control loop: see local.go
 
 // datagram takes one datagram of the NAT-T port.
-func (w *worker) datagram(m *udp.Message) {
-	kind, spi := esp.Classify(m.Data)
-	switch kind {
+func (w *worker) datagram(m *udp.Message, f *finding) {
+	switch f.kind {
 	case esp.ESP:
-		w.sealed(m, spi)
+		w.sealed(m, f.sa)
 	case esp.IKE:
 		w.ike(m, m.Data[4:], true)
 	case esp.Keepalive:
@@ -46,8 +45,7 @@ func (w *worker) path(m *udp.Message) Path {
 
 // sealed opens an ESP packet, or has it wait for others when its SA gains by
 // that. Nothing of it is looked at before its ICV is verified.
-func (w *worker) sealed(m *udp.Message, spi esp.SPI) {
-	sa := w.sa(spi)
+func (w *worker) sealed(m *udp.Message, sa *SA) {
 	if sa == nil {
 		w.count.drop(DropUnknownSPI)
 		return
@@ -86,14 +84,6 @@ func (w *worker) opened(sa *SA, m *udp.Message, j *esp.OpenJob) {
 	default:
 		w.count.drop(DropInner)
 	}
-}
-
-// sa looks up an SA. Packets come in runs: mostly it is that of the packet before.
-func (w *worker) sa(spi esp.SPI) *SA {
-	if w.lastSA == nil || w.lastSPI != spi {
-		w.lastSA, w.lastSPI = w.table.sas[spi], spi
-	}
-	return w.lastSA
 }
 
 func openCause(err error) Cause {
@@ -197,7 +187,9 @@ func (w *worker) packet(s *Session, pkt []byte) {
 			return
 		}
 	}
-	ip.ClampMSS(st.mtu)
+	if ip.Opens() {
+		ip.ClampMSS(st.mtu)
+	}
 	s.peer.mark(ActiveData)
 	w.up.add(&s.Up, len(ip.Bytes))
 	if other := b.port.neighbour(&ip); other != nil {

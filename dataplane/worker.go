@@ -2,7 +2,6 @@ package dataplane
 
 import (
 	"github.com/culvert-vpn/culvert/dataplane/udp"
-	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 
@@ -18,8 +17,8 @@ type worker struct {
 	conn    udp.Conn
 	count   *counters
 	table   *saTable
-	lastSPI esp.SPI // what was looked up last in this batch
-	lastSA  *SA
+	found   []finding // what is known of a part of the batch
+	heat    uint32    // of no meaning: see warm
 	waiting opening
 	up      tally
 	touched []tenant.Writer
@@ -64,17 +63,29 @@ func (w *worker) batch(batch []udp.Message) {
 		return
 	}
 	w.table.mu.Lock()
-	w.lastSA = nil
-	for i := range batch {
-		if w.share.exceeds(batch[i].Data) {
+	for len(batch) > 0 {
+		n := min(len(batch), lookahead)
+		w.part(batch[:n])
+		batch = batch[n:]
+	}
+	w.openWaiting()
+	clear(w.found)
+	w.table.mu.Unlock()
+	w.flush()
+}
+
+// part carries a part of a batch, no longer than what is looked up ahead.
+func (w *worker) part(part []udp.Message) {
+	if runs := w.find(part); 2*runs > len(part) {
+		w.heat += warm(w.found)
+	}
+	for i := range part {
+		if w.share.exceeds(part[i].Data) {
 			w.count.drop(DropShare)
 			continue
 		}
-		w.datagram(&batch[i])
+		w.datagram(&part[i], &w.found[i])
 	}
-	w.openWaiting()
-	w.table.mu.Unlock()
-	w.flush()
 }
 
 // flush writes to every device that was touched, once.

@@ -25,17 +25,20 @@ type InboundConfig struct {
 
 // Inbound is an SA that packets are received on.
 type Inbound struct {
-	spi       SPI
-	transform Transform
-	esn       bool
-	lanes     lanes[opener]
-	cbc       *cbcKeys  // nil with an AEAD
-	aead      *aeadKeys // nil with CBC
+	// What every packet needs stands first, in as few lines of the cache as go.
+	spi   SPI
+	shape shape
+	esn   bool
+	aead  *aeadKeys // nil with CBC
+	cbc   *cbcKeys  // nil with an AEAD
 
 	mu      sync.Mutex // guards what follows
 	window  window
 	packets uint64
 	bytes   uint64
+
+	transform Transform
+	lanes     lanes[opener]
 }
 
 // NewInbound makes an SA that has received nothing yet. An error wraps
@@ -47,7 +50,9 @@ func NewInbound(c InboundConfig) (*Inbound, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	i := &Inbound{spi: c.SPI, transform: c.Transform, esn: c.ESN, window: newWindow(c.ReplayWindow)}
+	i := &Inbound{
+		spi: c.SPI, shape: c.Transform.shape(), transform: c.Transform, esn: c.ESN, window: newWindow(c.ReplayWindow),
+	}
 	if err := i.setOpener(c); err != nil {
 		return nil, err
 	}
@@ -124,7 +129,7 @@ func (i *Inbound) refusal(seq uint64) error {
 
 // finish takes an authentic, decrypted packet.
 func (i *Inbound) finish(pkt []byte, seq uint64) (payload []byte, nh uint8, err error) {
-	body := pkt[i.transform.HeaderLen() : len(pkt)-i.transform.ICVLen()]
+	body := pkt[i.shape.header : len(pkt)-int(i.shape.icv)]
 	if !i.commit(seq, len(body)) {
 		return nil, 0, ErrReplay
 	}
@@ -133,8 +138,8 @@ func (i *Inbound) finish(pkt []byte, seq uint64) (payload []byte, nh uint8, err 
 
 // checkShape refuses what cannot be of this SA by its length or SPI.
 func (i *Inbound) checkShape(pkt []byte) error {
-	body := len(pkt) - i.transform.HeaderLen() - i.transform.ICVLen()
-	if body < padFields || body&(i.transform.enc.block-1) != 0 {
+	body := len(pkt) - int(i.shape.header) - int(i.shape.icv)
+	if body < padFields || body&(int(i.shape.block)-1) != 0 {
 		return ErrShort
 	}
 	if SPI(binary.BigEndian.Uint32(pkt)) != i.spi {
@@ -183,6 +188,17 @@ func trimTrailer(body []byte) (payload []byte, nh uint8, err error) {
 		}
 	}
 	return body[:start], body[end+1], nil
+}
+
+// Warm reads a little of what Open will need, to have it in the cache by then,
+// and returns something that depends on it. It is of use before several Opens on
+// different SAs, and changes nothing.
+func (i *Inbound) Warm() uint32 {
+	n := uint32(i.spi) + uint32(i.window.mask)
+	if i.aead != nil {
+		n += uint32(i.aead.salt[0])
+	}
+	return n
 }
 
 // SPI is the SA's name in packets.

@@ -25,14 +25,17 @@ type OutboundConfig struct {
 // one Outbound, ever: an AEAD breaks when two of them use the same sequence
 // number.
 type Outbound struct {
-	spi       SPI
+	// What every packet needs stands first, in as few lines of the cache as go.
+	spi      SPI
+	shape    shape
+	sequence atomic.Uint64 // the last one taken
+	limit    uint64        // the last one there is
+	bytes    atomic.Uint64
+	aead     *aeadKeys // nil with CBC
+	cbc      *cbcKeys  // nil with an AEAD
+
 	transform Transform
-	limit     uint64 // the last sequence number there is
 	lanes     lanes[sealer]
-	cbc       *cbcKeys      // nil with an AEAD
-	aead      *aeadKeys     // nil with CBC
-	sequence  atomic.Uint64 // the last one taken
-	bytes     atomic.Uint64
 }
 
 // NewOutbound makes an SA whose first packet has the sequence number 1. An
@@ -44,7 +47,7 @@ func NewOutbound(c OutboundConfig) (*Outbound, error) {
 	if err := c.Transform.checkKeys(c.Keys); err != nil {
 		return nil, err
 	}
-	o := &Outbound{spi: c.SPI, transform: c.Transform, limit: math.MaxUint32}
+	o := &Outbound{spi: c.SPI, shape: c.Transform.shape(), transform: c.Transform, limit: math.MaxUint32}
 	if c.ESN {
 		o.limit = math.MaxInt64
 	}
@@ -97,7 +100,7 @@ func (o *Outbound) seal(pkt, src []byte, seq uint64) {
 // the payload. src is both of them: in their place in pkt or, if the tailroom
 // behind plain is enough for the trailer, where plain is.
 func (o *Outbound) lay(dst, plain []byte, nh uint8, tailroom int) (pkt, src []byte, seq uint64, err error) {
-	n := o.transform.SealedLen(len(plain))
+	n := o.shape.sealedLen(len(plain))
 	if cap(dst) < n {
 		return nil, nil, 0, ErrSpace
 	}
@@ -108,7 +111,7 @@ func (o *Outbound) lay(dst, plain []byte, nh uint8, tailroom int) (pkt, src []by
 		return nil, nil, 0, ErrSequenceExhausted
 	}
 	pkt = dst[:n]
-	src = pkt[o.transform.HeaderLen() : n-o.transform.ICVLen()]
+	src = pkt[o.shape.header : n-int(o.shape.icv)]
 	o.bytes.Add(uint64(len(src)))
 	if there := plain[:min(len(plain)+max(tailroom, 0), cap(plain))]; len(there) >= len(src) && !overlap(there, pkt) {
 		src = there[:len(src)]
@@ -145,7 +148,7 @@ func (o *Outbound) SPI() SPI { return o.spi }
 func (o *Outbound) Transform() Transform { return o.transform }
 
 // HeaderLen is what precedes the payload in a sealed packet, in bytes.
-func (o *Outbound) HeaderLen() int { return o.transform.HeaderLen() }
+func (o *Outbound) HeaderLen() int { return int(o.shape.header) }
 
 // TrailerMax is the most that follows the payload in a sealed packet, in bytes.
 func (o *Outbound) TrailerMax() int { return o.transform.TrailerMax() }

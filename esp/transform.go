@@ -180,6 +180,22 @@ func (t Transform) MaxPayload(size int) int {
 	return max(room&^(t.align()-1)-padFields, -1)
 }
 
+// shape is the lengths of a transform, in bytes, as packets need them.
+type shape struct {
+	header, icv uint8
+	block       uint8 // what the ciphertext is a multiple of
+	align       uint8 // what it is padded to
+}
+
+func (t Transform) shape() shape {
+	return shape{header: uint8(t.HeaderLen()), icv: uint8(t.ICVLen()), block: uint8(t.enc.block), align: uint8(t.align())}
+}
+
+func (s shape) sealedLen(n int) int {
+	align := int(s.align)
+	return int(s.header) + (n+padFields+align-1)&^(align-1) + int(s.icv)
+}
+
 // align is what the payload with its trailer, less the ICV, is a multiple of:
 // the cipher's block, and at least 4 bytes (RFC 4303, section 2.4).
 func (t Transform) align() int { return max(t.enc.block, 4) }

@@ -19,6 +19,12 @@ func (p *Packet) ClampMSS(mtu int) bool {
 	return p.Protocol == ProtocolTCP && p.clampMSS(mtu)
 }
 
+// Opens reports whether the packet is a TCP SYN: the only one that has an MSS.
+func (p *Packet) Opens() bool {
+	return p.Protocol == ProtocolTCP && p.Offset == 0 && len(p.Bytes) >= p.HeaderLen+tcpHeaderLen &&
+		p.Bytes[p.HeaderLen+13]&tcpFlagSYN != 0
+}
+
 func (p *Packet) clampMSS(mtu int) bool {
 	tcp := p.Payload()
 	if p.Fragment() || len(tcp) < tcpHeaderLen || tcp[13]&tcpFlagSYN == 0 {
