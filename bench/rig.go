@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -171,9 +172,11 @@ func (r *rig) sealed(ctx context.Context, size int) ([]udp.Message, error) {
 // down measures packets from the device to the sessions for d.
 func (r *rig) down(ctx context.Context, size int, d time.Duration) (carried, error) {
 	o := &order{size: size, within: d, burst: rigBurst}
+	var all []byte // one behind the other, as in a kernel's ring
 	for _, s := range r.conns {
-		o.headers = append(o.headers, udpHeader(outside(), s.Local, size))
+		all = append(all, udpHeader(outside(), s.Local, size)...)
 	}
+	o.headers = slices.Collect(slices.Chunk(all, udpOverhead))
 	before := r.wire.dropped.Load()
 	r.wire.dropping.Store(true)
 	r.device.make(o)
