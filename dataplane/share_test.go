@@ -36,8 +36,35 @@ func TestShareCutsTheFlood(t *testing.T) {
 	batch := flood(map[uint32]int{1000: 900, 2000: 10, 3000: 90})
 	s.measure(batch, 0.75)
 	got := s.carried(batch)
-	if got[2000] != 10 || got[3000] != 90 || got[1000] < 140 || got[1000] > 150 {
-		t.Errorf("carried %v of 250", got)
+	if got[2000] != 10 || got[3000] != 90 || got[1000] != 400 {
+		t.Errorf("carried %v of 500", got)
+	}
+}
+
+// A worker that stays behind carries less and less, and more again when it has
+// caught up; in the end, everything.
+func TestShareFindsWhatCanBeCarried(t *testing.T) {
+	var s share
+	batch := flood(map[uint32]int{1000: 1900, 2000: 100})
+	carried := func(backlog float64) (n int) {
+		s.measure(batch, backlog)
+		return s.carriedCount(batch)
+	}
+	for _, want := range []int{1000, 500, 250, 125, leastKept, leastKept} {
+		if n := carried(1); n > want || n < want-2 {
+			t.Errorf("crowded: carried %d, want %d", n, want)
+		}
+	}
+	for before, i := leastKept, 0; i < 20; i++ {
+		n := carried(0)
+		if n <= before {
+			t.Errorf("not crowded: carried %d after %d", n, before)
+		}
+		before = n
+	}
+	s.crowded = s.crowded.Add(-calm)
+	if n := carried(0); n != len(batch) {
+		t.Errorf("carried %d of %d long afterwards", n, len(batch))
 	}
 }
 
@@ -64,7 +91,8 @@ func TestShareLeavesAloneWhatFits(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var s share
-			s.measure(flood(map[uint32]int{1000: 50, 2000: 50}), 0.9) // a limit from before
+			s.measure(flood(map[uint32]int{1000: 50, 2000: 50}), 0.9) // a limit from long before
+			s.crowded, s.others = s.crowded.Add(-calm), s.others.Add(-company)
 			batch := flood(c.counts)
 			s.measure(batch, c.backlog)
 			for spi, n := range c.counts {

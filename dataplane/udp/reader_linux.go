@@ -30,6 +30,7 @@ type reader struct {
 	n       int                   // headers filled by the last call
 	errno   syscall.Errno
 	backlog float64
+	drops   uint32 // as the kernel last counted them
 }
 
 // NewReader makes a reader of batch receive buffers of 64 KiB each; at least
@@ -104,7 +105,7 @@ func (r *reader) tryReceive(fd uintptr) bool {
 			r.n = n
 			r.backlog = 0
 			if n == len(r.hdrs) {
-				r.backlog = backlog(fd)
+				r.backlog = r.measure(fd)
 			}
 		}
 		r.s.counters.calls.Add(1)
@@ -120,11 +121,13 @@ func (r *reader) Backlog() float64 { return r.backlog }
 const (
 	memReceived = 0 // bytes of memory that wait to be read
 	memReceive  = 1 // their bound
+	memDrops    = 8 // datagrams lost, for want of room above all
 	memFields   = 9
 )
 
-// backlog asks the kernel how full the receive buffer is.
-func backlog(fd uintptr) float64 {
+// measure asks the kernel how full the receive buffer is, and whether it was
+// too full since it was last asked.
+func (r *reader) measure(fd uintptr) float64 {
 	var info [memFields]uint32
 	size := uint32(unsafe.Sizeof(info))
 	_, _, errno := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
@@ -132,7 +135,12 @@ func backlog(fd uintptr) float64 {
 	if errno != 0 || info[memReceive] == 0 {
 		return 0
 	}
-	return float64(info[memReceived]) / float64(info[memReceive])
+	full := float64(info[memReceived]) / float64(info[memReceive])
+	if info[memDrops] != r.drops {
+		r.drops = info[memDrops]
+		return max(full, 1)
+	}
+	return full
 }
 
 // collect makes messages of the headers filled.

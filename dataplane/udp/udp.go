@@ -43,7 +43,8 @@ type Reader interface {
 // Pressed is a Reader that knows how full its socket is.
 type Pressed interface {
 	// Backlog is the part of the receive buffer that was in use after the last
-	// Read, between 0 and 1 or a little above; 0 when that Read emptied it.
+	// Read, between 0 and 1 or a little above; 0 when that Read emptied it. It is
+	// at least 1 if the socket has lost datagrams since it was last crowded.
 	Backlog() float64
 }
 
