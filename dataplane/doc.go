@@ -14,6 +14,9 @@
 // others are done one by one, while they are in the nearest cache. Neither way
 // changes what becomes of a packet, or the order of those of one SA.
 //
+// When more arrives than a worker can carry, share.go divides it among the
+// clients; lookahead.go is for many of them.
+//
 // What is not data (IKE, L2TP control, PPP control) is copied into the Inbox,
 // which is bounded; when it is full the message is dropped and counted, as a
 // network would. The control loop of the gateway reads it, and speaks back
