@@ -59,7 +59,7 @@ func (s *Session) renewChild(now time.Time, c *child) {
 // what it is told, or what the IKE SA has.
 func (s *Session) perfect() Exchange {
 	switch {
-	case s.dial == nil || !s.dial.PFS:
+	case s.dial == nil || !s.dial.PFS && !s.habits().OptionalPFS:
 		return Exchange{}
 	case s.dial.Renewal.Group != suite.GroupNone:
 		return s.dial.Renewal
@@ -86,6 +86,9 @@ func (t *createChild) start(now time.Time, a *sa) (wire.ExchangeType, []wire.Bod
 	local, remote, transport := s.dialSelectors()
 	if t.old != nil {
 		local, remote, transport = t.old.local, t.old.remote, t.old.transport
+	}
+	if s.habits().WideSelectors && !transport {
+		local, remote = everything(), everything()
 	}
 	t.offer = s.offerESP(t.old, t.spi, t.with, t.other...)
 	var list []wire.Body
@@ -132,14 +135,15 @@ func (t *createChild) answer(now time.Time, a *sa, m *message) error {
 		return err
 	}
 	g, err := t.s.accept(t.offer, o, t.spi, false)
-	with := t.with.Group
+	with := g.suite.Group // without, if that was offered too
 	link, linked := linkOf(m.chain)
 	more := g.suite.Additional.List()
-	if err != nil || with != g.suite.Group || (with != 0) != (o.ke.Group == uint16(with) && len(o.ke.Data) > 0) || linked != (len(more) > 0) {
+	if err != nil || with != 0 && with != t.with.Group || (with != 0) != (o.ke.Group == uint16(with) && len(o.ke.Data) > 0) || linked != (len(more) > 0) {
 		t.failed(now, CauseNoESPProposal, "the answer to CREATE_CHILD_SA is not one to our offer")
 		return ErrRefused
 	}
 	if with == 0 {
+		zeroKey(t.key)
 		t.done(now, a, g, nil, nr)
 		return nil
 	}

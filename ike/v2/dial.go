@@ -74,6 +74,7 @@ func Dial(now time.Time, owner Owner, c Config, d DialConfig) (*Session, error) 
 	s := &Session{owner: owner, config: c.withDefaults(), initiator: true, path: d.Path, dial: &d, heardAt: now}
 	s.candidate = Candidate{Tenant: d.Tenant, PSK: bytes.Clone(d.PSK), Certificate: d.Certificate, Policy: d.Policy}
 	d.PSK = nil
+	s.candidate.Policy.adoptHabits(d.Persona.Habits)
 	s.opening = &opening{}
 	if len(d.Persona.IKE) == 0 || len(d.Persona.IKE[0].Groups) == 0 {
 		return nil, fmt.Errorf("%w: the persona offers nothing", ErrConfig)
@@ -258,6 +259,7 @@ func (s *Session) readInitAnswer(now time.Time, a *sa, h wire.Header, chain []wi
 	if err != nil || uint16(choice.Group) != q.ke.Group || choice.Group != o.dial.group || h.Responder.IsZero() {
 		return fmt.Errorf("%w: the answer is not one to our offer", ErrMalformed)
 	}
+	s.chosenNumber = q.offer.Proposals[0].Number
 	o.response, o.nr, o.additional = bytes.Clone(msg), q.nonce, choice.Additional.List()
 	s.features = readFeatures(chain)
 	if s.dial.PPKRequired && !s.features.ppk {

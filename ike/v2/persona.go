@@ -2,6 +2,7 @@ package v2
 
 import (
 	"slices"
+	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/wire"
@@ -46,6 +47,7 @@ type Persona struct {
 	Vendors   []wire.VendorID
 	Wanted    []wire.ConfigAttributeType
 	Hashes    []uint16 // of signatures, before ours
+	Habits    Habits
 	init      []slot
 	auth      []slot
 	unauthors int // authorities named in CERTREQ that stand for nobody here
@@ -153,20 +155,39 @@ func windows() Persona {
 		init: []slot{slotSA, slotKE, slotNonce, slotFragmentation, slotNATD, slotVendors},
 		auth: []slot{slotIDi, slotCert, slotCertReq, slotAuth, slotMobike, slotCP, slotTransport, slotSA, slotTSi, slotTSr},
 	}
-	for _, h := range []struct {
-		i suite.Integ2
-		p suite.PRF2
-	}{{suite.Integ2SHA1, suite.PRF2SHA1}, {suite.Integ2SHA256, suite.PRF2SHA256}, {suite.Integ2SHA384, suite.PRF2SHA384}} {
+	for _, h := range windowsHashes {
 		p.IKE = append(p.IKE, suite.IKE2Proposal{Ciphers: aes(256), Integ: []suite.Integ2{h.i}, PRF: []suite.PRF2{h.p}, Groups: []suite.Group{suite.GroupMODP2048}})
 	}
+	p.Habits = Habits{WideSelectors: true, RenewIKE: windowsRenewal()}
 	for _, c := range append(aes(256, 128), suite.Cipher{Encryption: suite.Enc3DES}) {
 		p.ESP = append(p.ESP, suite.ESP2Proposal{Ciphers: []suite.Cipher{c}, Integ: []suite.Integ2{suite.Integ2SHA1}})
 	}
 	return p
 }
 
+// windowsRenewal is what Windows offers when it renews an IKE SA whatever the
+// first one was made with: its default list, with one group.
+func windowsRenewal() (list []suite.IKE2Proposal) {
+	for _, c := range append([]suite.Cipher{{Encryption: suite.Enc3DES}}, aes(128, 192, 256)...) {
+		for _, h := range windowsHashes {
+			list = append(list, suite.IKE2Proposal{Ciphers: []suite.Cipher{c}, Integ: []suite.Integ2{h.i}, PRF: []suite.PRF2{h.p},
+				Groups: []suite.Group{suite.GroupMODP1024}})
+		}
+	}
+	return list
+}
+
+// windowsHashes are what it offers each cipher with.
+var windowsHashes = []struct {
+	i suite.Integ2
+	p suite.PRF2
+}{{suite.Integ2SHA1, suite.PRF2SHA1}, {suite.Integ2SHA256, suite.PRF2SHA256}, {suite.Integ2SHA384, suite.PRF2SHA384}}
+
+// appleShape renews after 24 and 48 minutes: 80 % of the lifetimes that profiles
+// have by default.
 func appleShape() Persona {
 	return Persona{NonceLen: 16,
+		Habits: Habits{IKELifetime: time.Hour, ChildLifetime: 30 * time.Minute, OptionalPFS: true},
 		Wanted: []wire.ConfigAttributeType{wire.ConfigIP4Address, wire.ConfigIP4Netmask, wire.ConfigIP4DHCP, wire.ConfigIP4DNS,
 			wire.ConfigIP6Address, wire.ConfigIP6DHCP, wire.ConfigIP6DNS, wire.ConfigDNSDomain},
 		init: []slot{slotSA, slotKE, slotNonce, slotRedirect, slotNATD, slotFragmentation},
@@ -177,6 +198,7 @@ func appleShape() Persona {
 // apple is macOS 14 and later, and iOS 17 and later: GCM, then CBC.
 func apple(groups []suite.Group) Persona {
 	p := appleShape()
+	p.Habits.RepeatNumber = true
 	sha := []suite.PRF2{suite.PRF2SHA256}
 	for _, g := range groups {
 		p.IKE = append(p.IKE, suite.IKE2Proposal{Ciphers: gcm(256), PRF: sha, Groups: []suite.Group{g}})
@@ -223,6 +245,7 @@ func android() Persona {
 			{Ciphers: aead},
 		},
 		NonceLen: 32, Hashes: []uint16{1},
+		Habits: Habits{IKELifetime: 2 * time.Hour, ChildLifetime: time.Hour},
 		Wanted: []wire.ConfigAttributeType{wire.ConfigIP4Address, wire.ConfigIP6Address, wire.ConfigIP4DNS, wire.ConfigIP6DNS,
 			wire.ConfigIP4Netmask, wire.ConfigVersion},
 		init: []slot{slotSA, slotKE, slotNonce, slotNATD, slotFragmentation, slotHashes},

@@ -426,6 +426,11 @@ func (s *Session) offerESP(old *child, spi uint32, with Exchange, other ...suite
 			list[n].Groups, list[n].Additional = append([]suite.Group{with.Group}, other...), with.Additional.Optional()
 		}
 	}
+	if old != nil && with.Group != suite.GroupNone && s.habits().OptionalPFS {
+		p := list[0]
+		p.Groups, p.Additional = nil, [7][]suite.Group{}
+		list = append(list, p)
+	}
 	return suite.OfferESP2([4]byte(spiBytes(spi)), list)
 }
 

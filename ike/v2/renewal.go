@@ -56,7 +56,7 @@ func (s *Session) startRenewal(now time.Time) {
 	if s.renewal != nil || s.current == nil || s.current.state != saStanding || s.closing {
 		return
 	}
-	t := &renewIKE{s: s, group: s.current.suite.Group}
+	t := &renewIKE{s: s, group: s.renewalGroup()}
 	s.renewal = &renewal{ours: t}
 	s.current.ask(now, t)
 }
@@ -80,9 +80,7 @@ func (t *renewIKE) start(now time.Time, a *sa) (wire.ExchangeType, []wire.Body, 
 	t.sent = true
 	u := a.suite
 	u.Group = t.group
-	p := u.Proposal()
-	p.Additional = u.Additional.Optional()
-	t.offer = suite.OfferIKE2(t.spi[:], []suite.IKE2Proposal{p})
+	t.offer = t.s.renewalOffer(t.spi, u)
 	return wire.ExchangeCreateChild, []wire.Body{t.offer, wire.Nonce2(t.ni),
 		wire.KeyExchange2{Group: uint16(t.group), Data: t.key.Public()}}, true
 }
@@ -399,6 +397,7 @@ func (s *Session) readRenewal(m *message, offer wire.SA2) (c suite.IKE2Choice, p
 	}
 	policy := ikePolicy(s.candidate.Policy)
 	policy.Sent = suite.Group(ke.Group)
+	policy.Groups = renewalGroups(policy.Groups)
 	c, err = suite.SelectIKE2(offer, policy)
 	switch {
 	case err != nil:

@@ -45,6 +45,7 @@ type Session struct {
 
 	up, closing, closed bool
 	heardAt             time.Time
+	chosenNumber        uint8     // of the proposal that was chosen first, as initiator
 	quiet               int       // liveness questions without an answer
 	askAt               time.Time // when to look whether the peer lives
 	keepAliveAt         time.Time

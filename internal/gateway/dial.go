@@ -59,6 +59,8 @@ type DialConfig struct {
 	Device func(Assigned) (tenant.Device, error)
 	// ChildLifetime and IKELifetime are what we propose; 0: the persona's.
 	IKELifetime, ChildLifetime time.Duration
+	// PFS renews child SAs with a key exchange of their own.
+	PFS bool
 	// Suites are what is proposed.
 	Suites Suites
 	// DPD is the silence after which the server is asked whether it lives; 0: 10 s.
@@ -162,7 +164,7 @@ func (g *Gateway) call(now time.Time, d *dial) {
 	id, err := g.ike.Dial(now, c.callV2(c.signed(ike.DialConfig{
 		Path:     ike.Path{Local: g.localFor(c.Local, false), Remote: c.Server},
 		NATTPath: ike.Path{Local: g.localFor(c.Local, true), Remote: c.ServerNATT, NATT: true},
-		PSK:      c.PSK, Identity: c.Identity, Persona: c.Persona, IKE: c.Suites.IKE, ESP: c.Suites.ESP,
+		PSK:      c.PSK, Identity: c.Identity, Persona: c.Persona, PFS: c.PFS, IKE: c.Suites.IKE, ESP: c.Suites.ESP,
 		Policy: &ike.Policy{
 			Legacy: true, IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Rekey: true, DPD: dpd, DPDTries: 3,
 		},

@@ -154,6 +154,7 @@ type overheard struct {
 	mu       sync.Mutex
 	up, down [][]byte
 	server   netip.Addr
+	plain    int // messages of the client to port 500
 }
 
 func (o *overheard) tap(from, to netip.AddrPort, data []byte) bool {
@@ -168,6 +169,9 @@ func (o *overheard) tap(from, to netip.AddrPort, data []byte) bool {
 	if from.Addr() == o.server {
 		o.down = append(o.down, bytes.Clone(data))
 	} else {
+		if to.Port() == 500 {
+			o.plain++
+		}
 		o.up = append(o.up, bytes.Clone(data))
 	}
 	return true
