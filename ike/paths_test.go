@@ -191,3 +191,29 @@ func TestWords(t *testing.T) {
 		t.Error("words")
 	}
 }
+
+// TestAcceptableIdentities: what clients behind a NAT call themselves in quick mode
+// is taken whatever it is, as long as it is UDP to our port of L2TP.
+func TestAcceptableIdentities(t *testing.T) {
+	ours := wire.AddrID(serverIKE.Addr(), 17, 1701)
+	private := netip.MustParseAddr("192.168.1.10")
+	subnet := wire.ID{Type: wire.IDIPv4AddrSubnet, Protocol: 17, Port: 1701, Data: []byte{192, 168, 1, 10, 255, 255, 255, 255}}
+	for _, tt := range []struct {
+		name     string
+		ci, cr   wire.ID
+		accepted bool
+	}{
+		{"Windows", wire.AddrID(private, 17, 1701), ours, true},
+		{"Apple, with a port of its own", wire.AddrID(private, 17, 51302), ours, true},
+		{"Android, any port", wire.AddrID(private, 17, 0), ours, true},
+		{"everything between the two", wire.AddrID(private, 0, 0), wire.AddrID(serverIKE.Addr(), 0, 0), true},
+		{"a network of one", subnet, ours, true},
+		{"Windows 2000, a name", wire.ID{Type: wire.IDFQDN, Protocol: 17, Port: 1701, Data: []byte("pc.example")}, ours, true},
+		{"TCP", wire.AddrID(private, 6, 1701), ours, false},
+		{"another port of ours", wire.AddrID(private, 17, 1701), wire.AddrID(serverIKE.Addr(), 17, 53), false},
+	} {
+		if got := acceptable(v1.Request{IDci: tt.ci, IDcr: tt.cr, HasIDs: true}); got != tt.accepted {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}

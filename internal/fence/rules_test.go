@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/format"
 	"go/token"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -291,5 +292,31 @@ func (T) M() {}
 	}
 	if got := fmt.Sprint(found); got != "[go count F T M Now]" {
 		t.Errorf("found %s", got)
+	}
+}
+
+// TestDocumentsNameTests: the tests that docs/clients.md names are there.
+func TestDocumentsNameTests(t *testing.T) {
+	r := wantRepository(t)
+	tests := map[string]bool{}
+	for _, f := range r.files {
+		for _, d := range f.tree.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && f.test && fn.Recv == nil {
+				tests[fn.Name.Name] = true
+			}
+		}
+	}
+	text, err := os.ReadFile("../../docs/clients.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`\bTest[A-Z][A-Za-z0-9]*\b`).FindAllString(string(text), -1)
+	if len(named) < 100 {
+		t.Errorf("only %d tests are named", len(named))
+	}
+	for _, name := range named {
+		if !tests[name] {
+			t.Errorf("docs/clients.md names %s, which is no test", name)
+		}
 	}
 }
