@@ -21,6 +21,7 @@ const (
 
 	echoRequest6          = 128
 	routerSolicitation    = 133
+	routerAdvertisement   = 134
 	neighbourSolicitation = 135
 )
 
@@ -89,12 +90,23 @@ func isQuestion(ip *ipkt.Packet) bool {
 	return false
 }
 
+// isAdvertisement reports whether a packet is a router's advertisement.
+func isAdvertisement(ip *ipkt.Packet) bool {
+	b := ip.Payload()
+	return !ip.Is4() && ip.Protocol == ipkt.ProtocolICMPv6 && !ip.Fragment() && len(b) > 0 && b[0] == routerAdvertisement
+}
+
 // question hands a packet for our end of the link to the control loop.
 func (w *worker) question(s *Session, ip *ipkt.Packet) {
 	if !isQuestion(ip) {
 		w.count.drop(DropLink)
 		return
 	}
+	w.toControl(s, ip)
+}
+
+// toControl hands a packet of a session to the control loop.
+func (w *worker) toControl(s *Session, ip *ipkt.Packet) {
 	if why, ok := w.plane.inbox.fromPeer(Message{Kind: Link, Peer: s.peer, Session: s}, ip.Bytes); !ok {
 		w.count.drop(why)
 	}

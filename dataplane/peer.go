@@ -189,6 +189,9 @@ type Session struct {
 type LinkOptions struct {
 	ACFC, PFC bool // the peer accepts compressed headers from us
 	MTU       int  // the largest IP packet the peer takes: its MRU
+	// Host: this is the client's own end, and router advertisements are for the
+	// control loop and not for the device.
+	Host bool
 }
 
 // binding is a session's place in its tenant's network; immutable.
@@ -197,6 +200,7 @@ type binding struct {
 	addr4  [4]byte
 	is4    bool // there is addr4
 	any    bool
+	host   bool         // router advertisements are ours
 	prefix netip.Prefix // of IPv6; invalid: none
 }
 
@@ -244,7 +248,7 @@ func (p *Plane) Bind6(s *Session, port *Port, prefix netip.Prefix, link LinkOpti
 func (s *Session) attach(port *Port, link LinkOptions) {
 	s.port, s.link = port, link
 	s.update()
-	b := &binding{port: port, prefix: s.prefix, any: s.anyAddress}
+	b := &binding{port: port, prefix: s.prefix, any: s.anyAddress, host: s.anyAddress && link.Host}
 	if s.addr.Is4() {
 		b.addr4, b.is4 = s.addr.As4(), true
 	}

@@ -177,6 +177,10 @@ func (w *worker) packet(s *Session, pkt []byte) {
 		w.count.drop(DropIP)
 		return
 	}
+	if b.host && isAdvertisement(&ip) {
+		w.toControl(s, &ip)
+		return
+	}
 	if !b.any {
 		if !b.owns(&ip) {
 			w.count.drop(DropSource)

@@ -106,7 +106,8 @@ func (d *connectCommand) values(s streams, server string) (gateway.ConnectConfig
 	c := gateway.ConnectConfig{
 		Server: server, Identity: d.identity, User: d.user, Persona: d.persona,
 		Device: d.device, NetNS: d.netns, Once: d.once,
-		OnUp: func(a gateway.Assigned) { fmt.Fprintln(s.out, up(a)) },
+		OnUp:   func(a gateway.Assigned) { fmt.Fprintln(s.out, up(a)) },
+		OnIPv6: func(a netip.Addr, dns []netip.Addr) { fmt.Fprintln(s.out, up6(a, dns)) },
 	}
 	err := d.secrets(&c)
 	if err != nil {
@@ -234,6 +235,15 @@ func (d *connectCommand) credentials() (c gateway.Credentials, err error) {
 	}
 	c.Key = key.Bytes()
 	return c, nil
+}
+
+// up6 writes what a connection by L2TP was given of IPv6.
+func up6(a netip.Addr, dns []netip.Addr) string {
+	s := "up: IPv6 address " + a.String()
+	for _, addr := range dns {
+		s += ", DNS " + addr.String()
+	}
+	return s
 }
 
 // up writes what a connection was given in one line.

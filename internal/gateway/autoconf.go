@@ -26,7 +26,13 @@ func (t *tenantState) newResponder() (*autoconf.Responder, error) {
 // question answers a packet that a client sent to its end of the link.
 func (g *Gateway) question(m *dataplane.Message) {
 	s := g.sessions[m.Session]
-	if s == nil || s.tenant == nil {
+	switch {
+	case s == nil:
+		return
+	case s.peer.dial != nil:
+		g.advertised(s, m.Data)
+		return
+	case s.tenant == nil:
 		return
 	}
 	reply, err := s.tenant.tells.Answer(s.asked(), m.Data)
@@ -50,7 +56,12 @@ func (s *session) asked() autoconf.Client {
 
 // linkUp6 opens the session for IPv6 packets and tells the client its prefix.
 func (g *Gateway) linkUp6(now time.Time, s *session, e ppp.Up6) {
-	if s.peer.dial != nil || !s.prefix.IsValid() {
+	if d := s.peer.dial; d != nil {
+		d.id6, s.advertised = e.LocalID, 0
+		g.solicit(now, s)
+		return
+	}
+	if !s.prefix.IsValid() {
 		return
 	}
 	s.router = e.LocalID.LinkLocal()
@@ -63,6 +74,10 @@ func (g *Gateway) linkUp6(now time.Time, s *session, e ppp.Up6) {
 
 // linkDown6 closes the session for IPv6 packets until IPv6 is up again.
 func (g *Gateway) linkDown6(s *session) {
+	if d := s.peer.dial; d != nil {
+		d.id6 = 0
+		return
+	}
 	s.router, s.advertiseAt = netip.Addr{}, time.Time{}
 	g.plane.Unbind6(s.plane)
 }

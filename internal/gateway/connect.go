@@ -52,6 +52,9 @@ type ConnectConfig struct {
 	Log  *zap.Logger
 	// OnUp is called whenever the connection stands; may be nil.
 	OnUp func(Assigned)
+	// OnIPv6 is called when a connection by L2TP has an address of IPv6 and its
+	// DNS servers; may be nil.
+	OnIPv6 func(netip.Addr, []netip.Addr)
 }
 
 // redialMax is the longest pause between two attempts.
@@ -108,6 +111,7 @@ func connectOnce(ctx context.Context, c ConnectConfig) error {
 		Local: local, PSK: c.PSK, Identity: c.Identity, User: c.User, Password: c.Password, L2TPSecret: c.L2TPSecret,
 		Signed: c.Signed, V2: c.V2, EAPTLS: c.EAPTLS, AllowEAP: true, Persona: c.Persona, Suites: c.Suites,
 		IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Device: c.openDevice,
+		IPv6: c.Persona == "", OnIPv6: c.OnIPv6,
 	})
 	if err != nil {
 		return err

@@ -206,7 +206,11 @@ func (g *Gateway) arm(timer *time.Timer, now time.Time) {
 func (g *Gateway) sweep(now time.Time) {
 	for _, p := range g.peers {
 		for _, s := range p.calls {
-			if due(s.advertiseAt, now) {
+			switch {
+			case !due(s.advertiseAt, now):
+			case p.dial != nil:
+				g.solicit(now, s)
+			default:
 				g.advertise(now, s)
 			}
 		}

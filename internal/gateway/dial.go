@@ -61,6 +61,11 @@ type DialConfig struct {
 	IKELifetime, ChildLifetime time.Duration
 	// PFS renews child SAs with a key exchange of their own.
 	PFS bool
+	// IPv6 asks for IPv6 inside L2TP, too: for a prefix, of which an address of
+	// the device is made. The device should have AddAddress(netip.Prefix) error.
+	IPv6 bool
+	// OnIPv6 is called when there is one, on a goroutine of its own; may be nil.
+	OnIPv6 func(netip.Addr, []netip.Addr)
 	// Suites are what is proposed.
 	Suites Suites
 	// DPD is the silence after which the server is asked whether it lives; 0: 10 s.
@@ -131,6 +136,9 @@ type dial struct {
 	conn    *Connection
 	err     error
 	done    chan struct{} // closed at the end
+
+	id6  ppp.InterfaceID // ours, while IPv6 is up; 0: it is not
+	addr netip.Prefix    // of IPv6, as advertised
 }
 
 // Dial calls a server and returns when the connection stands, or with the
@@ -229,6 +237,7 @@ func (g *Gateway) dialDevice(now time.Time, d *dial, device tenant.Device, err e
 	d.device = device
 	d.port = g.plane.AddDevice(device, nil, d.conn.Local)
 	g.plane.Bind(d.session.plane, d.port, netip.Addr{}, d.session.linkOptions)
+	g.solicit(now, d.session)
 	d.up <- d.conn
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -173,6 +174,92 @@ func TestNoIPv6(t *testing.T) {
 		c.wantPing(conn, "198.18.0.2")
 		if w.log.FilterMessage("session-ipv6").Len() != 0 {
 			t.Error("IPv6 is up")
+		}
+	})
+}
+
+// TestDialIPv6: a connection by L2TP makes an address of the prefix that it is
+// told, though the first advertisements and solicitations are lost, and reaches
+// the tenant's network from it; what routers advertise does not reach its device.
+func TestDialIPv6(t *testing.T) {
+	inWorld(t, goodRoad, ipv6Config, func(t *testing.T, w *world) {
+		w.nets["acme"].echo6()
+		c := w.client(nil)
+		type told struct {
+			addr netip.Addr
+			dns  []netip.Addr
+		}
+		tell := make(chan told, 4)
+		conn := c.mustDial(func(d *DialConfig) {
+			d.IPv6 = true
+			d.OnIPv6 = func(addr netip.Addr, dns []netip.Addr) { tell <- told{addr, dns} }
+		})
+		var got told
+		select {
+		case got = <-tell:
+		case <-time.After(15 * time.Second):
+			t.Fatal("no address of IPv6")
+		}
+		if s := w.sessions(); len(s) != 1 || !s[0].Prefix.Contains(got.addr) {
+			t.Errorf("%v is not of %+v", got.addr, s)
+		}
+		if len(got.dns) != 1 || got.dns[0] != netip.MustParseAddr("2001:db8:1::1") {
+			t.Errorf("DNS %v", got.dns)
+		}
+		mine := netip.AddrPortFrom(got.addr, 4000)
+		ip := c.dev.catch(t, datagram6(mine, netip.AddrPortFrom(far, 7), []byte("hello")))
+		if ip.Destination() != mine.Addr() || string(ip.Payload()[8:]) != "hello" {
+			t.Errorf("%x", ip.Bytes)
+		}
+		c.dev.mu.Lock()
+		c.dev.other = func(pkt []byte) { t.Errorf("the device got %x", pkt) }
+		c.dev.mu.Unlock()
+		time.Sleep(time.Hour)
+		if len(tell) != 0 {
+			t.Error("told again of the same address")
+		}
+		c.wantPing(conn, "198.18.0.2")
+	})
+}
+
+// TestDialIPv6Refused: where the tenant has no IPv6 a connection that asks for it
+// stands all the same, as fast as without.
+func TestDialIPv6Refused(t *testing.T) {
+	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		began := time.Now()
+		conn := c.mustDial(func(d *DialConfig) {
+			d.IPv6 = true
+			d.OnIPv6 = func(addr netip.Addr, _ []netip.Addr) { t.Errorf("given %v", addr) }
+		})
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("took %v", took)
+		}
+		c.wantPing(conn, "198.18.0.2")
+		time.Sleep(time.Minute)
+	})
+}
+
+// TestDialOverIPv6: clients that reach the server by IPv6, with IPv4 inside.
+func TestDialOverIPv6(t *testing.T) {
+	a := newAuthority(t, "a")
+	lines := a.server(vpn)
+	server := netip.MustParseAddr("2001:db8:f::1")
+	yaml := strings.Replace(testConfig, "203.0.113.1", "2001:db8:f::1", 1)
+	inWorld(t, goodRoad, strings.Replace(yaml, "listen: [2001:db8:f::1]", `listen: ["2001:db8:f::1"]`, 1)+lines, func(t *testing.T, w *world) {
+		for n, edit := range []func(*DialConfig){func(*DialConfig) {}, a.trusts(vpn)} {
+			c := w.clientAt(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(n + 2)}), w.net.Listen)
+			conn := c.mustDial(edit, func(d *DialConfig) {
+				d.Server, d.ServerNATT = netip.AddrPortFrom(server, 500), netip.AddrPortFrom(server, 4500)
+			})
+			c.wantPing(conn, "198.18.0.2")
+			for _, s := range w.sessions() {
+				if !s.Client.Addr().Is6() {
+					t.Errorf("%+v", s)
+				}
+			}
+			conn.Close(context.Background())
+			<-conn.Done()
 		}
 	})
 }

@@ -43,7 +43,7 @@ func newClientLink(d DialConfig, mru uint16) (*ppp.Link, error) {
 	}
 	return ppp.NewLink(ppp.Config{
 		Role: ppp.Client, Rand: rand.Reader, Persona: persona, MRU: mru,
-		User: d.User, Password: []byte(d.Password),
+		User: d.User, Password: []byte(d.Password), IPv6: d.IPv6,
 		// Never PAP: whoever knows the pre-shared key could play the server and
 		// ask for the password in clear.
 		Auth: ppp.AuthPolicy{MSCHAPv2: d.EAPTLS == nil, EAP: d.AllowEAP, CHAPMD5: d.AllowCHAP},
@@ -106,6 +106,7 @@ func (t *tenantState) verdict(s *session, proof string) ppp.Verdict {
 func (g *Gateway) linkUp(now time.Time, s *session, e ppp.Up) {
 	s.linkOptions = s.options(e.SendACFC, e.SendPFC, e.PeerMRU)
 	if s.peer.dial != nil {
+		s.linkOptions.Host = s.peer.dial.config.IPv6
 		s.up, s.addr = now, e.Local
 		g.dialUp(s, e)
 		return

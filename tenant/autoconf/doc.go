@@ -13,6 +13,9 @@
 // clients, no socket, no clock and no goroutine. What differs from client to
 // client comes with each call, as a [Client].
 //
+// The other end is here, too, for connections that we make ourselves: Solicit asks
+// a router, and ParseAdvertisement reads what it says.
+//
 // # Memory
 //
 // A packet given to Answer is borrowed for the call and not written to. The

@@ -282,3 +282,42 @@ func TestDHCPv6Truncated(t *testing.T) {
 		t.Errorf("a short IA_PD: %v", err)
 	}
 }
+
+// TestParseAdvertisement: what our own router says is understood, and nothing that
+// was changed on the way or comes from afar is.
+func TestParseAdvertisement(t *testing.T) {
+	r := wantResponder(t, nil)
+	packet := r.Advertisement(client())
+	a, err := ParseAdvertisement(packet)
+	if err != nil || a.Prefix != netip.MustParsePrefix("2001:db8:1:5::/64") || len(a.DNS) != 1 || a.DNS[0] != netip.MustParseAddr("2001:db8:1::1") {
+		t.Errorf("%+v %v", a, err)
+	}
+	for n := range packet {
+		if _, err := ParseAdvertisement(packet[:n]); err == nil {
+			t.Errorf("%d bytes are taken", n)
+		}
+		bad := bytes.Clone(packet)
+		bad[n] ^= 0x41
+		if got, err := ParseAdvertisement(bad); err == nil && (n >= 8 || got.Prefix != a.Prefix) {
+			t.Errorf("byte %d changed: %+v", n, got)
+		}
+	}
+	if _, err := ParseAdvertisement(Solicit(hostLocal)); err == nil {
+		t.Error("a solicitation is an advertisement")
+	}
+	if p := wantAnswer(t, r, client(), Solicit(hostLocal)); p.Destination() != hostLocal {
+		t.Errorf("our own solicitation is answered to %v", p.Destination())
+	}
+}
+
+// FuzzAdvertisement: whatever a server of somebody's says, what is understood of
+// it is a prefix of 64 bits and a few servers.
+func FuzzAdvertisement(f *testing.F) {
+	f.Add([]byte{0x60})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := ParseAdvertisement(b)
+		if err == nil && (len(a.DNS) > maxDNS || a.Prefix.IsValid() && a.Prefix.Bits() != 64) {
+			t.Errorf("%+v", a)
+		}
+	})
+}

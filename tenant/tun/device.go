@@ -67,6 +67,25 @@ func (d *Device) make() error {
 	return d.listenDNS()
 }
 
+// AddAddress gives the device another address.
+func (d *Device) AddAddress(p netip.Prefix) error {
+	return inNamespace(d.cfg.Netns, func() error {
+		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		if err != nil {
+			return fmt.Errorf("tun: netlink: %w", err)
+		}
+		defer h.Close()
+		link, err := h.LinkByName(d.got.name)
+		if err != nil {
+			return fmt.Errorf("tun: device %q: %w", d.got.name, err)
+		}
+		if err := h.AddrReplace(link, address(p)); err != nil {
+			return setUpError("address "+p.String()+" on", d.got.name, err)
+		}
+		return nil
+	})
+}
+
 // setUp gives the device its MTU, addresses and routes and sets it up.
 func (d *Device) setUp() error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
