@@ -101,7 +101,7 @@ func (d *downlink) forward(s *Session, st *sendState, buf []byte, off int) {
 // session seals the IP packet buf[off:] for the session.
 func (s *sender) session(to *Session, st *sendState, buf []byte, off int) {
 	if st.templateAt == maxTemplate {
-		s.seal(&st.route, buf[off:], ipProtocol(buf[off]))
+		s.seal(st.route.toward(buf[off:]), buf[off:], ipProtocol(buf[off]))
 		return
 	}
 	at := st.lay(to, buf, off)

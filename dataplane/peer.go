@@ -7,6 +7,7 @@ import (
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
 // Path is the pair of UDP addresses between us and a peer.
@@ -48,6 +49,15 @@ type Encapsulation struct {
 	InnerLocal, InnerRemote netip.Addr
 	// OuterMTU is the size of the largest IP packet the path carries.
 	OuterMTU int
+	// Ways are SAs for single networks in tunnel mode; the first that matches a
+	// packet is taken, and Out if none does.
+	Ways []Way
+}
+
+// Way is an SA that takes only packets between two networks.
+type Way struct {
+	Local, Remote netip.Prefix // of sources on our side, of destinations on the peer's
+	Out           *esp.Outbound
 }
 
 // route is what a packet needs on its way to a peer; it is immutable.
@@ -56,6 +66,24 @@ type route struct {
 	checksum   bool
 	sideBySide bool // packets wait, to be sealed several at once
 	Encapsulation
+	ways []*route // one for each of Ways
+}
+
+// toward is the route of a packet in tunnel mode.
+func (r *route) toward(pkt []byte) *route {
+	if len(r.ways) == 0 {
+		return r
+	}
+	ip, err := ipkt.Parse(pkt)
+	if err != nil {
+		return r
+	}
+	for i, w := range r.Ways {
+		if w.Local.Contains(ip.Source()) && w.Remote.Contains(ip.Destination()) {
+			return r.ways[i]
+		}
+	}
+	return r
 }
 
 // Encapsulation returns the peer's present way out, and whether it has one.
@@ -76,9 +104,13 @@ func (p *Plane) Route(peer *Peer, e Encapsulation) error {
 	if e.OuterMTU == 0 {
 		e.OuterMTU = 1500
 	}
-	peer.route.Store(&route{
-		Encapsulation: e, listener: l, checksum: e.Path.Remote.Addr().Is6(), sideBySide: e.Out.SideBySide(),
-	})
+	r := &route{Encapsulation: e, listener: l, checksum: e.Path.Remote.Addr().Is6(), sideBySide: e.Out.SideBySide()}
+	for _, w := range e.Ways {
+		way := *r
+		way.Out, way.sideBySide, way.Ways, way.ways = w.Out, w.Out.SideBySide(), nil, nil
+		r.ways = append(r.ways, &way)
+	}
+	peer.route.Store(r)
 	for _, s := range *peer.sessions.Load() {
 		s.update()
 	}

@@ -1,0 +1,42 @@
+package dataplane
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/culvert-vpn/culvert/esp"
+)
+
+// TestWays: in tunnel mode a packet goes on the SA for its networks, and on the
+// one for everything else where there is none.
+func TestWays(t *testing.T) {
+	r := newRig(t, 20, 256, 0)
+	e, _ := r.peer.Encapsulation()
+	first, rest := e.Out, netip.MustParsePrefix("0.0.0.0/0")
+	transform := first.Transform()
+	outbound := func(spi esp.SPI) *esp.Outbound {
+		keys := esp.Keys{Encryption: make([]byte, transform.EncryptionKeyLen()), Integrity: make([]byte, transform.IntegrityKeyLen())}
+		o, err := esp.NewOutbound(esp.OutboundConfig{SPI: spi, Transform: transform, Keys: keys})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	a, b := outbound(3000), outbound(3001)
+	e.Ways = []Way{{netip.MustParsePrefix("10.1.0.0/16"), rest, a}, {netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.9.0.2/32"), b}}
+	if err := r.plane.Route(r.peer, e); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		from, to string
+		want     *esp.Outbound
+	}{{"10.1.2.3", "10.9.0.2", a}, {"10.1.2.3", "10.9.0.3", a}, {"10.2.0.1", "10.9.0.2", b}, {"10.2.0.1", "10.9.0.3", first}, {"192.0.2.1", "10.9.0.2", first}} {
+		pkt := ipPacket(netip.MustParseAddr(tt.from), netip.MustParseAddr(tt.to), 60)
+		if got := r.peer.route.Load().toward(pkt); got.Out != tt.want || got.listener == nil || got.Path != e.Path {
+			t.Errorf("%s to %s: another SA", tt.from, tt.to)
+		}
+	}
+	if r.peer.route.Load().toward([]byte{0x45}).Out != first {
+		t.Error("what is no packet")
+	}
+}
