@@ -217,9 +217,9 @@ func addAddrs(c *wire.ModeConfig, t wire.AttributeType, list []netip.Addr) {
 // splitOf are the networks of IPv4 that go through the tunnel; none: all do.
 func splitOf(list []netip.Prefix) []byte {
 	var b []byte
-	for _, n := range list {
-		if n.Addr().Is4() {
-			b = wire.AppendSplit(b, n)
+	for n, x := range list {
+		if x.Addr().Is4() && !slices.Contains(list[:n], x) {
+			b = wire.AppendSplit(b, x)
 		}
 	}
 	return b

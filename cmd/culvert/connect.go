@@ -47,6 +47,13 @@ L2TP is dialled with certificates in place of --psk, too, with RSA keys:
   culvert connect vpn.example.com --psk file:psk --eap-tls --ca ca.crt \
       --cert site.crt --key site.key --route 10.0.0.0/8
 
+--xauth dials what macOS and iOS call "Cisco IPSec" and Android "IPSec Xauth":
+IKEv1 in tunnel mode, with the user's name and password behind --psk or behind
+certificates, and no L2TP. It tells the password to whoever has the key:
+
+  culvert connect vpn.example.com --xauth --user alice --psk file:psk \
+      --password file:password --route 10.0.0.0/8
+
 --persona makes the connection look like that of a native client, for tests:
 windows7, windows10, macos, ios, android, chromeos, mikrotik, networkmanager.
 
@@ -60,6 +67,7 @@ Needs CAP_NET_ADMIN for the device.`,
 	f.StringVar(&d.password, "password", "", "`PASSWORD` of the user")
 	f.StringVar(&d.l2tpSecret, "l2tp-secret", "", "`SECRET` that the L2TP tunnel is authenticated with, where the server wants one")
 	f.BoolVar(&d.ikev2, "ikev2", false, "dial by IKEv2 instead of L2TP")
+	f.BoolVar(&d.xauth, "xauth", false, "dial by IKEv1 with extended authentication (\"Cisco IPSec\") instead of L2TP")
 	f.StringVar(&d.ca, "ca", "", "`FILE` with the authority of the server's certificate")
 	f.StringVar(&d.cert, "cert", "", "`FILE` with our certificate")
 	f.StringVar(&d.key, "key", "", "`FILE` with its key, which only its owner may read")
@@ -82,7 +90,7 @@ type connectCommand struct {
 	psk, user, password, identity, persona string
 	l2tpSecret                             string
 	ca, cert, key                          string
-	ikev2, eapTLS                          bool
+	ikev2, eapTLS, xauth                   bool
 	local, device, netns, level            string
 	routes, ike, esp                       []string
 	once                                   bool
@@ -104,7 +112,7 @@ func (d *connectCommand) values(s streams, server string) (gateway.ConnectConfig
 		return gateway.ConnectConfig{}, usageError{err}
 	}
 	c := gateway.ConnectConfig{
-		Server: server, Identity: d.identity, User: d.user, Persona: d.persona,
+		Server: server, Identity: d.identity, User: d.user, Persona: d.persona, XAUTH: d.xauth,
 		Device: d.device, NetNS: d.netns, Once: d.once,
 		OnUp:   func(a gateway.Assigned) { fmt.Fprintln(s.out, up(a)) },
 		OnIPv6: func(a netip.Addr, dns []netip.Addr) { fmt.Fprintln(s.out, up6(a, dns)) },
@@ -149,6 +157,8 @@ func (d *connectCommand) values(s streams, server string) (gateway.ConnectConfig
 func (d *connectCommand) check() error {
 	byUser, byCert := d.user != "" && d.password != "", d.cert != "" && d.key != ""
 	switch {
+	case d.xauth && (d.ikev2 || d.eapTLS || d.l2tpSecret != ""):
+		return errors.New("--xauth is a way of its own: without --ikev2, --eap-tls and --l2tp-secret")
 	case d.eapTLS && (!byCert || d.ca == "" || d.password != ""):
 		return errors.New("--eap-tls needs --cert, --key and --ca, and takes no --password")
 	case d.eapTLS && !d.ikev2:

@@ -40,7 +40,7 @@ func (t *tenantValues) readAllow(v value) {
 	var m Methods
 	v.items(func(item value) {
 		var word string
-		item.choice(&word, "mschapv2", "eap-mschapv2", "chap", "pap", "eap-tls", "certificate", "ikev2-psk")
+		item.choice(&word, "mschapv2", "eap-mschapv2", "chap", "pap", "eap-tls", "certificate", "ikev2-psk", "xauth")
 		m.MSCHAPv2 = m.MSCHAPv2 || word == "mschapv2"
 		m.EAP = m.EAP || word == "eap-mschapv2"
 		m.CHAP = m.CHAP || word == "chap"
@@ -48,6 +48,7 @@ func (t *tenantValues) readAllow(v value) {
 		m.EAPTLS = m.EAPTLS || word == "eap-tls"
 		m.Certificate = m.Certificate || word == "certificate"
 		m.PSK = m.PSK || word == "ikev2-psk"
+		m.XAUTH = m.XAUTH || word == "xauth"
 	})
 	if v.isEmptyList() {
 		v.refuse(v.path+" is empty: nobody could log in", "write allow: [mschapv2], or leave it out")

@@ -148,6 +148,8 @@ func (t *tenantValues) checkCertificate() {
 		t.self.refuse("tenant "+t.Name+" allows certificates of clients, and lacks certificate or ca", "add certificate: {chain: vpn.crt, key: vpn.key} and ca: [ca.crt]")
 	case m.PSK && len(t.psks) == 0:
 		t.self.refuse("tenant "+t.Name+" allows ikev2-psk and has no psk", "add psk: [file:office.psk]")
+	case m.XAUTH && len(t.psks) == 0 && !m.Certificate:
+		t.self.refuse("tenant "+t.Name+" allows xauth, which comes behind a key or a certificate, and has no psk", "add psk: [file:office.psk], or certificate to auth.allow")
 	}
 	if t.Certificate == nil || t.Identity == "" {
 		return

@@ -41,6 +41,7 @@ func TestCertificate(t *testing.T) {
 	for text, want := range map[string]string{
 		tenant + ", identity: other.example.com}]":                                                             "clients would refuse it",
 		tenant + ", auth: {allow: [certificate]}}]":                                                            "lacks certificate or ca",
+		tenant + ", auth: {allow: [xauth]}}]":                                                                  "xauth, which comes behind a key or a certificate",
 		tenant + ", auth: {allow: [ikev2-psk]}}]":                                                              "has no psk",
 		tenant + ", ca: [vpn.example.com.key]}]":                                                               "no CERTIFICATE",
 		tenant + ", ca: [nowhere.crt]}]":                                                                       "nowhere.crt",

@@ -152,7 +152,7 @@ func (t *tenantValues) checkUsers() {
 			v.refuse(fmt.Sprintf("user %s of tenant %s is written twice; the other is on line %d", u.Name, t.Name, first.line()), "keep one of the two; case does not count in names")
 		}
 		seen[key] = v
-		if u.NTHash.Len() > 0 && !t.Auth.Allow.MSCHAPv2 && !t.Auth.Allow.EAP && !t.Auth.Allow.PAP {
+		if u.NTHash.Len() > 0 && !t.Auth.Allow.MSCHAPv2 && !t.Auth.Allow.EAP && !t.Auth.Allow.PAP && !t.Auth.Allow.XAUTH {
 			v.refuse(fmt.Sprintf("user %s could never log in: chap needs the password, and nt_hash does not hold it", u.Name), "allow mschapv2, or write password: instead")
 		}
 	}

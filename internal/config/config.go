@@ -166,6 +166,9 @@ type Methods struct {
 	Certificate bool
 	// PSK lets clients of IKEv2 in with a pre-shared key alone. It names no user.
 	PSK bool
+	// XAUTH lets clients of IKEv1 in with extended authentication and mode config:
+	// "Cisco IPSec" of macOS and iOS, "IPSec Xauth" of Android.
+	XAUTH bool
 	// PAP (RFC 1334) sends the password through the IPsec tunnel as it is.
 	PAP bool
 }

@@ -30,6 +30,8 @@ type ConnectConfig struct {
 	L2TPSecret []byte
 	// Signed dials L2TP with certificates; nil: with PSK.
 	Signed *DialSigned
+	// XAUTH dials by IKEv1 in tunnel mode, with extended authentication.
+	XAUTH bool
 	// V2 dials by IKEv2 in tunnel mode; nil: L2TP.
 	V2 *DialV2
 	// EAPTLS proves who we are within EAP by certificate; nil: by password.
@@ -109,7 +111,7 @@ func connectOnce(ctx context.Context, c ConnectConfig) error {
 	conn, err := g.Dial(ctx, DialConfig{
 		Server: netip.AddrPortFrom(server, config.DefaultPortIKE), ServerNATT: netip.AddrPortFrom(server, config.DefaultPortNATT),
 		Local: local, PSK: c.PSK, Identity: c.Identity, User: c.User, Password: c.Password, L2TPSecret: c.L2TPSecret,
-		Signed: c.Signed, V2: c.V2, EAPTLS: c.EAPTLS, AllowEAP: true, Persona: c.Persona, Suites: c.Suites,
+		Signed: c.Signed, V2: c.V2, XAUTH: c.XAUTH, EAPTLS: c.EAPTLS, AllowEAP: true, Persona: c.Persona, Suites: c.Suites,
 		IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Device: c.openDevice,
 		IPv6: c.Persona == "", OnIPv6: c.OnIPv6,
 	})

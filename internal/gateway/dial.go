@@ -49,6 +49,10 @@ type DialConfig struct {
 	EAPTLS *DialEAPTLS
 	// Signed calls by IKEv1 with certificates; nil: with PSK.
 	Signed *DialSigned
+	// XAUTH calls by IKEv1 in tunnel mode, with User and Password by extended
+	// authentication, and mode config: "Cisco IPSec". It tells them to whoever has
+	// the pre-shared key, or the certificate that Signed wants.
+	XAUTH bool
 	// V2 calls by IKEv2 in tunnel mode; nil: by L2TP over IKEv1.
 	V2 *DialV2
 	// Persona is the native client to speak like; empty: culvert itself.
@@ -169,14 +173,14 @@ func (g *Gateway) call(now time.Time, d *dial) {
 	if dpd == 0 {
 		dpd = 10 * time.Second
 	}
-	id, err := g.ike.Dial(now, c.callV2(c.signed(ike.DialConfig{
+	id, err := g.ike.Dial(now, c.callV2(c.callXAUTH(c.signed(ike.DialConfig{
 		Path:     ike.Path{Local: g.localFor(c.Local, false), Remote: c.Server},
 		NATTPath: ike.Path{Local: g.localFor(c.Local, true), Remote: c.ServerNATT, NATT: true},
 		PSK:      c.PSK, Identity: c.Identity, Persona: c.Persona, PFS: c.PFS, IKE: c.Suites.IKE, ESP: c.Suites.ESP,
 		Policy: &ike.Policy{
 			Legacy: true, IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Rekey: true, DPD: dpd, DPDTries: 3,
 		},
-	})))
+	}))))
 	if err != nil {
 		d.finish(err)
 		return
@@ -199,7 +203,7 @@ func (g *Gateway) localFor(local netip.Addr, natt bool) netip.AddrPort {
 // dialSecured places the call once there is an SA to place it in.
 func (g *Gateway) dialSecured(now time.Time, p *peer) {
 	d := p.dial
-	if d == nil || d.called || d.config.V2 != nil && !d.config.V2.Transport {
+	if d == nil || d.called || d.config.XAUTH || d.config.V2 != nil && !d.config.V2.Transport {
 		return
 	}
 	d.called = true

@@ -37,6 +37,14 @@ func (c DialConfig) signed(d ike.DialConfig) ike.DialConfig {
 	return d
 }
 
+// callXAUTH adds what IKE needs to place a call with extended authentication.
+func (c DialConfig) callXAUTH(d ike.DialConfig) ike.DialConfig {
+	if c.XAUTH {
+		d.XAUTH = &ike.DialXAUTH{User: c.User, Password: []byte(c.Password)}
+	}
+	return d
+}
+
 // callV2 is what IKE needs to place a call by IKEv2.
 func (c DialConfig) callV2(d ike.DialConfig) ike.DialConfig {
 	if c.V2 == nil {
@@ -55,7 +63,7 @@ func (c DialConfig) callV2(d ike.DialConfig) ike.DialConfig {
 	return d
 }
 
-// configured notes what the server of a call by IKEv2 gave us.
+// configured notes what the server of a call in tunnel mode gave us.
 func (g *Gateway) configured(e ike.Configured) {
 	p := g.peerOf(e.Peer)
 	if p.dial == nil || p.tunnel != nil {

@@ -10,7 +10,7 @@
 // of what the protocols can do to the world. session.go follows one client
 // from its peer to its SA, tunnel, link and place in its tenant's network.
 // ikev2.go is the shorter way of a client of IKEv2 in tunnel mode, whose session
-// has neither call nor link.
+// has neither call nor link; xauth.go is the same for IKEv1.
 //
 // The same Gateway dials as well as it answers: Connect, in connect.go, is a
 // Gateway without listeners of its own that makes one call, and the tests and

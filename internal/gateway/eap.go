@@ -130,7 +130,7 @@ func pairOf(chain []*x509.Certificate, key any) tls.Certificate {
 
 // close gives the login up.
 func (l *eapLogin) close() {
-	if l != nil {
+	if l != nil && l.machine != nil {
 		l.machine.Close()
 	}
 }

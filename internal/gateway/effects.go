@@ -42,6 +42,8 @@ func (g *Gateway) ikeEvents(now time.Time) bool {
 			g.peerMoved(e)
 		case ike.EAP:
 			g.eapTunnel(now, e)
+		case ike.Login:
+			g.xauth(e)
 		case ike.Assign:
 			g.assign(now, e)
 		case ike.Configured:

@@ -45,6 +45,7 @@ func (k *keyring) certificateCandidate(t *tenantState) ike.Candidate {
 		Tenant: label, Policy: policyOf(t.Tenant), Identity: t.Identity,
 		Certificate: &ike.Certificate{Chain: t.Certificate.Chain, Signer: t.Certificate.Key},
 		EAP:         t.Auth.Allow.EAP || t.Auth.Allow.EAPTLS,
+		XAUTH:       t.Auth.Allow.XAUTH,
 	}
 	if t.Auth.Allow.Certificate {
 		c.Verify, c.Authorities = t.verifyClient, t.CA
@@ -158,7 +159,7 @@ func (g *Gateway) assignment(now time.Time, p *peer, e ike.Assign) (ike.Assignme
 func (g *Gateway) tunnelUser(p *peer, e ike.Assign) (*tenantState, string, *refusal) {
 	group, _ := g.keys.group(e.Tenant)
 	switch {
-	case p.login != nil && p.login.tenant != nil: // EAP
+	case p.login != nil && p.login.tenant != nil: // EAP or XAUTH
 		return p.login.tenant, p.login.user, nil
 	case len(group) == 0:
 		return nil, "", &refusedUser

@@ -76,7 +76,8 @@ func (k *keyring) candidate(psk config.Secret, owners []*tenantState) ike.Candid
 	}
 	label := strings.Join(names, ",")
 	k.groups[label] = owners
-	return ike.Candidate{Tenant: label, PSK: psk.Bytes(), Policy: policy}
+	xauth := slices.ContainsFunc(owners, func(t *tenantState) bool { return t.Auth.Allow.XAUTH })
+	return ike.Candidate{Tenant: label, PSK: psk.Bytes(), Policy: policy, XAUTH: xauth}
 }
 
 func policyOf(t *config.Tenant) *ike.Policy {

@@ -57,6 +57,11 @@ func (g *Gateway) verify(t *tenantState, user string, e ppp.Authenticate) (proof
 	if !t.allows(e.Method) {
 		return "", &refusedMethod, nil
 	}
+	return g.prove(t, user, e)
+}
+
+// prove is verify for a method that is allowed. It runs in the pool.
+func (g *Gateway) prove(t *tenantState, user string, e ppp.Authenticate) (proof string, why *refusal, err error) {
 	a, why, err := g.account(t, user)
 	defer clear(a.hash[:])
 	if why != nil {

@@ -19,24 +19,25 @@ import (
 // peer is one client: what IKE knows as a Peer, with its child SAs, its
 // tunnels and its calls.
 type peer struct {
-	id       uint64
-	plane    *dataplane.Peer
-	label    string // whose pre-shared key it has: the key of Gateway.groups
-	path     ike.Path
-	identity string // what it calls itself
-	family   family.Family
-	v2       bool // it speaks IKEv2
-	suite    string
-	chain    []*x509.Certificate // that it proved itself with in IKE; nil: in another way
-	host     string              // the host name of its L2TP
-	port     uint16              // the UDP port of its L2TP
-	children map[ike.SPI]*child
-	current  *child // what we send on
-	rekeys   int    // how often that was another one
-	calls    map[l2tp.CallID]*session
-	dial     *dial     // set when we called it
-	tunnel   *session  // of IKEv2 tunnel mode
-	login    *eapLogin // by EAP inside IKEv2
+	id        uint64
+	plane     *dataplane.Peer
+	label     string // whose pre-shared key it has: the key of Gateway.groups
+	path      ike.Path
+	identity  string // what it calls itself
+	family    family.Family
+	v2        bool // it speaks IKEv2
+	suite     string
+	chain     []*x509.Certificate // that it proved itself with in IKE; nil: in another way
+	host      string              // the host name of its L2TP
+	port      uint16              // the UDP port of its L2TP
+	children  map[ike.SPI]*child
+	current   *child // what we send on
+	rekeys    int    // how often that was another one
+	calls     map[l2tp.CallID]*session
+	dial      *dial     // set when we called it
+	tunnel    *session  // of IKEv2 tunnel mode
+	login     *eapLogin // by EAP inside IKEv2, or by name and password in IKEv1
+	installed int       // how many child SAs it has had
 }
 
 // child is one child SA in use.
@@ -45,6 +46,7 @@ type child struct {
 	in          *esp.Inbound
 	out         *esp.Outbound
 	active      bool
+	made        int // which of the peer's it is, in their order
 }
 
 // session is one call of a peer, from its PPP link to its place in the
@@ -110,6 +112,8 @@ func (g *Gateway) install(now time.Time, e ike.Installed) {
 		g.ike.Close(now, e.Peer, ike.ReasonLocal)
 		return
 	}
+	p.installed++
+	c.made = p.installed
 	p.children[c.In] = c
 	g.plane.AddSA(esp.SPI(c.In), &dataplane.SA{In: c.in, Peer: p.plane, Tunnel: p.tunnelSession(c)})
 	if c.Active {
@@ -145,7 +149,7 @@ func (g *Gateway) activate(now time.Time, id ike.Peer, in ike.SPI) {
 	if p == nil || p.children[in] == nil {
 		return
 	}
-	if p.current != nil && p.current.In != in {
+	if p.current != nil && p.current.In != in && (p.children[in].Transport || p.children[in].Replaces != 0) {
 		p.rekeys++
 	}
 	p.current = p.children[in]
@@ -193,6 +197,7 @@ func (g *Gateway) reroute(p *peer) {
 	err := g.plane.Route(p.plane, dataplane.Encapsulation{
 		Out: c.out, Path: planePath(p.path), LocalPort: port, RemotePort: p.port,
 		InnerLocal: local, InnerRemote: remote, OuterMTU: g.config.OuterMTU,
+		Ways: p.ways(),
 	})
 	if err != nil {
 		g.log.Error("route-refused", append(p.fields(), zap.Error(err))...)
@@ -217,8 +222,11 @@ func (g *Gateway) uninstall(e ike.Removed) {
 	c := p.children[e.In]
 	delete(p.children, e.In)
 	g.plane.RemoveSA(esp.SPI(e.In))
-	if p.current == c {
+	lost := p.current == c
+	if lost {
 		p.current = p.newestActive()
+	}
+	if lost || p.tunnel != nil {
 		g.reroute(p)
 	}
 }
@@ -227,7 +235,7 @@ func (g *Gateway) uninstall(e ike.Removed) {
 func (p *peer) newestActive() *child {
 	var best *child
 	for _, c := range p.children {
-		if c.active && (best == nil || c.Replaces == best.In) {
+		if c.active && (best == nil || c.made > best.made) {
 			best = c
 		}
 	}
@@ -433,6 +441,9 @@ func (p *peer) protocol() string {
 func (s *session) protocol() string {
 	if s.link != nil {
 		return "l2tp/" + s.peer.protocol()
+	}
+	if !s.peer.v2 {
+		return "xauth/ikev1"
 	}
 	return s.peer.protocol()
 }

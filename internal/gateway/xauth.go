@@ -1,0 +1,97 @@
+package gateway
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/ppp"
+)
+
+// Remote access by IKEv1 with extended authentication: "Cisco IPSec" of macOS and
+// iOS, "IPSec Xauth" of Android. What such a client is given, and its session, are
+// those of IKEv2 (ikev2.go); the login is by name and password, and there may be
+// several child SAs at a time, one a network.
+
+// xauth finds out whether the password of a client is right, in the pool.
+func (g *Gateway) xauth(e ike.Login) {
+	p := g.peerOf(e.Peer)
+	if p.suite == "" { // or we renew phase 1 ourselves
+		p.label, p.path, p.identity, p.family = e.Tenant, e.Path, e.Identity, e.Family
+	}
+	t, user, why, err := g.choose(g.keys.relatives(e.Tenant, e.Path.Local.Addr()), e.User)
+	if why != nil {
+		user = e.User
+	}
+	g.work(func() {
+		defer clear(e.Password)
+		if why == nil {
+			why, err = g.knows(t, user, e.Password)
+		}
+		g.post(func(now time.Time) {
+			if g.peers[p.id] == p {
+				g.xauthDone(now, p, &eapLogin{tenant: t, user: user, password: true, why: why, err: err})
+			}
+		})
+	})
+}
+
+// knows says what is against a user with that password. It runs in the pool.
+func (g *Gateway) knows(t *tenantState, user string, password []byte) (*refusal, error) {
+	if !t.Auth.Allow.XAUTH {
+		return &refusedMethod, nil
+	}
+	_, why, err := g.prove(t, user, ppp.Authenticate{Method: ppp.PAP, User: user, Response: password})
+	return why, err
+}
+
+// xauthDone answers IKE. Who it was stays with the peer: Assign asks for it.
+func (g *Gateway) xauthDone(now time.Time, p *peer, l *eapLogin) {
+	if l.why == nil {
+		p.login = l
+		g.ike.LoggedIn(now, ike.Peer(p.id), ike.LoginReply{OK: true, User: l.user + "@" + l.tenant.Name})
+		return
+	}
+	fields := append(p.fields(), zap.String("user", l.user), zap.String("method", "XAUTH"),
+		zap.String("cause", l.why.cause), zap.String("hint", l.why.hint))
+	if l.err != nil {
+		fields = append(fields, zap.Error(l.err))
+	}
+	g.log.Warn("login-refused", fields...)
+	g.failures[l.why.cause]++
+	g.ike.LoggedIn(now, ike.Peer(p.id), ike.LoginReply{Detail: l.why.cause})
+}
+
+// ways are the child SAs for single networks, where a peer of IKEv1 has several:
+// the newest for each, those for the smallest networks first. Each side takes only
+// what an SA is for.
+func (p *peer) ways() []dataplane.Way {
+	if p.v2 || p.tunnel == nil {
+		return nil
+	}
+	list := make([]*child, 0, len(p.children))
+	for _, c := range p.children {
+		if c.active && !c.Transport {
+			list = append(list, c)
+		}
+	}
+	slices.SortFunc(list, func(a, b *child) int {
+		small := cmp.Compare(b.Local.Addr.Bits()+b.Remote.Addr.Bits(), a.Local.Addr.Bits()+a.Remote.Addr.Bits())
+		return cmp.Or(small, cmp.Compare(b.made, a.made))
+	})
+	ways := make([]dataplane.Way, 0, len(list))
+	for _, c := range list {
+		w := dataplane.Way{Local: c.Local.Addr, Remote: c.Remote.Addr, Out: c.out}
+		if !slices.ContainsFunc(ways, func(o dataplane.Way) bool { return o.Local == w.Local && o.Remote == w.Remote }) {
+			ways = append(ways, w)
+		}
+	}
+	if len(ways) < 2 {
+		return nil
+	}
+	return ways
+}
