@@ -264,8 +264,8 @@ func (s *Session) MTU() int {
 // every destination: the client's own end of a connection.
 func (p *Plane) Bind(s *Session, port *Port, addr netip.Addr, link LinkOptions) {
 	s.addr, s.anyAddress = addr, !addr.IsValid()
+	port.routes.put(s) // first: an answer may be back at once
 	s.attach(port, link)
-	port.routes.put(s)
 }
 
 // Bind6 opens the session for IPv6 packets: from its prefix only, and to it.
@@ -273,8 +273,8 @@ func (p *Plane) Bind(s *Session, port *Port, addr netip.Addr, link LinkOptions) 
 // control loop. Both families of a session have one port.
 func (p *Plane) Bind6(s *Session, port *Port, prefix netip.Prefix, link LinkOptions) {
 	s.prefix = prefix.Masked()
-	s.attach(port, link)
 	port.routes.putPrefix(s)
+	s.attach(port, link)
 }
 
 func (s *Session) attach(port *Port, link LinkOptions) {

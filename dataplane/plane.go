@@ -305,5 +305,12 @@ func (p *Plane) Late(s *Session, frame []byte) bool {
 	return true
 }
 
+// Early carries up the IP packet of an Early message, whose session is bound by
+// now.
+func (p *Plane) Early(s *Session, pkt []byte) {
+	p.late.packet(s, pkt)
+	p.late.flush()
+}
+
 // Flush sends what SendIKE, SendL2TP, SendPPP and SendIP have queued.
 func (p *Plane) Flush() { p.control.flush() }

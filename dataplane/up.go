@@ -74,15 +74,28 @@ func (w *worker) opened(sa *SA, m *udp.Message, j *esp.OpenJob) {
 	case protoUDP:
 		w.transport(sa, j.Payload)
 	case protoIPv4, protoIPv6:
-		if sa.Tunnel == nil {
-			w.count.drop(DropInner)
-			return
-		}
-		w.packet(sa.Tunnel, j.Payload)
+		w.tunnelled(sa, j.Payload)
 	case protoNone:
 		w.count.drop(DropDummy)
 	default:
 		w.count.drop(DropInner)
+	}
+}
+
+// tunnelled takes an IP packet of a tunnel mode SA. The first may be here before
+// the control loop has seen the message that opens the session: it goes the slow
+// way, which opens it.
+func (w *worker) tunnelled(sa *SA, pkt []byte) {
+	if sa.Tunnel == nil {
+		w.count.drop(DropInner)
+		return
+	}
+	if sa.Tunnel.bound.Load() != nil {
+		w.packet(sa.Tunnel, pkt)
+		return
+	}
+	if why, ok := w.plane.inbox.fromPeer(Message{Kind: Early, Peer: sa.Peer, Session: sa.Tunnel}, pkt); !ok {
+		w.count.drop(why)
 	}
 }
 

@@ -99,6 +99,8 @@ func (g *Gateway) message(now time.Time, m *dataplane.Message) {
 			g.count(s.link.Input(now, m.Data), "ppp")
 			g.touch(s)
 		}
+	case dataplane.Early:
+		g.early(now, m)
 	case dataplane.Link:
 		g.question(m)
 	case dataplane.Moved:
@@ -123,6 +125,17 @@ func (g *Gateway) sessionOf(m *dataplane.Message) *session {
 		return s
 	}
 	return nil
+}
+
+// early takes a packet of a client that uses its first SA of tunnel mode before
+// we know that it has it.
+func (g *Gateway) early(now time.Time, m *dataplane.Message) {
+	s := g.sessions[m.Session]
+	if s == nil || s.peer.dial != nil {
+		return
+	}
+	g.activateUsed(now, s.peer)
+	g.plane.Early(s.plane, m.Data)
 }
 
 func (g *Gateway) l2tpMessage(now time.Time, m *dataplane.Message) {
