@@ -110,7 +110,7 @@ func (i *isakmp) handleNotify(now time.Time, n wire.Notify) {
 	case n.Type == wire.NotifyInitialContact:
 		i.peer.initialContact(now, i)
 	case n.Type.IsError() && i.state == extending:
-		i.loginOver(now)
+		i.loginOver(now, CauseRefused, "instead of a login the other side sent "+n.Type.String())
 	case n.Type.IsError():
 		i.refused(now, n.Type)
 	}
@@ -158,7 +158,7 @@ func (i *isakmp) handleDelete(now time.Time, d wire.Delete) {
 	p := i.peer
 	if i.state == extending { // it may speak of itself only
 		if d.Protocol == wire.ProtocolISAKMP && bytes.Equal(d.SPIs, wire.CookieSPI(i.key.i, i.key.r)) {
-			i.loginOver(now)
+			i.loginOver(now, CauseRefused, "the other side went away before the login")
 		}
 		return
 	}

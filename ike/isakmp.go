@@ -138,7 +138,7 @@ func (i *isakmp) repeatMessage(now time.Time) {
 // giveUp ends a main mode whose other side has stopped answering.
 func (i *isakmp) giveUp(now time.Time) {
 	if i.state == extending {
-		i.loginOver(now)
+		i.loginOver(now, CauseTimeout, i.silence())
 		return
 	}
 	p := i.peer

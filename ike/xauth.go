@@ -142,17 +142,25 @@ func (i *isakmp) refuseLogin(now time.Time, detail string) {
 	i.ask(now, status(wire.XAUTHFail), func(now time.Time, _ wire.ModeConfig) { i.giveUp(now) }, nil)
 }
 
+// silence is what it means if the other side says nothing.
+func (i *isakmp) silence() string {
+	if i.peer.dial != nil {
+		return "phase 1 stands, and the server does not ask for our name"
+	}
+	return "the client does not say its name and password"
+}
+
 // loginOver ends an ISAKMP SA whose user did not get in.
-func (i *isakmp) loginOver(now time.Time) {
+func (i *isakmp) loginOver(now time.Time, cause Cause, detail string) {
 	p := i.peer
 	if p.dial != nil {
 		i.forget()
-		p.mainFailed(now, i, CauseTimeout, "phase 1 stands, and the server does not ask for our name")
+		p.mainFailed(now, i, cause, detail)
 		return
 	}
-	cause, detail := CauseAuthentication, i.denied
-	if detail == "" {
-		cause, detail = CauseTimeout, "the client does not say its name and password"
+	if i.denied != "" {
+		cause, detail = CauseAuthentication, i.denied
+	} else {
 		i.s.fail(now, Failed{Peer: p.id, Path: i.path, Tenant: p.tenant, Cause: cause, Detail: detail})
 	}
 	i.tellDeleted()
