@@ -18,6 +18,8 @@ func play(role string, args []string) error {
 	switch role {
 	case "site":
 		return serveSite(":80", net.JoinHostPort(siteAddr, "53"))
+	case "flood":
+		return playFlood()
 	case "tree":
 		return enterTree(args)
 	}
