@@ -72,8 +72,8 @@ func (r Report) Page() (string, error) {
 	return b.String(), nil
 }
 
-// WriteDir writes index.html, report.json and every chart as a file of its own
-// into a directory, which it makes when it is not there.
+// WriteDir writes index.html, report.json, report.md with tables, and every chart
+// as a file of its own into a directory, which it makes when it is not there.
 func (r Report) WriteDir(dir string) error {
 	page, err := r.Page()
 	if err != nil {
@@ -88,6 +88,11 @@ func (r Report) WriteDir(dir string) error {
 		return failed("report: %w", err)
 	}
 	files["report.json"] = raw.String()
+	var tables strings.Builder
+	if err := r.WriteMarkdown(&tables); err != nil {
+		return failed("report: %w", err)
+	}
+	files["report.md"] = tables.String()
 	for _, s := range r.Sections {
 		for i, c := range s.Charts {
 			files[fmt.Sprintf("%s-%d.svg", s.Name, i+1)] = c.SVG()

@@ -196,13 +196,35 @@ func TestReportDirectory(t *testing.T) {
 	if err := testReport().WriteDir(dir); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"index.html", "report.json", "crypto-1.svg"} {
+	for _, name := range []string{"index.html", "report.json", "report.md", "crypto-1.svg"} {
 		if readAll(dir+"/"+name) == "" {
 			t.Errorf("no %s", name)
 		}
 	}
 	if err := CheckDir(dir + "/index.html"); !errors.Is(err, ErrOptions) {
 		t.Errorf("a file as a directory: %v", err)
+	}
+}
+
+func TestTables(t *testing.T) {
+	ratios := Chart{Kind: Ratios, Title: "faster", Unit: Times, Series: []Series{{}}}
+	ratios.row(0, "TCP", "a against b", NewFigure("", Times, 2, 3, 4))
+	groups := Chart{Kind: Groups, Title: "Up", Unit: Count, Labels: []string{"64 B", "1400 B"}, Series: []Series{{Name: "x", Points: []Point{{Y: 1}, {X: 1, Y: 2}}}}}
+	lines := Chart{Kind: Lines, Title: "Echo", Unit: Seconds, XName: "sessions", Series: []Series{{Name: "p50", Points: []Point{{X: 10000, Y: 0.001}}}}}
+	r := testReport()
+	r.Sections[0].Charts = []Chart{ratios, groups, lines}
+	r.Sections[0].atLeast("seal <x>", 3e9)
+	var b strings.Builder
+	if err := r.WriteMarkdown(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| seal <x> | at least 3 Gbit/s | 2 Gbit/s | 1 Gbit/s to 3 Gbit/s in 2 | **missed** |",
+		"|  | faster |\n|---|---|\n| a against b, TCP | 3 x (2–4) |\n", "| x 1400 B | 2 |", "| sessions | Echo, p50 |\n|---|---|\n| 10 000 | 1 ms |", "Note: a & b.",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in %s", want, b.String())
+		}
 	}
 }
 

@@ -180,14 +180,19 @@ func (j TrafficJob) sourceUDP(ctx context.Context) error {
 	return nil
 }
 
-// burst returns how many packets are due now; it sleeps when none is.
+// burstSize is how many packets of UDP are sent at once at least: what a source
+// costs, on a machine that the VPN shares, is the same at any rate then.
+const burstSize = 64
+
+// burst returns how many packets are due now; it sleeps when they are too few.
 func (j TrafficJob) burst(began time.Time, sent int) int {
 	if j.Rate <= 0 {
-		return 64
+		return burstSize
 	}
 	due := int(time.Since(began).Seconds()*j.Rate) - sent
-	if due <= 0 {
-		time.Sleep(time.Duration(float64(time.Second) / j.Rate))
+	if due < burstSize {
+		time.Sleep(time.Duration(float64(burstSize-due) / j.Rate * float64(time.Second)))
+		return 0
 	}
-	return min(max(0, due), 256)
+	return min(due, 4*burstSize)
 }

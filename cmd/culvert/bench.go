@@ -35,11 +35,12 @@ standard output; --report writes a page with plots as well.
   culvert bench storm         everybody redials when the server was killed
   culvert bench compare       the same work through other VPNs
   culvert bench all           all of these, in some 20 minutes
+  culvert bench join          one page of several reports
 
 throughput and compare need root for namespaces and TUN devices. What a machine
 lacks is named, and the rest is run. Everything that is created is removed, also
 on ^C.`,
-		b.newCrypto(), b.newForward(), b.newThroughput(), b.newLogins(), b.newSessions(), b.newStorm(), b.newCompare(), b.newAll(), newBenchTraffic(s), newBenchWireGuard(s), newBenchCallers(s))
+		b.newCrypto(), b.newForward(), b.newThroughput(), b.newLogins(), b.newSessions(), b.newStorm(), b.newCompare(), b.newAll(), b.newJoin(), newBenchTraffic(s), newBenchWireGuard(s), newBenchCallers(s))
 	c.PersistentFlags().BoolVar(&b.json, "json", false, "write results as JSON")
 	c.PersistentFlags().StringVar(&b.report, "report", "", "write a page with plots into `DIR`")
 	return c
@@ -82,6 +83,28 @@ What a machine lacks is named, and the rest is run.`,
 	f.IntVar(&c.Rounds, "rounds", 0, "how `OFTEN` compare alternates (default 5)")
 	f.BoolVar(&c.Brief, "brief", false, "as short as it can be, to see whether everything works")
 	return cmd
+}
+
+// newJoin returns the command that makes one report of several.
+func (b *benchCommand) newJoin() *cobra.Command {
+	return &cobra.Command{
+		Use: "join FILE...", Short: "One page of several reports",
+		Long: "Reads what --json or --report wrote, and writes it as one: as text, with --json, or as a page with --report DIR.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, files []string) error {
+			if err := bench.CheckDir(b.report); err != nil {
+				return usageError{err}
+			}
+			r, err := bench.Join(files...)
+			if errors.Is(err, bench.ErrOptions) {
+				return usageError{err}
+			}
+			if err != nil {
+				return err
+			}
+			return b.write(r)
+		},
+	}
 }
 
 // measure runs measurements and writes what they found, also when they ended

@@ -45,6 +45,12 @@ func TestBenchWritesJSONAndAPage(t *testing.T) {
 	if err != nil || !strings.Contains(string(page), "<svg") {
 		t.Errorf("no page: %v", err)
 	}
+	joined := wantCall(t, exitOK, "", "", "bench", "join", "--json", dir+"/report.json", dir+"/report.json")
+	if err := json.Unmarshal([]byte(joined.out), &r); err != nil || len(r.Sections) != 2 {
+		t.Errorf("%v in %s", err, joined.out)
+	}
+	wantCall(t, exitUsage, "is no report", "", "bench", "join", dir+"/index.html")
+	wantCall(t, exitFailed, "no such file", "", "bench", "join", dir+"/nothing")
 	if !strings.Contains(o.err, "index.html") {
 		t.Error(o.err)
 	}
