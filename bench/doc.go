@@ -13,6 +13,7 @@
 //	Sessions    many idle sessions: memory each, and how fast echoes come back
 //	Storm       everybody redials when the server was killed
 //	Compare     the same work through other VPNs, in alternating rounds
+//	All         one after the other, and Join one report of several
 //
 // The clients are the initiator halves of culvert's own machines, so any
 // L2TP/IPsec server can be dialled. Servers run as processes of their own, so

@@ -155,10 +155,12 @@ func TestGoals(t *testing.T) {
 	}
 }
 
-func TestGoodputBeyondCapacity(t *testing.T) {
-	l := Series{Points: []Point{{X: 0.5, Y: 50}, {X: 1, Y: 100}, {X: 2, Y: 80}, {X: 3, Y: 90}}}
-	if got := l.leftBeyond(1); got != 0.8 {
-		t.Errorf("%g", got)
+func TestGoodputUnderOverload(t *testing.T) {
+	l := Series{Points: []Point{{X: 0.5, Y: 50}, {X: 1, Y: 100}, {X: 2, Y: 90}, {X: 2.5, Y: 200}, {X: 3, Y: 100}}}
+	for x, want := range map[float64]float64{1: 1, 2: 0.9, 2.5: 0.9, 3: 0.5} {
+		if got := l.left(x); got != want {
+			t.Errorf("up to %g: %g, want %g", x, got, want)
+		}
 	}
 }
 

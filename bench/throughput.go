@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -123,7 +122,7 @@ func Throughput(ctx context.Context, c ThroughputConfig, p *Progress) (Section, 
 }
 
 // Overload sends UDP at half to three times of what goes through culvert, with
-// the first suite and the first egress.
+// the first suite and each egress.
 func Overload(ctx context.Context, c ThroughputConfig, p *Progress) (Section, error) {
 	s := Section{
 		Name: "overload", Title: "What arrives when more is sent than goes through",
@@ -133,7 +132,12 @@ func Overload(ctx context.Context, c ThroughputConfig, p *Progress) (Section, er
 	if err != nil {
 		return s, err
 	}
-	return s, c.overload(ctx, &s, culvertWay(c.Suites[0], c.Egress[0], 0), p)
+	for _, egress := range c.Egress {
+		if err := c.overload(ctx, &s, culvertWay(c.Suites[0], egress, 0), p); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
 }
 
 // matrix is every load through every way, in alternating rounds.
@@ -285,7 +289,7 @@ func (c ThroughputConfig) overload(ctx context.Context, s *Section, w way, p *Pr
 	if err != nil {
 		return err
 	}
-	chart := Chart{Title: "Goodput under overload", Unit: PacketsPerSecond, Kind: Lines, XName: "sent, in times of what goes through without loss"}
+	chart := Chart{Title: "Goodput under overload, " + w.title, Unit: PacketsPerSecond, Kind: Lines, XName: "sent, in times of what goes through without loss"}
 	line := Series{Name: w.title}
 	for _, factor := range []float64{0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3} {
 		var samples []float64
@@ -303,24 +307,26 @@ func (c ThroughputConfig) overload(ctx context.Context, s *Section, w way, p *Pr
 	}
 	chart.Series = []Series{line}
 	s.Charts = append(s.Charts, chart)
-	s.add(overloadLeft, Share, line.leftBeyond(1))
-	s.atLeast(overloadLeft, 0.9)
+	for _, upTo := range []float64{2, 3} {
+		name := fmt.Sprintf("%s: what is left of the peak at up to %g times capacity", w.title, upTo)
+		s.add(name, Share, line.left(upTo))
+		s.atLeast(name, 0.9)
+	}
 	return nil
 }
 
-// overloadLeft is the figure that says whether the curve is flat.
-const overloadLeft = "lowest goodput beyond capacity, of its peak"
-
-// leftBeyond is the lowest value from x on, as a share of the highest of all.
-func (l Series) leftBeyond(x float64) float64 {
-	peak, low := 0.0, math.Inf(1)
+// left is the lowest that a curve falls until x, as a share of the peak that it
+// has had by then.
+func (l Series) left(x float64) float64 {
+	peak, left := 0.0, 1.0
 	for _, p := range l.Points {
-		peak = max(peak, p.Y)
-		if p.X >= x {
-			low = min(low, p.Y)
+		if p.X > x {
+			break
 		}
+		peak = max(peak, p.Y)
+		left = min(left, share(p.Y, peak))
 	}
-	return share(low, peak)
+	return left
 }
 
 // capacity is the highest rate of packets of which nearly all arrive, found by

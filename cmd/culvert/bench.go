@@ -89,7 +89,8 @@ What a machine lacks is named, and the rest is run.`,
 func (b *benchCommand) newJoin() *cobra.Command {
 	return &cobra.Command{
 		Use: "join FILE...", Short: "One page of several reports",
-		Long: "Reads what --json or --report wrote, and writes it as one: as text, with --json, or as a page with --report DIR.",
+		Long: `Reads what --json or --report wrote, and writes it as one: as text, with --json,
+or as a page with --report DIR.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, files []string) error {
 			if err := bench.CheckDir(b.report); err != nil {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/netip"
+	"runtime"
 	"slices"
 
 	"github.com/culvert-vpn/culvert/internal/config"
@@ -14,9 +15,23 @@ import (
 // everything is all destinations there are.
 var everything = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 
+// tunQueues is how many queues a TUN device has, and with it how many goroutines
+// seal what comes out of it. The kernel keeps a flow in one queue. Two queues on
+// two cores carried no more than one, since the workers need the cores as well
+// (docs/performance.md); beyond that, one core's sealing would be the limit.
+func tunQueues(workers int) int {
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	return min(max(1, workers/2), maxTUNQueues)
+}
+
+// maxTUNQueues is more than any link can use.
+const maxTUNQueues = 32
+
 // openDevice opens the device that a tenant's egress says, with a DNS forwarder
 // on its gateway address.
-func openDevice(t *config.Tenant) (tenant.Device, error) {
+func openDevice(t *config.Tenant, queues int) (tenant.Device, error) {
 	forwarder, err := dns.New(dns.Config{})
 	if err != nil {
 		return nil, err
@@ -29,6 +44,7 @@ func openDevice(t *config.Tenant) (tenant.Device, error) {
 	if e := t.Egress.TUN; e != nil {
 		return tun.New(tun.Config{
 			Name: e.Device, Netns: e.NetNS, Addresses: addresses, Routes: masked(rest), MTU: t.MTU, DNS: forwarder,
+			Queues: queues,
 		})
 	}
 	c := netstack.Config{

@@ -90,7 +90,8 @@ func New(c Config) (*Gateway, error) {
 		c.Listen = listenKernel
 	}
 	if c.OpenDevice == nil {
-		c.OpenDevice = openDevice
+		queues := tunQueues(c.Config.Workers)
+		c.OpenDevice = func(t *config.Tenant) (tenant.Device, error) { return openDevice(t, queues) }
 	}
 	g := &Gateway{
 		config: c, log: c.Log,
