@@ -9,6 +9,7 @@ var (
 	ErrExchange    = errors.New("ike: unexpected exchange")
 	ErrUnknownSA   = errors.New("ike: no such IKE SA")
 	ErrDuplicate   = errors.New("ike: repeated message")
+	ErrWindow      = errors.New("ike: message ID outside the window")
 	ErrState       = errors.New("ike: message does not fit the state of its exchange")
 	ErrAuth        = errors.New("ike: authentication failed")
 	ErrLimit       = errors.New("ike: limit reached")

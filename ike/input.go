@@ -7,6 +7,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/v1"
+	"github.com/culvert-vpn/culvert/ike/v2"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
@@ -41,6 +42,11 @@ func (s *Server) input(now time.Time, path Path, msg []byte, whole bool) error {
 		return s.input2(now, path, h, msg)
 	}
 	if h.Version.Major() != 1 {
+		// "it MUST drop the message and SHOULD send an unauthenticated Notify message
+		// of type INVALID_MAJOR_VERSION" (RFC 7296, section 2.5).
+		if h.Version.Major() > 2 {
+			s.answerStranger(now, path, h, v2.Unprotected(h, wire.Notify2InvalidMajorVersion))
+		}
 		return ErrVersion
 	}
 	if h.Next == wire.PayloadFragmentation && !whole {
@@ -111,7 +117,7 @@ func dropped(err error) error {
 
 // rootCause is the sentinel of this package in err, for counting.
 func rootCause(err error) error {
-	for _, e := range []error{ErrMalformed, ErrVersion, ErrExchange, ErrUnknownSA, ErrDuplicate, ErrState, ErrAuth,
+	for _, e := range []error{ErrMalformed, ErrVersion, ErrExchange, ErrUnknownSA, ErrDuplicate, ErrWindow, ErrState, ErrAuth,
 		ErrLimit, ErrRefused, ErrUnprotected, ErrCookie} {
 		if errors.Is(err, e) {
 			return e

@@ -21,11 +21,25 @@ func (s *Server) input2(now time.Time, path Path, h wire.Header, msg []byte) err
 	}
 	p := s.spis[own]
 	if p == nil {
+		// "it MAY send a response ... INVALID_IKE_SPI" (RFC 7296, section 1.5): the
+		// peer may look sooner whether we have forgotten it.
+		s.answerStranger(now, path, h, v2.Unprotected(h, wire.Notify2InvalidIKESPI))
 		return ErrUnknownSA
 	}
 	err := p.machine.Input(now, v2.Path(path), h, msg)
 	p.settle()
 	return dropped2(err)
+}
+
+// maxHints is how many requests of nobody's a second are answered.
+const maxHints = 50
+
+// answerStranger answers a request for which there is no state, and makes none. It
+// is never an answer to an answer, nor longer by more than a notify.
+func (s *Server) answerStranger(now time.Time, path Path, h wire.Header, reply []byte) {
+	if s.config.V2 && h.Flags&wire.FlagResponse == 0 && s.hints.take(now, maxHints, 1) {
+		s.send(path, reply)
+	}
 }
 
 // handleInit takes an IKE_SA_INIT request, from anybody.
@@ -37,8 +51,9 @@ func (s *Server) handleInit(now time.Time, path Path, h wire.Header, msg []byte)
 	if s.config.Candidates == nil || !s.config.V2 {
 		return ErrVersion
 	}
-	q, err := v2.ParseRequest(v2.Path(path), h, msg)
+	q, reply, err := v2.ParseRequest(v2.Path(path), h, msg)
 	if err != nil {
+		s.answerStranger(now, path, h, reply)
 		return dropped2(err)
 	}
 	if s.stats.HalfOpen >= s.config.Limits.Cookies && !s.cookies.Good(now, s.config.Rand, q) {
@@ -104,7 +119,7 @@ func (s *Server) config2() v2.Config {
 func dropped2(err error) error {
 	for _, x := range []struct{ from, to error }{
 		{v2.ErrMalformed, ErrMalformed}, {v2.ErrState, ErrState}, {v2.ErrAuth, ErrAuth}, {v2.ErrDuplicate, ErrDuplicate},
-		{v2.ErrWindow, ErrDuplicate}, {v2.ErrLimit, ErrLimit}, {v2.ErrRefused, ErrRefused},
+		{v2.ErrWindow, ErrWindow}, {v2.ErrLimit, ErrLimit}, {v2.ErrRefused, ErrRefused},
 	} {
 		if errors.Is(err, x.from) {
 			return fmt.Errorf("%w: %w", x.to, err)

@@ -75,6 +75,7 @@ type Server struct {
 	sources   sources
 	winners   map[netip.Addr]Candidate
 	failures  budget
+	hints     budget
 	openings  budget // of aggressive mode
 }
 

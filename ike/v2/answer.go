@@ -224,12 +224,12 @@ func (s *Session) handleIntermediate(now time.Time, a *sa, m *message) error {
 	o := s.opening
 	p, ok := wire.Find(m.chain, wire.PayloadKE2)
 	if o.stage != stageAuth || len(o.additional) == 0 || !ok {
-		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		a.reject(now, m, "IKE_INTERMEDIATE without a key exchange to come")
 		return ErrState
 	}
 	ke, err := wire.ConsumeKeyExchange2(p.Body)
 	if err != nil || ke.Group != uint16(o.additional[0]) {
-		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		a.reject(now, m, "IKE_INTERMEDIATE with another key exchange than was agreed on")
 		return ErrMalformed
 	}
 	a.authenticateIntermediate(m.header, m.first, m.inner, false)

@@ -295,12 +295,12 @@ func (t *createChild) failed(now time.Time, c Cause, detail string) {
 func (s *Session) handleCreateChild(now time.Time, a *sa, m *message) error {
 	sa, ok := wire.Find(m.chain, wire.PayloadSA2)
 	if !ok {
-		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		a.reject(now, m, "CREATE_CHILD_SA without SA")
 		return ErrMalformed
 	}
 	offer, err := wire.ConsumeSA2(sa.Body)
 	if err != nil {
-		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		a.reject(now, m, "CREATE_CHILD_SA with a malformed SA")
 		return malformed(err)
 	}
 	s.dropPending() // the peer has given that up
@@ -324,7 +324,7 @@ func (s *Session) handleCreate(now time.Time, a *sa, m *message) error {
 	o, err := readChildOffer(m.chain)
 	ni, err2 := nonceOf(m.chain)
 	if err != nil || err2 != nil {
-		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		a.reject(now, m, "CREATE_CHILD_SA without what a child SA needs")
 		return ErrMalformed
 	}
 	old, no := s.renewed(m.chain)
@@ -370,13 +370,14 @@ func (s *Session) renewed(chain []wire.Payload) (*child, *refusal) {
 	if !ok {
 		return nil, nil
 	}
-	if len(n.SPI) != 4 || n.Protocol != wire.ProtocolESP {
-		return nil, refuse(wire.Notify2InvalidSyntax, CauseMalformed, "REKEY_SA names no ESP SA")
+	var c *child
+	if len(n.SPI) == 4 && n.Protocol == wire.ProtocolESP {
+		c = s.childBy(spiOf(n.SPI))
 	}
-	switch c := s.childBy(spiOf(n.SPI)); {
+	switch {
 	case c == nil || !c.goneAt.IsZero():
 		no := refuse(wire.Notify2ChildSANotFound, CauseNone, "")
-		no.notify.Protocol, no.notify.SPI = wire.ProtocolESP, slices.Clone(n.SPI)
+		no.notify.Protocol, no.notify.SPI = n.Protocol, slices.Clone(n.SPI)
 		return nil, no
 	case c.state == childDeleting:
 		return nil, refuse(wire.Notify2TemporaryFailure, CauseNone, "")
@@ -424,8 +425,7 @@ func (s *Session) computeReply(a *sa, m *message, g suite.Group, public []byte,
 		case s.closing:
 			a.respond(now, m, notify(wire.Notify2TemporaryFailure))
 		case secret.err != nil:
-			s.owner.Failed(now, s, CauseMalformed, secret.err.Error())
-			a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+			a.reject(now, m, secret.err.Error())
 		default:
 			then(now, secret.key, wire.KeyExchange2{Group: uint16(g), Data: secret.public})
 		}

@@ -183,7 +183,7 @@ func (s *Session) handleFollowup(now time.Time, a *sa, m *message) error {
 	if err != nil {
 		s.pending = p
 		s.dropPending()
-		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		a.reject(now, m, "IKE_FOLLOWUP_KE with another key exchange than was agreed on")
 		return err
 	}
 	done := false

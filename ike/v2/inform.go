@@ -81,7 +81,7 @@ func (s *Session) handleInformational(now time.Time, a *sa, m *message) error {
 		case wire.PayloadDelete2:
 			d, err := wire.ConsumeDelete2(p.Body)
 			if err != nil {
-				a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+				a.reject(now, m, "a malformed DELETE")
 				return malformed(err)
 			}
 			if d.Protocol == wire.ProtocolIKE {

@@ -35,7 +35,7 @@ func (s *Session) handleAuth(now time.Time, a *sa, m *message) error {
 	case o.stage == stageEAP:
 		return s.handleEAPProof(now, a, m)
 	case o.stage != stageAuth || len(o.additional) > 0:
-		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		a.reject(now, m, "IKE_AUTH before the key exchanges are over")
 		return ErrState
 	}
 	if err := s.readLogin(m); err != nil {

@@ -192,7 +192,8 @@ func (s *Session) handleRequest(now time.Time, a *sa, m *message) error {
 		a.respond(now, m, notify(wire.Notify2TemporaryFailure))
 		return ErrState
 	case a.state == saOpening && (s.initiator || s.opening == nil):
-		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		// It has overtaken the answer to IKE_AUTH, and will come again.
+		a.busy = false
 		return ErrState
 	case a.state == saOpening && x == wire.ExchangeIntermediate:
 		return s.handleIntermediate(now, a, m)
@@ -201,7 +202,7 @@ func (s *Session) handleRequest(now time.Time, a *sa, m *message) error {
 	case a.state == saOpening && x == wire.ExchangeInformational2:
 		return s.handleGivenUp(now, a, m)
 	case a.state == saOpening:
-		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		a.reject(now, m, "an exchange before IKE_AUTH")
 		return ErrState
 	case x == wire.ExchangeAuth && s.opening != nil && s.opening.stage == stageGrant:
 		a.busy = false
@@ -213,7 +214,7 @@ func (s *Session) handleRequest(now time.Time, a *sa, m *message) error {
 	case x == wire.ExchangeFollowupKE && s.opening == nil:
 		return s.handleFollowup(now, a, m)
 	}
-	a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+	a.reject(now, m, "an exchange that does not exist: "+x.String())
 	return fmt.Errorf("%w: %v", ErrState, x)
 }
 

@@ -60,7 +60,8 @@ func (a *sa) protect(h wire.Header, payloads []wire.Body) [][]byte {
 }
 
 // decrypt opens a message, or one piece of it; nil without an error: more pieces
-// are wanted. The message belongs to the caller.
+// are wanted. The message belongs to the caller; with an error it is authentic and
+// cannot be read.
 func (a *sa) decrypt(p Path, h wire.Header, msg []byte, box *fragments) (*message, error) {
 	e, inner, err := a.open.Open(bytes.Clone(msg))
 	if err != nil {
@@ -82,22 +83,9 @@ func (a *sa) decrypt(p Path, h wire.Header, msg []byte, box *fragments) (*messag
 		}
 	}
 	if m.chain, err = wire.ParsePayloads(nil, wire.V2, m.first, m.inner); err != nil {
-		return m, a.malformedInside(h, err)
+		return m, malformed(err)
 	}
 	return m, nil
-}
-
-// malformedInside is what an authentic message is that cannot be read. A request
-// is answered with INVALID_SYNTAX (RFC 7296, section 2.21.3).
-func (a *sa) malformedInside(h wire.Header, err error) error {
-	if h.Flags&wire.FlagResponse == 0 && h.MessageID == a.nextIn {
-		a.nextIn++
-		a.reply = a.protect(a.header(h.Exchange, h.MessageID, true), []wire.Body{notify(wire.Notify2InvalidSyntax)})
-		for _, d := range a.reply {
-			a.s.owner.Send(a.s.path, d)
-		}
-	}
-	return malformed(err)
 }
 
 // random returns n random bytes.

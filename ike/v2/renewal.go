@@ -302,7 +302,7 @@ func (s *Session) handleRenewal(now time.Time, a *sa, m *message, offer wire.SA2
 	}
 	choice, public, ni, no, err := s.readRenewal(m, offer)
 	if err != nil {
-		a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+		a.reject(now, m, "a renewal of the IKE SA without what it needs")
 		return err
 	}
 	if no != nil {

@@ -23,24 +23,27 @@ type Request struct {
 }
 
 // ParseRequest reads an IKE_SA_INIT request. msg is borrowed as long as the
-// Request is used.
-func ParseRequest(p Path, h wire.Header, msg []byte) (*Request, error) {
+// Request is used. One with a critical payload that nobody here knows has an answer
+// all the same: "the response ... MUST include a Notify payload
+// UNSUPPORTED_CRITICAL_PAYLOAD" (RFC 7296, section 2.5).
+func ParseRequest(p Path, h wire.Header, msg []byte) (*Request, []byte, error) {
 	chain, err := wire.ParsePayloads(nil, wire.V2, h.Next, msg[wire.HeaderLen:h.Length])
 	if err != nil {
-		return nil, malformed(err)
+		return nil, nil, malformed(err)
 	}
 	if h.Flags&(wire.FlagInitiator|wire.FlagResponse) != wire.FlagInitiator || h.MessageID != 0 || h.Initiator.IsZero() {
-		return nil, ErrMalformed
-	}
-	if t, found := wire.UnknownCritical(chain); found {
-		return nil, fmt.Errorf("%w: critical payload %v", ErrMalformed, t)
+		return nil, nil, ErrMalformed
 	}
 	q := &Request{Path: p, header: h, raw: msg[:h.Length]}
+	if t, found := wire.UnknownCritical(chain); found {
+		n := wire.Notify2{Type: wire.Notify2UnsupportedCriticalPayload, Data: []byte{byte(t)}}
+		return nil, q.refusal(n), fmt.Errorf("%w: critical payload %v", ErrMalformed, t)
+	}
 	if err := q.read(chain); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	q.features = readFeatures(chain)
-	return q, nil
+	return q, nil, nil
 }
 
 // read takes the payloads that there must be.
@@ -91,6 +94,13 @@ func (q *Request) Refuse() []byte {
 // (RFC 5685, section 3). It repeats the nonce, so that nobody else can.
 func (q *Request) Redirect(gateway string) []byte {
 	return q.refusal(wire.Notify2{Type: wire.Notify2Redirect, Data: append(gatewayData(gateway), q.nonce...)})
+}
+
+// Unprotected is the answer to a request for which there is no SA here: it copies
+// the SPIs and the message ID (RFC 7296, section 2.21.4).
+func Unprotected(h wire.Header, n wire.Notify2Type) []byte {
+	h.Version, h.Flags = wire.V2, wire.FlagResponse|^h.Flags&wire.FlagInitiator
+	return plain(h, []wire.Body{notify(n)})
 }
 
 // plain is a message that nothing protects.

@@ -116,7 +116,11 @@ func (a *sa) input(now time.Time, p Path, h wire.Header, msg []byte) error {
 		box = &a.parts
 	}
 	m, err := a.decrypt(p, h, msg, box)
-	if err != nil || m == nil {
+	switch {
+	case err != nil && m != nil && !response && h.MessageID == a.nextIn:
+		a.reject(now, m, "an authentic message that cannot be read")
+		return err
+	case err != nil || m == nil:
 		return err
 	}
 	if response {
@@ -168,6 +172,14 @@ func (a *sa) respond(now time.Time, m *message, payloads ...wire.Body) {
 	a.pump(now)
 }
 
+// reject answers INVALID_SYNTAX to what is authentic and badly formatted: "this
+// error notification is considered fatal in both peers, meaning that the IKE SA is
+// deleted without needing an explicit Delete payload" (RFC 7296, section 2.21.3).
+func (a *sa) reject(now time.Time, m *message, detail string) {
+	a.respond(now, m, notify(wire.Notify2InvalidSyntax))
+	a.s.fail(now, CauseMalformed, detail)
+}
+
 // ask puts a request of ours into the queue.
 func (a *sa) ask(now time.Time, t task) {
 	a.queue = append(a.queue, t)
@@ -207,6 +219,10 @@ func (a *sa) launch(now time.Time, data [][]byte) {
 func (a *sa) handleResponse(now time.Time, m *message) error {
 	if _, found := wire.UnknownCritical(m.chain); found {
 		return ErrMalformed
+	}
+	if n, bad := findError(m.chain); bad && n.Type == wire.Notify2InvalidSyntax && a.s.up {
+		a.s.fail(now, CauseMalformed, "the other side finds what we say badly formatted") // fatal, as in reject
+		return ErrRefused
 	}
 	t := a.flying
 	a.flying = nil

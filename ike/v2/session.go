@@ -280,7 +280,7 @@ func (s *Session) unanswered(now time.Time, a *sa) {
 	s.end(now, ReasonDead, CauseTimeout, "no answer to "+a.exch.String(), false)
 }
 
-// fail ends a Session that never came up.
+// fail ends a Session for the fault of one side, without a word beyond what was said.
 func (s *Session) fail(now time.Time, c Cause, detail string) {
 	if s.closing {
 		return
