@@ -262,5 +262,8 @@ func up(a gateway.Assigned) string {
 	for _, addr := range a.DNS {
 		s += ", DNS " + addr.String()
 	}
+	for _, domain := range a.Domains {
+		s += ", domain " + domain
+	}
 	return s
 }

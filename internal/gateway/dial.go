@@ -82,8 +82,10 @@ type Assigned struct {
 	Local6 netip.Prefix // ours of IPv6, in IKEv2; invalid: none
 	Remote netip.Addr   // the server's end
 	DNS    []netip.Addr
-	MTU    int    // the largest IP packet that the connection carries, in bytes
-	Suite  string // what ESP uses
+	// Domains are what the servers of DNS are for, by IKEv2 (RFC 8598); empty: all.
+	Domains []string
+	MTU     int    // the largest IP packet that the connection carries, in bytes
+	Suite   string // what ESP uses
 }
 
 // Connection is a call that stands.

@@ -81,7 +81,7 @@ func (g *Gateway) configured(e ike.Configured) {
 func (g *Gateway) dialTunnelUp(s *session) {
 	d := s.peer.dial
 	d.session = s
-	a := Assigned{Local: d.granted.IPv4, Local6: d.granted.IPv6, Remote: s.peer.path.Remote.Addr(), DNS: d.granted.DNS, MTU: s.plane.MTU()}
+	a := Assigned{Local: d.granted.IPv4, Local6: d.granted.IPv6, Remote: s.peer.path.Remote.Addr(), DNS: d.granted.DNS, Domains: d.granted.Domains, MTU: s.plane.MTU()}
 	if !a.Local.IsValid() {
 		a.Local = a.Local6.Addr()
 	}

@@ -265,13 +265,13 @@ func TestIKEv2RedialTakesItsAddress(t *testing.T) {
 func TestIKEv2AssignsBothFamilies(t *testing.T) {
 	a := newAuthority(t, "a")
 	yaml := strings.Replace(testConfig, "pool: [10.100.1.0/24]", `pool: [10.100.1.0/24, "2001:db8:1::/48"]`, 1) + a.server(vpn) +
-		"    routes: [198.18.0.0/16]\n"
+		"    routes: [198.18.0.0/16]\n    domains: [office.example]\n"
 	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
 		c := w.client(nil)
 		conn := c.mustDial(a.trusts(vpn))
 		c.wantPing(conn, "198.18.0.2")
-		if !conn.Local6.IsValid() || len(conn.DNS) != 2 {
-			t.Errorf("got %s and DNS %v", conn.Local6, conn.DNS)
+		if !conn.Local6.IsValid() || len(conn.DNS) != 2 || len(conn.Domains) != 1 || conn.Domains[0] != "office.example" {
+			t.Errorf("got %s and DNS %v for %v", conn.Local6, conn.DNS, conn.Domains)
 		}
 		if got := c.g.grantOf(t); len(got.Subnets) != 1 || got.Subnets[0].String() != "198.18.0.0/16" {
 			t.Errorf("granted %+v", got)
