@@ -384,3 +384,22 @@ func TestConfigErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestAddAddress: an address of IPv6 that comes later is there at once.
+func TestAddAddress(t *testing.T) {
+	d := newDevice(t, Config{Name: "acme", MTU: 1390})
+	later := netip.MustParsePrefix("2001:db8:1:5::7/128")
+	if err := d.AddAddress(later); err != nil {
+		t.Fatal(err)
+	}
+	err := inNamespace(d.cfg.Netns, func() error {
+		l, err := net.ListenUDP("udp6", &net.UDPAddr{IP: later.Addr().AsSlice()})
+		if err != nil {
+			return err
+		}
+		return l.Close()
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -89,6 +90,24 @@ func (n *network) serve(t *testing.T, tenants ...tenant) *server {
 }
 
 func (s *server) path(name string) string { return filepath.Join(s.dir, name) }
+
+// session is what culvert sessions --json says of a client, as far as tests ask.
+type session struct {
+	User, Family, Protocol string
+}
+
+// sessions are those that culvert sessions shows.
+func (s *server) sessions(t *testing.T) (list []session) {
+	t.Helper()
+	out, err := exec.Command(os.Getenv(envCulvert), "sessions", "--json", "--config", s.path("culvert.yaml")).CombinedOutput()
+	if err == nil {
+		err = json.Unmarshal(out, &list)
+	}
+	if err != nil {
+		t.Fatalf("culvert sessions: %v: %s", err, out)
+	}
+	return list
+}
 
 // log is what the server has said so far.
 func (s *server) log(t *testing.T) string {
