@@ -89,7 +89,7 @@ func (g *Gateway) kick(now time.Time, s *session) {
 	p := s.peer
 	s.because("closed by the operator")
 	why := l2tp.Result{Code: l2tp.ClearAdministrative, Message: "closed by the operator"}
-	if len(p.sessions()) > 1 {
+	if s.link != nil && len(p.sessions()) > 1 {
 		g.l2tp.CloseCall(now, s.call, why)
 		g.end(now, s)
 		return
