@@ -42,6 +42,12 @@ L2TP is dialled with certificates in place of --psk, too, with RSA keys:
   culvert connect vpn.example.com --ca ca.crt --cert site.crt --key site.key \
       --user alice --password file:password --route 10.0.0.0/8
 
+--group dials by aggressive mode, for servers that tell groups of users apart by
+its name:
+
+  culvert connect vpn.example.com --group field-staff --psk file:psk \
+      --user alice --password file:password --route 10.0.0.0/8
+
 --eap-tls shows the certificate within EAP instead, in L2TP beside --psk:
 
   culvert connect vpn.example.com --psk file:psk --eap-tls --ca ca.crt \
@@ -73,6 +79,7 @@ Needs CAP_NET_ADMIN for the device.`,
 	f.StringVar(&d.key, "key", "", "`FILE` with its key, which only its owner may read")
 	f.BoolVar(&d.eapTLS, "eap-tls", false, "show --cert within EAP (EAP-TLS), in IKEv2 or in L2TP's PPP")
 	f.StringVar(&d.identity, "identity", "", "`NAME` to call ourselves in IKE (default our address)")
+	f.StringVar(&d.group, "group", "", "`NAME` of the group whose key --psk is: dial by aggressive mode, as Apple's clients with a group name do")
 	f.StringVar(&d.persona, "persona", "", "native `CLIENT` to speak like")
 	f.StringSliceVar(&d.ike, "ike", nil, "IKE `SUITE` to propose, such as aes256-sha256-modp2048, or by IKEv2 aes256gcm16-prfsha256-curve25519-mlkem768 (default the persona's); may be repeated")
 	f.StringSliceVar(&d.esp, "esp", nil, "ESP `SUITE` to propose, such as aes256gcm16, aes256-sha256, or by IKEv2 chacha20poly1305; may be repeated")
@@ -88,6 +95,7 @@ Needs CAP_NET_ADMIN for the device.`,
 // connectCommand has the flags of connect.
 type connectCommand struct {
 	psk, user, password, identity, persona string
+	group                                  string
 	l2tpSecret                             string
 	ca, cert, key                          string
 	ikev2, eapTLS, xauth                   bool
@@ -116,6 +124,7 @@ func (d *connectCommand) values(s streams, server string) (gateway.ConnectConfig
 		Device: d.device, NetNS: d.netns, Once: d.once,
 		OnUp:   func(a gateway.Assigned) { fmt.Fprintln(s.out, up(a)) },
 		OnIPv6: func(a netip.Addr, dns []netip.Addr) { fmt.Fprintln(s.out, up6(a, dns)) },
+		Group:  d.group,
 	}
 	err := d.secrets(&c)
 	if err != nil {
@@ -161,6 +170,8 @@ func (d *connectCommand) check() error {
 		return errors.New("--xauth is a way of its own: without --ikev2, --eap-tls and --l2tp-secret")
 	case d.eapTLS && (!byCert || d.ca == "" || d.password != ""):
 		return errors.New("--eap-tls needs --cert, --key and --ca, and takes no --password")
+	case d.group != "" && (d.ikev2 || d.psk == "" || d.identity != ""):
+		return errors.New("--group goes with --psk, and not with --ikev2 and --identity")
 	case d.eapTLS && !d.ikev2:
 		return nil
 	case !d.ikev2 && d.psk == "" && (d.ca != "" || byCert) && !(d.ca != "" && byCert && byUser):

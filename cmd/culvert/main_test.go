@@ -78,6 +78,7 @@ func TestExitCodes(t *testing.T) {
 		{exitUsage, "L2TP with certificates needs", []string{"connect", "192.0.2.1", "--ca", "ca.crt"}},
 		{exitUsage, "in place of --psk", []string{"connect", "192.0.2.1", "--psk", "x", "--user", "u", "--password", "p", "--ca", "ca.crt"}},
 		{exitFailed, "--ca:", []string{"connect", "192.0.2.1", "--ca", "/nowhere/ca.crt", "--cert", "a.crt", "--key", "a.key", "--user", "u", "--password", "p"}},
+		{exitUsage, "--group goes with --psk", []string{"connect", "192.0.2.1", "--group", "g", "--ikev2", "--psk", "x"}},
 		{exitUsage, "--eap-tls needs --cert", []string{"connect", "192.0.2.1", "--psk", "x", "--eap-tls", "--ca", "ca.crt"}},
 		{exitUsage, "--eap-tls needs --cert", []string{"connect", "192.0.2.1", "--eap-tls"}},
 		{exitUsage, "--xauth is a way of its own", []string{"connect", "192.0.2.1", "--xauth", "--ikev2", "--psk", "x"}},

@@ -19,7 +19,9 @@ func (r *reader) check() {
 		t.checkUsers()
 		t.checkLeases()
 		t.checkCertificate()
+		t.checkGroups()
 	}
+	r.checkSharedGroups()
 	r.checkKeys()
 	r.checkDevices()
 }
@@ -81,6 +83,33 @@ func (r *reader) checkRealms() {
 				continue
 			}
 			seen[realm] = owner{t, t.realms[i]}
+		}
+	}
+}
+
+// checkGroups refuses groups without a key, and warns where the key is short: unlike
+// main mode, aggressive mode shows a hash of it to whoever knows a name of a group.
+func (t *tenantValues) checkGroups() {
+	switch {
+	case len(t.groups) == 0:
+	case len(t.psks) == 0 && !t.hasPSK:
+		t.groups[0].refuse("tenant "+t.Name+" has match.groups and no psk", "add psk: [file:office.psk]; groups are for clients with a pre-shared key")
+	case len(t.PSKs) > 0 && t.PSKs[0].Len() < 20:
+		t.psks[0].warn(fmt.Sprintf("tenant %s has match.groups, and whoever knows the name of a group can try keys at home until this one of %d bytes is found", t.Name, t.PSKs[0].Len()),
+			"use 20 random characters or more, or drop match.groups")
+	}
+}
+
+// checkSharedGroups refuses two tenants with one group that clients may mean at once.
+func (r *reader) checkSharedGroups() {
+	for n, t := range r.tenants {
+		for _, other := range r.tenants[:n] {
+			for i, name := range t.Match.Groups {
+				j := slices.Index(other.Match.Groups, name)
+				if j >= 0 && t.meets(other) {
+					t.groups[i].refuse(fmt.Sprintf("group %s is tenant %s's already, on line %d", name, other.Name, other.groups[j].line()), "keep it with one of the two")
+				}
+			}
 		}
 	}
 }

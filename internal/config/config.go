@@ -137,6 +137,10 @@ type Match struct {
 	// Local are the addresses of ours that this tenant's clients dial;
 	// empty: any.
 	Local []netip.Addr
+	// Groups are the names under which clients may begin with aggressive mode, with
+	// the first of the tenant's keys; empty: it is refused. No two tenants that are
+	// dialled at one address have one name.
+	Groups []string
 }
 
 // Auth says who may log in to a tenant and how.

@@ -199,6 +199,7 @@ func TestWarnings(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"tenants: [{name: a, psk: short, pool: 10.0.0.0/24}]", "can guess it"},
 		{"tenants: [{name: a, psk: schlüssel-der-tür, pool: 10.0.0.0/24}]", "beyond plain ASCII"},
+		{"tenants: [{name: a, match: {groups: [g]}, psk: schlicht-und-kurz, pool: 10.0.0.0/24}]", "this one of 17 bytes"},
 		{"ports: {ike: 5000}\ntenants: [{name: a, psk: long-enough-key, pool: 10.0.0.0/24}]", "500 and 4500 only"},
 	} {
 		c := wantConfig(t, test.text)

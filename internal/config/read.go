@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // defaults is the configuration of a file that says nothing.
@@ -109,6 +110,7 @@ type tenantValues struct {
 	Tenant
 	self, name, isDefault value
 	realms, local, psks   []value
+	groups                []value
 	pool, pool6           []value
 	leases, users, routes []value
 	egress, shared        value
@@ -186,6 +188,7 @@ func isWordByte(c byte) bool {
 func (t *tenantValues) readMatch(v value) {
 	v.fields([]field{
 		{"realms", "[office]", false, t.readRealms},
+		{"groups", "[field-staff]", false, t.readGroups},
 		{"local", "[203.0.113.10]", false, func(v value) {
 			v.items(func(item value) {
 				if a, ok := item.address(); ok {
@@ -210,6 +213,23 @@ func (t *tenantValues) readRealms(v value) {
 		}
 		t.Match.Realms = append(t.Match.Realms, strings.ToLower(s))
 		t.realms = append(t.realms, item)
+	})
+}
+
+// readGroups reads the names of groups, as clients have them typed in.
+func (t *tenantValues) readGroups(v value) {
+	v.items(func(item value) {
+		s, ok := item.text()
+		switch {
+		case !ok:
+		case s == "" || len(s) > 128 || strings.TrimSpace(s) != s || strings.ContainsFunc(s, unicode.IsControl):
+			item.refuse(fmt.Sprintf("%s: %q is not the name of a group", item.path, s), "write what clients have as group name, up to 128 bytes, as in field-staff")
+		case slices.Contains(t.Match.Groups, s):
+			item.refuse(fmt.Sprintf("%s: %s is listed twice", item.path, s), "drop one of the two")
+		default:
+			t.Match.Groups = append(t.Match.Groups, s)
+			t.groups = append(t.groups, item)
+		}
 	})
 }
 

@@ -24,7 +24,10 @@ type ConnectConfig struct {
 	Server string
 	PSK    []byte
 	// Identity is what we call ourselves in IKE; empty: our address.
-	Identity       string
+	Identity string
+	// Group dials by IKEv1's aggressive mode, as the group whose key PSK is; empty:
+	// main mode.
+	Group          string
 	User, Password string
 	// L2TPSecret authenticates the tunnel both ways; empty: no such thing.
 	L2TPSecret []byte
@@ -113,7 +116,7 @@ func connectOnce(ctx context.Context, c ConnectConfig) error {
 		Local: local, PSK: c.PSK, Identity: c.Identity, User: c.User, Password: c.Password, L2TPSecret: c.L2TPSecret,
 		Signed: c.Signed, V2: c.V2, XAUTH: c.XAUTH, EAPTLS: c.EAPTLS, AllowEAP: true, Persona: c.Persona, Suites: c.Suites,
 		IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Device: c.openDevice,
-		IPv6: c.Persona == "", OnIPv6: c.OnIPv6,
+		IPv6: c.Persona == "", OnIPv6: c.OnIPv6, Group: c.Group,
 	})
 	if err != nil {
 		return err

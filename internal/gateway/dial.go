@@ -35,7 +35,10 @@ type DialConfig struct {
 	Local netip.Addr
 	PSK   []byte
 	// Identity is what we call ourselves in IKE; empty: our address.
-	Identity       string
+	Identity string
+	// Group calls by IKEv1's aggressive mode, as the group whose key PSK is; empty:
+	// main mode.
+	Group          string
 	User, Password string
 	// L2TPSecret authenticates the tunnel both ways; empty: no such thing.
 	L2TPSecret []byte

@@ -29,8 +29,9 @@ type DialV2 struct {
 	Transport bool
 }
 
-// signed adds what IKE needs to place a call by IKEv1 with certificates.
+// signed adds what IKE needs to place a call by IKEv1 with certificates, or as a group.
 func (c DialConfig) signed(d ike.DialConfig) ike.DialConfig {
+	d.Group = c.Group
 	if c.Signed != nil && c.V2 == nil {
 		d.PSK, d.Certificate, d.Verify, d.RemoteIdentity = nil, c.Signed.Certificate, c.Signed.Verify, c.Signed.Name
 	}

@@ -43,13 +43,16 @@ func (k *keyring) candidates(local, _ netip.Addr) []ike.Candidate {
 func (k *keyring) collect(local netip.Addr) []ike.Candidate {
 	var keys []config.Secret
 	var owners [][]*tenantState
-	var certified []ike.Candidate
+	var certified, groups []ike.Candidate
 	for _, t := range k.tenants {
 		if !t.dialledAt(local) {
 			continue
 		}
 		if t.Certificate != nil {
 			certified = append(certified, k.certificateCandidate(t))
+		}
+		if len(t.Match.Groups) > 0 {
+			groups = append(groups, k.groupCandidate(t))
 		}
 		for _, psk := range t.PSKs {
 			i := slices.IndexFunc(keys, psk.Equal)
@@ -64,7 +67,16 @@ func (k *keyring) collect(local netip.Addr) []ike.Candidate {
 	for i, psk := range keys {
 		candidates = append(candidates, k.candidate(psk, owners[i]))
 	}
-	return append(candidates, certified...)
+	return slices.Concat(candidates, certified, groups)
+}
+
+// groupCandidate is the way into a tenant by aggressive mode. The client says no more
+// than the name of its group before it wants to see that we have the key: of several,
+// the first has to do.
+func (k *keyring) groupCandidate(t *tenantState) ike.Candidate {
+	c := k.candidate(t.PSKs[0], []*tenantState{t})
+	c.Groups = t.Match.Groups
+	return c
 }
 
 func (k *keyring) candidate(psk config.Secret, owners []*tenantState) ike.Candidate {

@@ -79,3 +79,32 @@ func TestSigned(t *testing.T) {
 		w.wantLog("session-down", "reason", "the certificate was revoked")
 	})
 }
+
+// TestGroups: aggressive mode leads to the tenant that has the group, and to nobody
+// where none has groups.
+func TestGroups(t *testing.T) {
+	const beta = `  - name: beta
+    match: {groups: [field-staff]}
+    psk: [battery-staple-horse-correct, the-next-key-of-the-group]
+    pool: [10.9.0.0/24]
+    auth: {local: {users: [{name: alice, password: alicepw}]}}
+`
+	as := func(group, psk string) func(*DialConfig) {
+		return func(d *DialConfig) { d.Group, d.PSK = group, []byte(psk) }
+	}
+	inWorld(t, goodRoad, testConfig+beta, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		conn := c.mustDial(as("field-staff", "battery-staple-horse-correct"))
+		c.wantPing(conn, "198.18.0.2")
+		w.wantLog("session-up", "tenant", "beta")
+		byKey := w.client(nil) // the key alone opens the tenant as ever
+		byKey.wantPing(byKey.mustDial(as("", "the-next-key-of-the-group")), "198.18.0.2")
+		w.client(nil).wantRefused(as("field-staff", testPSK))
+		w.client(nil).wantRefused(as("nobody", "battery-staple-horse-correct"))
+		w.wantDetail(`calls itself ID_KEY_ID "nobody"`)
+	})
+	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
+		w.client(nil).wantRefused(as("field-staff", testPSK))
+		w.wantLog("ike-refused", "cause", "aggressive mode refused")
+	})
+}
