@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
@@ -70,15 +71,20 @@ func TestAggressive(t *testing.T) {
 
 // TestAggressiveSeeds dials over bad roads, and the client renews both phases there.
 func TestAggressiveSeeds(t *testing.T) {
+	list := inGroups("sales")(netip.Addr{}, netip.Addr{})
+	list[1].Policy = lifetimes(fast(), time.Hour, time.Hour, true)
 	for seed := range uint64(60) {
-		p := newPair(t, seed, Config{Candidates: inGroups("sales")})
+		p := newPair(t, seed, Config{Candidates: func(netip.Addr, netip.Addr) []Candidate { return list }})
 		p.loss, p.dup, p.spread = float64(seed%3)/10, 0.1, 50*time.Millisecond
 		id := p.dial(dialGroup("sales", "secret"))
 		if len(p.usable()) != 1 {
 			t.Fatalf("seed %d: not up: %+v %+v", seed, p.client.closed, p.server.failed)
 		}
-		for remote := range p.server.s.peers { // which the server cannot
+		for remote, peer := range p.server.s.peers { // which the server cannot
 			_ = p.server.s.Rekey(p.now, remote, Phase1)
+			if cur := peer.current(); !cur.rekeyAt.IsZero() || peer.mainUnderWay() {
+				t.Fatal("the server would renew phase 1")
+			}
 		}
 		_ = p.client.s.Rekey(p.now, id, Phase1)
 		_ = p.client.s.Rekey(p.now, id, Phase2)
@@ -131,6 +137,38 @@ func TestAggressiveNoOracle(t *testing.T) {
 	}
 	if known, unknown := shape("sales"), shape("nobody"); known != unknown {
 		t.Errorf("known:   %s\nunknown: %s", known, unknown)
+	}
+}
+
+// TestAggressiveNobodysKey: the answer to an unknown group is made with a key, and not
+// with an empty one.
+func TestAggressiveNobodysKey(t *testing.T) {
+	d, err := newDialler(dialGroup("nobody", "secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.applyPolicy(Policy{})
+	c := v1.InitiatorConfig{Rand: stream("c")}
+	d.introduce(&c)
+	client, out, err := v1.StartAggressive(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err = client.Computed(out.Compute()); err != nil {
+		t.Fatal(err)
+	}
+	p := newPair(t, 1, Config{Candidates: inGroups("sales")})
+	_ = p.server.s.Input(p.now, Path{Local: serverIKE, Remote: clientIKE}, bytes.Clone(out.Send))
+	p.run(100*time.Millisecond, func() bool { return len(p.server.sent) > 0 })
+	h, body, err := wire.ConsumeHeader(p.server.sent[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err = client.Input(h, body, v1.Ends{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = client.Computed(out.Compute()); !errors.Is(err, v1.ErrAuth) {
+		t.Error(err)
 	}
 }
 

@@ -281,7 +281,17 @@ func TestSignedGuessing(t *testing.T) {
 	if len(p.server.sent) != before+1 {
 		t.Error("the repeated message is not answered as before")
 	}
-	p.run(time.Minute, nil)
+	for n := range maxBadKeys - 1 {
+		other := bytes.Clone(p.client.sent[2])
+		other[len(other)-1] ^= byte(n + 1) // what asks for certificates, behind the signature
+		if err := p.server.s.Input(p.now, path, other); err != nil {
+			t.Error(err)
+		}
+		p.run(time.Second, nil)
+	}
+	if len(p.server.s.sas) != 0 {
+		t.Error("the exchange goes on")
+	}
 	p.closeAll()
 }
 

@@ -31,6 +31,9 @@ type AggressiveConfig struct {
 	Key func(id wire.ID) []byte
 }
 
+// maxIdentity is how long the name of a stranger may be.
+const maxIdentity = 1 << 10
+
 // AnswerAggressive takes message 1; the Outcome is a computation, and then message 2.
 func AnswerAggressive(c AggressiveConfig, h wire.Header, body []byte) (*Phase1, Outcome, error) {
 	if h.Initiator.IsZero() || !h.Responder.IsZero() || h.Flags&wire.FlagEncryption != 0 || h.MessageID != 0 {
@@ -74,6 +77,9 @@ func (m *Phase1) readAM1(chain []wire.Payload, policy suite.IKEPolicy) error {
 	ke, ok2 := wire.Find(chain, wire.PayloadKE)
 	if !ok || !ok2 || len(chain) == 0 || chain[0].Type != wire.PayloadSA || wire.Count(chain, wire.PayloadSA)+wire.Count(chain, wire.PayloadID) > 2 {
 		return ErrPayloads
+	}
+	if len(chain[0].Body) > maxOffer || len(idp.Body) > maxIdentity {
+		return ErrTooLong
 	}
 	offer, err := wire.ConsumeSA(chain[0].Body)
 	if err != nil {

@@ -177,6 +177,17 @@ func TestAggressiveRefuses(t *testing.T) {
 			t.Errorf("without %v: %v", drop, err)
 		}
 	}
+	h, _ := split(t, m1)
+	msg := wire.StartMessage(nil, h)
+	for _, p := range chain {
+		if p.Type == wire.PayloadID {
+			p.Body = append(p.Body, make([]byte, maxIdentity)...)
+		}
+		msg.Add(p)
+	}
+	if _, _, err := answerGroup(msg.Finish(), "secret", policy); !errors.Is(err, ErrTooLong) {
+		t.Errorf("a long name: %v", err)
+	}
 	modp := suite.IKEPolicy{Suites: []suite.IKESuite{{Encryption: suite.EncAESCBC, KeyBits: 256, Hash: suite.HashSHA256, Group: suite.GroupMODP2048}},
 		Auth: []suite.AuthMethod{suite.AuthPSK}}
 	if _, _, err := answerGroup(m1, "secret", modp); !errors.Is(err, suite.ErrNoProposal) {

@@ -12,5 +12,6 @@ var (
 	ErrCompute      = errors.New("v1: computation failed")
 	ErrPersona      = errors.New("v1: unknown persona")
 	ErrCertificates = errors.New("v1: too many certificates, or too long ones")
+	ErrTooLong      = errors.New("v1: offer or identity longer than any client's")
 	ErrOffer        = errors.New("v1: nothing left to propose")
 )

@@ -202,6 +202,26 @@ func TestAnswerVendors(t *testing.T) {
 	p.finish("secret")
 }
 
+// TestLongOffer: an offer longer than any client's is not kept for a stranger.
+func TestLongOffer(t *testing.T) {
+	c := initiator("secret")
+	transforms := &c.Offer.Proposals[0].Transforms
+	for len(*transforms) < 250 {
+		*transforms = append(*transforms, (*transforms)[0])
+	}
+	for n := range *transforms {
+		(*transforms)[n].Attributes = append(bytes.Clone((*transforms)[n].Attributes), bytes.Repeat([]byte{0x80, 99, 0, 1}, 8)...)
+	}
+	_, m1, err := StartMain(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, body := split(t, m1)
+	if _, _, err := AnswerMain(stream("r"), h, body, policy); !errors.Is(err, ErrTooLong) {
+		t.Error(err)
+	}
+}
+
 func TestWrongStates(t *testing.T) {
 	p := startMain(t, initiator("secret", rfc3947))
 	h, body := split(t, p.messages[1])

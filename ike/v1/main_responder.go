@@ -11,6 +11,10 @@ import (
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
+// maxOffer is how long an offer may be, which is kept for whoever sends one: that of
+// 255 transforms is shorter.
+const maxOffer = 12 << 10
+
 // AnswerMain takes message 1 and returns message 2: the transform that policy
 // likes best, exactly as it was offered. What it keeps until message 3 shows
 // that the initiator's address is real is little more than the offer.
@@ -24,6 +28,9 @@ func AnswerMain(rand io.Reader, h wire.Header, body []byte, policy suite.IKEPoli
 	}
 	if len(chain) == 0 || chain[0].Type != wire.PayloadSA || wire.Count(chain, wire.PayloadSA) > 1 {
 		return nil, nil, ErrPayloads
+	}
+	if len(chain[0].Body) > maxOffer {
+		return nil, nil, ErrTooLong
 	}
 	offer, err := wire.ConsumeSA(chain[0].Body)
 	if err != nil {
