@@ -201,6 +201,30 @@ func TestAggressiveRefuses(t *testing.T) {
 	}
 }
 
+// TestAggressiveGroup: of an offer with several groups what has that of KE is chosen,
+// however much we would like another.
+func TestAggressiveGroup(t *testing.T) {
+	_, m1 := startGroup(t)
+	h, _ := split(t, m1)
+	msg := wire.StartMessage(nil, h)
+	for n, p := range plainTypes(t, m1) {
+		if n == 0 {
+			persona, _ := suite.PersonaNamed("culvert")
+			msg.Add(persona.OfferIKE())
+			continue
+		}
+		msg.Add(p)
+	}
+	likes := func(g suite.Group) suite.IKESuite {
+		return suite.IKESuite{Encryption: suite.EncAESCBC, KeyBits: 256, Hash: suite.HashSHA256, Group: g}
+	}
+	p := suite.IKEPolicy{Suites: []suite.IKESuite{likes(suite.GroupECP256), likes(suite.GroupX25519)}, Auth: []suite.AuthMethod{suite.AuthPSK}}
+	r, _, err := answerGroup(msg.Finish(), "secret", p)
+	if err != nil || r.choice.Group != suite.GroupX25519 {
+		t.Error(err)
+	}
+}
+
 // TestAggressiveWrongKey: neither side takes the other for who it is.
 func TestAggressiveWrongKey(t *testing.T) {
 	i, m1 := startGroup(t)
