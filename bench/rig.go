@@ -33,8 +33,11 @@ type rigSession struct {
 }
 
 const (
-	// rigKept is how many packets are sealed at a time.
+	// rigKept is how many packets are sealed at a time, and rigEach how many each
+	// session seals at the least: the first one after a pause finds nothing in a
+	// cache, which is not how many sessions that are busy find it.
 	rigKept = 1024
+	rigEach = 8
 	// rigBurst is how many packets a device lends at once.
 	rigBurst = 64
 	// rigParallel is how many sessions are made at once.
@@ -162,7 +165,7 @@ func (r *rig) sealed(ctx context.Context, size int) ([]udp.Message, error) {
 		s := r.conns[i]
 		s.device.make(&order{
 			headers: [][]byte{udpHeader(s.Local, outside(), size)}, size: size,
-			count: max(1, rigKept/r.count), burst: max(1, rigBurst/r.count),
+			count: max(rigEach, rigKept/r.count), burst: max(1, rigBurst/r.count),
 		})
 		return nil
 	})

@@ -194,9 +194,11 @@ func trimTrailer(body []byte) (payload []byte, nh uint8, err error) {
 // and returns something that depends on it. It is of use before several Opens on
 // different SAs, and changes nothing.
 func (i *Inbound) Warm() uint32 {
-	n := uint32(i.spi) + uint32(i.window.mask)
+	i.mu.Lock()
+	n := uint32(i.window.ring[i.window.top/64&i.window.mask])
+	i.mu.Unlock()
 	if i.aead != nil {
-		n += uint32(i.aead.salt[0])
+		n += uint32(i.aead.aead.NonceSize())
 	}
 	return n
 }
