@@ -100,7 +100,6 @@ func (d *Device) setUp() error {
 	if err := h.LinkSetMTU(link, d.cfg.MTU); err != nil {
 		return setUpError("MTU of", d.got.name, err)
 	}
-	_ = h.LinkSetGSOMaxSize(link, largestPiece(d.cfg.MTU)) // an old kernel's pieces are larger
 	for _, a := range d.cfg.Addresses {
 		if err := h.AddrReplace(link, address(a)); err != nil {
 			return setUpError("address "+a.String()+" on", d.got.name, err)
@@ -116,23 +115,6 @@ func (d *Device) setUp() error {
 		}
 	}
 	return nil
-}
-
-// What the packets of a piece leave the host in: a run of UDP datagrams that the
-// kernel takes at once, of so many bytes, with so much around each packet.
-const (
-	maxRun        = 65507
-	encapsulation = 96
-)
-
-// largestPiece is how large pieces the kernel should hand over, in bytes. The
-// packets of one of 64 KB would take a second send for the last few of them, and
-// at their other end a second piece, and a second acknowledgement. The kernel
-// subtracts the longest headers there are before it counts payload.
-func largestPiece(mtu int) int {
-	const ipAndTCP, longestHeaders = 40, 320
-	packets := max(maxRun/(mtu+encapsulation), 1)
-	return min(packets*(mtu-ipAndTCP)+longestHeaders+1, maxPiece)
 }
 
 // address is an address as netlink has it. IPv6 addresses are used at once: on
