@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -50,12 +51,21 @@ func hasPersona(name string) bool {
 	return name == "" || ike && tunnel && link
 }
 
-// The ports of a server of ours on the loopback device: unprivileged ones, that
-// leave a real server alone.
-const (
-	loopIKE  = 15500
-	loopNATT = 15501
-)
+// freePorts finds ports for IKE and NAT-T of a server of ours on the loopback
+// device, that leave a real server alone, and another bench.
+func freePorts() (ike, natt uint16, err error) {
+	var found [2]uint16
+	for i := range found {
+		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopServer(), 0)))
+		if err != nil {
+			return 0, 0, failed("%w", err)
+		}
+		// Both are held until both are found, or they might be one.
+		defer conn.Close()
+		found[i] = conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	}
+	return found[0], found[1], nil
+}
 
 // loopServer is the address of that server. Clients have the rest of 127/8.
 func loopServer() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
@@ -77,7 +87,7 @@ type fleet struct {
 }
 
 // newFleet makes the clients' side. Nobody dials yet.
-func newFleet(t Target, secret string) (*fleet, error) {
+func newFleet(t Target, st *standing) (*fleet, error) {
 	f := &fleet{target: t, probes: newProbes()}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	if t.Server.IsValid() {
@@ -85,8 +95,8 @@ func newFleet(t Target, secret string) (*fleet, error) {
 		f.secret, f.user, f.password = t.Secret, t.User, t.Password
 		return f, nil
 	}
-	f.server, f.natt = netip.AddrPortFrom(loopServer(), loopIKE), netip.AddrPortFrom(loopServer(), loopNATT)
-	f.secret, f.user, f.password = secret, benchUser, secret
+	f.server, f.natt = netip.AddrPortFrom(loopServer(), st.config.ike), netip.AddrPortFrom(loopServer(), st.config.natt)
+	f.secret, f.user, f.password = st.config.secret, benchUser, st.config.secret
 	g, err := gateway.NewDialler(gateway.DiallerConfig{Addresses: []netip.Addr{netip.IPv4Unspecified()}})
 	if err != nil {
 		return nil, failed("%w", err)
@@ -168,8 +178,12 @@ func (s *site) stand(ctx context.Context, t Target) (*standing, error) {
 	if t.Server.IsValid() {
 		return nil, nil
 	}
+	ike, natt, err := freePorts()
+	if err != nil {
+		return nil, err
+	}
 	st := &standing{site: s, config: serverConfig{
-		listen: loopServer(), ike: loopIKE, natt: loopNATT, secret: newSecret(), egress: "netstack",
+		listen: loopServer(), ike: ike, natt: natt, secret: newSecret(), egress: "netstack",
 	}}
 	return st, st.start(ctx)
 }
@@ -178,14 +192,6 @@ func (st *standing) start(ctx context.Context) error {
 	var err error
 	st.proc, err = st.site.serve(ctx, nil, st.config)
 	return err
-}
-
-// secret is the key of the server; empty when it is not ours.
-func (st *standing) secret() string {
-	if st == nil {
-		return ""
-	}
-	return st.config.secret
 }
 
 // cpu returns what the server has used; 0 when it is not ours.
@@ -205,7 +211,7 @@ func together(ctx context.Context, t Target) (*site, *standing, *fleet, error) {
 	st, err := s.stand(ctx, t)
 	if err == nil {
 		var f *fleet
-		if f, err = newFleet(t, st.secret()); err == nil {
+		if f, err = newFleet(t, st); err == nil {
 			s.later(f.close)
 			return s, st, f, nil
 		}
