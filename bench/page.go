@@ -27,7 +27,7 @@ nav a { margin-right: 1rem; }
 .goal-card b { font-size: 1.7rem; display: block; font-variant-numeric: tabular-nums; }
 .goal-card small { display: block; opacity: .75; line-height: 1.35; }
 .goal-card .verdict { color: var(--good); font-weight: 600; opacity: 1; } .goal-card.missed .verdict { color: var(--bad); }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(520px, 100%), 1fr)); gap: 1rem; align-items: start; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(520px, 100%), 1fr)); gap: 1rem; align-items: start; }
 figure { margin: 0; padding: .6rem; border: 1px solid var(--line); border-radius: 10px; }
 .charts svg { width: 100%; height: auto; display: block; }
 table { border-collapse: collapse; margin: .5rem 0 1rem; width: 100%; font-size: .92rem; }

@@ -10,7 +10,7 @@ import (
 // The size of a picture and what surrounds the plot, in pixels.
 const (
 	svgWidth, svgHeight = 760.0, 330.0
-	svgLeft, svgRight   = 92.0, 20.0
+	svgLeft, svgRight   = 112.0, 20.0
 	svgTop, svgBottom   = 58.0, 52.0
 	// textWidth is how wide a character of a label is at most, about.
 	textWidth = 6.7

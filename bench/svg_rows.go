@@ -115,11 +115,17 @@ func (s *svg) rowGrid(c Chart, at []float64) {
 			}
 		}
 	}
+	written := 0.0 // where the last text ends
 	for _, v := range marks {
 		for _, top := range at[:len(at)-1] {
 			s.gridline(s.x(v), top, s.x(v), top+rowHeight)
 		}
+		half := textWidth / 2 * float64(len([]rune(c.Unit.Format(v))))
+		if s.x(v)-half < written+8 && written > 0 {
+			continue
+		}
 		s.text(s.x(v), s.bottom+16, "middle", "mute", c.Unit.Format(v))
+		written = s.x(v) + half
 	}
 	for _, top := range at[:len(at)-1] {
 		if s.log {
