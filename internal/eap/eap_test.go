@@ -255,6 +255,25 @@ func TestTLSRefused(t *testing.T) {
 	}
 }
 
+// TestFailureBeforeTheEnd: the server knows why it refuses a client as soon as that
+// is sent, for clients that go without an answer.
+func TestFailureBeforeTheEnd(t *testing.T) {
+	k, no := newPKI(t), errors.New("expired yesterday")
+	k.server.VerifyPeer = func(time.Time, []*x509.Certificate) error { return no }
+	p := newPair(t, ServerConfig{Methods: []Type{TypeTLS}, TLS: k.server}, ClientConfig{Identity: "alice", Methods: []Type{TypeTLS}, TLS: k.client})
+	p.server.Start()
+	for early := true; early; {
+		early = p.server.Failure() == nil && (p.stepServer() || p.stepClient())
+	}
+	if err := p.server.Failure(); !errors.Is(err, no) || p.ended[0] != nil {
+		t.Errorf("failure %v, end %v", err, p.ended[0])
+	}
+	p.server.Close()
+	if err := p.server.Failure(); err != nil {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
 // TestTLSWithoutCertificate: a client that shows none is refused.
 func TestTLSWithoutCertificate(t *testing.T) {
 	k := newPKI(t)
