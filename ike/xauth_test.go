@@ -156,8 +156,21 @@ func TestXAUTHRekey(t *testing.T) {
 		if onlyPeer(t, p.server) != server || len(p.client.granted) != 1 || len(p.client.closed) != 0 {
 			t.Errorf("%s: peers %v, granted %v, closed %v", persona, p.server.s.peers, p.client.granted, p.client.closed)
 		}
+		if n := p.server.assigns(); n != 1 {
+			t.Errorf("%s: %d addresses were asked for", persona, n)
+		}
 		p.closeAll()
 	}
+}
+
+// assigns counts the questions for an address.
+func (n *node) assigns() (count int) {
+	for _, e := range n.events {
+		if _, ok := e.(Assign); ok {
+			count++
+		}
+	}
+	return count
 }
 
 func onlyPeer(t *testing.T, n *node) Peer {
@@ -209,6 +222,9 @@ func TestXAUTHBack(t *testing.T) {
 		p.run(20*time.Second, nil)
 		if onlyPeer(t, p.server) != server || len(p.usable()) != 1 || len(p.client.granted) != 1 || p.client.granted[0].IPv4 != aliceAddr {
 			t.Errorf("%s: usable %d, granted %v, failed %v", persona, len(p.usable()), p.client.granted, p.server.failed)
+		}
+		if v1.HabitsOf(persona).InitialContact != (len(p.server.children) == 1) {
+			t.Errorf("%s: %d child SAs", persona, len(p.server.children))
 		}
 		p.closeAll()
 	}
