@@ -69,7 +69,12 @@ type Candidate struct {
 	// What follows is for IKEv2. ClientID narrows the PSK to who calls itself so;
 	// empty: anybody.
 	ClientID string
-	EAP      bool // clients without AUTH are asked by EAP; needs Certificate
+	// Shown is what we prove who we are with to clients that prove themselves by
+	// the PSK and ask for a certificate, by CERTREQ and by one of its names, or,
+	// with ShowAlways, to all of them; nil: the PSK.
+	Shown      *Certificate
+	ShowAlways bool
+	EAP        bool // clients without AUTH are asked by EAP; needs Certificate
 	// PPK returns the post-quantum key of that name (RFC 8784); nil: none.
 	// PPKRequired refuses clients without one.
 	PPK         func(id []byte) []byte

@@ -313,8 +313,12 @@ func (s *Server) candidates2(path Path) []v2.Candidate {
 		if c.Certificate != nil && len(c.Certificate.Chain) == 0 {
 			c.Certificate = nil
 		}
-		list = append(list, v2.Candidate{Tenant: c.Tenant, PSK: c.PSK, ClientID: c.ClientID, Identity: c.Identity, Certificate: c.Certificate,
-			Verify: c.Verify, Authorities: c.Authorities, EAP: c.EAP, PPK: c.PPK, PPKRequired: c.PPKRequired, Policy: policy2(c.policy())})
+		x := v2.Candidate{Tenant: c.Tenant, PSK: c.PSK, ClientID: c.ClientID, Identity: c.Identity, Certificate: c.Certificate,
+			Verify: c.Verify, Authorities: c.Authorities, EAP: c.EAP, PPK: c.PPK, PPKRequired: c.PPKRequired, Policy: policy2(c.policy())}
+		if x.PSK != nil && c.Shown != nil {
+			x.Certificate, x.OnRequest = c.Shown, !c.ShowAlways
+		}
+		list = append(list, x)
 	}
 	return list
 }

@@ -59,7 +59,6 @@ type dialState struct {
 	from     []byte // REDIRECTED_FROM
 	restarts int
 	verified bool         // its signature and certificate are good
-	plainPi  []byte       // SK_pi without PPK
 	plain    *suite.Keys2 // SK_d, SK_pi and SK_pr without PPK
 }
 

@@ -17,14 +17,16 @@ type login struct {
 	id        wire.ID2
 	wanted    wire.ID2 // IDr: whom it wants to talk to
 	hasWanted bool
-	auth      wire.Auth
-	hasAuth   bool
-	noPPK     []byte // AUTH without PPK (RFC 8784)
-	ppkID     []byte
-	chain     []*x509.Certificate
-	offer     childOffer
-	hasChild  bool
-	message   *message
+	// wantsCertificate: it sent CERTREQ.
+	wantsCertificate bool
+	auth             wire.Auth
+	hasAuth          bool
+	noPPK            []byte // AUTH without PPK (RFC 8784)
+	ppkID            []byte
+	chain            []*x509.Certificate
+	offer            childOffer
+	hasChild         bool
+	message          *message
 }
 
 // handleAuth takes an IKE_AUTH request.
@@ -52,12 +54,12 @@ func (s *Session) handleAuth(now time.Time, a *sa, m *message) error {
 	}
 	list := s.candidates(l)
 	switch {
+	case l.hasAuth && l.auth.Method == wire.AuthShared:
+		return s.tryKeys(now, a, m)
 	case len(list) == 0:
 		return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseNoCandidate, "nobody here is "+identityText(l.wanted))
 	case !l.hasAuth:
 		return s.beginEAP(now, a, m, list)
-	case l.auth.Method == wire.AuthShared:
-		return s.tryKeys(now, a, m, list)
 	}
 	return s.tryCertificate(now, a, m, list)
 }
@@ -102,6 +104,8 @@ func (l *login) take(s *Session, p wire.Payload) (err error) {
 		l.auth, err = wire.ConsumeAuth(p.Body)
 	case wire.PayloadCert2:
 		l.chain = appendCertificate(l.chain, p.Body)
+	case wire.PayloadCertReq2:
+		l.wantsCertificate = true
 	case wire.PayloadCP:
 		var c wire.Config
 		if c, err = wire.ConsumeConfig(p.Body); err == nil {
@@ -153,20 +157,24 @@ func appendCertificate(chain []*x509.Certificate, body []byte) []*x509.Certifica
 // candidates are the ways in for this initiator: those that answer to the name it
 // asks for, or, if none does or it names none, all that there are.
 func (s *Session) candidates(l *login) []Candidate {
-	var named, all []Candidate
-	for _, c := range s.owner.Candidates(s.path) {
-		if !allowsSuite(c.Policy, s.current.suite) {
-			continue
-		}
+	var named []Candidate
+	all := s.allCandidates()
+	for _, c := range all {
 		if l.hasWanted && c.answersTo(l.wanted) {
 			named = append(named, c)
 		}
-		all = append(all, c)
 	}
 	if len(named) > 0 {
 		return named
 	}
 	return all
+}
+
+// allCandidates are those whose policy allows what was chosen in IKE_SA_INIT.
+func (s *Session) allCandidates() []Candidate {
+	return slices.DeleteFunc(slices.Clone(s.owner.Candidates(s.path)), func(c Candidate) bool {
+		return !allowsSuite(c.Policy, s.current.suite)
+	})
 }
 
 // answersTo reports whether the candidate is called so.
@@ -177,10 +185,11 @@ func (c *Candidate) answersTo(id wire.ID2) bool {
 	return c.Certificate != nil && auth.MatchID(c.Certificate.Chain[0], id, auth.PurposeServer) == nil
 }
 
-// tryKeys finds the candidate whose pre-shared key the AUTH payload proves.
-func (s *Session) tryKeys(now time.Time, a *sa, m *message, list []Candidate) error {
+// tryKeys finds the candidate whose pre-shared key the AUTH payload proves. The
+// name that the client asks for does not matter: a key names its tenant.
+func (s *Session) tryKeys(now time.Time, a *sa, m *message) error {
 	tried := 0
-	for _, c := range list {
+	for _, c := range s.allCandidates() {
 		if c.PSK == nil || c.ClientID != "" && c.ClientID != s.identity {
 			continue
 		}
@@ -190,6 +199,9 @@ func (s *Session) tryKeys(now time.Time, a *sa, m *message, list []Candidate) er
 		tried++
 		if s.provesKey(a, &c) {
 			s.candidate = c
+			if l := &s.opening.login; c.OnRequest && !(l.wantsCertificate && l.hasWanted && c.answersTo(l.wanted)) {
+				s.candidate.Certificate = nil
+			}
 			return s.authentic(now, a, m)
 		}
 	}
@@ -197,32 +209,38 @@ func (s *Session) tryKeys(now time.Time, a *sa, m *message, list []Candidate) er
 		fmt.Sprintf("no pre-shared key of %d fits the client that calls itself %s", tried, s.identity))
 }
 
-// provesKey checks AUTH against one key, with the PPK that the initiator names if
-// we have it too, and else with what it sent for those who have not.
+// provesKey checks AUTH against one key.
 func (s *Session) provesKey(a *sa, c *Candidate) bool {
-	l, o := &s.opening.login, s.octets(a, true)
-	if ppk := c.ppk(l.ppkID); ppk != nil && s.features.ppk {
-		mixed := *a.keys
-		mixed.D, mixed.Pi, mixed.Pr = bytes.Clone(mixed.D), bytes.Clone(mixed.Pi), bytes.Clone(mixed.Pr)
-		mixed.MixPPK(a.suite.PRF, ppk)
-		o.SKp = mixed.Pi
-		ok := auth.VerifySharedKey(o, c.PSK, l.auth.Data)
-		if ok {
-			s.opening.ppk = bytes.Clone(ppk)
-		}
-		clear(mixed.D)
-		clear(mixed.Pi)
-		clear(mixed.Pr)
-		return ok
-	}
-	if c.PPKRequired {
+	l := &s.opening.login
+	p, ok := s.proving(a, c, l.ppkID, l.auth, l.noPPK)
+	if !ok || !auth.VerifySharedKey(p.octets, c.PSK, p.proof.Data) {
 		return false
 	}
-	sent := l.auth.Data
-	if l.ppkID != nil {
-		sent = l.noPPK
+	s.opening.ppk = bytes.Clone(p.ppk)
+	return true
+}
+
+// proving is what an initiator proves itself with.
+type proving struct {
+	octets auth.Octets
+	proof  wire.Auth
+	ppk    []byte // that takes part; nil: none. The Owner's
+}
+
+// proving returns what is to be proved with which AUTH payload: the one made with
+// the PPK that the initiator names if the candidate has it, and else what it sent
+// for those who have not (RFC 8784, section 3). False: there must be a PPK.
+func (s *Session) proving(a *sa, c *Candidate, id []byte, proof wire.Auth, noPPK []byte) (proving, bool) {
+	p := proving{octets: s.octets(a, true), proof: proof}
+	if p.ppk = c.ppk(id); p.ppk != nil && s.features.ppk {
+		p.octets.SKp = a.suite.PRF.PRFPlus(p.ppk, a.keys.Pi, len(a.keys.Pi))
+		return p, true
 	}
-	return auth.VerifySharedKey(o, c.PSK, sent)
+	p.ppk = nil
+	if id != nil {
+		p.proof.Data = noPPK
+	}
+	return p, !c.PPKRequired
 }
 
 func (c *Candidate) ppk(id []byte) []byte {
@@ -235,41 +253,65 @@ func (c *Candidate) ppk(id []byte) []byte {
 // tryCertificate has the signature and the chain checked elsewhere.
 func (s *Session) tryCertificate(now time.Time, a *sa, m *message, list []Candidate) error {
 	l := &s.opening.login
-	list = slices.DeleteFunc(slices.Clone(list), func(c Candidate) bool { return c.Verify == nil || c.PPKRequired })
-	if len(l.chain) == 0 || len(list) == 0 {
+	var able []Candidate
+	var claims []claim
+	for _, c := range list {
+		if p, ok := s.proving(a, &c, l.ppkID, l.auth, l.noPPK); ok && c.Verify != nil {
+			able, claims = append(able, c), append(claims, claim{c.Verify, p.octets.Bytes(), p.proof, bytes.Clone(p.ppk)})
+		}
+	}
+	if len(l.chain) == 0 || len(able) == 0 {
 		return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication,
-			fmt.Sprintf("the client sends %d certificates that can be read, and %d tenants take certificates", len(l.chain), len(list)))
+			fmt.Sprintf("the client sends %d certificates that can be read, and %d tenants take them as it proves itself", len(l.chain), len(able)))
 	}
-	octets, proof, chain, id := s.octets(a, true).Bytes(), l.auth, l.chain, l.id
-	if l.ppkID != nil {
-		proof.Data = l.noPPK // certificates are not combined with a PPK here
-	}
-	type verified struct {
-		who int
-		err error
-	}
-	s.owner.Compute(func() any {
-		if err := auth.VerifySignature(chain[0].PublicKey, proof, octets); err != nil {
-			return verified{err: err}
-		}
-		var last error
-		for n, c := range list {
-			if last = c.Verify(now, chain, id); last == nil {
-				return verified{who: n}
-			}
-		}
-		return verified{err: last}
-	}, false, func(now time.Time, r any) {
+	chain, id := l.chain, l.id
+	s.owner.Compute(func() any { return verifyClaims(now, claims, chain, id) }, false, func(now time.Time, r any) {
 		switch v := r.(verified); {
 		case s.closing || a.state == saGone || s.opening == nil:
 		case v.err != nil:
 			_ = s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication, v.err.Error())
 		default:
-			s.candidate, s.chain = list[v.who], chain
+			s.candidate, s.chain, s.opening.ppk = able[v.who], chain, claims[v.who].ppk
 			_ = s.authentic(now, a, m)
 		}
 	})
 	return nil
+}
+
+// claim is what a client with a certificate must have signed to be a candidate's.
+type claim struct {
+	verify Verifier
+	octets []byte
+	proof  wire.Auth
+	ppk    []byte
+}
+
+// verified says which claim holds, or why none does.
+type verified struct {
+	who int
+	err error
+}
+
+// verifyClaims runs on another goroutine. Claims differ in what was signed only
+// where some have a PPK; each signature is verified once.
+func verifyClaims(now time.Time, claims []claim, chain []*x509.Certificate, id wire.ID2) verified {
+	last := ErrAuth
+	signed := map[string]error{}
+	for n, c := range claims {
+		err, known := signed[string(c.octets)]
+		if !known {
+			err = auth.VerifySignature(chain[0].PublicKey, c.proof, c.octets)
+			signed[string(c.octets)] = err
+		}
+		if err == nil {
+			err = c.verify(now, chain, id)
+		}
+		if err == nil {
+			return verified{who: n}
+		}
+		last = err
+	}
+	return verified{err: last}
 }
 
 // refuseLogin says no, and that is the end of the Session.
@@ -358,7 +400,7 @@ func (s *Session) sendFirstEAP(now time.Time, a *sa, m *message, packet []byte) 
 	id := s.ownID()
 	s.opening.idR = id.AppendBody(nil)
 	c := s.candidate.Certificate
-	err := s.sign(a, c, func(now time.Time, proof wire.Auth) {
+	err := s.sign(a, c, s.octets(a, false), func(now time.Time, proof wire.Auth) {
 		list := append([]wire.Body{id}, c.payloads()...)
 		a.respond(now, m, append(list, proof, wire.EAP(packet))...)
 	})
@@ -379,13 +421,22 @@ func (s *Session) handleEAPProof(now time.Time, a *sa, m *message) error {
 	if err != nil {
 		return s.refuseLogin(now, a, m, wire.Notify2InvalidSyntax, CauseMalformed, err.Error())
 	}
+	// With EAP the PPK is named in the last request (RFC 8784, section 3).
+	var l login
+	for _, p := range m.chain {
+		if n, err := wire.ConsumeNotify2(p.Body); err == nil && p.Type == wire.PayloadNotify2 {
+			l.see(s, n)
+		}
+	}
+	claim, ok := s.proving(a, &s.candidate, l.ppkID, proof, l.noPPK)
 	secret := s.opening.msk
 	if len(secret) == 0 {
-		secret = a.keys.Pi
+		secret = claim.octets.SKp
 	}
-	if proof.Method != wire.AuthShared || !auth.VerifySharedKey(s.octets(a, true), secret, proof.Data) {
-		return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication, "the key that comes of EAP is not the client's")
+	if !ok || proof.Method != wire.AuthShared || !auth.VerifySharedKey(claim.octets, secret, claim.proof.Data) {
+		return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication, "the key that comes of EAP is not the client's, or its PPK")
 	}
+	s.opening.ppk = bytes.Clone(claim.ppk)
 	return s.authentic(now, a, m)
 }
 
@@ -394,6 +445,7 @@ func (s *Session) authentic(now time.Time, a *sa, m *message) error {
 	o := s.opening
 	if o.ppk != nil {
 		a.keys.MixPPK(a.suite.PRF, o.ppk)
+		s.quantum = true
 	}
 	o.setStage(stageGrant)
 	o.waiting = m
@@ -433,7 +485,7 @@ func (s *Session) finishLogin(now time.Time, a *sa, m *message) {
 	case s.candidate.Certificate != nil:
 		id := s.ownID()
 		o.idR = id.AppendBody(nil)
-		err := s.sign(a, s.candidate.Certificate, func(now time.Time, proof wire.Auth) {
+		err := s.sign(a, s.candidate.Certificate, s.octets(a, false), func(now time.Time, proof wire.Auth) {
 			s.sendLogin(now, a, m, append(append([]wire.Body{id}, s.candidate.Certificate.payloads()...), proof)...)
 		})
 		if err != nil {

@@ -64,6 +64,9 @@ func (o *opening) close() {
 	zeroKey(o.key)
 	clear(o.msk)
 	clear(o.ppk)
+	if o.dial.plain != nil {
+		o.dial.plain.Zero()
+	}
 }
 
 // silence puts into words what it means that the peer does not answer.
@@ -122,12 +125,12 @@ func (s *Session) proof(a *sa, secret []byte) wire.Auth {
 }
 
 // sign computes our AUTH payload with a certificate elsewhere, and goes on.
-func (s *Session) sign(a *sa, c *Certificate, then func(now time.Time, proof wire.Auth)) error {
+func (s *Session) sign(a *sa, c *Certificate, what auth.Octets, then func(now time.Time, proof wire.Auth)) error {
 	seed, err := s.random(64)
 	if err != nil {
 		return err
 	}
-	octets := s.octets(a, s.initiator).Bytes()
+	octets := what.Bytes()
 	policy := auth.SignPolicy{}
 	for _, h := range s.features.hashes {
 		policy.Hashes = append(policy.Hashes, auth.HashAlgorithm(h))

@@ -22,6 +22,8 @@ type authTask struct {
 	packet []byte // EAP; nil in the first one and the last
 	last   bool   // AUTH with the key of EAP
 	proof  *wire.Auth
+	// without is the signature for those who do not have our PPK.
+	without []byte
 }
 
 // start builds the request. A signature is made elsewhere first.
@@ -33,22 +35,52 @@ func (t *authTask) start(now time.Time, a *sa) (wire.ExchangeType, []wire.Body, 
 	case t.packet != nil:
 		return wire.ExchangeAuth, []wire.Body{wire.EAP(t.packet)}, true
 	case t.last:
-		return wire.ExchangeAuth, []wire.Body{s.proof(a, s.eapSecret(a, true))}, true
+		s.usePPK(a)
+		return wire.ExchangeAuth, append([]wire.Body{s.proof(a, s.eapSecret(a, true))}, t.ppkPayloads(a)...), true
 	}
 	s.opening.authID = a.nextOut
 	s.opening.idI = s.dialID().AppendBody(nil)
-	s.usePPK(a)
+	if !s.dial.EAP {
+		s.usePPK(a)
+	}
 	if !s.dial.EAP && s.dial.Certificate != nil && t.proof == nil {
-		err := s.sign(a, s.dial.Certificate, func(now time.Time, proof wire.Auth) {
-			t.proof = &proof
-			a.ask(now, t)
-		})
-		if err != nil {
-			s.fail(now, CauseInternal, err.Error())
-		}
+		t.sign(now, a)
 		return 0, nil, false
 	}
 	return wire.ExchangeAuth, t.first(a), true
+}
+
+// sign has the AUTH payload made elsewhere, and the one for those who do not have
+// our PPK, and then asks.
+func (t *authTask) sign(now time.Time, a *sa) {
+	s := t.s
+	then := func(now time.Time, proof wire.Auth) {
+		t.proof = &proof
+		a.ask(now, t)
+	}
+	err := s.sign(a, s.dial.Certificate, s.octets(a, true), func(now time.Time, proof wire.Auth) {
+		if s.opening.ppk == nil || s.dial.PPKRequired {
+			then(now, proof)
+			return
+		}
+		if err := s.sign(a, s.dial.Certificate, s.octetsWithoutPPK(a), func(now time.Time, without wire.Auth) {
+			t.without = without.Data
+			then(now, proof)
+		}); err != nil {
+			s.fail(now, CauseInternal, err.Error())
+		}
+	})
+	if err != nil {
+		s.fail(now, CauseInternal, err.Error())
+	}
+}
+
+// octetsWithoutPPK are what we prove ourselves with to those who do not have our
+// PPK.
+func (s *Session) octetsWithoutPPK(a *sa) auth.Octets {
+	o := s.octets(a, true)
+	o.SKp = s.opening.dial.plain.Pi
+	return o
 }
 
 func (t *authTask) abandon(time.Time, *sa) {}
@@ -56,10 +88,9 @@ func (t *authTask) abandon(time.Time, *sa) {}
 // usePPK mixes our PPK in, if the responder announces that it has some.
 func (s *Session) usePPK(a *sa) {
 	o := s.opening
-	if s.dial.PPK == nil || !s.features.ppk || s.dial.PSK == nil && s.candidate.PSK == nil || o.ppk != nil || s.dial.EAP || s.dial.Certificate != nil {
+	if s.dial.PPK == nil || !s.features.ppk || o.ppk != nil {
 		return
 	}
-	o.dial.plainPi = bytes.Clone(a.keys.Pi)
 	o.ppk = bytes.Clone(s.dial.PPK)
 	o.dial.plain = &suite.Keys2{D: bytes.Clone(a.keys.D), Pi: bytes.Clone(a.keys.Pi), Pr: bytes.Clone(a.keys.Pr)}
 	a.keys.MixPPK(a.suite.PRF, o.ppk)
@@ -98,13 +129,13 @@ func (t *authTask) first(a *sa) []wire.Body {
 	for _, x := range s.dial.Persona.auth {
 		list = append(list, t.slot(a, x)...)
 	}
-	return append(list, s.ppkPayloads(a)...)
+	return append(list, t.ppkPayloads(a)...)
 }
 
-// ppkPayloads name our PPK, and prove the PSK for those who do not have it (RFC
+// ppkPayloads name our PPK, and prove who we are to those who do not have it (RFC
 // 8784, section 3).
-func (s *Session) ppkPayloads(a *sa) []wire.Body {
-	o := s.opening
+func (t *authTask) ppkPayloads(a *sa) []wire.Body {
+	s, o := t.s, t.s.opening
 	if o.ppk == nil {
 		return nil
 	}
@@ -112,9 +143,16 @@ func (s *Session) ppkPayloads(a *sa) []wire.Body {
 	if s.dial.PPKRequired {
 		return list
 	}
-	without := s.octets(a, true)
-	without.SKp = o.dial.plainPi
-	return append(list, wire.Notify2{Type: wire.Notify2NoPPKAuth, Data: auth.SharedKey(without, s.candidate.PSK)})
+	without := t.without
+	switch {
+	case t.last && len(o.msk) == 0:
+		without = auth.SharedKey(s.octetsWithoutPPK(a), o.dial.plain.Pi)
+	case t.last:
+		without = auth.SharedKey(s.octetsWithoutPPK(a), o.msk)
+	case without == nil:
+		without = auth.SharedKey(s.octetsWithoutPPK(a), s.candidate.PSK)
+	}
+	return append(list, wire.Notify2{Type: wire.Notify2NoPPKAuth, Data: without})
 }
 
 // slot is one payload of the first IKE_AUTH.
@@ -248,7 +286,8 @@ func (s *Session) verifyServer(now time.Time, a *sa, m *message) error {
 	s.settlePPK(a, m)
 	if proof.Method == wire.AuthShared {
 		named := s.dial.RemoteIdentity == "" || s.dial.RemoteIdentity == s.identity
-		if s.candidate.PSK == nil || s.dial.EAP || !named || !auth.VerifySharedKey(s.octets(a, false), s.candidate.PSK, proof.Data) {
+		// Who expects a certificate does not believe a key, which others have too.
+		if s.candidate.PSK == nil || s.dial.EAP || s.dial.Verify != nil || !named || !auth.VerifySharedKey(s.octets(a, false), s.candidate.PSK, proof.Data) {
 			s.fail(now, CauseAuthentication, "the server that calls itself "+s.identity+" does not have our pre-shared key, or another name")
 			return ErrAuth
 		}
@@ -266,7 +305,7 @@ func (s *Session) settlePPK(a *sa, m *message) {
 	}
 	if _, used := findNotify(m.chain, wire.Notify2PPKIdentity); !used && !s.dial.PPKRequired {
 		a.keys.D, a.keys.Pi, a.keys.Pr = o.dial.plain.D, o.dial.plain.Pi, o.dial.plain.Pr
-		o.ppk = nil
+		o.dial.plain, o.ppk = nil, nil
 	}
 }
 
@@ -323,6 +362,7 @@ func (s *Session) afterProof(now time.Time, a *sa, m *message) error {
 		return nil
 	}
 	if s.dial.EAP {
+		s.settlePPK(a, m)
 		p, ok := wire.Find(m.chain, wire.PayloadAuth)
 		var proof wire.Auth
 		if ok {
@@ -355,6 +395,11 @@ func (s *Session) eapAnswered(now time.Time, r EAPReply) {
 // loggedIn takes the last answer of the opening.
 func (s *Session) loggedIn(now time.Time, a *sa, m *message) error {
 	o := s.opening
+	s.quantum = o.ppk != nil
+	if s.dial.PPKRequired && !s.quantum {
+		s.fail(now, CauseAuthentication, "the server lets us in without the post-quantum key, and we must use one")
+		return ErrAuth
+	}
 	if _, ok := findNotify(m.chain, wire.Notify2MobikeSupported); ok {
 		s.features.mobike = true
 	}

@@ -36,6 +36,7 @@ type Session struct {
 	wants     Wants
 	grant     Assignment
 	granted   bool
+	quantum   bool // a PPK is in the keys
 
 	sas      []*sa
 	current  *sa // on which requests begin
@@ -99,6 +100,9 @@ func (s *Session) has(q family.Quirk) bool { return !s.initiator && s.features.f
 func (s *Session) Suite() string {
 	if s.current == nil {
 		return ""
+	}
+	if s.quantum {
+		return s.current.suite.String() + "-ppk"
 	}
 	return s.current.suite.String()
 }

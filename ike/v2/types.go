@@ -73,6 +73,9 @@ type Candidate struct {
 	// certificate has that name, else the certificate's name, else our address.
 	Identity    string
 	Certificate *Certificate
+	// OnRequest shows Certificate to peers with the PSK only if they ask for it, by
+	// CERTREQ and by one of its names; to the others we prove ourselves by the PSK.
+	OnRequest bool
 	// Verify accepts certificates of peers; nil: none.
 	Verify Verifier
 	// Authorities are the authorities that we say we trust, in CERTREQ.
