@@ -26,6 +26,8 @@ type DialV2 struct {
 	Childless      bool // no child SA with IKE_AUTH (RFC 6023)
 	PPK, PPKID     []byte
 	PPKRequired    bool
+	// RedirectedFrom is the gateway that has sent us here; invalid: none has.
+	RedirectedFrom netip.Addr
 	// IKE and ESP, if set, are proposed instead of the persona's suites. The key
 	// exchanges of the first of ESP are those of renewals, as with PFS.
 	IKE []suite.IKE2Suite
@@ -58,7 +60,7 @@ func (s *Server) dial2(now time.Time, c DialConfig) (Peer, error) {
 	d := v2.DialConfig{
 		Path: v2.Path(c.Path), NATTPath: v2.Path(c.NATTPath), Persona: persona, Tenant: c.Tenant, Identity: c.Identity,
 		RemoteIdentity: x.RemoteIdentity, PSK: c.PSK, Certificate: x.Certificate, EAP: x.EAP, Verify: x.Verify, Configure: x.Configure,
-		Transport: x.Transport, Childless: x.Childless, PFS: c.PFS, PPK: x.PPK, PPKID: x.PPKID, PPKRequired: x.PPKRequired,
+		Transport: x.Transport, Childless: x.Childless, PFS: c.PFS, PPK: x.PPK, PPKID: x.PPKID, PPKRequired: x.PPKRequired, RedirectedFrom: x.RedirectedFrom,
 		Local: v2.Networks(x.Local...), Remote: v2.Networks(x.Remote...), Policy: policy2(policy),
 	}
 	if len(x.ESP) > 0 && x.ESP[0].Group != suite.GroupNone {

@@ -31,8 +31,11 @@ the list of processes.
       --password file:password --route 10.0.0.0/8
 
 --ikev2 dials by IKEv2 in tunnel mode: by EAP-MSCHAPv2 with --user, --password
-and --ca; by certificate with --cert, --key and --ca; or with --psk alone. The
-server's certificate must be issued by --ca and have the name SERVER.
+and --ca; by certificate with --cert, --key and --ca; or with --psk, and with
+--ca beside it if the server shall prove itself by its certificate, not the key.
+The server's certificate must be issued by --ca and have the name SERVER, also
+that of another gateway which SERVER sends us to. --ppk and --ppk-id add a
+post-quantum key to any of these.
 
   culvert connect vpn.example.com --ikev2 --ca ca.crt --user alice \
       --password file:password --route 10.0.0.0/8
@@ -78,6 +81,9 @@ Needs CAP_NET_ADMIN for the device.`,
 	f.StringVar(&d.cert, "cert", "", "`FILE` with our certificate")
 	f.StringVar(&d.key, "key", "", "`FILE` with its key, which only its owner may read")
 	f.BoolVar(&d.eapTLS, "eap-tls", false, "show --cert within EAP (EAP-TLS), in IKEv2 or in L2TP's PPP")
+	f.StringVar(&d.ppk, "ppk", "", "post-quantum `KEY` that is added to the others, in IKEv2")
+	f.StringVar(&d.ppkID, "ppk-id", "", "its `NAME`, by which the server knows it")
+	f.BoolVar(&d.ppkOptional, "ppk-optional", false, "go on with a server that does not have the post-quantum key")
 	f.StringVar(&d.identity, "identity", "", "`NAME` to call ourselves in IKE (default our address)")
 	f.StringVar(&d.group, "group", "", "`NAME` of the group whose key --psk is: dial by aggressive mode, as Apple's clients with a group name do")
 	f.StringVar(&d.persona, "persona", "", "native `CLIENT` to speak like")
@@ -102,6 +108,8 @@ type connectCommand struct {
 	local, device, netns, level            string
 	routes, ike, esp                       []string
 	once                                   bool
+	ppk, ppkID                             string
+	ppkOptional                            bool
 }
 
 // run dials.
@@ -164,6 +172,9 @@ func (d *connectCommand) values(s streams, server string) (gateway.ConnectConfig
 
 // check refuses flags that do not make a login.
 func (d *connectCommand) check() error {
+	if d.ppk != "" && (!d.ikev2 || d.ppkID == "") || d.ppk == "" && (d.ppkID != "" || d.ppkOptional) {
+		return errors.New("--ppk is for --ikev2 and needs --ppk-id; --ppk-id and --ppk-optional need --ppk")
+	}
 	byUser, byCert := d.user != "" && d.password != "", d.cert != "" && d.key != ""
 	switch {
 	case d.xauth && (d.ikev2 || d.eapTLS || d.l2tpSecret != ""):
@@ -182,8 +193,8 @@ func (d *connectCommand) check() error {
 		return errors.New("connect needs --psk, --user and --password")
 	case d.ikev2 && d.l2tpSecret != "":
 		return errors.New("--l2tp-secret is not for --ikev2")
-	case d.ikev2 && d.psk != "" && (d.user != "" || d.password != "" || d.cert != "" || d.key != "" || d.ca != ""):
-		return errors.New("--ikev2 with --psk takes no --user, --password, --cert, --key and --ca")
+	case d.ikev2 && d.psk != "" && (d.user != "" || d.password != "" || d.cert != "" || d.key != ""):
+		return errors.New("--ikev2 with --psk takes no --user, --password, --cert and --key")
 	case d.ikev2 && d.psk == "" && (byUser == byCert || d.ca == ""):
 		return errors.New("--ikev2 needs --ca with --user and --password, or --ca with --cert and --key, or --psk")
 	}
@@ -232,9 +243,24 @@ func (d *connectCommand) certificates(c *gateway.ConnectConfig) error {
 		credentials.Chain = nil // the server asks for it by EAP
 	}
 	if d.ikev2 {
-		c.V2, err = gateway.NewDialV2(c.Server, credentials)
+		if c.V2, err = gateway.NewDialV2(c.Server, credentials); err == nil {
+			err = d.quantum(c.V2)
+		}
 	}
 	return err
+}
+
+// quantum reads the post-quantum key.
+func (d *connectCommand) quantum(v2 *gateway.DialV2) error {
+	if d.ppk == "" {
+		return nil
+	}
+	secret, err := config.ResolveSecret(d.ppk)
+	if err != nil {
+		return fmt.Errorf("--ppk: %w", err)
+	}
+	v2.PPK = &gateway.DialPPK{ID: d.ppkID, Secret: secret.Bytes(), Optional: d.ppkOptional}
+	return nil
 }
 
 // credentials reads the files with certificates.

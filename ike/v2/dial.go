@@ -36,7 +36,10 @@ type DialConfig struct {
 	Renewal       Exchange // which; none: those of the IKE SA
 	PPK, PPKID    []byte   // RFC 8784
 	PPKRequired   bool
-	Policy        Policy
+	// RedirectedFrom is the gateway that has sent us here (RFC 5685, section 3);
+	// invalid: none has.
+	RedirectedFrom netip.Addr
+	Policy         Policy
 }
 
 // initTask stands for IKE_SA_INIT, which runs before there are keys.
@@ -75,6 +78,9 @@ func Dial(now time.Time, owner Owner, c Config, d DialConfig) (*Session, error) 
 	d.PSK = nil
 	s.candidate.Policy.adoptHabits(d.Persona.Habits)
 	s.opening = &opening{}
+	if d.RedirectedFrom.IsValid() {
+		s.opening.dial.from = gatewayData(d.RedirectedFrom.Unmap().String())
+	}
 	if len(d.Persona.IKE) == 0 || len(d.Persona.IKE[0].Groups) == 0 {
 		return nil, fmt.Errorf("%w: the persona offers nothing", ErrConfig)
 	}

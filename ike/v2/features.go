@@ -12,6 +12,7 @@ import (
 type features struct {
 	fragmentation bool // RFC 7383
 	redirect      bool // RFC 5685
+	redirected    bool // another gateway has sent it here
 	childless     bool // RFC 6023
 	intermediate  bool // RFC 9242
 	ppk           bool // RFC 8784
@@ -47,8 +48,10 @@ func (f *features) see(n wire.Notify2) {
 	switch n.Type {
 	case wire.Notify2FragmentationSupported:
 		f.fragmentation = true
-	case wire.Notify2RedirectSupported, wire.Notify2RedirectedFrom:
+	case wire.Notify2RedirectSupported:
 		f.redirect = true
+	case wire.Notify2RedirectedFrom:
+		f.redirect, f.redirected = true, true
 	case wire.Notify2ChildlessSupported:
 		f.childless = true
 	case wire.Notify2IntermediateSupported:

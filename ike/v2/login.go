@@ -447,6 +447,7 @@ func (s *Session) authentic(now time.Time, a *sa, m *message) error {
 		a.keys.MixPPK(a.suite.PRF, o.ppk)
 		s.quantum = true
 	}
+	s.wants.Redirectable = s.features.redirectable()
 	o.setStage(stageGrant)
 	o.waiting = m
 	o.deadline = now.Add(loginTime)
@@ -507,7 +508,10 @@ func (s *Session) sendLogin(now time.Time, a *sa, m *message, list ...wire.Body)
 	if o.ppk != nil {
 		list = append(list, notify(wire.Notify2PPKIdentity))
 	}
-	if o.login.hasChild {
+	switch {
+	case s.grant.Redirect != "" && s.features.redirectable():
+		list = append(list, wire.Notify2{Type: wire.Notify2Redirect, Data: gatewayData(s.grant.Redirect)})
+	case o.login.hasChild:
 		list = append(list, s.firstChild(now, a)...)
 	}
 	if s.features.mobike {

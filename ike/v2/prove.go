@@ -249,13 +249,6 @@ func (t *authTask) answer(now time.Time, a *sa, m *message) error {
 		s.fail(now, causeOf(n.Type), "the other side answered "+describeError(n)+" to IKE_AUTH")
 		return ErrRefused
 	}
-	if n, ok := findNotify(m.chain, wire.Notify2Redirect); ok && !hasAuth {
-		if gateway, ok := gatewayOf(n.Data, nil); ok {
-			s.owner.Redirected(s, gateway)
-			s.fail(now, CauseRedirected, "the other side sends us to "+printable(gateway))
-			return ErrRefused
-		}
-	}
 	if p, ok := wire.Find(m.chain, wire.PayloadIDr); ok && s.opening.idR == nil {
 		s.opening.idR = p.Body
 	}
@@ -351,6 +344,12 @@ func (s *Session) verifyCertificate(now time.Time, a *sa, m *message, id wire.ID
 // afterProof goes on once the server is known: with EAP, or to the end.
 func (s *Session) afterProof(now time.Time, a *sa, m *message) error {
 	o := s.opening
+	gateway, redirected := redirectedBy(m)
+	if redirected && s.dial.EAP && !o.eapOver {
+		s.owner.Redirected(s, gateway)
+		s.fail(now, CauseRedirected, "the other side sends us to "+gateway)
+		return ErrRefused
+	}
 	if p, ok := wire.Find(m.chain, wire.PayloadEAP); ok && s.dial.EAP && !o.eapOver {
 		packet, err := wire.ConsumeEAP(p.Body)
 		if err != nil {
@@ -404,6 +403,13 @@ func (s *Session) loggedIn(now time.Time, a *sa, m *message) error {
 		s.features.mobike = true
 	}
 	s.establish(now, a)
+	if gateway, ok := redirectedBy(m); ok {
+		// "the client MUST ... verify the AUTH payload" first (RFC 5685, section 6).
+		s.closeOpening()
+		s.owner.Redirected(s, gateway)
+		s.end(now, ReasonFailed, CauseRedirected, "the other side sends us to "+gateway, true)
+		return ErrRefused
+	}
 	if p, ok := wire.Find(m.chain, wire.PayloadCP); ok {
 		if c, err := wire.ConsumeConfig(p.Body); err == nil {
 			s.grant, s.granted = assignmentOf(c), true

@@ -3,6 +3,8 @@ package v2
 import (
 	"bytes"
 	"net/netip"
+
+	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
 // Types of a gateway identity (RFC 5685, section 6.1).
@@ -44,4 +46,17 @@ func gatewayOf(b, nonce []byte) (string, bool) {
 		return printable(string(id)), len(id) > 0
 	}
 	return "", false
+}
+
+// redirectable reports whether a peer can be sent to another gateway. One that
+// was sent here is not sent on, lest it goes in circles.
+func (f *features) redirectable() bool { return f.redirect && !f.redirected }
+
+// redirectedBy is the gateway that an authentic answer to IKE_AUTH names.
+func redirectedBy(m *message) (string, bool) {
+	n, ok := findNotify(m.chain, wire.Notify2Redirect)
+	if !ok {
+		return "", false
+	}
+	return gatewayOf(n.Data, nil)
 }

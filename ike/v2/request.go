@@ -19,7 +19,6 @@ type Request struct {
 	nonce    []byte
 	cookie   []byte
 	features features
-	from     []byte // REDIRECTED_FROM
 }
 
 // ParseRequest reads an IKE_SA_INIT request. msg is borrowed as long as the
@@ -66,9 +65,6 @@ func (q *Request) read(chain []wire.Payload) (err error) {
 	if n, ok := findNotify(chain, wire.Notify2Cookie); ok {
 		q.cookie = n.Data
 	}
-	if n, ok := findNotify(chain, wire.Notify2RedirectedFrom); ok {
-		q.from = n.Data
-	}
 	return nil
 }
 
@@ -76,7 +72,7 @@ func (q *Request) read(chain []wire.Payload) (err error) {
 func (q *Request) Initiator() wire.Cookie { return q.header.Initiator }
 
 // Redirectable reports whether the sender can be sent to another gateway.
-func (q *Request) Redirectable() bool { return q.features.redirect && q.from == nil }
+func (q *Request) Redirectable() bool { return q.features.redirectable() }
 
 // refusal is an answer after which nothing is kept: the responder's SPI is zero.
 func (q *Request) refusal(payloads ...wire.Body) []byte {

@@ -110,6 +110,7 @@ type Wants struct {
 	Local, Remote  []Range
 	Version        string // APPLICATION_VERSION of the peer
 	InitialContact bool
+	Redirectable   bool // it can be sent to another gateway, and has not been yet
 }
 
 // Assignment is what an initiator is given.
@@ -130,6 +131,9 @@ type Assignment struct {
 	Local, Remote []netip.Prefix
 	// Transport allows transport mode, for L2TP.
 	Transport bool
+	// Redirect is the gateway that the peer is sent to instead (RFC 5685, section 6),
+	// if it is Redirectable; empty: it is served here.
+	Redirect string
 }
 
 // Cause is why something failed.

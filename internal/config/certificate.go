@@ -24,6 +24,10 @@ type Certificate struct {
 	Chain []*x509.Certificate
 	// Key belongs to the first of Chain.
 	Key crypto.Signer
+	// ForPSK says which clients that prove themselves by the pre-shared key in IKEv2
+	// are shown the certificate instead of it: "asking" those that ask for it by
+	// one of its names, "all" or "none" of them.
+	ForPSK string
 }
 
 // readCertificate reads what the tenant proves who it is with.
@@ -31,9 +35,11 @@ func (t *tenantValues) readCertificate(v value) {
 	t.certified = true
 	var chain, key []byte
 	keyAt := v
+	forPSK := "asking"
 	v.fields([]field{
 		{"chain", "vpn.crt", true, func(v value) { chain, _ = v.publicFile() }},
 		{"key", "vpn.key", true, func(v value) { keyAt = v; key, _ = v.privateFile() }},
+		{"for_psk", "asking", false, func(v value) { v.choice(&forPSK, "asking", "all", "none") }},
 	})
 	defer clear(key)
 	if len(chain) == 0 || len(key) == 0 {
@@ -49,7 +55,7 @@ func (t *tenantValues) readCertificate(v value) {
 		keyAt.refuse(keyAt.path+" cannot sign", "name an RSA, ECDSA or Ed25519 key")
 		return
 	}
-	t.Certificate = &Certificate{Chain: withoutRoot(pair.Certificate), Key: signer}
+	t.Certificate = &Certificate{Chain: withoutRoot(pair.Certificate), Key: signer, ForPSK: forPSK}
 }
 
 // withoutRoot parses a chain and drops what is self-signed behind the leaf:

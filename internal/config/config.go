@@ -35,6 +35,8 @@ type Config struct {
 	Log Log
 	// Workers is the number of data workers; 0 is one a CPU.
 	Workers int
+	// Redirect sends clients of IKEv2 to another gateway.
+	Redirect Redirect
 	// Tenants, in the order of the file; at least one.
 	Tenants []Tenant
 	// Warnings are the places where the file is legal and unwise.
@@ -73,6 +75,12 @@ type Tenant struct {
 	// PSKs are the pre-shared keys that open this tenant; at least one, or a
 	// Certificate. All are accepted, so that a key can be changed without a cut.
 	PSKs []Secret
+	// PPK are the post-quantum keys that clients of IKEv2 may add to any way to
+	// log in.
+	PPK PPK
+	// Redirect is the gateway that clients of IKEv2 are sent to once they are known
+	// to be this tenant's (RFC 5685, section 6); empty: they are served here.
+	Redirect string
 	// Certificate is what the tenant proves who it is with in IKEv2, and, if its
 	// key is RSA, in IKEv1 to clients that have a certificate of CA; nil: none, and
 	// clients need a key.
@@ -319,6 +327,9 @@ func (c *Config) Zero() {
 			psk.Zero()
 		}
 		t.L2TPSecret.Zero()
+		for _, k := range t.PPK.Keys {
+			k.Secret.Zero()
+		}
 		for _, u := range t.Auth.Users {
 			u.Password.Zero()
 			u.NTHash.Zero()

@@ -116,6 +116,10 @@ func (t *tenantValues) checkShared(other *tenantValues, at value) {
 			return
 		}
 	}
+	if !t.PPK.sameAs(other.PPK) {
+		t.shared.refuse(fmt.Sprintf("tenants %s and %s share a key and differ in ppk, which is needed before the realm is known", other.Name, t.Name),
+			"require it of both or of none, give each ppk an id of its own, or give one tenant a psk of its own")
+	}
 	if t.Legacy != other.Legacy || t.IKE != other.IKE {
 		t.shared.refuse(fmt.Sprintf("tenants %s and %s share a key and differ in legacy or ike, which are needed before the realm is known", other.Name, t.Name),
 			"write the same for both, or give one a key of its own")

@@ -37,11 +37,13 @@ func defaultTenant() Tenant {
 func (r *reader) readConfig(root value) {
 	c := r.config
 	var listen []value
+	redirect := root
 	root.fields([]field{
 		{"listen", `["0.0.0.0", "::"]`, false, func(v value) { listen = r.readListen(v) }},
 		{"ports", "{ike: 500, nat_t: 4500}", false, r.readPorts},
 		{"state", DefaultState, false, func(v value) { v.directory(&c.State) }},
 		{"log", "{level: info, format: console}", false, r.readLog},
+		{"redirect", "{to: vpn2.example.com, when: always}", false, func(v value) { redirect = v; r.readRedirect(v) }},
 		{"workers", "4", false, func(v value) { v.integer(&c.Workers, 0, 1024) }},
 		{"tenants", "[{name: office, psk: [file:office.psk], pool: [10.100.1.0/24]}]", true, r.readTenants},
 	})
@@ -49,6 +51,7 @@ func (r *reader) readConfig(root value) {
 		c.Listen = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 	}
 	r.checkListen(listen)
+	r.checkRedirect(redirect)
 }
 
 // readListen reads the addresses to bind.
@@ -129,6 +132,8 @@ func (r *reader) readTenant(v value) *tenantValues {
 		{"legacy", "true", false, func(v value) { v.boolean(&t.Legacy) }},
 		{"match", "{realms: [office], local: [203.0.113.10]}", false, t.readMatch},
 		{"psk", "[file:office.psk]", false, func(v value) { t.hasPSK = true; t.readPSKs(v) }},
+		{"ppk", "{keys: [{id: office, secret: file:office.ppk}]}", false, func(v value) { t.shared = v; t.readPPK(v) }},
+		{"redirect", "vpn2.example.com", false, func(v value) { t.Redirect, _ = v.gateway() }},
 		{"certificate", "{chain: vpn.crt, key: vpn.key}", false, t.readCertificate},
 		{"identity", "vpn.example.com", false, func(v value) { t.identity = v; t.Identity, _ = v.text() }},
 		{"ca", "[ca.crt]", false, t.readAuthorities},

@@ -71,19 +71,23 @@ func Connect(ctx context.Context, c ConnectConfig) error {
 	if c.Log == nil {
 		c.Log = zap.NewNop()
 	}
-	pause := time.Second
+	pause, at := time.Second, route{server: c.Server}
 	for {
 		began := time.Now()
-		err := connectOnce(ctx, c)
-		if ctx.Err() != nil {
+		err := connectOnce(ctx, c, &at)
+		var sent *RedirectedError
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		}
-		if c.Once {
+		case errors.As(err, &sent) && at.follow(time.Now(), sent.Gateway, at.called):
+			continue
+		case c.Once:
 			return err
 		}
 		if time.Since(began) > redialMax {
 			pause = time.Second
 		}
+		at.home(c.Server)
 		c.Log.Warn("redial", zap.Error(err), zap.Duration("in", pause))
 		select {
 		case <-time.After(pause):
@@ -95,11 +99,12 @@ func Connect(ctx context.Context, c ConnectConfig) error {
 }
 
 // connectOnce makes one connection and returns when it has ended.
-func connectOnce(ctx context.Context, c ConnectConfig) error {
-	server, local, err := resolve(ctx, c.Server, c.Local)
+func connectOnce(ctx context.Context, c ConnectConfig, at *route) error {
+	server, local, err := resolve(ctx, at.server, c.Local)
 	if err != nil {
 		return err
 	}
+	at.called = server
 	g, err := newDialler(c, local)
 	if err != nil {
 		return err
@@ -114,7 +119,7 @@ func connectOnce(ctx context.Context, c ConnectConfig) error {
 	conn, err := g.Dial(ctx, DialConfig{
 		Server: netip.AddrPortFrom(server, config.DefaultPortIKE), ServerNATT: netip.AddrPortFrom(server, config.DefaultPortNATT),
 		Local: local, PSK: c.PSK, Identity: c.Identity, User: c.User, Password: c.Password, L2TPSecret: c.L2TPSecret,
-		Signed: c.Signed, V2: c.V2, XAUTH: c.XAUTH, EAPTLS: c.EAPTLS, AllowEAP: true, Persona: c.Persona, Suites: c.Suites,
+		Signed: c.Signed, V2: c.V2, XAUTH: c.XAUTH, EAPTLS: c.EAPTLS, AllowEAP: true, RedirectedFrom: at.from, Persona: c.Persona, Suites: c.Suites,
 		IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Device: c.openDevice,
 		IPv6: c.Persona == "", OnIPv6: c.OnIPv6, Group: c.Group,
 	})

@@ -58,6 +58,9 @@ type DialConfig struct {
 	XAUTH bool
 	// V2 calls by IKEv2 in tunnel mode; nil: by L2TP over IKEv1.
 	V2 *DialV2
+	// RedirectedFrom is the gateway that has sent us to Server, by IKEv2; invalid:
+	// none has.
+	RedirectedFrom netip.Addr
 	// Persona is the native client to speak like; empty: culvert itself.
 	Persona string
 	// Device opens the device that the connection's packets leave through,
@@ -145,6 +148,8 @@ type dial struct {
 	conn    *Connection
 	err     error
 	done    chan struct{} // closed at the end
+	// elsewhere is where the server has sent us; nil: nowhere.
+	elsewhere *RedirectedError
 
 	id6  ppp.InterfaceID // ours, while IPv6 is up; 0: it is not
 	addr netip.Prefix    // of IPv6, as advertised
@@ -292,11 +297,7 @@ func (g *Gateway) dialClosed(p *peer, e ike.Closed) {
 	if p.dial == nil {
 		return
 	}
-	err := fmt.Errorf("%w: %s", ErrEnded, e.Reason)
-	if e.Cause != ike.CauseNone {
-		err = fmt.Errorf("%w: %s: %s %s", ErrEnded, e.Reason, e.Cause, e.Detail)
-	}
-	p.dial.finish(err)
+	p.dial.finish(p.dial.closedBecause(e))
 }
 
 // finish closes what the call had open. The first error is the reason.

@@ -27,6 +27,16 @@ type DialV2 struct {
 	Certificate *ike.Certificate
 	// Transport calls L2TP in transport mode instead, as NetworkManager can.
 	Transport bool
+	// PPK is a post-quantum key that is added to the others; nil: none.
+	PPK *DialPPK
+}
+
+// DialPPK is a post-quantum pre-shared key (RFC 8784).
+type DialPPK struct {
+	ID     string // its name, which the server is told
+	Secret []byte
+	// Optional calls servers that do not have it, too.
+	Optional bool
 }
 
 // signed adds what IKE needs to place a call by IKEv1 with certificates, or as a group.
@@ -60,6 +70,10 @@ func (c DialConfig) callV2(d ike.DialConfig) ike.DialConfig {
 		EAP: c.V2.Certificate == nil && len(c.PSK) == 0,
 		IKE: c.Suites.IKE2, ESP: c.Suites.ESP2,
 	}
+	if k := c.V2.PPK; k != nil {
+		d.V2.PPK, d.V2.PPKID, d.V2.PPKRequired = k.Secret, []byte(k.ID), !k.Optional
+	}
+	d.V2.RedirectedFrom = c.RedirectedFrom
 	d.IKE, d.ESP = nil, nil
 	return d
 }

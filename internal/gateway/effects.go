@@ -3,8 +3,6 @@ package gateway
 import (
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/l2tp"
@@ -49,7 +47,7 @@ func (g *Gateway) ikeEvents(now time.Time) bool {
 		case ike.Configured:
 			g.configured(e)
 		case ike.Redirected:
-			g.log.Info("redirected", zap.String("to", e.Gateway))
+			g.redirected(now, e)
 		case ike.Failed:
 			g.attemptFailed(e)
 		case ike.Closed:

@@ -127,6 +127,9 @@ func (g *Gateway) openMachines() error {
 	ic := ike.Config{Rand: rand.Reader}
 	if !g.config.dialler {
 		ic.Candidates, ic.V2 = g.keys.candidates, true
+		if g.config.Config.Redirect.Always {
+			ic.Redirect = g.elsewhere
+		}
 	}
 	if g.ike, err = ike.NewServer(ic); err != nil {
 		return err
@@ -264,6 +267,7 @@ func (g *Gateway) give(r result) {
 // goodbye tells every client that we go: CDN, StopCCN, DELETE.
 func (g *Gateway) goodbye() {
 	now := time.Now()
+	g.sendAway(now)
 	for _, p := range g.peers {
 		for _, s := range p.sessions() {
 			s.because("gateway shut down")

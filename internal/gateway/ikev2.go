@@ -43,10 +43,11 @@ func (k *keyring) certificateCandidate(t *tenantState) ike.Candidate {
 	k.groups[label] = []*tenantState{t}
 	c := ike.Candidate{
 		Tenant: label, Policy: policyOf(t.Tenant), Identity: t.Identity,
-		Certificate: &ike.Certificate{Chain: t.Certificate.Chain, Signer: t.Certificate.Key},
+		Certificate: certificateOf(t.Certificate),
 		EAP:         t.Auth.Allow.EAP || t.Auth.Allow.EAPTLS,
 		XAUTH:       t.Auth.Allow.XAUTH,
 	}
+	setPPK(&c, []*tenantState{t})
 	if t.Auth.Allow.Certificate {
 		c.Verify, c.Authorities = t.verifyClient, t.CA
 	}
@@ -135,10 +136,13 @@ func (g *Gateway) assignment(now time.Time, p *peer, e ike.Assign) (ike.Assignme
 		return ike.Assignment{OK: true, Transport: true}, nil
 	}
 	t, user, why := g.tunnelUser(p, e)
-	switch {
-	case why != nil:
+	if why != nil {
 		return ike.Assignment{}, why
-	case !e.Wants.IPv4 && !e.Wants.IPv6:
+	}
+	if a, ok := g.sentAway(p, t, e); ok {
+		return a, nil
+	}
+	if !e.Wants.IPv4 && !e.Wants.IPv6 {
 		return ike.Assignment{OK: true, NoAddress: true}, &refusedAddress
 	}
 	s := g.newSession(p)

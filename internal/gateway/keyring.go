@@ -89,7 +89,32 @@ func (k *keyring) candidate(psk config.Secret, owners []*tenantState) ike.Candid
 	label := strings.Join(names, ",")
 	k.groups[label] = owners
 	xauth := slices.ContainsFunc(owners, func(t *tenantState) bool { return t.Auth.Allow.XAUTH })
-	return ike.Candidate{Tenant: label, PSK: psk.Bytes(), Policy: policy, XAUTH: xauth}
+	c := ike.Candidate{Tenant: label, PSK: psk.Bytes(), Policy: policy, XAUTH: xauth}
+	if x := owners[0].Certificate; x != nil && len(owners) == 1 && x.ForPSK != "none" {
+		c.Shown, c.ShowAlways = certificateOf(x), x.ForPSK == "all"
+	}
+	setPPK(&c, owners)
+	return c
+}
+
+// setPPK lets clients add the post-quantum keys of the tenants they may be of.
+func setPPK(c *ike.Candidate, owners []*tenantState) {
+	c.PPKRequired = owners[0].PPK.Required
+	if !slices.ContainsFunc(owners, func(t *tenantState) bool { return len(t.PPK.Keys) > 0 }) {
+		return
+	}
+	c.PPK = func(id []byte) []byte {
+		for _, t := range owners {
+			if secret := t.PPK.Secret(string(id)); secret != nil {
+				return secret
+			}
+		}
+		return nil
+	}
+}
+
+func certificateOf(c *config.Certificate) *ike.Certificate {
+	return &ike.Certificate{Chain: c.Chain, Signer: c.Key}
 }
 
 func policyOf(t *config.Tenant) *ike.Policy {
