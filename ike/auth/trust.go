@@ -220,17 +220,18 @@ func (p Purpose) String() string {
 }
 
 // allowed reports whether the extended key usage lets a certificate be used: none,
-// any, the purpose's own, or the one for IKE.
+// any, the purpose's own, or the one for IKE, unless the other side's own stands
+// beside that: a server's certificate does not make a client.
 func (p Purpose) allowed(c *x509.Certificate) bool {
 	if len(c.ExtKeyUsage) == 0 && len(c.UnknownExtKeyUsage) == 0 {
 		return true
 	}
-	want := x509.ExtKeyUsageClientAuth
+	want, other := x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth
 	if p == PurposeServer {
-		want = x509.ExtKeyUsageServerAuth
+		want, other = other, want
 	}
 	return slices.Contains(c.ExtKeyUsage, want) || slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny) ||
-		slices.ContainsFunc(c.UnknownExtKeyUsage, ikeIntermediate.Equal)
+		!slices.Contains(c.ExtKeyUsage, other) && slices.ContainsFunc(c.UnknownExtKeyUsage, ikeIntermediate.Equal)
 }
 
 // usages names the extended key usages of a certificate.

@@ -164,7 +164,7 @@ func TestRevocationIsAsked(t *testing.T) {
 	wantFault(t, verify("silent"), FaultUnknown, "no answer")
 }
 
-// TestPurposes: no usage, any, and the one for IKE will do.
+// TestPurposes: no usage, any, and the one for IKE will do; a server is no client.
 func TestPurposes(t *testing.T) {
 	root := newAuthority(t, "root", nil)
 	trust := &Trust{Roots: []*x509.Certificate{root.cert}}
@@ -178,6 +178,14 @@ func TestPurposes(t *testing.T) {
 	}
 	_, err := trust.Verify(today, []*x509.Certificate{root.issue(&x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}})}, PurposeServer)
 	wantFault(t, err, FaultPurpose, "codeSigning")
+
+	server := root.issue(&x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		UnknownExtKeyUsage: []asn1.ObjectIdentifier{ikeIntermediate}})
+	if _, err := trust.Verify(today, []*x509.Certificate{server}, PurposeServer); err != nil {
+		t.Error(err)
+	}
+	_, err = trust.Verify(today, []*x509.Certificate{server}, PurposeClient)
+	wantFault(t, err, FaultPurpose, "clientAuth")
 }
 
 func TestMatchID(t *testing.T) {
