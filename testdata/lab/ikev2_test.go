@@ -31,6 +31,9 @@ var (
 		": PKCS8 carol.key"}
 	byKey = tunnel{"psk", []string{"leftauth=psk", "leftid=somebody", "rightauth=psk", "rightid=%any"},
 		fmt.Sprintf(": PSK %q", labPSK)}
+	// The server proves itself by its certificate to a client that has the key.
+	byBoth = tunnel{"psk and certificate", []string{"leftauth=psk", "leftid=somebody", "rightauth=pubkey", "rightid=" + vpnName,
+		"ike=chacha20poly1305-prfsha256-x25519!"}, fmt.Sprintf(": PSK %q", labPSK)}
 )
 
 // as is the tunnel under another name, with more lines.
@@ -144,7 +147,7 @@ func TestIKEv2(t *testing.T) {
 	for _, x := range []struct {
 		tunnel
 		egress string
-	}{{byEAP, netstack}, {byCertificate, tunDevice}, {byEAPTLS, netstack}, {byKey, tunDevice}} {
+	}{{byEAP, netstack}, {byCertificate, tunDevice}, {byEAPTLS, netstack}, {byKey, tunDevice}, {byBoth, netstack}} {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
 			n := newNetwork(t)
