@@ -62,6 +62,13 @@ func (a *allowance) add(n int) {
 	}
 }
 
+// most is how many bytes one buffer may have now.
+func (a *allowance) most() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return levels()[a.level].max
+}
+
 // setBuffers bounds the buffers of a stack's connections, both those that are
 // there and those to come.
 func setBuffers(s *stack.Stack, l bufferLevel) tcpip.Error {

@@ -26,6 +26,11 @@ type twin struct {
 }
 
 func newTwin(tb testing.TB, d *Device) *twin {
+	return newTwinOver(tb, d, carry, carry)
+}
+
+// newTwinOver makes a twin on whose ways up and down packets are carried so.
+func newTwinOver(tb testing.TB, d *Device, up, down func(tenant.Source, tenant.Writer)) *twin {
 	tb.Helper()
 	c := &twin{link: &link{queue: newQueue(DefaultQueue), mtu: uint32(d.MTU())}}
 	c.stack = stack.New(stack.Options{
@@ -40,8 +45,8 @@ func newTwin(tb testing.TB, d *Device) *twin {
 	if err := tune(c.stack); err != nil {
 		tb.Fatal(err)
 	}
-	c.ends.Go(func() { carry(newSource(c.link.queue, d.MTU()), d.Writer(), d.MTU()) })
-	c.ends.Go(func() { carry(d.Sources()[0], &writer{link: c.link}, d.MTU()) })
+	c.ends.Go(func() { up(newSource(c.link.queue, d.MTU()), d.Writer()) })
+	c.ends.Go(func() { down(d.Sources()[0], &writer{link: c.link}) })
 	tb.Cleanup(func() {
 		c.stack.Close()
 		c.link.queue.close()
@@ -52,8 +57,8 @@ func newTwin(tb testing.TB, d *Device) *twin {
 }
 
 // carry moves packets as the data plane does, in batches of what is there.
-func carry(from tenant.Source, to tenant.Writer, mtu int) {
-	const most = 64
+func carry(from tenant.Source, to tenant.Writer) {
+	const most, mtu = 64, DefaultMTU
 	room := make([]byte, most*mtu)
 	for from.Read() == nil {
 		n := 0

@@ -134,8 +134,13 @@ func (c *clientConn) read(out *outlet) (int, error) {
 func (c *clientConn) write(ctx context.Context, p tcpip.Payloader) error {
 	for p.Len() > 0 {
 		n, err := c.ep.Write(p, tcpip.WriteOptions{})
+		c.window.written += uint64(n)
 		if _, full := err.(*tcpip.ErrWouldBlock); full {
-			if n == 0 && !c.awaitWrite(ctx) {
+			if n > 0 {
+				continue
+			}
+			c.window.full(time.Now(), c.sent.of.most())
+			if !c.awaitWrite(ctx, c.window.pause()) {
 				return ctx.Err()
 			}
 			continue

@@ -61,7 +61,7 @@ func (d *Device) acceptTCP(req *tcp.ForwarderRequest) {
 	}
 	d.flows.established(f)
 	f.touch()
-	d.relay(f, newClientConn(ep, &wq, &d.allowance), newHostConn(host, &d.buffers))
+	d.relay(f, newClientConn(ep, &wq, f.mss, &d.allowance), newHostConn(host, &d.buffers))
 }
 
 func destination(id stack.TransportEndpointID) string {
@@ -102,14 +102,15 @@ type clientConn struct {
 	writable waiter.Entry
 	mayRead  chan struct{}
 	mayWrite chan struct{}
-	received share // of the receive buffer; the reader's
-	sent     share // of the send buffer; the writer's
+	received share  // of the receive buffer; the reader's
+	sent     share  // of the send buffer; the writer's
+	window   window // the writer's
 }
 
 const endEvents = waiter.EventHUp | waiter.EventErr
 
-func newClientConn(ep tcpip.Endpoint, wq *waiter.Queue, a *allowance) *clientConn {
-	c := &clientConn{ep: ep, wq: wq, received: share{of: a}, sent: share{of: a}}
+func newClientConn(ep tcpip.Endpoint, wq *waiter.Queue, mss int, a *allowance) *clientConn {
+	c := &clientConn{ep: ep, wq: wq, received: share{of: a}, sent: share{of: a}, window: newWindow(ep, mss)}
 	c.readable, c.mayRead = waiter.NewChannelEntry(waiter.ReadableEvents | endEvents)
 	c.writable, c.mayWrite = waiter.NewChannelEntry(waiter.WritableEvents | endEvents)
 	wq.EventRegister(&c.readable)
@@ -135,9 +136,17 @@ func (c *clientConn) awaitRead(ctx context.Context) bool {
 	return true
 }
 
-func (c *clientConn) awaitWrite(ctx context.Context) bool {
+// awaitWrite blocks until a write may take something, for so long at most; 0:
+// without limit. The stack says so when half of the buffer is free.
+func (c *clientConn) awaitWrite(ctx context.Context, limit time.Duration) bool {
+	var late <-chan time.Time
+	if limit > 0 {
+		late = time.After(limit)
+	}
 	select {
 	case <-c.mayWrite:
+		return true
+	case <-late:
 		return true
 	case <-ctx.Done():
 		return false
