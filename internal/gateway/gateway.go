@@ -114,11 +114,15 @@ func listenKernel(c udp.Config) (udp.Conn, error) { return udp.Listen(c) }
 
 func (g *Gateway) openPlane() error {
 	c := g.config.Config
+	var granted grants
 	plane, err := dataplane.New(dataplane.Config{
-		Listen: g.config.Listen, Addresses: c.Listen, Workers: c.Workers,
+		Listen: granted.noting(g.config.Listen), Addresses: c.Listen, Workers: c.Workers,
 		IKEPort: c.Ports.IKE, NATTPort: c.Ports.NATT,
 	})
 	g.plane = plane
+	if err == nil {
+		granted.warn(g.log)
+	}
 	return err
 }
 
