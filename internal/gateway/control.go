@@ -63,8 +63,9 @@ func (g *Gateway) wait(ctx context.Context, timer *time.Timer) {
 }
 
 // more takes one more thing without waiting and reports whether there was one.
+// What is to be sent leaves together when the burst is over.
 func (g *Gateway) more(now time.Time) bool {
-	g.settle(now)
+	g.events(now)
 	inbox := g.plane.Inbox()
 	select {
 	case m := <-inbox.Peers():
@@ -164,11 +165,15 @@ func (g *Gateway) count(err error, machine string) {
 	}
 }
 
-// settle carries out events until no machine has any left.
+// settle carries out events until no machine has any left, and sends.
 func (g *Gateway) settle(now time.Time) {
+	g.events(now)
+	g.plane.Flush()
+}
+
+func (g *Gateway) events(now time.Time) {
 	for g.ikeEvents(now) || g.l2tpEvents(now) || g.linkEvents(now) {
 	}
-	g.plane.Flush()
 }
 
 // advance does everything that is due.
