@@ -88,6 +88,7 @@ func Logins(ctx context.Context, c LoginsConfig, p *Progress) (Section, error) {
 // server's CPU time.
 func (c LoginsConfig) group(ctx context.Context, s *Section, group string, p *Progress) (rates, perCore []float64, err error) {
 	var bare, shares []float64
+	var idle, busy waits
 	var wrong causes
 	for range c.Rounds {
 		got, err := c.once(ctx, group, &wrong)
@@ -97,6 +98,8 @@ func (c LoginsConfig) group(ctx context.Context, s *Section, group string, p *Pr
 		alone := bareExponentiations(group, c.Duration/4)
 		rates, perCore = append(rates, got.rate), append(perCore, got.perCore)
 		bare, shares = append(bare, alone), append(shares, share(got.perCore, alone))
+		idle.add(got.idle)
+		busy.add(got.busy)
 	}
 	s.add("dial-ins "+group, PerSecond, rates...)
 	if !c.Server.IsValid() {
@@ -104,6 +107,8 @@ func (c LoginsConfig) group(ctx context.Context, s *Section, group string, p *Pr
 		s.add("bare exponentiations "+group, PerSecond, bare...)
 		s.add("share of the bare exponentiations "+group, Share, shares...)
 	}
+	idle.figures(s, "before "+group)
+	busy.figures(s, "during "+group)
 	wrong.note(s, "dial-ins failed")
 	p.Say("logins %-12s %s, %s a core of the server, the exponentiations alone %s (%s)", group, PerSecond.Format(Summarize(rates).Median),
 		PerSecond.Format(Summarize(perCore).Median), PerSecond.Format(Summarize(bare).Median), Share.Format(Summarize(shares).Median))
@@ -111,7 +116,10 @@ func (c LoginsConfig) group(ctx context.Context, s *Section, group string, p *Pr
 }
 
 // loginRound is what one round found.
-type loginRound struct{ rate, perCore float64 }
+type loginRound struct {
+	rate, perCore float64
+	idle, busy    []float64 // echoes of a client that stands, in seconds
+}
 
 // once dials in and hangs up for the time of one round. What was under way at
 // its end is not counted, and neither is the first second.
@@ -125,6 +133,19 @@ func (c LoginsConfig) once(ctx context.Context, group string, wrong *causes) (lo
 	if err != nil {
 		return loginRound{}, err
 	}
+	var r loginRound
+	listen := func(ctx context.Context, d time.Duration) []float64 {
+		pause(ctx, d)
+		return nil
+	}
+	if server != nil {
+		b, err := newBystander(ctx, site, c.Target, server, suites)
+		if err != nil {
+			return r, err
+		}
+		listen = b.echoes
+		r.idle = listen(ctx, min(time.Second, c.Duration/2))
+	}
 	var up, failures atomic.Int64
 	roundCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -136,7 +157,7 @@ func (c LoginsConfig) once(ctx context.Context, group string, wrong *causes) (lo
 	})
 	pause(roundCtx, min(time.Second, c.Duration/2))
 	began, before, used := time.Now(), up.Load(), server.cpu()
-	pause(roundCtx, c.Duration)
+	r.busy = listen(roundCtx, c.Duration)
 	n, took, cpu := up.Load()-before, time.Since(began), server.cpu()-used
 	cancel()
 	<-done
@@ -146,7 +167,8 @@ func (c LoginsConfig) once(ctx context.Context, group string, wrong *causes) (lo
 	if n == 0 {
 		return loginRound{}, failed("nobody dialled in, %d tried: %v", failures.Load(), wrong.count)
 	}
-	return loginRound{rate: rate(n, took), perCore: rate(n, cpu)}, nil
+	r.rate, r.perCore = rate(n, took), rate(n, cpu)
+	return r, nil
 }
 
 // loginLimit is how long a dial-in may take.
