@@ -29,16 +29,6 @@ func TestFleetOptionsAreRefused(t *testing.T) {
 	}
 }
 
-// wantRoad says whether namespaces and TUN devices can be made here. CI can.
-func wantRoad(t *testing.T) bool {
-	t.Helper()
-	err := errors.Join(checkNamespaces(), checkTUN())
-	if err != nil {
-		t.Logf("without traffic between namespaces: %v", err)
-	}
-	return err == nil
-}
-
 func TestWhatIsMissingIsSaid(t *testing.T) {
 	lacks := way{name: "x", title: "a VPN", missing: func() error { return missing("a VPN: apt install vpn") }}
 	m := newMatrix([]way{lacks}, nil)

@@ -1,10 +1,11 @@
 package lab
 
 import (
-	"context"
+	"bytes"
 	"fmt"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -18,12 +19,21 @@ type shell interface {
 type treeShell struct{ ns string }
 
 func (s treeShell) run(limit time.Duration, script string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
 	cmd := treeCommand(s.ns, "sh", "-c", script)
-	stop := context.AfterFunc(ctx, func() { kill(cmd) })
-	defer stop()
-	return output(cmd)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	timer := time.AfterFunc(limit, func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	defer timer.Stop()
+	err := cmd.Wait()
+	text := strings.TrimSpace(out.String())
+	if err != nil {
+		return text, fmt.Errorf("%s: %w\n%s", script, err, text)
+	}
+	return text, nil
 }
 
 // must runs a script that has no business failing.
