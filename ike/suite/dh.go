@@ -122,5 +122,20 @@ func (k *PrivateKey) Public() []byte { return k.public() }
 // ErrPublicValue. It is safe for concurrent use; the caller zeroes the result.
 func (k *PrivateKey) Shared(peer []byte) ([]byte, error) { return k.shared(peer) }
 
+// Take moves the secret into a key of its own, and leaves this one zeroed: for a
+// computation on another goroutine, while the owner may give up and zero its own.
+func (k *PrivateKey) Take() *PrivateKey {
+	taken := &PrivateKey{group: k.group, exchange: k.exchange}
+	k.exchange = spent{}
+	return taken
+}
+
+// spent is what is left of a key that was taken.
+type spent struct{}
+
+func (spent) public() []byte                { return nil }
+func (spent) shared([]byte) ([]byte, error) { return nil, ErrZeroed }
+func (spent) zero()                         {}
+
 // Zero forgets the secret. The key is of no use afterwards.
 func (k *PrivateKey) Zero() { k.zero() }

@@ -384,3 +384,28 @@ func BenchmarkShared(b *testing.B) {
 		})
 	}
 }
+
+// TestTake: a key that was taken works, and what is left of it does not, so that
+// zeroing that disturbs nobody.
+func TestTake(t *testing.T) {
+	for _, g := range []Group{GroupMODP2048, GroupECP256, GroupX25519} {
+		mine, err := g.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := g.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _ := mine.Shared(other.Public())
+		taken := mine.Take()
+		mine.Zero()
+		got, err := taken.Shared(other.Public())
+		if err != nil || !bytes.Equal(got, want) || taken.Group() != g {
+			t.Errorf("%v: the key that was taken: %v", g, err)
+		}
+		if _, err := mine.Shared(other.Public()); !errors.Is(err, ErrZeroed) {
+			t.Errorf("%v: the key it was taken from: %v", g, err)
+		}
+	}
+}

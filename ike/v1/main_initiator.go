@@ -102,7 +102,7 @@ func (m *Phase1) handleMM4(chain []wire.Payload) (Outcome, error) {
 	}
 	m.gxr, m.nr = public, nonce
 	m.setState(share)
-	a := &agreement{key: m.key, public: m.gxi}
+	a := &agreement{key: m.key.Take(), public: m.gxi}
 	return Outcome{Compute: func() any { a.share(public); return a }}, nil
 }
 

@@ -288,10 +288,12 @@ func computeKey(rand io.Reader, g suite.Group) (func() *agreement, error) {
 	}, nil
 }
 
-// share finishes an agreement with the public value of the peer.
+// share finishes an agreement with the public value of the peer, and with it the key,
+// which it owns.
 func (a *agreement) share(peer []byte) {
 	if a.err == nil {
 		a.shared, a.err = a.key.Shared(peer)
+		a.key.Zero()
 	}
 }
 

@@ -83,7 +83,7 @@ func (q *Quick) handleQM2(h wire.Header, body []byte) (Outcome, error) {
 	if !q.request.PFS {
 		return q.sendQM3()
 	}
-	a := &agreement{key: q.key, public: q.public}
+	a := &agreement{key: q.key.Take(), public: q.public}
 	q.setState(shareQuick)
 	return Outcome{Compute: func() any { a.share(r.ke); return a }}, nil
 }

@@ -172,8 +172,9 @@ func (a *sa) inputUnkeyed(now time.Time, p Path, h wire.Header, msg []byte) erro
 	}
 	if !s.opening.computing {
 		o := s.opening
-		key, public := o.key, o.public
+		key, public := o.key.Take(), o.public
 		if !s.owner.Compute(func() any { return finish(key, public) }, true, func(now time.Time, r any) { s.keyed(now, a, r) }) {
+			o.key = key
 			return ErrLimit
 		}
 		o.computing = true

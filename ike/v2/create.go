@@ -160,10 +160,10 @@ func (t *createChild) answer(now time.Time, a *sa, m *message) error {
 
 // compute has the secrets computed, and goes on to the end.
 func (t *createChild) compute(a *sa, g agreement, keys []offeredKey, nr []byte) {
+	keys = taken(keys)
 	t.s.owner.Compute(func() any { return secrets(keys) }, false, func(now time.Time, r any) {
 		shared := r.(sharedSecrets)
 		defer shared.zero()
-		zeroKeys(keys)
 		switch {
 		case t.s.closing || a.state == saGone:
 		case shared.err != nil:

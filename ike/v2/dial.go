@@ -274,7 +274,7 @@ func (s *Session) readInitAnswer(now time.Time, a *sa, h wire.Header, chain []wi
 	a.spiR, a.suite = h.Responder, choice.IKE2Suite
 	a.repeat.stop()
 	o.computing = true
-	key, public := o.key, bytes.Clone(q.ke.Data)
+	key, public := o.key.Take(), bytes.Clone(q.ke.Data)
 	s.owner.Compute(func() any { return finish(key, public) }, false, func(now time.Time, r any) {
 		secret := r.(sharedSecret)
 		defer clear(secret.key)
@@ -288,7 +288,6 @@ func (s *Session) readInitAnswer(now time.Time, a *sa, h wire.Header, chain []wi
 			s.fail(now, CauseMalformed, secret.err.Error())
 			return
 		}
-		zeroKey(key)
 		a.flying = nil
 		s.goOn(now, a)
 	})
@@ -337,11 +336,10 @@ func (t *intermediateTask) answer(now time.Time, a *sa, m *message) error {
 		return ErrMalformed
 	}
 	a.authenticateIntermediate(m.header, m.first, m.inner, false)
-	key, public := t.key, ke.Data
+	key, public := t.key.Take(), ke.Data
 	s.owner.Compute(func() any { return finish(key, public) }, false, func(now time.Time, r any) {
 		secret := r.(sharedSecret)
 		defer clear(secret.key)
-		key.Zero()
 		if s.closing || a.state == saGone || s.opening == nil {
 			return
 		}

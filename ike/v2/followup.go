@@ -91,8 +91,19 @@ func (f *followup) answer(now time.Time, a *sa, m *message) error {
 // next puts a task in front of all that wait.
 func (a *sa) next(t task) { a.queue = slices.Insert(a.queue, 0, t) }
 
-// secrets computes what our keys share with the peer's public values.
+// taken are the keys for a computation that they belong to.
+func taken(keys []offeredKey) []offeredKey {
+	out := slices.Clone(keys)
+	for n, k := range out {
+		out[n].key = k.key.Take()
+	}
+	return out
+}
+
+// secrets computes what our keys share with the peer's public values. The keys are
+// its own, and zeroed.
 func secrets(keys []offeredKey) (out sharedSecrets) {
+	defer zeroKeys(keys)
 	for _, k := range keys {
 		key, err := k.key.Shared(k.public)
 		if out.keys = append(out.keys, key); err != nil {

@@ -14,8 +14,10 @@ type sharedSecret struct {
 	err    error
 }
 
-// finish computes the secret that our key shares with the peer's public value.
+// finish computes the secret that our key shares with the peer's public value. The
+// key is finish's own, and zeroed.
 func finish(key *suite.PrivateKey, peer []byte) sharedSecret {
+	defer key.Zero()
 	k, err := key.Shared(peer)
 	return sharedSecret{key: k, err: err}
 }

@@ -135,10 +135,10 @@ func (t *renewIKE) answer(now time.Time, a *sa, m *message) error {
 
 // compute has the secrets computed, and goes on to the end.
 func (t *renewIKE) compute(a *sa, c suite.IKE2Choice, keys []offeredKey, nr []byte) {
+	keys = taken(keys)
 	t.s.owner.Compute(func() any { return secrets(keys) }, false, func(now time.Time, r any) {
 		shared := r.(sharedSecrets)
 		defer shared.zero()
-		zeroKeys(keys)
 		switch {
 		case a.state == saGone || t.spi.IsZero():
 			t.drop()
