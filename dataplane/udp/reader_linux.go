@@ -185,9 +185,9 @@ func aboutPeer(errno syscall.Errno) bool {
 	return true
 }
 
-// recvmmsg receives without waiting.
+// recvmmsg receives without waiting: see sendmmsg.
 func recvmmsg(fd uintptr, hdrs []unix.Mmsghdr) (int, syscall.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&hdrs[0])),
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&hdrs[0])),
 		uintptr(len(hdrs)), unix.MSG_DONTWAIT, 0, 0)
 	return int(n), errno
 }

@@ -214,9 +214,11 @@ func datagramsOf(hdrs []unix.Mmsghdr) uint64 {
 	return n
 }
 
-// sendmmsg sends without waiting.
+// sendmmsg sends without waiting, so the runtime is not told: it would take a
+// call that the kernel works through for one that waits, and wake another thread
+// for a processor that this one needs.
 func sendmmsg(fd uintptr, hdrs []unix.Mmsghdr) (int, syscall.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&hdrs[0])),
+	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&hdrs[0])),
 		uintptr(len(hdrs)), unix.MSG_DONTWAIT, 0, 0)
 	return int(n), errno
 }
