@@ -26,14 +26,7 @@ type resolver struct {
 
 func newResolver(t *testing.T, handle func(w dns.ResponseWriter, q *dns.Msg)) *resolver {
 	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", pc.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	pc, ln := listen(t)
 	r := &resolver{at: pc.LocalAddr().(*net.UDPAddr).AddrPort()}
 	counted := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		r.queries.Add(1)
@@ -92,17 +85,28 @@ func newForwarder(t *testing.T, change func(*Config), resolvers ...*resolver) *F
 	return f
 }
 
+// listen opens a port that is free for both UDP and TCP.
+func listen(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 20 {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ln, err := net.Listen("tcp", pc.LocalAddr().String())
+		if err == nil {
+			return pc, ln
+		}
+		pc.Close() // somebody's TCP connection has that port
+	}
+	t.Fatal("no port is free for both UDP and TCP")
+	return nil, nil
+}
+
 // serve runs the forwarder on loopback and returns where.
 func serve(t *testing.T, f *Forwarder) string {
 	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", pc.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	pc, ln := listen(t)
 	var running sync.WaitGroup
 	running.Go(func() { f.Serve(pc, ln) })
 	t.Cleanup(func() {
