@@ -245,9 +245,7 @@ func (m *Phase1) handleAM2(h wire.Header, chain []wire.Payload) (Outcome, error)
 	}
 	m.r, m.gxr, m.nr, m.identity = h.Responder, public, nonce, id
 	m.peerID, m.peerHash, m.features = bytes.Clone(idp.Body), bytes.Clone(hash.Body), readVendors(chain)
-	m.setState(share)
-	a := &agreement{key: m.key.Take(), public: m.gxi}
-	return Outcome{Compute: func() any { a.share(public); return a }}, nil
+	return m.computeShared(public), nil
 }
 
 // sendAM3 verifies that the responder has the key, and proves that we have it, on

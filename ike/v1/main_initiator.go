@@ -101,9 +101,14 @@ func (m *Phase1) handleMM4(chain []wire.Payload) (Outcome, error) {
 		return Outcome{}, err
 	}
 	m.gxr, m.nr = public, nonce
+	return m.computeShared(public), nil
+}
+
+// computeShared has an initiator's key meet the responder's public value.
+func (m *Phase1) computeShared(public []byte) Outcome {
 	m.setState(share)
 	a := &agreement{key: m.key.Take(), public: m.gxi}
-	return Outcome{Compute: func() any { a.share(public); return a }}, nil
+	return Outcome{Compute: func() any { a.share(public); return a }}
 }
 
 // haveKeys goes on once the shared secret is known: with the signature, or at once.
