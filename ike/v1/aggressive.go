@@ -223,14 +223,10 @@ func (m *Phase1) sendAM1(a *agreement) (Outcome, error) {
 func (m *Phase1) handleAM2(h wire.Header, chain []wire.Payload) (Outcome, error) {
 	idp, ok := wire.Find(chain, wire.PayloadID)
 	hash, ok2 := wire.Find(chain, wire.PayloadHash)
-	if !ok || !ok2 || h.Responder.IsZero() || chain[0].Type != wire.PayloadSA {
+	if !ok || !ok2 {
 		return Outcome{}, ErrPayloads
 	}
-	answer, err := wire.ConsumeSA(chain[0].Body)
-	if err != nil {
-		return Outcome{}, err
-	}
-	choice, err := suite.AcceptIKE(m.offerSA, answer)
+	choice, err := m.readChoice(h, chain)
 	if err != nil {
 		return Outcome{}, err
 	}

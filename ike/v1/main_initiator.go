@@ -54,14 +54,7 @@ func (m *Phase1) start(f wire.Flags) *wire.Message {
 
 // handleMM2 takes the responder's choice.
 func (m *Phase1) handleMM2(h wire.Header, chain []wire.Payload) (Outcome, error) {
-	if h.Responder.IsZero() || len(chain) == 0 || chain[0].Type != wire.PayloadSA {
-		return Outcome{}, ErrPayloads
-	}
-	answer, err := wire.ConsumeSA(chain[0].Body)
-	if err != nil {
-		return Outcome{}, err
-	}
-	choice, err := suite.AcceptIKE(m.offerSA, answer)
+	choice, err := m.readChoice(h, chain)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -72,6 +65,19 @@ func (m *Phase1) handleMM2(h wire.Header, chain []wire.Payload) (Outcome, error)
 	m.r, m.choice, m.features = h.Responder, choice.IKE, readVendors(chain)
 	m.setState(makeKey)
 	return Outcome{Compute: func() any { return compute() }}, nil
+}
+
+// readChoice reads the responder's choice, which is the first payload of its first
+// message.
+func (m *Phase1) readChoice(h wire.Header, chain []wire.Payload) (suite.IKEChoice, error) {
+	if h.Responder.IsZero() || len(chain) == 0 || chain[0].Type != wire.PayloadSA {
+		return suite.IKEChoice{}, ErrPayloads
+	}
+	answer, err := wire.ConsumeSA(chain[0].Body)
+	if err != nil {
+		return suite.IKEChoice{}, err
+	}
+	return suite.AcceptIKE(m.offerSA, answer)
 }
 
 // sendMM3 sends our half of the key exchange.
