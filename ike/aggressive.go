@@ -67,7 +67,7 @@ func (s *Server) handleAM1(now time.Time, m message) error {
 		return s.refuseAggressive(now, m)
 	}
 	if s.strangers >= s.config.Limits.Computations || !s.openings.take(now, s.config.Limits.Aggressive, 1) ||
-		!s.makeRoom() || !s.sources.open(m.path.Remote.Addr(), s.config.Limits.HalfOpenPerSource) {
+		!s.admit(m.path.Remote.Addr()) {
 		s.fail(now, Failed{Path: m.path, Cause: CauseTooMany, Detail: "message 1 of aggressive mode dropped"})
 		return ErrLimit
 	}
@@ -109,12 +109,11 @@ func (s *Server) answerAggressive(i *isakmp, m message, list []candidate) (*v1.P
 
 // halfOpen enters an exchange that a stranger began.
 func (i *isakmp) halfOpen(now time.Time, key openKey, machine *v1.Phase1) {
-	i.phase1, i.open, i.source = machine, key, i.path.Remote.Addr()
+	i.phase1, i.open = machine, key
 	i.key.i, i.key.r = machine.Cookies()
 	i.deadline = now.Add(halfOpenTime)
 	i.s.opening[key], i.s.sas[i.key] = i, i
-	i.s.stats.HalfOpen++
-	i.place = i.s.waiting.PushBack(i)
+	i.s.enter(i, &i.stranger, i.path.Remote.Addr())
 	i.arm()
 }
 
@@ -163,8 +162,9 @@ func (i *isakmp) wrongGroupKey(now time.Time, m message) error {
 // notices, for the initiator awaits no answer to it.
 func (i *isakmp) repeatAM2(now time.Time, msg []byte) {
 	i.first.reply = msg
-	i.repeat.start(now, i.s.config.Retransmit, msg)
-	i.repeat.left = min(i.repeat.left, maxAM2)
+	few := i.s.config.Retransmit
+	few.Tries = min(few.Tries, maxAM2)
+	i.repeat.Start(now, few, msg)
 }
 
 // remind answers a message of phase 2 that came before message 3 did: who sent it

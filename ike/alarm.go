@@ -57,11 +57,3 @@ func (h *alarms) stop(a *alarm) {
 		heap.Remove(h, a.index-1)
 	}
 }
-
-// earliest returns the earlier of two deadlines, zero being none.
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}

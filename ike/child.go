@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -217,29 +218,27 @@ func (c *child) arm() {
 		c.p.s.alarms.stop(&c.alarm)
 		return
 	}
-	at := earliest(c.rekeyAt, c.expireAt)
-	at = earliest(earliest(at, c.activateAt), c.deleteAt)
-	c.p.s.alarms.set(&c.alarm, earliest(at, c.goneAt))
+	c.p.s.alarms.set(&c.alarm, timing.Earliest(c.rekeyAt, c.expireAt, c.activateAt, c.deleteAt, c.goneAt))
 }
 
 func (c *child) due(now time.Time) {
 	switch {
-	case passed(now, c.goneAt):
+	case timing.Passed(now, c.goneAt):
 		c.end(now, ReasonExpired)
-	case passed(now, c.expireAt):
+	case timing.Passed(now, c.expireAt):
 		c.tellDeleted()
 		c.end(now, ReasonExpired)
-	case passed(now, c.activateAt):
+	case timing.Passed(now, c.activateAt):
 		c.activateAt = time.Time{}
 		c.activate(now)
-	case passed(now, c.deleteAt):
+	case timing.Passed(now, c.deleteAt):
 		if c.goneAt.IsZero() {
 			c.goneAt = now.Add(childLinger)
 		}
 		// Nobody acknowledges a DELETE, so it is said until the SA is gone.
 		c.deleteAt = now.Add(time.Second)
 		c.tellDeleted()
-	case passed(now, c.rekeyAt):
+	case timing.Passed(now, c.rekeyAt):
 		c.rekeyAt = now.Add(retryTime)
 		c.p.renewChild(now, c)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/timing"
 )
 
 // Config is what a Server needs from the world.
@@ -123,12 +124,9 @@ type Limits struct {
 }
 
 // Retransmit is the timing of an exchange that we started (and of QM2). Zero
-// fields take their defaults.
-type Retransmit struct {
-	First time.Duration // until the first repetition (1 s); doubled each time
-	Max   time.Duration // bound of the interval (8 s)
-	Tries int           // repetitions before giving up (6)
-}
+// fields take their defaults: 1 s until the first repetition, doubled up to 8 s, and
+// 6 repetitions.
+type Retransmit = timing.Retransmit
 
 // DialConfig is one connection to make.
 type DialConfig struct {

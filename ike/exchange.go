@@ -1,9 +1,6 @@
 package ike
 
-import (
-	"crypto/sha256"
-	"time"
-)
+import "crypto/sha256"
 
 // digest recognises a repeated message.
 type digest [16]byte
@@ -11,35 +8,6 @@ type digest [16]byte
 func digestOf(msg []byte) digest {
 	sum := sha256.Sum256(msg)
 	return digest(sum[:16])
-}
-
-// repeater is the retransmission of a message until its answer comes. It backs
-// off from Retransmit.First to Retransmit.Max.
-type repeater struct {
-	data []byte
-	at   time.Time // zero: nothing waits for an answer
-	wait time.Duration
-	left int
-}
-
-// start arms the repeater for a message that was just sent.
-func (r *repeater) start(now time.Time, t Retransmit, data []byte) {
-	*r = repeater{data: data, at: now.Add(t.First), wait: t.First, left: t.Tries}
-}
-
-// stop ends the repetitions: the answer is here.
-func (r *repeater) stop() { *r = repeater{} }
-
-// fire returns the message to repeat, or false if it is time to give up.
-func (r *repeater) fire(now time.Time, t Retransmit) ([]byte, bool) {
-	if r.left == 0 {
-		r.at = time.Time{}
-		return nil, false
-	}
-	r.left--
-	r.wait = min(2*r.wait, t.Max)
-	r.at = now.Add(r.wait)
-	return r.data, true
 }
 
 // answered is what a responder remembers of the last message of an exchange: to

@@ -53,6 +53,24 @@ func TestHalfOpenPerSource(t *testing.T) {
 	wantEmpty(t, n)
 }
 
+// TestHalfOpenPerSourceEvictsNobody: when there is no room, who has as much as one
+// source may have does not get more by the place of others.
+func TestHalfOpenPerSourceEvictsNobody(t *testing.T) {
+	n := newNode(t, "s", Config{Candidates: psk("acme", "secret", nil), Limits: Limits{HalfOpen: 20, HalfOpenPerSource: 10}})
+	for k := range 20 {
+		source := []string{"198.51.100.1:500", "198.51.100.2:500"}[k%2]
+		if err := n.s.Input(start, pathFrom(source), message1(t, k)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := n.s.Input(start, pathFrom("198.51.100.1:500"), message1(t, 20)); !errors.Is(err, ErrLimit) {
+		t.Error(err)
+	}
+	if have := n.s.Stats().HalfOpen; have != 20 {
+		t.Errorf("%d half open are left of 20", have)
+	}
+}
+
 // TestHalfOpenTotal floods a server from false sources while a client dials.
 func TestHalfOpenTotal(t *testing.T) {
 	p := newPair(t, 1, Config{Candidates: psk("acme", "secret", fast()), Limits: Limits{HalfOpen: 50}})

@@ -79,7 +79,7 @@ func (s *Server) answerInit(now time.Time, path Path, key openKey, q *v2.Request
 		return ErrRefused
 	}
 	source := path.Remote.Addr()
-	if !s.makeRoom() || !s.sources.open(source, s.config.Limits.HalfOpenPerSource) {
+	if !s.admit(source) {
 		s.fail(now, Failed{Path: path, Cause: CauseTooMany, Detail: "IKE_SA_INIT dropped"})
 		return ErrLimit
 	}
@@ -93,10 +93,9 @@ func (s *Server) answerInit(now time.Time, path Path, key openKey, q *v2.Request
 		}
 		return dropped2(err)
 	}
-	p.machine, p.open, p.source, p.counted = machine, key, source, true
+	p.machine, p.open = machine, key
 	s.opening2[key] = p
-	s.stats.HalfOpen++
-	p.place = s.waiting.PushBack(p)
+	s.enter(p, &p.stranger, source)
 	p.settle()
 	return nil
 }
@@ -110,8 +109,7 @@ func (s *Server) whyNoProposal(q *v2.Request) Cause {
 }
 
 func (s *Server) config2() v2.Config {
-	r := s.config.Retransmit
-	return v2.Config{Retransmit: v2.Retransmit{First: r.First, Max: r.Max, Tries: r.Tries}, MaxChildren: s.config.Limits.Children,
+	return v2.Config{Retransmit: s.config.Retransmit, MaxChildren: s.config.Limits.Children,
 		MaxDatagram: s.config.MaxDatagram, RawESP: s.config.RawESP}
 }
 

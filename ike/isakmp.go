@@ -1,11 +1,10 @@
 package ike
 
 import (
-	"container/list"
 	"crypto/x509"
-	"net/netip"
 	"time"
 
+	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -23,15 +22,14 @@ type isakmp struct {
 	sa        *v1.SA // nil until established
 	key       cookies
 	open      openKey
-	source    netip.Addr    // of a stranger, for the limits
-	place     *list.Element // in Server.waiting
+	stranger
 
-	first    answered        // responder: message 1 and its answer
-	last     answered        // responder: the latest message after it
-	repeat   repeater        // initiator
-	hint     wire.NotifyType // an unprotected notification that came meanwhile
-	badKeys  int             // messages 5 that no key opened
-	group    candidate       // responder of aggressive mode: who the initiator says it is
+	first    answered                // responder: message 1 and its answer
+	last     answered                // responder: the latest message after it
+	repeat   timing.Repeater[[]byte] // initiator
+	hint     wire.NotifyType         // an unprotected notification that came meanwhile
+	badKeys  int                     // messages 5 that no key opened
+	group    candidate               // responder of aggressive mode: who the initiator says it is
 	started  time.Time
 	deadline time.Time // of the exchange
 
@@ -94,29 +92,23 @@ func (i *isakmp) arm() {
 		i.s.alarms.stop(&i.alarm)
 		return
 	}
-	at := earliest(i.repeat.at, i.deadline)
-	at = earliest(at, i.rekeyAt)
-	at = earliest(at, i.expireAt)
-	i.s.alarms.set(&i.alarm, earliest(at, i.deleteAt))
+	i.s.alarms.set(&i.alarm, timing.Earliest(i.repeat.At(), i.deadline, i.rekeyAt, i.expireAt, i.deleteAt))
 }
-
-// passed reports whether a deadline is set and over.
-func passed(now, at time.Time) bool { return !at.IsZero() && !at.After(now) }
 
 // due does what one of the deadlines was set for.
 func (i *isakmp) due(now time.Time) {
 	switch {
-	case passed(now, i.repeat.at):
+	case timing.Passed(now, i.repeat.At()):
 		i.repeatMessage(now)
-	case passed(now, i.deadline):
+	case timing.Passed(now, i.deadline):
 		i.giveUp(now)
-	case passed(now, i.deleteAt):
+	case timing.Passed(now, i.deleteAt):
 		i.tellDeleted()
 		i.drop(now, ReasonExpired)
-	case passed(now, i.expireAt):
+	case timing.Passed(now, i.expireAt):
 		i.tellDeleted()
 		i.drop(now, ReasonExpired)
-	case passed(now, i.rekeyAt):
+	case timing.Passed(now, i.rekeyAt):
 		i.rekeyAt = now.Add(retryTime)
 		i.peer.renewIKE(now, i)
 	}
@@ -124,7 +116,7 @@ func (i *isakmp) due(now time.Time) {
 }
 
 func (i *isakmp) repeatMessage(now time.Time) {
-	data, ok := i.repeat.fire(now, i.s.config.Retransmit)
+	data, ok := i.repeat.Fire(now, i.s.config.Retransmit)
 	if !ok && !i.initiator {
 		return // its deadline ends it
 	}
@@ -235,15 +227,6 @@ func (i *isakmp) forget() {
 func (i *isakmp) releaseHalfOpen() {
 	if i.s.opening[i.open] == i {
 		delete(i.s.opening, i.open)
-		i.s.stats.HalfOpen--
-		i.s.sources.done(i.source)
 	}
-	i.leaveWaiting()
-}
-
-func (i *isakmp) leaveWaiting() {
-	if i.place != nil {
-		i.s.waiting.Remove(i.place)
-		i.place = nil
-	}
+	i.s.release(&i.stranger)
 }

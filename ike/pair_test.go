@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/timing"
 )
 
 // start is when the tests begin.
@@ -234,9 +235,9 @@ func (p *pair) post(from *node, e Send) {
 
 // next is the time of the next thing to happen.
 func (p *pair) next() time.Time {
-	at := earliest(p.client.s.Deadline(), p.server.s.Deadline())
+	at := timing.Earliest(p.client.s.Deadline(), p.server.s.Deadline())
 	if len(p.fly) > 0 {
-		at = earliest(at, p.fly[0].at)
+		at = timing.Earliest(at, p.fly[0].at)
 	}
 	return at
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/v2"
 	"github.com/culvert-vpn/culvert/ike/wire"
@@ -115,25 +116,22 @@ func (p *peer) arm() {
 		p.s.alarms.stop(&p.alarm)
 		return
 	}
-	at := earliest(p.dpd.at, p.keepAlive)
-	at = earliest(at, p.wantMain)
-	at = earliest(at, p.pushAt)
-	p.s.alarms.set(&p.alarm, earliest(at, p.childless))
+	p.s.alarms.set(&p.alarm, timing.Earliest(p.dpd.at, p.keepAlive, p.wantMain, p.pushAt, p.childless))
 }
 
 func (p *peer) due(now time.Time) {
 	switch {
-	case passed(now, p.childless):
+	case timing.Passed(now, p.childless):
 		p.childless = time.Time{}
 		p.end(now, ReasonExpired, CauseNone, "no child SA was made", true)
-	case passed(now, p.wantMain):
+	case timing.Passed(now, p.wantMain):
 		p.wantMain = time.Time{}
 		p.startMain(now)
-	case passed(now, p.pushAt):
+	case timing.Passed(now, p.pushAt):
 		p.push(now)
-	case passed(now, p.dpd.at):
+	case timing.Passed(now, p.dpd.at):
 		p.ask(now)
-	case passed(now, p.keepAlive):
+	case timing.Passed(now, p.keepAlive):
 		p.keepAlive = now.Add(keepAliveTime)
 		p.s.emit(Keepalive{Peer: p.id, Path: p.path})
 	}

@@ -20,7 +20,7 @@ func (s *Server) handleMM1(now time.Time, m message) error {
 	if len(candidates) == 0 {
 		return s.noTenant(now, m)
 	}
-	if !s.makeRoom() || !s.sources.open(m.path.Remote.Addr(), s.config.Limits.HalfOpenPerSource) {
+	if !s.admit(m.path.Remote.Addr()) {
 		s.fail(now, Failed{Path: m.path, Cause: CauseTooMany, Detail: "message 1 dropped"})
 		return ErrLimit
 	}
@@ -36,20 +36,6 @@ func (s *Server) handleMM1(now time.Time, m message) error {
 	i.halfOpen(now, key, machine)
 	s.send(m.path, reply)
 	return nil
-}
-
-// makeRoom lets the oldest exchange go whose initiator has not answered: in a
-// flood of false sources an honest client answers within a round trip.
-func (s *Server) makeRoom() bool {
-	if s.stats.HalfOpen < s.config.Limits.HalfOpen {
-		return true
-	}
-	oldest := s.waiting.Front()
-	if oldest == nil {
-		return false
-	}
-	oldest.Value.(interface{ forget() }).forget()
-	return true
 }
 
 // noTenant says no to who dials an address where nobody is at home.
@@ -128,7 +114,7 @@ func (i *isakmp) handlePhase1(now time.Time, m message) error {
 		i.answer()
 	} else {
 		i.path = m.path
-		i.leaveWaiting()
+		i.s.believe(&i.stranger)
 		i.deadline = now.Add(halfOpenTime)
 	}
 	return i.follow(now, m, out)
@@ -136,7 +122,7 @@ func (i *isakmp) handlePhase1(now time.Time, m message) error {
 
 // answer notes that the initiator has what it waited for.
 func (i *isakmp) answer() {
-	i.repeat.stop()
+	i.repeat.Stop()
 	if ci, cr := i.phase1.Cookies(); i.key.r.IsZero() && !cr.IsZero() {
 		delete(i.s.dialing, ci)
 		i.key = cookies{ci, cr}
@@ -184,7 +170,7 @@ func (i *isakmp) follow(now time.Time, m message, out v1.Outcome) error {
 func (i *isakmp) transmit(now time.Time, out v1.Outcome) {
 	switch {
 	case i.initiator && !out.Done:
-		i.repeat.start(now, i.s.config.Retransmit, out.Send)
+		i.repeat.Start(now, i.s.config.Retransmit, out.Send)
 	case i.last.set:
 		i.last.reply = out.Send
 	default:
@@ -228,7 +214,7 @@ func (i *isakmp) computed(now time.Time, result any) {
 // establish makes the ISAKMP SA of a main mode that is done part of its peer.
 func (i *isakmp) establish(now time.Time) {
 	i.releaseHalfOpen()
-	i.repeat.stop()
+	i.repeat.Stop()
 	i.deadline = time.Time{}
 	p := i.peer
 	if p.dial != nil && !p.up {

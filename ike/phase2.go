@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -20,7 +21,7 @@ type quick struct {
 	initiator bool
 	done      bool
 	last      answered
-	repeat    repeater
+	repeat    timing.Repeater[[]byte]
 	deadline  time.Time
 	started   time.Time
 	child     *child // installed by this exchange
@@ -42,12 +43,12 @@ func (q *quick) arm() {
 		q.i.s.alarms.stop(&q.alarm)
 		return
 	}
-	q.i.s.alarms.set(&q.alarm, earliest(q.repeat.at, q.deadline))
+	q.i.s.alarms.set(&q.alarm, timing.Earliest(q.repeat.At(), q.deadline))
 }
 
 func (q *quick) due(now time.Time) {
-	if passed(now, q.repeat.at) {
-		if msg, ok := q.repeat.fire(now, q.i.s.config.Retransmit); ok {
+	if timing.Passed(now, q.repeat.At()) {
+		if msg, ok := q.repeat.Fire(now, q.i.s.config.Retransmit); ok {
 			q.i.s.send(q.i.peer.path, msg)
 			q.arm()
 			return
@@ -89,7 +90,7 @@ func (q *quick) forget() {
 // abandon stops the exchange without touching the list it is in.
 func (q *quick) abandon() {
 	q.i.s.alarms.stop(&q.alarm)
-	q.repeat.stop()
+	q.repeat.Stop()
 	if q.machine == nil {
 		return
 	}
@@ -273,8 +274,8 @@ func (q *quick) follow(now time.Time, out v1.Outcome) {
 		q.arm()
 		return
 	}
-	if q.initiator && q.repeat.data != nil {
-		q.repeat.stop()
+	if q.initiator {
+		q.repeat.Stop()
 	}
 	switch {
 	case q.initiator && out.Done:
@@ -282,7 +283,7 @@ func (q *quick) follow(now time.Time, out v1.Outcome) {
 		q.done, q.deadline = true, now.Add(lingerTime)
 		defer q.i.peer.continueQuick(now)
 	case out.Done:
-		q.repeat.stop()
+		q.repeat.Stop()
 		q.done = true
 		q.child.activate(now)
 	case !q.initiator:
@@ -300,7 +301,7 @@ func (q *quick) transmit(now time.Time, out v1.Outcome) {
 	}
 	q.last.reply = out.Send
 	if !out.Done {
-		q.repeat.start(now, q.i.s.config.Retransmit, out.Send)
+		q.repeat.Start(now, q.i.s.config.Retransmit, out.Send)
 	}
 	q.i.s.send(q.i.peer.path, out.Send)
 }

@@ -1,7 +1,6 @@
 package ike
 
 import (
-	"container/list"
 	"io"
 	"net/netip"
 	"time"
@@ -19,9 +18,7 @@ type session2 struct {
 	alarm   alarm
 	id      Peer // zero while a stranger's
 	open    openKey
-	source  netip.Addr // of a stranger, for the limits
-	counted bool       // among the half-open
-	place   *list.Element
+	stranger
 	dialled []Path
 	member  memberKey
 	why     Reason // of a Close of ours
@@ -63,25 +60,15 @@ func (p *session2) announce() {
 
 // release takes the session out of what is counted against strangers.
 func (p *session2) release() {
-	if p.counted {
-		p.counted = false
+	if p.s.opening2[p.open] == p {
 		delete(p.s.opening2, p.open)
-		p.s.stats.HalfOpen--
-		p.s.sources.done(p.source)
 	}
-	p.leaveWaiting()
-}
-
-func (p *session2) leaveWaiting() {
-	if p.place != nil {
-		p.s.waiting.Remove(p.place)
-		p.place = nil
-	}
+	p.s.release(&p.stranger)
 }
 
 // forget drops a session that nobody has shown to be real.
 func (p *session2) forget() {
-	p.leaveWaiting()
+	p.s.believe(&p.stranger)
 	p.machine.Close(time.Time{})
 	p.machine.Drop(time.Time{})
 	p.settle()
@@ -138,7 +125,7 @@ func (p *session2) Try(now time.Time, source netip.Addr) bool {
 }
 
 // Claim says that the address of the peer is real.
-func (p *session2) Claim(*v2.Session) { p.leaveWaiting() }
+func (p *session2) Claim(*v2.Session) { p.s.believe(&p.stranger) }
 
 // Established says that both sides are authentic.
 func (p *session2) Established(now time.Time, m *v2.Session) {

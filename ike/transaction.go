@@ -3,6 +3,7 @@ package ike
 import (
 	"time"
 
+	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -17,7 +18,7 @@ type transaction struct {
 	initiator bool
 	done      bool
 	last      answered
-	repeat    repeater
+	repeat    timing.Repeater[[]byte]
 	deadline  time.Time
 	asked     wire.ModeConfig // responder: the request, without its values
 
@@ -38,7 +39,7 @@ func (i *isakmp) ask(now time.Time, c wire.ModeConfig, then func(time.Time, wire
 	i.recent.add(uint32(id))
 	t := i.newTransaction(now, id, machine)
 	t.initiator, t.then, t.silent = true, then, silent
-	t.repeat.start(now, i.s.config.Retransmit, msg)
+	t.repeat.Start(now, i.s.config.Retransmit, msg)
 	i.s.send(i.way(), msg)
 	t.arm()
 }
@@ -94,12 +95,12 @@ func (t *transaction) arm() {
 		t.i.s.alarms.stop(&t.alarm)
 		return
 	}
-	t.i.s.alarms.set(&t.alarm, earliest(t.repeat.at, t.deadline))
+	t.i.s.alarms.set(&t.alarm, timing.Earliest(t.repeat.At(), t.deadline))
 }
 
 func (t *transaction) due(now time.Time) {
-	if passed(now, t.repeat.at) {
-		if msg, ok := t.repeat.fire(now, t.i.s.config.Retransmit); ok {
+	if timing.Passed(now, t.repeat.At()) {
+		if msg, ok := t.repeat.Fire(now, t.i.s.config.Retransmit); ok {
 			t.i.s.send(t.i.way(), msg)
 			t.arm()
 			return
@@ -167,7 +168,7 @@ func (t *transaction) handle(now time.Time, m message) error {
 		return dropped(err)
 	}
 	t.done = true
-	t.repeat.stop()
+	t.repeat.Stop()
 	t.arm()
 	t.i.heard(now, m.path)
 	if t.then != nil {

@@ -196,16 +196,7 @@ func (a *sa) inputUnkeyed(now time.Time, p Path, h wire.Header, msg []byte) erro
 
 // keyed goes on with the keys, and with the messages that waited for them.
 func (s *Session) keyed(now time.Time, a *sa, r any) {
-	secret := r.(sharedSecret)
-	defer clear(secret.key)
-	if s.closing || a.state == saGone || s.opening == nil {
-		return
-	}
-	if secret.err == nil {
-		secret.err = s.firstKeys(a, secret.key)
-	}
-	if secret.err != nil {
-		s.fail(now, CauseMalformed, secret.err.Error())
+	if !s.openingKeys(now, a, r.(sharedSecret), s.firstKeys) {
 		return
 	}
 	zeroKey(s.opening.key)
@@ -217,6 +208,23 @@ func (s *Session) keyed(now time.Time, a *sa, r any) {
 			_ = a.input(now, s.path, h, msg)
 		}
 	}
+}
+
+// openingKeys derives keys of the opening from a secret that was computed elsewhere,
+// and overwrites that. It reports whether the opening goes on.
+func (s *Session) openingKeys(now time.Time, a *sa, secret sharedSecret, derive func(*sa, []byte) error) bool {
+	defer clear(secret.key)
+	if s.closing || a.state == saGone || s.opening == nil {
+		return false
+	}
+	err := secret.err
+	if err == nil {
+		err = derive(a, secret.key)
+	}
+	if err != nil {
+		s.fail(now, CauseMalformed, err.Error())
+	}
+	return err == nil
 }
 
 // handleIntermediate takes a request with an additional key exchange (RFC 9370,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
@@ -48,22 +49,22 @@ func (c *child) setState(st childState) { c.state = st }
 
 // deadline is when the child wants to be advanced.
 func (c *child) deadline() time.Time {
-	return earliest(earliest(c.activateAt, c.rekeyAt), earliest(c.expireAt, c.goneAt))
+	return timing.Earliest(c.activateAt, c.rekeyAt, c.expireAt, c.goneAt)
 }
 
 func (c *child) advance(now time.Time) {
-	if passed(now, c.activateAt) {
+	if timing.Passed(now, c.activateAt) {
 		c.activate()
 	}
 	switch {
-	case passed(now, c.goneAt):
+	case timing.Passed(now, c.goneAt):
 		c.remove()
 		c.s.checkChildren(now)
-	case passed(now, c.expireAt):
+	case timing.Passed(now, c.expireAt):
 		c.expireAt = time.Time{}
 		c.delete(now)
 		c.s.replaceExpired(now)
-	case passed(now, c.rekeyAt):
+	case timing.Passed(now, c.rekeyAt):
 		c.rekeyAt = now.Add(retryTime)
 		c.s.renewChild(now, c)
 	}

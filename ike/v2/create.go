@@ -334,10 +334,7 @@ func (s *Session) handleCreate(now time.Time, a *sa, m *message) error {
 		g, answer, no = s.agree(o, old, false)
 	}
 	if no != nil {
-		if no.cause != CauseNone {
-			s.owner.Failed(now, s, no.cause, no.detail)
-		}
-		a.respond(now, m, no.notify)
+		a.refuse(now, m, no)
 		return ErrRefused
 	}
 	nr, err := s.random(32)
@@ -362,6 +359,14 @@ func (s *Session) handleCreate(now time.Time, a *sa, m *message) error {
 		p := pending{a: a, left: g.suite.Additional.List(), finish: finish, drop: func() {}}
 		s.answerKeys(now, m, p, secret, g.payloads(answer, append([]wire.Body{wire.Nonce2(nr)}, ke...)...))
 	}, nil)
+}
+
+// refuse answers a request with why it is refused, which is counted if it has a cause.
+func (a *sa) refuse(now time.Time, m *message, no *refusal) {
+	if no.cause != CauseNone {
+		a.s.owner.Failed(now, a.s, no.cause, no.detail)
+	}
+	a.respond(now, m, no.notify)
 }
 
 // renewed finds the child SA that a request renews, if any.

@@ -272,24 +272,14 @@ func (s *Session) readInitAnswer(now time.Time, a *sa, h wire.Header, chain []wi
 		return ErrRefused
 	}
 	a.spiR, a.suite = h.Responder, choice.IKE2Suite
-	a.repeat.stop()
+	a.repeat.Stop()
 	o.computing = true
 	key, public := o.key.Take(), bytes.Clone(q.ke.Data)
 	s.owner.Compute(func() any { return finish(key, public) }, false, func(now time.Time, r any) {
-		secret := r.(sharedSecret)
-		defer clear(secret.key)
-		if s.closing || a.state == saGone {
-			return
+		if s.openingKeys(now, a, r.(sharedSecret), s.firstKeys) {
+			a.flying = nil
+			s.goOn(now, a)
 		}
-		if secret.err == nil {
-			secret.err = s.firstKeys(a, secret.key)
-		}
-		if secret.err != nil {
-			s.fail(now, CauseMalformed, secret.err.Error())
-			return
-		}
-		a.flying = nil
-		s.goOn(now, a)
 	})
 	return nil
 }
@@ -338,19 +328,9 @@ func (t *intermediateTask) answer(now time.Time, a *sa, m *message) error {
 	a.authenticateIntermediate(m.header, m.first, m.inner, false)
 	key, public := t.key.Take(), ke.Data
 	s.owner.Compute(func() any { return finish(key, public) }, false, func(now time.Time, r any) {
-		secret := r.(sharedSecret)
-		defer clear(secret.key)
-		if s.closing || a.state == saGone || s.opening == nil {
-			return
+		if s.openingKeys(now, a, r.(sharedSecret), s.nextKeys) {
+			s.goOn(now, a)
 		}
-		if secret.err == nil {
-			secret.err = s.nextKeys(a, secret.key)
-		}
-		if secret.err != nil {
-			s.fail(now, CauseMalformed, secret.err.Error())
-			return
-		}
-		s.goOn(now, a)
 	})
 	return nil
 }

@@ -202,7 +202,7 @@ func (s *Session) ikeDeleted(now time.Time, a *sa) {
 func (a *sa) dropRequests(now time.Time) {
 	flying, queue := a.flying, a.queue
 	a.flying, a.queue = nil, nil
-	a.repeat.stop()
+	a.repeat.Stop()
 	if flying != nil {
 		flying.abandon(now, a)
 	}
@@ -291,7 +291,7 @@ func (s *Session) Readdress(now time.Time, p Path) {
 	s.moveTo(p)
 	for _, a := range s.sas {
 		if a.flying != nil {
-			for _, d := range a.repeat.data {
+			for _, d := range a.repeat.Data() {
 				s.owner.Send(s.path, d)
 			}
 		}

@@ -306,10 +306,7 @@ func (s *Session) handleRenewal(now time.Time, a *sa, m *message, offer wire.SA2
 		return err
 	}
 	if no != nil {
-		if no.cause != CauseNone {
-			s.owner.Failed(now, s, no.cause, no.detail)
-		}
-		a.respond(now, m, no.notify)
+		a.refuse(now, m, no)
 		return ErrRefused
 	}
 	nr, err := s.random(32)

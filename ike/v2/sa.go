@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
@@ -25,7 +26,7 @@ type sa struct {
 	nextOut wire.MessageID
 	flying  task // under way; nil: none
 	exch    wire.ExchangeType
-	repeat  repeater
+	repeat  timing.Repeater[[][]byte]
 	started time.Time
 	queue   []task
 
@@ -209,7 +210,7 @@ func (a *sa) transmit(now time.Time, t task, x wire.ExchangeType, payloads []wir
 
 // launch sends the datagrams of a request.
 func (a *sa) launch(now time.Time, data [][]byte) {
-	a.repeat.start(now, a.s.config.Retransmit, data)
+	a.repeat.Start(now, a.s.config.Retransmit, data)
 	for _, d := range data {
 		a.s.owner.Send(a.s.path, d)
 	}
@@ -226,7 +227,7 @@ func (a *sa) handleResponse(now time.Time, m *message) error {
 	}
 	t := a.flying
 	a.flying = nil
-	a.repeat.stop()
+	a.repeat.Stop()
 	a.parts = fragments{}
 	a.s.heardAt, a.s.quiet = now, 0
 	err := t.answer(now, a, m)
@@ -237,7 +238,7 @@ func (a *sa) handleResponse(now time.Time, m *message) error {
 // repeatRequest sends a request again, or gives the peer up: "it MUST conclude
 // ... that the IKE SA has failed" (RFC 7296, section 2.4).
 func (a *sa) repeatRequest(now time.Time) {
-	data, ok := a.repeat.fire(now, a.s.config.Retransmit)
+	data, ok := a.repeat.Fire(now, a.s.config.Retransmit)
 	if !ok {
 		a.s.unanswered(now, a)
 		return
@@ -253,7 +254,7 @@ func (a *sa) forget(now time.Time) {
 		return
 	}
 	a.setState(saGone)
-	a.repeat.stop()
+	a.repeat.Stop()
 	a.s.owner.Forget(a.own())
 	a.zeroKeys()
 	flying, queue := a.flying, a.queue
@@ -269,49 +270,5 @@ func (a *sa) forget(now time.Time) {
 
 // deadline is when the SA wants to be advanced.
 func (a *sa) deadline() time.Time {
-	return earliest(a.repeat.at, earliest(a.rekeyAt, a.expireAt))
+	return timing.Earliest(a.repeat.At(), a.rekeyAt, a.expireAt)
 }
-
-// Retransmit is the timing of requests.
-type Retransmit struct {
-	First time.Duration // until the first repetition; doubled each time
-	Max   time.Duration // bound of the interval
-	Tries int           // repetitions before giving up
-}
-
-// repeater is the retransmission of a request until its answer comes.
-type repeater struct {
-	data [][]byte
-	at   time.Time // zero: nothing waits for an answer
-	wait time.Duration
-	left int
-}
-
-func (r *repeater) start(now time.Time, t Retransmit, data [][]byte) {
-	*r = repeater{data: data, at: now.Add(t.First), wait: t.First, left: t.Tries}
-}
-
-func (r *repeater) stop() { *r = repeater{} }
-
-// fire returns what to repeat, or false if it is time to give up.
-func (r *repeater) fire(now time.Time, t Retransmit) ([][]byte, bool) {
-	if r.left == 0 {
-		r.at = time.Time{}
-		return nil, false
-	}
-	r.left--
-	r.wait = min(2*r.wait, t.Max)
-	r.at = now.Add(r.wait)
-	return r.data, true
-}
-
-// earliest returns the earlier of two deadlines, zero being none.
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// passed reports whether a deadline is set and over.
-func passed(now, at time.Time) bool { return !at.IsZero() && !at.After(now) }

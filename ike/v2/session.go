@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/family"
+	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
 // Config is what is the same for all Sessions of a Server.
 type Config struct {
-	Retransmit Retransmit
+	Retransmit timing.Retransmit
 	// MaxDatagram is the longest IKE message that is sent whole, in bytes, if the
 	// peer takes fragments (RFC 7383). Zero: 1228, which fits into 1280 bytes of
 	// IPv6 with UDP and the non-ESP marker.
@@ -127,24 +128,24 @@ func (s *Session) Input(now time.Time, p Path, h wire.Header, msg []byte) error 
 func (s *Session) Deadline() time.Time {
 	var at time.Time
 	for _, a := range s.sas {
-		at = earliest(at, a.deadline())
+		at = timing.Earliest(at, a.deadline())
 	}
 	if s.closing {
 		return at
 	}
 	if s.opening != nil {
-		at = earliest(at, s.opening.deadline)
+		at = timing.Earliest(at, s.opening.deadline)
 	}
 	for _, c := range s.children {
-		at = earliest(at, c.deadline())
+		at = timing.Earliest(at, c.deadline())
 	}
 	for _, d := range s.later {
-		at = earliest(at, d.at)
+		at = timing.Earliest(at, d.at)
 	}
 	if s.pending != nil {
-		at = earliest(at, s.pending.until)
+		at = timing.Earliest(at, s.pending.until)
 	}
-	return earliest(at, earliest(s.askAt, s.keepAliveAt))
+	return timing.Earliest(at, s.askAt, s.keepAliveAt)
 }
 
 // Advance does what is due at now.
@@ -152,37 +153,37 @@ func (s *Session) Advance(now time.Time) {
 	for _, a := range slices.Clone(s.sas) {
 		s.advanceSA(now, a)
 	}
-	if s.opening != nil && passed(now, s.opening.deadline) {
+	if s.opening != nil && timing.Passed(now, s.opening.deadline) {
 		s.fail(now, CauseTimeout, "the other side stopped in the middle of the handshake")
 	}
 	for _, c := range slices.Clone(s.children) {
 		c.advance(now)
 	}
 	s.runLater(now)
-	if s.pending != nil && passed(now, s.pending.until) {
+	if s.pending != nil && timing.Passed(now, s.pending.until) {
 		s.dropPending()
 	}
-	if !s.closing && passed(now, s.askAt) {
+	if !s.closing && timing.Passed(now, s.askAt) {
 		s.checkAlive(now)
 	}
-	if !s.closing && passed(now, s.keepAliveAt) {
+	if !s.closing && timing.Passed(now, s.keepAliveAt) {
 		s.keepAliveAt = now.Add(keepAliveTime)
 		s.owner.Keepalive(s, s.path)
 	}
 }
 
 func (s *Session) advanceSA(now time.Time, a *sa) {
-	if passed(now, a.repeat.at) {
+	if timing.Passed(now, a.repeat.At()) {
 		a.repeatRequest(now)
 	}
 	if a.state == saGone {
 		return
 	}
-	if passed(now, a.expireAt) {
+	if timing.Passed(now, a.expireAt) {
 		a.expireAt = time.Time{}
 		s.expired(now, a)
 	}
-	if passed(now, a.rekeyAt) && a.state == saStanding {
+	if timing.Passed(now, a.rekeyAt) && a.state == saStanding {
 		a.rekeyAt = now.Add(retryTime)
 		s.startRenewal(now)
 	}
@@ -338,7 +339,7 @@ func (a *sa) linger(now time.Time) {
 		return
 	}
 	a.queue, a.flying = nil, nil
-	a.repeat.stop()
+	a.repeat.Stop()
 	a.rekeyAt, a.expireAt = time.Time{}, now.Add(replacedTime)
 	a.setState(saDeleting)
 }
