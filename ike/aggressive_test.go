@@ -86,11 +86,8 @@ func TestAggressiveSeeds(t *testing.T) {
 				t.Fatal("the server would renew phase 1")
 			}
 		}
-		_ = p.client.s.Rekey(p.now, id, Phase1)
-		_ = p.client.s.Rekey(p.now, id, Phase2)
-		p.run(time.Minute, nil)
-		if len(p.usable()) != 1 || len(p.server.up) != 1 || len(p.client.closed) != 0 {
-			t.Fatalf("seed %d: not up after renewing: %d peers, %+v", seed, len(p.server.up), p.client.closed)
+		if err := p.renew(id); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
 		}
 		p.loss = 0
 		p.closeAll()
@@ -278,18 +275,7 @@ func TestAggressiveGuessing(t *testing.T) {
 // TestAggressiveTruncated cuts every message of a handshake at every length.
 func TestAggressiveTruncated(t *testing.T) {
 	p := newPair(t, 1, Config{Candidates: inGroups("sales")})
-	p.filter = func(from *node, b []byte) bool {
-		to, path := p.server, Path{Local: serverNATT, Remote: clientNATT, NATT: true}
-		if from == p.server {
-			to, path = p.client, Path{Local: clientNATT, Remote: serverNATT, NATT: true}
-		}
-		for n := range b {
-			if err := to.s.Input(p.now, path, bytes.Clone(b[:n])); err == nil {
-				t.Errorf("%d of %d bytes from %s accepted", n, len(b), from.name)
-			}
-		}
-		return true
-	}
+	p.filter = p.cut
 	p.dial(dialGroup("sales", "secret"))
 	if len(p.usable()) != 1 {
 		t.Error("not up")

@@ -211,47 +211,6 @@ func TestV2EveryPersonaDials(t *testing.T) {
 	}
 }
 
-func TestV2PPK(t *testing.T) {
-	key := func(id []byte) []byte {
-		if string(id) == "p1" {
-			return []byte("post-quantum")
-		}
-		return nil
-	}
-	tests := []struct {
-		name           string
-		serverHas      bool
-		serverRequires bool
-		clientHas      string
-		clientRequires bool
-		ok             bool
-	}{
-		{"both", true, true, "p1", true, true},
-		{"the server has none", false, false, "p1", false, true},
-		{"the server has none and the client insists", false, false, "p1", true, false},
-		{"another", true, false, "p2", false, true},
-		{"the server insists", true, true, "", false, false},
-	}
-	for _, x := range tests {
-		t.Run(x.name, func(t *testing.T) {
-			cand := Candidate{Tenant: "acme", PSK: []byte("secret"), PPKRequired: x.serverRequires}
-			if x.serverHas {
-				cand.PPK = key
-			}
-			p := newPair(t, 1, Config{V2: true, Candidates: only(cand)})
-			c := dialV2("secret")
-			if x.clientHas != "" {
-				c.V2.PPK, c.V2.PPKID, c.V2.PPKRequired = []byte("post-quantum"), []byte(x.clientHas), x.clientRequires
-			}
-			p.dial(c)
-			if ok := len(p.usable()) == 1; ok != x.ok {
-				t.Fatalf("in: %v; client %v, server %v", ok, p.client.failed, p.server.failed)
-			}
-			p.closeAll()
-		})
-	}
-}
-
 func TestV2HybridKeyExchange(t *testing.T) {
 	p := newPair(t, 1, Config{V2: true, Candidates: psk("acme", "secret", nil)})
 	id := p.dial(dialV2("secret"))

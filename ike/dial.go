@@ -160,7 +160,7 @@ func (d *dialler) request(spi SPI) v1.QuickConfig {
 		persona.ESP[n].Group = d.habits.PFS
 	}
 	c := v1.QuickConfig{SPI: spi.bytes(), NonceLen: d.persona.NonceLen, PFS: d.habits.PFS}
-	c.Offer = persona.OfferESP(spi.bytes(), d.encapsulation())
+	c.Offer = persona.OfferESP(spi.bytes(), d.encapsulation(suite.Transport, suite.UDPTransport, suite.UDPTransportDraft))
 	c.IDci, c.IDcr = d.selectors()
 	if d.peer.features.NATT != v1.NATTNone {
 		c.NATOA = d.peer.ownOriginals()
@@ -168,14 +168,16 @@ func (d *dialler) request(spi SPI) v1.QuickConfig {
 	return c
 }
 
-func (d *dialler) encapsulation() suite.Encapsulation {
+// encapsulation is the mode that we ask for, of those that go with what was found out
+// about NATs.
+func (d *dialler) encapsulation(plain, udp, draft suite.Encapsulation) suite.Encapsulation {
 	switch d.peer.features.NATT {
 	case v1.NATTRFC:
-		return suite.UDPTransport
+		return udp
 	case v1.NATTDraft:
-		return suite.UDPTransportDraft
+		return draft
 	}
-	return suite.Transport
+	return plain
 }
 
 // selectors are the identities of quick mode: L2TP to the server, from the port

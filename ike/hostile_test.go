@@ -188,22 +188,26 @@ func TestKeyTrials(t *testing.T) {
 	p.closeAll()
 }
 
+// cut is a filter that gives the other side every beginning of a message first, none
+// of which may be taken.
+func (p *pair) cut(from *node, b []byte) bool {
+	to, path := p.server, Path{Local: serverNATT, Remote: clientNATT, NATT: true}
+	if from == p.server {
+		to, path = p.client, Path{Local: clientNATT, Remote: serverNATT, NATT: true}
+	}
+	for n := range b {
+		if err := to.s.Input(p.now, path, bytes.Clone(b[:n])); err == nil {
+			p.t.Errorf("%d of %d bytes from %s accepted", n, len(b), from.name)
+		}
+	}
+	return true
+}
+
 // TestTruncated cuts every message of a handshake at every length: nothing of it
 // is taken, and the handshake goes on unharmed.
 func TestTruncated(t *testing.T) {
 	p := newPair(t, 1, Config{Candidates: psk("acme", "secret", fast())})
-	p.filter = func(from *node, b []byte) bool {
-		to, path := p.server, Path{Local: serverNATT, Remote: clientNATT, NATT: true}
-		if from == p.server {
-			to, path = p.client, Path{Local: clientNATT, Remote: serverNATT, NATT: true}
-		}
-		for n := range b {
-			if err := to.s.Input(p.now, path, bytes.Clone(b[:n])); err == nil {
-				t.Errorf("%d of %d bytes from %s accepted", n, len(b), from.name)
-			}
-		}
-		return true
-	}
+	p.filter = p.cut
 	p.dial(dialConfig("secret"))
 	if len(p.usable()) != 1 {
 		t.Error("not up")

@@ -126,6 +126,17 @@ type pair struct {
 	filter         func(from *node, data []byte) bool // false: lost
 }
 
+// renew has the client renew both phases, and says what is not as it was a minute later.
+func (p *pair) renew(id Peer) error {
+	_ = p.client.s.Rekey(p.now, id, Phase1)
+	_ = p.client.s.Rekey(p.now, id, Phase2)
+	p.run(time.Minute, nil)
+	if len(p.usable()) != 1 || len(p.server.up) != 1 || len(p.client.closed) != 0 {
+		return fmt.Errorf("not up after renewing: %d peers, %+v", len(p.server.up), p.client.closed)
+	}
+	return nil
+}
+
 func newNode(t testing.TB, name string, c Config) *node {
 	t.Helper()
 	if c.Rand == nil {

@@ -97,17 +97,6 @@ func networkRange(n netip.Prefix) []Range {
 	return []Range{{From: n.Addr(), To: to, ToPort: 0xffff}}
 }
 
-// tunnelEncapsulation is the mode that we ask for as the client.
-func (d *dialler) tunnelEncapsulation() suite.Encapsulation {
-	switch d.peer.features.NATT {
-	case v1.NATTRFC:
-		return suite.UDPTunnel
-	case v1.NATTDraft:
-		return suite.UDPTunnelDraft
-	}
-	return suite.Tunnel
-}
-
 // requestTunnel is the quick mode of the persona for what the IDs say.
 func (d *dialler) requestTunnel(spi SPI, own, network wire.ID) v1.QuickConfig {
 	persona := d.persona
@@ -116,7 +105,7 @@ func (d *dialler) requestTunnel(spi SPI, own, network wire.ID) v1.QuickConfig {
 		persona.ESP[n].Group = d.habits.PFS
 	}
 	return v1.QuickConfig{SPI: spi.bytes(), NonceLen: persona.NonceLen, PFS: d.habits.PFS,
-		Offer: persona.OfferESP(spi.bytes(), d.tunnelEncapsulation()), IDci: own, IDcr: network}
+		Offer: persona.OfferESP(spi.bytes(), d.encapsulation(suite.Tunnel, suite.UDPTunnel, suite.UDPTunnelDraft)), IDci: own, IDcr: network}
 }
 
 // continueTunnels starts the quick mode for the next of the server's networks.
