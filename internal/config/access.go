@@ -244,20 +244,10 @@ func (t *tenantValues) readEgress(v value) {
 func readNetstack(v value) *Netstack {
 	n := &Netstack{}
 	v.fields([]field{
-		{"allow", "[10.0.0.0/8]", false, func(v value) { n.Allow = prefixes(v) }},
-		{"deny", "[10.0.0.0/8]", false, func(v value) { n.Deny = prefixes(v) }},
+		{"allow", "[10.0.0.0/8]", false, func(v value) { n.Allow = listOf(v, value.prefix) }},
+		{"deny", "[10.0.0.0/8]", false, func(v value) { n.Deny = listOf(v, value.prefix) }},
 	})
 	return n
-}
-
-// prefixes reads a list of ranges of either family.
-func prefixes(v value) (list []netip.Prefix) {
-	v.items(func(item value) {
-		if p, ok := item.prefix(); ok {
-			list = append(list, p)
-		}
-	})
-	return list
 }
 
 // readTUN reads the device a tenant leaves by.

@@ -145,7 +145,7 @@ func (r *reader) readTenant(v value) *tenantValues {
 		{"delegate", "56", false, func(v value) { v.integer(&t.Delegate, 34, 64) }},
 		{"leases", "{alice: 10.100.1.10}", false, t.readLeases},
 		{"dns", "[10.100.0.53]", false, func(v value) { t.DNS = hosts(v) }},
-		{"nbns", "[10.100.0.54]", false, func(v value) { t.NBNS = addresses4(v) }},
+		{"nbns", "[10.100.0.54]", false, func(v value) { t.NBNS = listOf(v, value.address4) }},
 		{"domains", "[office.example]", false, t.readDomains},
 		{"routes", "[10.100.0.0/16]", false, t.readRoutes},
 		{"mtu", "1400", false, func(v value) { v.integer(&t.MTU, 576, 1500) }},
@@ -348,27 +348,25 @@ func (t *tenantValues) readLimits(v value) {
 }
 
 // hosts reads a list of hosts of both families.
-func hosts(v value) (list []netip.Addr) {
-	v.items(func(item value) {
+func hosts(v value) []netip.Addr {
+	return listOf(v, func(item value) (netip.Addr, bool) {
 		a, ok := item.address()
 		if ok && a.Is4() {
-			a, ok = item.address4()
-		} else if ok && (a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast()) {
+			return item.address4()
+		}
+		if ok && (a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast()) {
 			item.refuseValue(fmt.Sprintf("is not the address of a host that clients reach: %s", a))
-			ok = false
+			return a, false
 		}
-		if ok {
-			list = append(list, a)
-		}
+		return a, ok
 	})
-	return list
 }
 
-// addresses4 reads a list of IPv4 hosts.
-func addresses4(v value) (list []netip.Addr) {
+// listOf reads a list of which each item is read by one; what that refuses is left out.
+func listOf[T any](v value, one func(value) (T, bool)) (list []T) {
 	v.items(func(item value) {
-		if a, ok := item.address4(); ok {
-			list = append(list, a)
+		if x, ok := one(item); ok {
+			list = append(list, x)
 		}
 	})
 	return list
