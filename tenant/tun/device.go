@@ -58,7 +58,7 @@ func (d *Device) make() error {
 	if d.files, d.got, err = openQueues(d.cfg); err != nil {
 		return err
 	}
-	if err := d.setUp(); err != nil {
+	if err := d.configure(d.setUp); err != nil {
 		return err
 	}
 	if d.cfg.DNS == nil {
@@ -70,24 +70,20 @@ func (d *Device) make() error {
 // AddAddress gives the device another address.
 func (d *Device) AddAddress(p netip.Prefix) error {
 	return inNamespace(d.cfg.Netns, func() error {
-		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-		if err != nil {
-			return fmt.Errorf("tun: netlink: %w", err)
-		}
-		defer h.Close()
-		link, err := h.LinkByName(d.got.name)
-		if err != nil {
-			return fmt.Errorf("tun: device %q: %w", d.got.name, err)
-		}
-		if err := h.AddrReplace(link, address(p)); err != nil {
-			return setUpError("address "+p.String()+" on", d.got.name, err)
-		}
-		return nil
+		return d.configure(func(h *netlink.Handle, link netlink.Link) error { return d.addAddress(h, link, p) })
 	})
 }
 
-// setUp gives the device its MTU, addresses and routes and sets it up.
-func (d *Device) setUp() error {
+func (d *Device) addAddress(h *netlink.Handle, link netlink.Link, p netip.Prefix) error {
+	if err := h.AddrReplace(link, address(p)); err != nil {
+		return setUpError("address "+p.String()+" on", d.got.name, err)
+	}
+	return nil
+}
+
+// configure runs do with the device as netlink knows it, in the namespace of the
+// calling thread.
+func (d *Device) configure(do func(*netlink.Handle, netlink.Link) error) error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("tun: netlink: %w", err)
@@ -97,12 +93,17 @@ func (d *Device) setUp() error {
 	if err != nil {
 		return fmt.Errorf("tun: device %q: %w", d.got.name, err)
 	}
+	return do(h, link)
+}
+
+// setUp gives the device its MTU, addresses and routes and sets it up.
+func (d *Device) setUp(h *netlink.Handle, link netlink.Link) error {
 	if err := h.LinkSetMTU(link, d.cfg.MTU); err != nil {
 		return setUpError("MTU of", d.got.name, err)
 	}
 	for _, a := range d.cfg.Addresses {
-		if err := h.AddrReplace(link, address(a)); err != nil {
-			return setUpError("address "+a.String()+" on", d.got.name, err)
+		if err := d.addAddress(h, link, a); err != nil {
+			return err
 		}
 	}
 	if err := h.LinkSetUp(link); err != nil {
