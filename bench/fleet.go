@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -51,20 +52,31 @@ func hasPersona(name string) bool {
 	return name == "" || ike && tunnel && link
 }
 
+// The ports that servers of ours get: above those of services, and below those
+// that kernels give to whoever asks for any.
+const firstPort, lastPort = 20_000, 32_000
+
 // freePorts finds ports for IKE and NAT-T of a server of ours on the loopback
-// device, that leave a real server alone, and another bench.
+// device, that leave a real server alone, and another bench. They are free until
+// the server opens them, since no kernel gives them away.
 func freePorts() (ike, natt uint16, err error) {
-	var found [2]uint16
-	for i := range found {
-		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopServer(), 0)))
-		if err != nil {
-			return 0, 0, failed("%w", err)
+	for range 100 {
+		ike = uint16(firstPort + rand.IntN(lastPort-firstPort))
+		natt = ike + 1
+		if err = errors.Join(tryPort(ike), tryPort(natt)); err == nil {
+			return ike, natt, nil
 		}
-		// Both are held until both are found, or they might be one.
-		defer conn.Close()
-		found[i] = conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 	}
-	return found[0], found[1], nil
+	return 0, 0, failed("%w", err)
+}
+
+// tryPort reports why a port of UDP is not to be had.
+func tryPort(port uint16) error {
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopServer(), port)))
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // loopServer is the address of that server. Clients have the rest of 127/8.

@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"errors"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,11 +63,12 @@ func TestTrafficBetweenProcessesOfOne(t *testing.T) {
 	for name, down := range map[string]bool{"tcp": false, "tcp down": true, "udp": false} {
 		proto := name[:3]
 		ctx, cancel := context.WithCancel(t.Context())
-		j := TrafficJob{Proto: proto, Addr: freePort(t, proto), Streams: 2, Sizes: []int{512}, Down: down, Duration: 50 * time.Millisecond}
+		j := TrafficJob{Proto: proto, Addr: netip.MustParseAddrPort("127.0.0.1:0"), Streams: 2, Sizes: []int{512}, Down: down, Duration: 50 * time.Millisecond}
 		out, ended := make(chan string, 8), make(chan error, 2)
 		go func() { ended <- RunTraffic(ctx, listening, j, channelWriter(out)) }()
-		<-out
-		go func() { ended <- RunTraffic(ctx, dialling, j, channelWriter(out)) }()
+		there := j
+		there.Addr = wantAddress(t, <-out)
+		go func() { ended <- RunTraffic(ctx, dialling, there, channelWriter(out)) }()
 		// What a connection holds when it ends early would be counted in no time.
 		if got, err := parseTransfer(<-out); err != nil || got.Bytes < 1<<20 || got.All < got.Bytes {
 			t.Errorf("%s: %+v, %v", name, got, err)
@@ -75,4 +78,15 @@ func TestTrafficBetweenProcessesOfOne(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// wantAddress reads where the end that listens is ready.
+func wantAddress(t *testing.T, line string) netip.AddrPort {
+	t.Helper()
+	addr, ready := strings.CutPrefix(strings.TrimSpace(line), "ready ")
+	at, err := netip.ParseAddrPort(addr)
+	if err != nil || !ready {
+		t.Fatalf("%q says no address", line)
+	}
+	return at
 }

@@ -1,8 +1,6 @@
 package bench
 
 import (
-	"net"
-	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -12,25 +10,6 @@ import (
 type channelWriter chan string
 
 func (c channelWriter) Write(b []byte) (int, error) { c <- string(b); return len(b), nil }
-
-// freePort returns a port of the loopback device that nobody listens on.
-func freePort(t *testing.T, proto string) netip.AddrPort {
-	t.Helper()
-	if proto == "tcp" {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		return netip.MustParseAddrPort(l.Addr().String())
-	}
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return netip.MustParseAddrPort(c.LocalAddr().String())
-}
 
 func TestSiteLeavesNothing(t *testing.T) {
 	s, err := newSite("")

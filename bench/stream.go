@@ -26,7 +26,7 @@ func (j TrafficJob) listenTCP(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return failed("%w", err)
 	}
-	fmt.Fprintln(out, "ready")
+	fmt.Fprintln(out, "ready", l.Addr())
 	s := &streams{job: j, role: listening}
 	defer s.running.Wait()
 	ctx, stop := context.WithCancel(ctx)

@@ -64,7 +64,7 @@ func (j TrafficJob) receiver() string {
 }
 
 // RunTraffic does the job of one end, "listen" or "dial". The one that listens
-// writes a line "ready", and the one that receives, at the end, what it counted
+// writes a line "ready" and where, and the one that receives, at the end, what it counted
 // as a line of JSON.
 func RunTraffic(ctx context.Context, role string, j TrafficJob, out io.Writer) error {
 	switch role + " " + j.Proto {
@@ -121,7 +121,7 @@ func (j TrafficJob) sinkUDP(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return failed("%w", err)
 	}
-	fmt.Fprintln(out, "ready")
+	fmt.Fprintln(out, "ready", conn.LocalAddr())
 	var bytes, packets atomic.Uint64
 	var running sync.WaitGroup
 	background(&running, func() { readAllUDP(conn, &bytes, &packets) })

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strings"
@@ -76,15 +77,31 @@ func TestSessions(t *testing.T) {
 	}
 }
 
+// freePorts finds a port of the loopback device that is free for UDP, and the
+// next one is too. They stay free: kernels give those above 32767 to whoever asks
+// for any.
+func freePorts(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		port := 20_000 + rand.IntN(12_000)
+		first, err := net.ListenPacket("udp4", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		first.Close()
+		if next, err := net.ListenPacket("udp4", fmt.Sprintf("127.0.0.1:%d", port+1)); err == nil {
+			next.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free, and the next one too")
+	return 0
+}
+
 // TestServeAnswers: a server answers who is logged in, and only one is served
 // from a state directory.
 func TestServeAnswers(t *testing.T) {
-	free, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := free.LocalAddr().(*net.UDPAddr).Port
-	free.Close()
+	port := freePorts(t)
 	conf := write(t, "c.yaml", fmt.Sprintf("listen: [127.0.0.1]\nstate: %s\nports: {ike: %d, nat_t: %d}\n"+
 		"tenants: [{name: acme, psk: a-long-enough-key, pool: 10.1.0.0/24}]\n", t.TempDir(), port, port+1))
 	wantCall(t, exitFailed, "no server is running", "", "sessions", "--config", conf)
@@ -95,12 +112,10 @@ func TestServeAnswers(t *testing.T) {
 		ended <- run(ctx, []string{"serve", "--config", conf}, streams{strings.NewReader(""), &out, &log})
 	}()
 	var o outcome
-	for range 200 {
-		if o = call(t, "", "sessions", "--config", conf); o.code == exitOK {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	wantSoon(t, "answer", func() bool {
+		o = call(t, "", "sessions", "--config", conf)
+		return o.code == exitOK || len(ended) > 0
+	})
 	if !strings.HasPrefix(o.out, "ID  TENANT") {
 		t.Errorf("%+v", o)
 	}

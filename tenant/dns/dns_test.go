@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/culvert-vpn/culvert/tenant/dns/dnstest"
 )
 
 // resolver is a server of the test; handle answers its queries.
@@ -26,7 +28,7 @@ type resolver struct {
 
 func newResolver(t *testing.T, handle func(w dns.ResponseWriter, q *dns.Msg)) *resolver {
 	t.Helper()
-	pc, ln := listen(t)
+	pc, ln := dnstest.Listen(t)
 	r := &resolver{at: pc.LocalAddr().(*net.UDPAddr).AddrPort()}
 	counted := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		r.queries.Add(1)
@@ -85,28 +87,10 @@ func newForwarder(t *testing.T, change func(*Config), resolvers ...*resolver) *F
 	return f
 }
 
-// listen opens a port that is free for both UDP and TCP.
-func listen(t *testing.T) (net.PacketConn, net.Listener) {
-	t.Helper()
-	for range 20 {
-		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ln, err := net.Listen("tcp", pc.LocalAddr().String())
-		if err == nil {
-			return pc, ln
-		}
-		pc.Close() // somebody's TCP connection has that port
-	}
-	t.Fatal("no port is free for both UDP and TCP")
-	return nil, nil
-}
-
 // serve runs the forwarder on loopback and returns where.
 func serve(t *testing.T, f *Forwarder) string {
 	t.Helper()
-	pc, ln := listen(t)
+	pc, ln := dnstest.Listen(t)
 	var running sync.WaitGroup
 	running.Go(func() { f.Serve(pc, ln) })
 	t.Cleanup(func() {
@@ -338,8 +322,7 @@ func TestServeEnds(t *testing.T) {
 	before := runtime.NumGoroutine()
 	slow := newResolver(t, silent)
 	f := newForwarder(t, func(c *Config) { c.Timeout = time.Minute }, slow)
-	pc, _ := net.ListenPacket("udp", "127.0.0.1:0")
-	ln, _ := net.Listen("tcp", "127.0.0.1:0")
+	pc, ln := dnstest.Listen(t)
 	ended := make(chan struct{})
 	go func() { f.Serve(pc, ln); close(ended) }()
 	query, _ := new(dns.Msg).SetQuestion("example.com.", dns.TypeA).Pack()

@@ -2,14 +2,19 @@ package netstack
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
@@ -34,14 +39,43 @@ func (c *counted) Next() ([]byte, int, bool) {
 	return buf, off, ok
 }
 
-// What a host sends in bulk comes in packets of one size: pieces are whole
-// packets, as payloadPerPacket reckons them.
+// What a host sends in bulk is taken in pieces of whole packets until its socket
+// is empty. All of it waits there before the first is taken, so that nobody's
+// speed decides where a piece ends.
+func TestPiecesAreWholePackets(t *testing.T) {
+	const mss, packets, last = 1320, 90, 7
+	const total = packets*mss + last
+	port := listenTCP(t, func(conn net.Conn) { conn.Write(make([]byte, total)) })
+	conn, err := dialAndWaitFor(t, total)(t.Context(), "tcp", netip.AddrPortFrom(serverIP, port).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	in := newInlet(newHostConn(conn, nil).raw, mss)
+	var pieces []int
+	for n, err := in.await(); n > 0 || err != nil; n, err = in.await() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(in, make([]byte, n)); err != nil {
+			t.Fatal(err)
+		}
+		pieces = append(pieces, n)
+	}
+	const most = maxSegment / mss * mss
+	if want := []int{most, packets*mss - most, last}; !slices.Equal(pieces, want) {
+		t.Errorf("pieces of %v bytes, want %v", pieces, want)
+	}
+}
+
+// A piece fills packets as payloadPerPacket reckons them: all are of one size
+// but the last. They are so few that the client's first window has room for all.
 func TestBulkComesInWholePackets(t *testing.T) {
-	const total = 32 << 20
-	port := listenTCP(t, func(conn net.Conn) {
-		conn.Write(make([]byte, total))
-	})
+	const packets, payload, last = 19, 1320, 7
+	const total = packets*payload + last
+	port := listenTCP(t, func(conn net.Conn) { conn.Write(make([]byte, total)) })
 	d := newBenchDevice(t)
+	d.cfg.DialContext = dialAndWaitFor(t, total)
 	c := &counted{d.sources[0], map[int]int{}}
 	d.sources[0] = c
 	twin := newTwin(t, d)
@@ -56,14 +90,36 @@ func TestBulkComesInWholePackets(t *testing.T) {
 	d.Close()
 	twin.link.queue.close()
 	twin.ends.Wait()
-	all, most, size := 0, 0, 0
-	for s, n := range c.sizes {
-		if all += n; n > most {
-			most, size = n, s
-		}
+	if want := map[int]int{payload: packets, last: 1}; !maps.Equal(c.sizes, want) {
+		t.Errorf("packets by their payload: %v, want %v", c.sizes, want)
 	}
-	if others := all - most; others*50 > all || size < 1300 {
-		t.Errorf("%d of %d packets carry other than %d bytes", others, all, size)
+}
+
+// dialAndWaitFor dials loopback, and returns the connection when n bytes wait
+// to be read from it.
+func dialAndWaitFor(t *testing.T, n int) func(ctx context.Context, network, address string) (net.Conn, error) {
+	var h hostNet
+	h.Control = func(_, _ string, raw syscall.RawConn) error { // or the kernel takes less at first
+		return raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 2*n) })
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := h.dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		raw, err := conn.(syscall.Conn).SyscallConn()
+		if err != nil {
+			return nil, err
+		}
+		waiting := 0
+		for waiting < n && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+			raw.Control(func(fd uintptr) { waiting, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) })
+		}
+		if waiting != n {
+			t.Errorf("%d bytes wait to be read, want %d", waiting, n)
+		}
+		return conn, ctx.Err()
 	}
 }
 
