@@ -20,20 +20,6 @@ import (
 // groups that the owner has, at a bounded rate. Names that it does not have are
 // answered in the same way, with a key that nobody knows.
 
-// groups lists the candidates for aggressive mode.
-func (s *Server) groups(path Path) []candidate {
-	var list []candidate
-	if s.config.Candidates == nil {
-		return nil
-	}
-	for _, c := range s.config.Candidates(path.Local.Addr(), path.Remote.Addr()) {
-		if len(c.Groups) > 0 && len(c.PSK) > 0 {
-			list = append(list, candidate{Candidate: c})
-		}
-	}
-	return list
-}
-
 // isGroup reports whether an identity is one of c's groups. Apple's clients send a
 // KEY_ID, Android's a name where there is a dot in it.
 func (c *Candidate) isGroup(id wire.ID) bool {
@@ -62,8 +48,8 @@ func (s *Server) handleAM1(now time.Time, m message) error {
 	if i := s.opening[key]; i != nil {
 		return i.repeatAnswer(&i.first, m)
 	}
-	list := s.groups(m.path)
-	if len(list) == 0 {
+	d := s.directory(m.path)
+	if len(d.groups) == 0 {
 		return s.refuseAggressive(now, m)
 	}
 	if s.strangers >= s.config.Limits.Computations || !s.openings.take(now, s.config.Limits.Aggressive, 1) ||
@@ -72,7 +58,7 @@ func (s *Server) handleAM1(now time.Time, m message) error {
 		return ErrLimit
 	}
 	i := s.newISAKMP(now, m.path)
-	machine, out, err := s.answerAggressive(i, m, list)
+	machine, out, err := s.answerAggressive(i, m, d)
 	if err != nil {
 		s.sources.done(m.path.Remote.Addr())
 		return s.refuseAM1(now, m, err)
@@ -87,16 +73,16 @@ func (s *Server) handleAM1(now time.Time, m message) error {
 
 // answerAggressive makes the machine, which is told the key of the group, or one that
 // nobody has.
-func (s *Server) answerAggressive(i *isakmp, m message, list []candidate) (*v1.Phase1, v1.Outcome, error) {
+func (s *Server) answerAggressive(i *isakmp, m message, d *directory) (*v1.Phase1, v1.Outcome, error) {
 	nobody := make([]byte, 32)
 	if _, err := io.ReadFull(s.config.Rand, nobody); err != nil {
 		return nil, v1.Outcome{}, err
 	}
 	return v1.AnswerAggressive(v1.AggressiveConfig{
-		Rand: s.config.Rand, Policy: s.policies.forAny(list), Ends: i.ends(m.path),
+		Rand: s.config.Rand, Policy: d.groupPolicy, Ends: i.ends(m.path),
 		Identity: wire.AddrID(m.path.Local.Addr(), 0, 0),
 		Key: func(id wire.ID) []byte {
-			for _, c := range list {
+			for _, c := range d.groups {
 				if c.isGroup(id) {
 					i.group = c
 					return bytes.Clone(c.PSK)

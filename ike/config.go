@@ -18,8 +18,9 @@ type Config struct {
 	Rand io.Reader
 	// Candidates returns the keys that a dialler between these addresses may
 	// use, in the order in which to try them. It is asked for every new
-	// exchange, so it must be cheap; the slice and the keys must stay as they
-	// are. Nil: nobody may dial in.
+	// exchange, so it must be cheap: the same slice again where nothing has
+	// changed, for what follows from a slice is remembered with it. The slice
+	// and the keys must stay as they are. Nil: nobody may dial in.
 	Candidates func(local, remote netip.Addr) []Candidate
 	// AllocateSPI returns a fresh inbound SPI, unique in the process and above
 	// 255. Nil: drawn from Rand.
@@ -77,7 +78,8 @@ type Candidate struct {
 	ShowAlways bool
 	EAP        bool // clients without AUTH are asked by EAP; needs Certificate
 	// PPK returns the post-quantum key of that name (RFC 8784); nil: none.
-	// PPKRequired refuses clients without one.
+	// PPKRequired refuses clients without one. PPK may be called on another
+	// goroutine.
 	PPK         func(id []byte) []byte
 	PPKRequired bool
 }

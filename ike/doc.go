@@ -35,8 +35,13 @@
 // tunnel mode unless both sides want L2TP, and belong to the IKE SA: if that goes,
 // they go. It is answered only where Config.V2 says so.
 //
+// There may be thousands of Candidates at one address. What is said before it is
+// known who dials follows from all of them and is remembered (directory.go); how many
+// of them are tried for whom is bounded (limits.go).
+//
 // In phase 1 of IKEv1 what a dialler proves says which Candidate it belongs to. In
-// main mode that is the key that opens message 5, which has to be tried (search.go),
+// main mode that is the key that opens message 5, which has to be tried elsewhere
+// (search.go),
 // or the authority that issued its certificate (signed.go). In aggressive mode the
 // dialler names a group first (aggressive.go), which is answered only where a
 // Candidate has Groups.

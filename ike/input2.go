@@ -72,8 +72,8 @@ func (s *Server) handleInit(now time.Time, path Path, h wire.Header, msg []byte)
 
 // answerInit opens a session for a request.
 func (s *Server) answerInit(now time.Time, path Path, key openKey, q *v2.Request) error {
-	list := s.candidates2(path)
-	if len(list) == 0 {
+	d := s.directory(path).v2
+	if d.Empty() {
 		s.fail(now, Failed{Path: path, Cause: CauseNoTenant, Detail: "dialled " + path.Local.String()})
 		s.send(path, q.Refuse())
 		return ErrRefused
@@ -84,7 +84,7 @@ func (s *Server) answerInit(now time.Time, path Path, key openKey, q *v2.Request
 		return ErrLimit
 	}
 	p := s.newSession2()
-	machine, reply, err := v2.Answer(now, p, s.config2(), q, list)
+	machine, reply, err := v2.Answer(now, p, s.config2(), q, d)
 	if err != nil {
 		s.sources.done(source)
 		s.send(path, reply)
@@ -134,11 +134,7 @@ func (s *Server) EAPReply(now time.Time, id Peer, r EAPReply) {
 	if p := s.sessions[id]; p != nil {
 		in := v2.EAPReply{Packet: r.Packet, Done: r.Done, OK: r.OK, MSK: r.MSK, Identity: r.Identity, Detail: r.Detail}
 		if r.Tenant != "" && !p.machine.Initiator() {
-			for _, c := range s.candidates2(Path(p.machine.Path())) {
-				if c.Tenant == r.Tenant && in.Accept == nil {
-					in.Accept = &c
-				}
-			}
+			in.Accept = s.directory(Path(p.machine.Path())).v2.Tenant(r.Tenant)
 		}
 		p.machine.EAPReply(now, in)
 		p.settle()

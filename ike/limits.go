@@ -11,8 +11,8 @@ type budget struct {
 	filled time.Time
 }
 
-// take takes n tokens if there are as many.
-func (b *budget) take(now time.Time, rate, n int) bool {
+// has reports whether there is a token.
+func (b *budget) has(now time.Time, rate int) bool {
 	if b.filled.IsZero() {
 		b.tokens, b.filled = float64(rate), now
 	}
@@ -20,11 +20,25 @@ func (b *budget) take(now time.Time, rate, n int) bool {
 		b.tokens = min(float64(rate), b.tokens+d.Seconds()*float64(rate))
 		b.filled = now
 	}
-	if b.tokens < float64(n) {
+	return b.tokens >= 1
+}
+
+// take takes n tokens if there is one: who takes more than there are waits until they
+// are paid back.
+func (b *budget) take(now time.Time, rate, n int) bool {
+	if !b.has(now, rate) {
 		return false
 	}
 	b.tokens -= float64(n)
 	return true
+}
+
+// giveBack returns tokens that were not needed.
+func (b *budget) giveBack(rate, n int) { b.tokens = min(float64(rate), b.tokens+float64(n)) }
+
+// full reports whether the bucket says nothing any more.
+func (b *budget) full(now time.Time, rate int) bool {
+	return b.has(now, rate) && b.tokens >= float64(rate)
 }
 
 // sources remembers what single addresses cost, for as many addresses as there
@@ -74,25 +88,47 @@ func (s *sources) done(a netip.Addr) {
 	s.halfOpen[a]--
 }
 
-// try takes one PSK trial out of the budgets of a and of everybody.
-func (s *sources) try(now time.Time, a netip.Addr, l Limits) bool {
+// try takes n trials of keys out of the budgets of a and of everybody.
+func (s *sources) try(now time.Time, a netip.Addr, l Limits, n int) bool {
+	b := s.budget(now, a, l)
+	if !b.has(now, l.TriesPerSource) || !s.total.take(now, l.Tries, n) {
+		return false
+	}
+	return b.take(now, l.TriesPerSource, n)
+}
+
+// tryKnown takes one trial out of the budget of a alone: of the key with which it came
+// in before, whatever others cost.
+func (s *sources) tryKnown(now time.Time, a netip.Addr, l Limits) bool {
+	return s.budget(now, a, l).take(now, l.TriesPerSource, 1)
+}
+
+// giveBack returns n trials that there was no need of.
+func (s *sources) giveBack(a netip.Addr, l Limits, n int) {
+	s.total.giveBack(l.Tries, n)
+	if b := s.tries[source(a)]; b != nil {
+		b.giveBack(l.TriesPerSource, n)
+	}
+}
+
+func (s *sources) budget(now time.Time, a netip.Addr, l Limits) *budget {
 	a = source(a)
 	b := s.tries[a]
 	if b == nil {
 		if len(s.tries) >= maxSources {
-			s.sweep(now)
+			s.sweep(now, l)
 		}
 		b = &budget{}
 		s.tries[a] = b
 	}
-	return b.take(now, l.TriesPerSource, 1) && s.total.take(now, l.Tries, 1)
+	return b
 }
 
-// sweep forgets the addresses that were quiet for a second: their buckets are
-// full. If all are busy the table starts anew; the total still bounds the work.
-func (s *sources) sweep(now time.Time) {
+// sweep forgets the addresses whose buckets are full. If there are none the table
+// starts anew; the total still bounds the work.
+func (s *sources) sweep(now time.Time, l Limits) {
 	for a, b := range s.tries {
-		if now.Sub(b.filled) >= time.Second {
+		if b.full(now, l.TriesPerSource) {
 			delete(s.tries, a)
 		}
 	}

@@ -102,7 +102,7 @@ func TestSourcesBounded(t *testing.T) {
 	l := Limits{TriesPerSource: 2, Tries: 1e9}
 	for n := range 3 * maxSources {
 		a := netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
-		if !s.try(start.Add(time.Duration(n)*time.Millisecond), a, l) {
+		if !s.try(start.Add(time.Duration(n)*time.Millisecond), a, l, 1) {
 			t.Fatal("first trial refused")
 		}
 		if len(s.tries) > maxSources {

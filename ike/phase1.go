@@ -16,21 +16,20 @@ func (s *Server) handleMM1(now time.Time, m message) error {
 	if i := s.opening[key]; i != nil {
 		return i.repeatAnswer(&i.first, m)
 	}
-	candidates := s.candidates(m.path)
-	if len(candidates) == 0 {
+	d := s.dialledOr(m.path)
+	if !d.mayDial() {
 		return s.noTenant(now, m)
 	}
 	if !s.admit(m.path.Remote.Addr()) {
 		s.fail(now, Failed{Path: m.path, Cause: CauseTooMany, Detail: "message 1 dropped"})
 		return ErrLimit
 	}
-	policy := s.policies.forAny(candidates)
-	machine, reply, err := v1.AnswerMain(s.config.Rand, m.header, m.body, policy)
+	machine, reply, err := v1.AnswerMain(s.config.Rand, m.header, m.body, d.policy)
 	if err != nil {
 		s.sources.done(m.path.Remote.Addr())
-		return s.refuseMM1(now, m, policy, err)
+		return s.refuseMM1(now, m, d.policy, err)
 	}
-	machine.Trust(authorities(candidates))
+	machine.Trust(d.authorities)
 	i := s.newISAKMP(now, m.path)
 	i.first = answered{seen: m.digest, reply: reply, set: true}
 	i.halfOpen(now, key, machine)

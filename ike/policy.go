@@ -77,7 +77,11 @@ func (d *policies) forAny(candidates []candidate) suite.IKEPolicy {
 		p := candidates[i].policy()
 		switch {
 		case len(p.IKE) > 0:
-			own = append(own, p.IKE...)
+			for _, u := range p.IKE {
+				if !slices.Contains(own, u) {
+					own = append(own, u)
+				}
+			}
 		case p.Legacy:
 			legacy = true
 		default:

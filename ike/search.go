@@ -35,42 +35,22 @@ func (c *candidate) methods() []suite.AuthMethod {
 	return c.Candidate.methods()
 }
 
-// candidates lists the keys that may be meant by who writes along path.
-func (s *Server) candidates(path Path) []candidate {
-	var list []candidate
-	if p := s.dialled[path.ends()]; p != nil {
-		list = append(list, candidate{p.proof, p})
-	}
-	if s.config.Candidates == nil {
-		return list
-	}
-	for _, c := range s.config.Candidates(path.Local.Addr(), path.Remote.Addr()) {
-		if len(c.Groups) == 0 && len(c.methods()) > 0 {
-			list = append(list, candidate{Candidate: c})
-		}
-	}
-	return list
+// candidates are those that may be meant by who writes along path, and prove who they
+// are in the way that was agreed on. The slice is the directory's.
+func (i *isakmp) candidates(path Path) []candidate {
+	return i.s.dialledOr(path).main[i.phase1.Choice().Auth]
 }
 
-// fitting leaves those for whom the way of authentication that was agreed on is
-// one.
-func (i *isakmp) fitting(list []candidate) []candidate {
-	return slices.DeleteFunc(list, func(c candidate) bool { return !slices.Contains(c.methods(), i.phase1.Choice().Auth) })
-}
-
-// winnerFirst puts the key with which this source came in the last time to the
-// front.
-func (s *Server) winnerFirst(source netip.Addr, list []candidate) {
+// winner is the candidate as which this source came in the last time, and negative if
+// it is none of list.
+func (s *Server) winner(source netip.Addr, list []candidate) int {
 	w, ok := s.winners[source]
 	if !ok {
-		return
+		return -1
 	}
-	for n := range list {
-		if list[n].Tenant == w.Tenant && subtle.ConstantTimeCompare(list[n].PSK, w.PSK) == 1 {
-			list[0], list[n] = list[n], list[0]
-			return
-		}
-	}
+	return slices.IndexFunc(list, func(c candidate) bool {
+		return c.Tenant == w.Tenant && subtle.ConstantTimeCompare(c.PSK, w.PSK) == 1
+	})
 }
 
 func (s *Server) remember(source netip.Addr, c Candidate) {
@@ -91,18 +71,49 @@ func (i *isakmp) search(now time.Time, m message) error {
 	case i.phase1.Choice().Auth.Signed():
 		return i.judge(now, m)
 	}
-	source := m.path.Remote.Addr()
-	list := i.fitting(i.s.candidates(m.path))
-	i.s.winnerFirst(source, list)
-	for _, c := range list {
-		if !i.s.sources.try(now, source, i.s.config.Limits) {
-			return i.guessing(now, m)
-		}
-		if i.phase1.Try(c.PSK) {
-			return i.accept(now, m, c)
-		}
+	source, list := m.path.Remote.Addr(), i.candidates(m.path)
+	known := i.s.winner(source, list)
+	switch {
+	case i.s.sources.try(now, source, i.s.config.Limits, len(list)):
+	case known >= 0 && i.s.sources.tryKnown(now, source, i.s.config.Limits):
+		list, known = list[known:known+1], 0
+	default:
+		return i.guessing(now, m)
 	}
-	return i.wrongKey(now, m, len(list))
+	m.body = nil // borrowed
+	look := i.phase1.Search(len(list), func(n int) []byte { return list[turn(n, known)].PSK })
+	i.s.compute(look, true, func(now time.Time, result any) { i.searched(now, m, list, known, result) })
+	return nil
+}
+
+// turn is which candidate is tried as the n-th: the known one first.
+func turn(n, known int) int {
+	switch {
+	case n == 0 && known >= 0:
+		return known
+	case n <= known:
+		return n - 1
+	}
+	return n
+}
+
+// searched goes on once it is known whose key opens message 5.
+func (i *isakmp) searched(now time.Time, m message, list []candidate, known int, result any) {
+	found, ok := result.(*v1.Found)
+	if !ok {
+		return
+	}
+	i.s.sources.giveBack(m.path.Remote.Addr(), i.s.config.Limits, len(list)-found.Tried)
+	if i.state != negotiating {
+		v1.Discard(found)
+		return
+	}
+	defer i.arm()
+	if !i.phase1.Adopt(found) {
+		_ = i.wrongKey(now, m, found.Tried)
+		return
+	}
+	_ = i.accept(now, m, list[turn(found.Tried-1, known)])
 }
 
 // wrongKey answers a message 5 that no key opens. The exchange goes on for a

@@ -46,12 +46,14 @@ func (p Path) ends() ends { return ends{p.Local, p.Remote} }
 // Server is all IKE state of one gateway, in both roles. Nothing is ever scanned
 // that grows with the number of peers.
 type Server struct {
-	config   Config
-	policies policies
-	events   []Event
-	head     int // of events
-	alarms   alarms
-	stats    Stats
+	config      Config
+	policies    policies
+	directories map[listKey]*directory
+	nobody      *directory
+	events      []Event
+	head        int // of events
+	alarms      alarms
+	stats       Stats
 
 	sas      map[cookies]*isakmp     // once both cookies are known
 	opening  map[openKey]*isakmp     // we answer, and message 1 may be repeated
@@ -100,7 +102,7 @@ func NewServer(c Config) (*Server, error) {
 		return nil, err
 	}
 	return &Server{
-		config: c, policies: newPolicies(),
+		config: c, policies: newPolicies(), directories: map[listKey]*directory{}, nobody: &directory{v2: v2.NewDirectory(nil)},
 		sas: map[cookies]*isakmp{}, opening: map[openKey]*isakmp{}, dialing: map[wire.Cookie]*isakmp{},
 		waiting: list.New(), peers: map[Peer]*peer{}, members: map[memberKey]*peer{}, dialled: map[ends]*peer{},
 		spis: map[wire.Cookie]*session2{}, opening2: map[openKey]*session2{}, sessions: map[Peer]*session2{},

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/v2"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -78,7 +77,7 @@ func (p *session2) forget() {
 func (p *session2) Rand() io.Reader { return p.s.config.Rand }
 
 // Candidates lists how the peer on this path may prove who it is.
-func (p *session2) Candidates(path v2.Path) []v2.Candidate { return p.s.candidates2(Path(path)) }
+func (p *session2) Candidates(path v2.Path) *v2.Directory { return p.s.directory(Path(path)).v2 }
 
 // Send sends a message.
 func (p *session2) Send(path v2.Path, msg []byte) { p.s.send(Path(path), msg) }
@@ -119,9 +118,14 @@ func (p *session2) Forget(c wire.Cookie) {
 	}
 }
 
-// Try takes one trial of a key out of the budgets.
-func (p *session2) Try(now time.Time, source netip.Addr) bool {
-	return p.s.sources.try(now, source, p.s.config.Limits)
+// Try takes as many trials of keys out of the budgets as there may be.
+func (p *session2) Try(now time.Time, source netip.Addr, n int) bool {
+	return p.s.sources.try(now, source, p.s.config.Limits, n)
+}
+
+// Tried gives those back that there were not.
+func (p *session2) Tried(source netip.Addr, allowed, took int) {
+	p.s.sources.giveBack(source, p.s.config.Limits, allowed-took)
 }
 
 // Claim says that the address of the peer is real.
@@ -272,40 +276,4 @@ func cause2(c v2.Cause) Cause {
 func reason2(r v2.Reason) Reason {
 	return map[v2.Reason]Reason{v2.ReasonLocal: ReasonLocal, v2.ReasonDeleted: ReasonDeleted, v2.ReasonDead: ReasonDead,
 		v2.ReasonExpired: ReasonExpired, v2.ReasonFailed: ReasonFailed, v2.ReasonReplaced: ReasonReplaced}[r]
-}
-
-// policy2 is p for IKEv2.
-func policy2(p *Policy) v2.Policy {
-	out := v2.Policy{IKE: suite.DefaultIKE2(p.Legacy), ESP: suite.DefaultESP2(p.Legacy), IKELifetime: p.IKELifetime,
-		ChildLifetime: p.ChildLifetime, Rekey: p.Rekey, DPD: p.DPD}
-	if p.IKE2 != nil {
-		out.IKE = *p.IKE2
-	}
-	if p.ESP2 != nil {
-		out.ESP = *p.ESP2
-	}
-	return out
-}
-
-// candidates2 lists how who writes along path may prove who it is.
-func (s *Server) candidates2(path Path) []v2.Candidate {
-	if s.config.Candidates == nil {
-		return nil
-	}
-	var list []v2.Candidate
-	for _, c := range s.config.Candidates(path.Local.Addr(), path.Remote.Addr()) {
-		if len(c.Groups) > 0 {
-			continue
-		}
-		if c.Certificate != nil && len(c.Certificate.Chain) == 0 {
-			c.Certificate = nil
-		}
-		x := v2.Candidate{Tenant: c.Tenant, PSK: c.PSK, ClientID: c.ClientID, Identity: c.Identity, Certificate: c.Certificate,
-			Verify: c.Verify, Authorities: c.Authorities, EAP: c.EAP, PPK: c.PPK, PPKRequired: c.PPKRequired, Policy: policy2(c.policy())}
-		if x.PSK != nil && c.Shown != nil {
-			x.Certificate, x.OnRequest = c.Shown, !c.ShowAlways
-		}
-		list = append(list, x)
-	}
-	return list
 }

@@ -44,29 +44,16 @@ func subjectID(c *Certificate) wire.ID {
 	return wire.ID{Type: wire.IDDERASN1DN, Data: c.Chain[0].RawSubject}
 }
 
-// authorities are those whose certificates one of the candidates takes.
-func authorities(list []candidate) []*x509.Certificate {
-	var out []*x509.Certificate
-	for _, c := range list {
-		for _, a := range c.Authorities {
-			if !slices.ContainsFunc(out, a.Equal) {
-				out = append(out, a)
-			}
-		}
-	}
-	return out
-}
-
 // judge has the peer's claim looked at, elsewhere.
 func (i *isakmp) judge(now time.Time, m message) error {
 	if i.initiator {
 		i.s.compute(i.phase1.Judge(now, []v1.Verifier{v1.Verifier(i.peer.proof.Verify)}), false, i.computed)
 		return nil
 	}
-	if !i.s.sources.try(now, m.path.Remote.Addr(), i.s.config.Limits) {
+	list := i.candidates(m.path)
+	if !i.s.sources.try(now, m.path.Remote.Addr(), i.s.config.Limits, len(list)) {
 		return i.guessing(now, m)
 	}
-	list := i.fitting(i.s.candidates(m.path))
 	verifiers := make([]v1.Verifier, len(list))
 	for n := range list {
 		verifiers[n] = v1.Verifier(list[n].Verify)
@@ -91,6 +78,9 @@ func (i *isakmp) judged(now time.Time, m message, list []candidate, result any) 
 		return
 	}
 	i.chain = v.Chain
+	if v.Err == nil {
+		i.s.sources.giveBack(m.path.Remote.Addr(), i.s.config.Limits, len(list)-v.Index-1)
+	}
 	if v.Err != nil {
 		i.disbelieve(now, m, list, v.Err)
 	} else if i.accept(now, m, list[v.Index]) == nil {

@@ -85,7 +85,7 @@ func TestAggressiveMode(t *testing.T) {
 	if out, err = r.Input(h, body, Ends{}); err != nil || !out.Search || !r.Answered() {
 		t.Fatal(out, err)
 	}
-	if r.Try([]byte("secret")) {
+	if try(r, "secret") {
 		t.Error("the key is known already")
 	}
 	if out, err = r.Accept(wire.ID{}, nil); err != nil || !out.Done || out.Send != nil {

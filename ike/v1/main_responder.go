@@ -125,7 +125,7 @@ func (m *Phase1) sendMM4(a *agreement) (Outcome, error) {
 	return Outcome{Send: msg.Finish()}, nil
 }
 
-// handleMM5 keeps message 5 for Try: which key opens it says who wrote it. With
+// handleMM5 keeps message 5 for Search: which key opens it says who wrote it. With
 // signatures it is open already, and says who wrote it itself.
 func (m *Phase1) handleMM5(h wire.Header, body []byte) (Outcome, error) {
 	if h.Flags&wire.FlagEncryption == 0 || h.Next != wire.PayloadID || len(body) == 0 || len(body)%8 != 0 {
@@ -144,21 +144,56 @@ func (m *Phase1) handleMM5(h wire.Header, body []byte) (Outcome, error) {
 	return Outcome{Search: true}, nil
 }
 
-// Try reports whether message 5 was written by somebody who knows psk: it
-// decrypts to payloads, and its HASH_I verifies.
-func (m *Phase1) Try(psk []byte) bool {
-	if m.state != search || m.signed() || m.Aggressive() {
+// Found is the result of Search.
+type Found struct {
+	Tried int     // how many keys were; the last of them is the one, if there is one
+	m     *Phase1 // the machine with that key; nil: there is none
+}
+
+// Search returns the computation that finds out which of n keys message 5 was written
+// with: it decrypts to payloads, and its HASH_I verifies. The result is a *Found, for
+// Adopt. A copy of the machine does the work, with secrets of its own.
+func (m *Phase1) Search(n int, key func(int) []byte) func() any {
+	work := *m
+	work.gxy, work.sa, work.skeyid = bytes.Clone(m.gxy), nil, nil
+	return func() any {
+		defer clear(work.gxy)
+		for k := range n {
+			if work.opens(key(k)) {
+				return &Found{Tried: k + 1, m: &work}
+			}
+		}
+		return &Found{Tried: n}
+	}
+}
+
+// Adopt goes on with the key that was found, and reports whether there is one.
+func (m *Phase1) Adopt(f *Found) bool {
+	if f.m == nil || m.state != search || m.signed() || m.Aggressive() {
+		Discard(f)
 		return false
 	}
+	m.sa, m.skeyid, m.thread = f.m.sa, f.m.skeyid, f.m.thread
+	m.identity, m.initialContact = f.m.identity, f.m.initialContact
+	return true
+}
+
+// opens reports whether message 5 was written by somebody who knows psk.
+func (m *Phase1) opens(psk []byte) bool {
 	if m.agree(psk) == nil && m.verifyMM5() {
 		return true
 	}
+	m.forgetKeys()
+	return false
+}
+
+// forgetKeys overwrites what was derived.
+func (m *Phase1) forgetKeys() {
 	if m.sa != nil {
 		m.sa.Zero()
 		m.sa = nil
 	}
 	clear(m.skeyid)
-	return false
 }
 
 func (m *Phase1) verifyMM5() bool {
@@ -211,7 +246,7 @@ func (m *Phase1) Reject() {
 	}
 }
 
-// Accept answers the message 5 that Try verified, or a Verdict believes, as
+// Accept answers the message 5 whose key was adopted, or a Verdict believes, as
 // identity. With signatures own is what proves that.
 func (m *Phase1) Accept(identity wire.ID, own *Certificate) (Outcome, error) {
 	if m.state != search || m.sa == nil {

@@ -100,7 +100,7 @@ type Outcome struct {
 	Send    []byte     // the next message of the exchange; nil: none
 	Compute func() any // slow work, to run anywhere; its result goes to Computed
 	Float   bool       // initiator: from now on, Send included, on port 4500
-	Search  bool       // responder: find the key with Try, or a Verifier with Judge; then Accept or Reject
+	Search  bool       // responder: find the key with Search, or a Verifier with Judge; then Accept or Reject
 	Done    bool       // the exchange is over
 }
 
@@ -124,7 +124,7 @@ func (m *Phase1) InitialContact() bool { return m.initialContact }
 func (m *Phase1) SA() *SA { return m.sa }
 
 // Costly reports whether the message that a responder waits for makes it compute.
-func (m *Phase1) Costly() bool { return m.state == waitMM3 || m.state == waitMM5 && m.signed() }
+func (m *Phase1) Costly() bool { return m.state == waitMM3 || m.state == waitMM5 }
 
 // Answered reports whether the initiator has answered the responder: its address
 // is real.
@@ -264,8 +264,13 @@ func (a *agreement) zero() {
 
 // Discard overwrites a result that nobody waits for any more.
 func Discard(result any) {
-	if a, ok := result.(*agreement); ok && a != nil {
-		a.zero()
+	switch r := result.(type) {
+	case *agreement:
+		r.zero()
+	case *Found:
+		if r.m != nil {
+			r.m.forgetKeys()
+		}
 	}
 }
 

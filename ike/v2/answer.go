@@ -3,7 +3,6 @@ package v2
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/auth"
@@ -16,8 +15,8 @@ import (
 // slow happens: the shared secret is computed when the initiator has shown that it
 // received our answer. Where no Session comes of the request the answer, if any,
 // is returned.
-func Answer(now time.Time, owner Owner, c Config, q *Request, candidates []Candidate) (*Session, []byte, error) {
-	policy := mergedIKE(candidates)
+func Answer(now time.Time, owner Owner, c Config, q *Request, d *Directory) (*Session, []byte, error) {
+	policy := d.ike
 	policy.Sent = suite.Group(q.ke.Group)
 	if !q.features.intermediate || !q.features.fragmentation {
 		policy.Additional = nil
@@ -34,7 +33,7 @@ func Answer(now time.Time, owner Owner, c Config, q *Request, candidates []Candi
 		return nil, nil, fmt.Errorf("%w: length of the public value", ErrMalformed)
 	}
 	s := &Session{owner: owner, config: c.withDefaults(), path: q.Path, features: q.features, heardAt: now}
-	if err := s.answerInit(now, q, choice, candidates); err != nil {
+	if err := s.answerInit(now, q, choice, d); err != nil {
 		return nil, nil, err
 	}
 	return s, nil, nil
@@ -51,7 +50,7 @@ func (c Config) withDefaults() Config {
 }
 
 // answerInit makes the SA and sends the answer.
-func (s *Session) answerInit(now time.Time, q *Request, choice suite.IKE2Choice, candidates []Candidate) error {
+func (s *Session) answerInit(now time.Time, q *Request, choice suite.IKE2Choice, d *Directory) error {
 	key, err := choice.Group.GenerateKey(s.owner.Rand())
 	if err != nil {
 		return err
@@ -68,7 +67,7 @@ func (s *Session) answerInit(now time.Time, q *Request, choice suite.IKE2Choice,
 	if q.features.natt || !s.config.RawESP {
 		list = append(list, s.natDetection(a)...)
 	}
-	list = append(list, s.announce(q, candidates)...)
+	list = append(list, s.announce(q, d)...)
 	s.opening.response = plain(a.header(wire.ExchangeSAInit, 0, true), list)
 	s.owner.Send(s.path, s.opening.response)
 	return nil
@@ -76,20 +75,10 @@ func (s *Session) answerInit(now time.Time, q *Request, choice suite.IKE2Choice,
 
 // announce is what we say about ourselves: only what the client knows too, for
 // some abort on what they do not expect.
-func (s *Session) announce(q *Request, candidates []Candidate) []wire.Body {
+func (s *Session) announce(q *Request, d *Directory) []wire.Body {
 	var list []wire.Body
-	hashes := map[[wire.AuthorityLen]byte]bool{}
-	var authorities []byte
-	for _, c := range candidates {
-		for _, x := range c.Authorities {
-			if h := wire.AuthorityHash(x); !hashes[h] {
-				hashes[h] = true
-				authorities = append(authorities, h[:]...)
-			}
-		}
-	}
-	if len(authorities) > 0 {
-		list = append(list, wire.CertRequest2{Encoding: wire.CertX509Signature, Authorities: authorities})
+	if d.asks {
+		list = append(list, wire.CertRequest2{Encoding: wire.CertX509Signature, Authorities: d.request})
 	}
 	add := func(when bool, n wire.Notify2) {
 		if when {
@@ -101,45 +90,8 @@ func (s *Session) announce(q *Request, candidates []Candidate) []wire.Body {
 	add(!f.family.Has(family.KnownNotifiesOnly), notify(wire.Notify2ChildlessSupported))
 	add(f.signatures, wire.Uint16Notify(wire.Notify2SignatureHashAlgorithms, auth.HashAlgorithms()...))
 	add(f.intermediate, notify(wire.Notify2IntermediateSupported))
-	add(f.ppk && slices.ContainsFunc(candidates, func(c Candidate) bool { return c.PPK != nil }), notify(wire.Notify2UsePPK))
+	add(f.ppk && d.ppk, notify(wire.Notify2UsePPK))
 	return list
-}
-
-// mergedIKE is what at least one candidate allows: which one the peer is turns out
-// in IKE_AUTH.
-func mergedIKE(candidates []Candidate) suite.IKE2Policy {
-	var out suite.IKE2Policy
-	for n, c := range candidates {
-		p := ikePolicy(c.Policy)
-		if n == 0 {
-			out = suite.IKE2Policy{Ciphers: slices.Clone(p.Ciphers), PRFs: slices.Clone(p.PRFs),
-				Integrities: slices.Clone(p.Integrities), Groups: slices.Clone(p.Groups), Additional: slices.Clone(p.Additional)}
-			continue
-		}
-		out.Ciphers = union(out.Ciphers, p.Ciphers)
-		out.PRFs = union(out.PRFs, p.PRFs)
-		out.Integrities = union(out.Integrities, p.Integrities)
-		out.Groups = union(out.Groups, p.Groups)
-		out.Additional = union(out.Additional, p.Additional)
-	}
-	return out
-}
-
-func union[T comparable](a, b []T) []T {
-	for _, x := range b {
-		if !slices.Contains(a, x) {
-			a = append(a, x)
-		}
-	}
-	return a
-}
-
-// allowsSuite reports whether p allows a suite that somebody else's policy chose.
-func allowsSuite(p Policy, u suite.IKE2Suite) bool {
-	k := ikePolicy(p)
-	return slices.Contains(k.Ciphers, suite.Cipher{Encryption: u.Encryption, KeyBits: u.KeyBits}) &&
-		slices.Contains(k.PRFs, u.PRF) && slices.Contains(k.Groups, u.Group) &&
-		(u.Integrity == suite.IntegNone || slices.Contains(k.Integrities, u.Integrity))
 }
 
 // Repeat answers a repeated IKE_SA_INIT request the same way.
@@ -147,7 +99,9 @@ func (s *Session) Repeat(p Path, msg []byte) error {
 	if s.opening == nil || !bytes.Equal(s.opening.request, msg) {
 		return ErrState
 	}
-	s.owner.Send(p, s.opening.response)
+	if s.opening.response != nil {
+		s.owner.Send(p, s.opening.response)
+	}
 	return ErrDuplicate
 }
 

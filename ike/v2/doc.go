@@ -13,7 +13,8 @@
 // at once. Slow work leaves through Owner.Compute and comes back as a call.
 //
 // Answer opens a Session for an IKE_SA_INIT request, after Request has been
-// asked whether it deserves one: until then nothing is kept of it. Dial opens
+// asked whether it deserves one: until then nothing is kept of it. Which Candidate
+// of a Directory the initiator is, is found out elsewhere too (search.go). Dial opens
 // one as initiator.
 //
 // An exchange of CREATE_CHILD_SA that needs more than one key exchange (RFC 9370)

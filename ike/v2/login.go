@@ -52,16 +52,25 @@ func (s *Session) handleAuth(now time.Time, a *sa, m *message) error {
 	if !s.path.NATT && !s.config.RawESP {
 		return s.refuseLogin(now, a, m, wire.Notify2NoProposalChosen, CauseNoEncapsulation, "the client stays on port 500")
 	}
-	list := s.candidates(l)
-	switch {
-	case l.hasAuth && l.auth.Method == wire.AuthShared:
+	if l.hasAuth && l.auth.Method == wire.AuthShared {
 		return s.tryKeys(now, a, m)
+	}
+	switch list := s.owner.Candidates(s.path).named(a.suite, l.wantedID()); {
 	case len(list) == 0:
 		return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseNoCandidate, "nobody here is "+identityText(l.wanted))
 	case !l.hasAuth:
 		return s.beginEAP(now, a, m, list)
+	default:
+		return s.tryCertificate(now, a, m, list)
 	}
-	return s.tryCertificate(now, a, m, list)
+}
+
+// wantedID is IDr; nil: the initiator sent none.
+func (l *login) wantedID() *wire.ID2 {
+	if !l.hasWanted {
+		return nil
+	}
+	return &l.wanted
 }
 
 func (l *login) idBody() []byte {
@@ -154,166 +163,6 @@ func appendCertificate(chain []*x509.Certificate, body []byte) []*x509.Certifica
 	return append(chain, x)
 }
 
-// candidates are the ways in for this initiator: those that answer to the name it
-// asks for, or, if none does or it names none, all that there are.
-func (s *Session) candidates(l *login) []Candidate {
-	var named []Candidate
-	all := s.allCandidates()
-	for _, c := range all {
-		if l.hasWanted && c.answersTo(l.wanted) {
-			named = append(named, c)
-		}
-	}
-	if len(named) > 0 {
-		return named
-	}
-	return all
-}
-
-// allCandidates are those whose policy allows what was chosen in IKE_SA_INIT.
-func (s *Session) allCandidates() []Candidate {
-	return slices.DeleteFunc(slices.Clone(s.owner.Candidates(s.path)), func(c Candidate) bool {
-		return !allowsSuite(c.Policy, s.current.suite)
-	})
-}
-
-// answersTo reports whether the candidate is called so.
-func (c *Candidate) answersTo(id wire.ID2) bool {
-	if c.Identity != "" && c.Identity == identityText(id) {
-		return true
-	}
-	return c.Certificate != nil && auth.MatchID(c.Certificate.Chain[0], id, auth.PurposeServer) == nil
-}
-
-// tryKeys finds the candidate whose pre-shared key the AUTH payload proves. The
-// name that the client asks for does not matter: a key names its tenant.
-func (s *Session) tryKeys(now time.Time, a *sa, m *message) error {
-	tried := 0
-	for _, c := range s.allCandidates() {
-		if c.PSK == nil || c.ClientID != "" && c.ClientID != s.identity {
-			continue
-		}
-		if !s.owner.Try(now, s.path.Remote.Addr()) {
-			return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseGuessing, "too many keys tried")
-		}
-		tried++
-		if s.provesKey(a, &c) {
-			s.candidate = c
-			if l := &s.opening.login; c.OnRequest && !(l.wantsCertificate && l.hasWanted && c.answersTo(l.wanted)) {
-				s.candidate.Certificate = nil
-			}
-			return s.authentic(now, a, m)
-		}
-	}
-	return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication,
-		fmt.Sprintf("no pre-shared key of %d fits the client that calls itself %s", tried, s.identity))
-}
-
-// provesKey checks AUTH against one key.
-func (s *Session) provesKey(a *sa, c *Candidate) bool {
-	l := &s.opening.login
-	p, ok := s.proving(a, c, l.ppkID, l.auth, l.noPPK)
-	if !ok || !auth.VerifySharedKey(p.octets, c.PSK, p.proof.Data) {
-		return false
-	}
-	s.opening.ppk = bytes.Clone(p.ppk)
-	return true
-}
-
-// proving is what an initiator proves itself with.
-type proving struct {
-	octets auth.Octets
-	proof  wire.Auth
-	ppk    []byte // that takes part; nil: none. The Owner's
-}
-
-// proving returns what is to be proved with which AUTH payload: the one made with
-// the PPK that the initiator names if the candidate has it, and else what it sent
-// for those who have not (RFC 8784, section 3). False: there must be a PPK.
-func (s *Session) proving(a *sa, c *Candidate, id []byte, proof wire.Auth, noPPK []byte) (proving, bool) {
-	p := proving{octets: s.octets(a, true), proof: proof}
-	if p.ppk = c.ppk(id); p.ppk != nil && s.features.ppk {
-		p.octets.SKp = a.suite.PRF.PRFPlus(p.ppk, a.keys.Pi, len(a.keys.Pi))
-		return p, true
-	}
-	p.ppk = nil
-	if id != nil {
-		p.proof.Data = noPPK
-	}
-	return p, !c.PPKRequired
-}
-
-func (c *Candidate) ppk(id []byte) []byte {
-	if c.PPK == nil || id == nil {
-		return nil
-	}
-	return c.PPK(id)
-}
-
-// tryCertificate has the signature and the chain checked elsewhere.
-func (s *Session) tryCertificate(now time.Time, a *sa, m *message, list []Candidate) error {
-	l := &s.opening.login
-	var able []Candidate
-	var claims []claim
-	for _, c := range list {
-		if p, ok := s.proving(a, &c, l.ppkID, l.auth, l.noPPK); ok && c.Verify != nil {
-			able, claims = append(able, c), append(claims, claim{c.Verify, p.octets.Bytes(), p.proof, bytes.Clone(p.ppk)})
-		}
-	}
-	if len(l.chain) == 0 || len(able) == 0 {
-		return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication,
-			fmt.Sprintf("the client sends %d certificates that can be read, and %d tenants take them as it proves itself", len(l.chain), len(able)))
-	}
-	chain, id := l.chain, l.id
-	s.owner.Compute(func() any { return verifyClaims(now, claims, chain, id) }, false, func(now time.Time, r any) {
-		switch v := r.(verified); {
-		case s.closing || a.state == saGone || s.opening == nil:
-		case v.err != nil:
-			_ = s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication, v.err.Error())
-		default:
-			s.candidate, s.chain, s.opening.ppk = able[v.who], chain, claims[v.who].ppk
-			_ = s.authentic(now, a, m)
-		}
-	})
-	return nil
-}
-
-// claim is what a client with a certificate must have signed to be a candidate's.
-type claim struct {
-	verify Verifier
-	octets []byte
-	proof  wire.Auth
-	ppk    []byte
-}
-
-// verified says which claim holds, or why none does.
-type verified struct {
-	who int
-	err error
-}
-
-// verifyClaims runs on another goroutine. Claims differ in what was signed only
-// where some have a PPK; each signature is verified once.
-func verifyClaims(now time.Time, claims []claim, chain []*x509.Certificate, id wire.ID2) verified {
-	last := ErrAuth
-	signed := map[string]error{}
-	for n, c := range claims {
-		err, known := signed[string(c.octets)]
-		if !known {
-			err = auth.VerifySignature(chain[0].PublicKey, c.proof, c.octets)
-			signed[string(c.octets)] = err
-		}
-		if err == nil {
-			err = c.verify(now, chain, id)
-		}
-		if err == nil {
-			return verified{who: n}
-		}
-		last = err
-	}
-	return verified{err: last}
-}
-
 // refuseLogin says no, and that is the end of the Session.
 func (s *Session) refuseLogin(now time.Time, a *sa, m *message, n wire.Notify2Type, c Cause, detail string) error {
 	a.respond(now, m, notify(n))
@@ -322,13 +171,13 @@ func (s *Session) refuseLogin(now time.Time, a *sa, m *message, n wire.Notify2Ty
 }
 
 // beginEAP asks the Owner for the first EAP packet.
-func (s *Session) beginEAP(now time.Time, a *sa, m *message, list []Candidate) error {
-	n := slices.IndexFunc(list, func(c Candidate) bool { return c.EAP && c.Certificate != nil })
+func (s *Session) beginEAP(now time.Time, a *sa, m *message, list []*Candidate) error {
+	n := slices.IndexFunc(list, func(c *Candidate) bool { return c.EAP && c.Certificate != nil })
 	if n < 0 {
 		return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication,
 			"the client wants EAP, and no tenant with a certificate offers it")
 	}
-	s.candidate = list[n]
+	s.candidate = *list[n]
 	s.opening.setStage(stageEAP)
 	s.opening.waiting = m
 	s.owner.EAP(s, nil)
@@ -428,7 +277,10 @@ func (s *Session) handleEAPProof(now time.Time, a *sa, m *message) error {
 			l.see(s, n)
 		}
 	}
-	claim, ok := s.proving(a, &s.candidate, l.ppkID, proof, l.noPPK)
+	l.auth = proof
+	x := s.shown(a, &l)
+	defer x.zero()
+	claim, ok := x.to(&s.candidate)
 	secret := s.opening.msk
 	if len(secret) == 0 {
 		secret = claim.octets.SKp

@@ -14,7 +14,7 @@ type Owner interface {
 	// Rand is the source of randomness.
 	Rand() io.Reader
 	// Candidates lists how the peer on this path may prove who it is.
-	Candidates(p Path) []Candidate
+	Candidates(p Path) *Directory
 	// Send sends a message; it is kept by the Session and may be sent again.
 	Send(p Path, msg []byte)
 	// Compute runs do anywhere and then calls then. stranger says that nobody
@@ -26,8 +26,10 @@ type Owner interface {
 	// with it to s, until Forget.
 	AllocateIKE(s *Session) wire.Cookie
 	Forget(spi wire.Cookie)
-	// Try takes one trial of a key out of the budgets.
-	Try(now time.Time, source netip.Addr) bool
+	// Try asks whether as many as n candidates may be tried for a source. If so,
+	// Tried says how many it took.
+	Try(now time.Time, source netip.Addr, n int) bool
+	Tried(source netip.Addr, allowed, took int)
 
 	// Claim says that the Session is no stranger's any more.
 	Claim(s *Session)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/sha256"
 	"net/netip"
 	"slices"
 	"strings"
@@ -43,6 +44,7 @@ func (k *keyring) candidates(local, _ netip.Addr) []ike.Candidate {
 func (k *keyring) collect(local netip.Addr) []ike.Candidate {
 	var keys []config.Secret
 	var owners [][]*tenantState
+	index := make(map[[sha256.Size]byte]int) // of keys, by their hash
 	var certified, groups []ike.Candidate
 	for _, t := range k.tenants {
 		if !t.dialledAt(local) {
@@ -55,9 +57,11 @@ func (k *keyring) collect(local netip.Addr) []ike.Candidate {
 			groups = append(groups, k.groupCandidate(t))
 		}
 		for _, psk := range t.PSKs {
-			i := slices.IndexFunc(keys, psk.Equal)
-			if i < 0 {
+			sum := sha256.Sum256(psk.Bytes())
+			i, known := index[sum]
+			if !known {
 				i = len(keys)
+				index[sum] = i
 				keys, owners = append(keys, psk), append(owners, nil)
 			}
 			owners[i] = append(owners[i], t)

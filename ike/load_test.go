@@ -1,0 +1,146 @@
+package ike
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
+
+// many are n tenants at one address, each with a key of its own.
+func many(n int) []Candidate {
+	list := make([]Candidate, n)
+	for k := range list {
+		list[k] = Candidate{Tenant: fmt.Sprint(k), PSK: fmt.Append(nil, "key of tenant ", k), Policy: fast()}
+	}
+	return list
+}
+
+func lookUp(list []Candidate) func(_, _ netip.Addr) []Candidate {
+	return func(_, _ netip.Addr) []Candidate { return list }
+}
+
+// TestManyTenants: however many keys there are before a client's own, it gets in with
+// the first dial, by both versions.
+func TestManyTenants(t *testing.T) {
+	list := many(5000)
+	own := "key of tenant 4999"
+	for name, c := range map[string]DialConfig{"IKEv1": dialConfig(own), "IKEv2": dialV2(own)} {
+		t.Run(name, func(t *testing.T) {
+			p := newPair(t, 1, Config{V2: true, Candidates: lookUp(list)})
+			p.dial(c)
+			if len(p.usable()) != 1 {
+				t.Fatalf("not up: %+v, %+v", p.client.closed, p.server.failed)
+			}
+			if len(p.server.failed) != 0 {
+				t.Errorf("not at once: %+v", p.server.failed)
+			}
+			for _, up := range p.server.up {
+				if up.Tenant != "4999" {
+					t.Errorf("it is %s", up.Tenant)
+				}
+			}
+			p.closeAll()
+		})
+	}
+}
+
+// TestManyTenantsByCertificate: the same with a certificate that only the last takes.
+func TestManyTenantsByCertificate(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	server, client := ca.issue(t, "vpn.example.org", x509.ExtKeyUsageServerAuth, 0), ca.issue(t, "alice", x509.ExtKeyUsageClientAuth, 0)
+	list := make([]Candidate, 3000)
+	for n := range list {
+		list[n] = Candidate{Tenant: fmt.Sprint(n), Certificate: server,
+			Verify: func(time.Time, []*x509.Certificate, wire.ID2) error { return ErrAuth }}
+	}
+	list[len(list)-1].Verify = ca.verifier(auth.PurposeClient)
+	d := dialV2("")
+	d.PSK, d.V2.Verify, d.V2.RemoteIdentity, d.V2.Certificate = nil, ca.verifier(auth.PurposeServer), "vpn.example.org", client
+	p := newPair(t, 1, Config{V2: true, Candidates: lookUp(list)})
+	p.dial(d)
+	if len(p.usable()) != 1 || len(p.server.failed) != 0 {
+		t.Fatalf("not up: %+v, %+v", p.client.closed, p.server.failed)
+	}
+	p.closeAll()
+}
+
+// TestFirstMessageOfMany: a first message, which anybody can send, costs as much with
+// thousands of tenants as with one.
+func TestFirstMessageOfMany(t *testing.T) {
+	for name, c := range map[string]DialConfig{"IKEv1": dialConfig("guess"), "IKEv2": dialV2("guess")} {
+		var cost [2]float64
+		for k, size := range []int{1, 5000} {
+			p := newPair(t, 1, Config{V2: true, Candidates: lookUp(many(size)), Limits: Limits{HalfOpenPerSource: 1000}})
+			p.filter = func(*node, []byte) bool { return false }
+			p.dial(c)
+			first, n := p.client.sent[0], 0
+			cost[k] = testing.AllocsPerRun(20, func() {
+				b := bytes.Clone(first)
+				n++
+				binary.BigEndian.PutUint64(b, uint64(n))
+				if err := p.server.s.Input(start, pathFrom("198.51.100.9:500"), b); err != nil {
+					t.Fatal(err)
+				}
+			})
+			p.closeAll()
+		}
+		if cost[1] > cost[0]+2 {
+			t.Errorf("%s: %v allocations with 5000 tenants, %v with one", name, cost[1], cost[0])
+		}
+	}
+}
+
+// TestKnownSourceUnderAttack: strangers use up the trials of everybody, and who was
+// here before comes in with the key it had then.
+func TestKnownSourceUnderAttack(t *testing.T) {
+	list := many(50)
+	p := newPair(t, 1, Config{Candidates: lookUp(list), Limits: Limits{Tries: 60}})
+	id := p.dial(dialConfig("key of tenant 40"))
+	p.client.s.Close(p.now, id, ReasonLocal)
+	p.run(time.Second, nil)
+	attack := func() {
+		for n := range 100 {
+			source := netip.AddrFrom4([4]byte{198, 51, 100, byte(n)})
+			p.server.s.sources.try(p.now, source, p.server.s.config.Limits, len(list))
+		}
+	}
+	p.filter = func(*node, []byte) bool { attack(); return true }
+	again := p.dial(dialConfig("key of tenant 40"))
+	if up := p.client.up[again]; up.Peer != again {
+		t.Fatalf("not up: %+v, %+v", p.client.closed, p.server.failed)
+	}
+	p.filter = nil
+	p.closeAll()
+}
+
+// TestBudget: trials are taken in advance, and paid back if there was no need.
+func TestBudget(t *testing.T) {
+	s, l := newSources(), Limits{TriesPerSource: 10, Tries: 1000}
+	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	if !s.try(start, a, l, 25) || s.try(start, a, l, 1) {
+		t.Error("more than there are is not a debt")
+	}
+	if s.tryKnown(start, a, l) {
+		t.Error("a known key is free of charge")
+	}
+	s.giveBack(a, l, 16)
+	if !s.try(start, a, l, 1) || s.try(start, a, l, 1) {
+		t.Error("after 9 of 10 there is not one left")
+	}
+	if s.try(start.Add(50*time.Millisecond), a, l, 1) || !s.try(start.Add(100*time.Millisecond), a, l, 1) {
+		t.Error("there are not 10 a second")
+	}
+	if !s.try(start, b, l, 2000) || s.try(start, netip.MustParseAddr("192.0.2.3"), l, 1) {
+		t.Error("the total is not bounded")
+	}
+	if !s.tryKnown(start, netip.MustParseAddr("192.0.2.3"), l) {
+		t.Error("a known key depends on the total")
+	}
+}
