@@ -114,7 +114,7 @@ type Policy struct {
 // take their defaults.
 type Limits struct {
 	HalfOpen          int // unauthenticated exchanges in total (4096)
-	Cookies           int // unauthenticated exchanges beyond which IKEv2 asks for a cookie first (a quarter of HalfOpen)
+	Cookies           int // unauthenticated exchanges beyond which IKEv2 asks for a cookie first (a quarter of HalfOpen); half of Computations does so too
 	HalfOpenPerSource int // the same for one source address (256)
 	TriesPerSource    int // PSK trials a second for one source address (2000)
 	Tries             int // PSK trials a second in total (50000)

@@ -56,7 +56,7 @@ func (s *Server) handleInit(now time.Time, path Path, h wire.Header, msg []byte)
 		s.answerStranger(now, path, h, reply)
 		return dropped2(err)
 	}
-	if s.stats.HalfOpen >= s.config.Limits.Cookies && !s.cookies.Good(now, s.config.Rand, q) {
+	if s.loaded() && !s.cookies.Good(now, s.config.Rand, q) {
 		reply, err := s.cookies.Ask(now, s.config.Rand, q)
 		s.send(path, reply)
 		return errors.Join(ErrCookie, err)
@@ -68,6 +68,12 @@ func (s *Server) handleInit(now time.Time, path Path, h wire.Header, msg []byte)
 		}
 	}
 	return s.answerInit(now, path, key, q)
+}
+
+// loaded reports whether strangers cost so much that a first message has to bring a
+// cookie: before anything is kept or computed for it.
+func (s *Server) loaded() bool {
+	return s.stats.HalfOpen >= s.config.Limits.Cookies || s.strangers >= max(s.config.Limits.Computations/2, 1)
 }
 
 // answerInit opens a session for a request.

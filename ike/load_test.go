@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -143,4 +144,48 @@ func TestBudget(t *testing.T) {
 	if !s.tryKnown(start, netip.MustParseAddr("192.0.2.3"), l) {
 		t.Error("a known key depends on the total")
 	}
+}
+
+// TestV2FirstKeyElsewhere: the key of an answer to IKE_SA_INIT is made elsewhere, once,
+// and when as much is under way for strangers as may be by half, a cookie comes first.
+func TestV2FirstKeyElsewhere(t *testing.T) {
+	p := newPair(t, 1, Config{V2: true, Candidates: psk("acme", "secret", nil), Limits: Limits{Computations: 4}})
+	p.filter = func(*node, []byte) bool { return false }
+	p.dial(dialV2("secret"))
+	input := func(n int) error {
+		b := bytes.Clone(p.client.sent[0])
+		binary.BigEndian.PutUint64(b, uint64(n))
+		return p.server.s.Input(start, pathFrom("198.51.100.9:500"), b)
+	}
+	if err := input(1); err != nil {
+		t.Fatal(err)
+	}
+	if err := input(1); !errors.Is(err, ErrDuplicate) {
+		t.Errorf("the same again: %v", err)
+	}
+	e, _ := p.server.s.Next()
+	c, ok := e.(Compute)
+	if !ok {
+		t.Fatalf("%T", e)
+	}
+	if e, more := p.server.s.Next(); more {
+		t.Fatalf("and %T", e)
+	}
+	p.server.s.Computed(start, c.ID, c.Do())
+	if sends, _ := drainAll(p.server); sends != 1 {
+		t.Errorf("%d answers", sends)
+	}
+	for n := 2; n < 4; n++ {
+		if err := input(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := input(4); !errors.Is(err, ErrCookie) {
+		t.Errorf("two are under way: %v", err)
+	}
+	if have := p.server.s.Stats().HalfOpen; have != 3 {
+		t.Errorf("%d half open", have)
+	}
+	p.server.s.Advance(start.Add(time.Hour))
+	drainAll(p.server)
 }

@@ -49,9 +49,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// answerInit makes the SA and sends the answer.
+// answerInit makes the SA, and has the key of the answer made.
 func (s *Session) answerInit(now time.Time, q *Request, choice suite.IKE2Choice, d *Directory) error {
-	key, err := choice.Group.GenerateKey(s.owner.Rand())
+	seed, err := s.random(64)
 	if err != nil {
 		return err
 	}
@@ -61,16 +61,32 @@ func (s *Session) answerInit(now time.Time, q *Request, choice suite.IKE2Choice,
 	}
 	a := &sa{s: s, spiI: q.header.Initiator, spiR: s.owner.AllocateIKE(s), suite: choice.IKE2Suite, nextIn: 1, made: now}
 	s.sas, s.current = []*sa{a}, a
-	s.opening = &opening{deadline: now.Add(halfOpenTime), request: bytes.Clone(q.raw), ni: q.nonce, nr: nr, key: key,
+	s.opening = &opening{deadline: now.Add(halfOpenTime), request: bytes.Clone(q.raw), ni: q.nonce, nr: nr,
 		public: bytes.Clone(q.ke.Data), additional: choice.Additional.List()}
-	list := []wire.Body{choice.AnswerSPI(nil), wire.KeyExchange2{Group: uint16(choice.Group), Data: key.Public()}, wire.Nonce2(nr)}
+	group, list := choice.Group, []wire.Body{wire.Nonce2(nr)}
 	if q.features.natt || !s.config.RawESP {
 		list = append(list, s.natDetection(a)...)
 	}
 	list = append(list, s.announce(q, d)...)
-	s.opening.response = plain(a.header(wire.ExchangeSAInit, 0, true), list)
-	s.owner.Send(s.path, s.opening.response)
+	if !s.owner.Compute(func() any { return makeKey(seed, group) }, true, func(_ time.Time, r any) {
+		s.sendInitAnswer(a, choice, r.(madeKey), list)
+	}) {
+		a.forget(now)
+		return ErrLimit
+	}
 	return nil
+}
+
+// sendInitAnswer answers IKE_SA_INIT, now that we have a key for it.
+func (s *Session) sendInitAnswer(a *sa, choice suite.IKE2Choice, made madeKey, rest []wire.Body) {
+	if s.closing || a.state == saGone || s.opening == nil || made.err != nil {
+		zeroKey(made.key)
+		return
+	}
+	s.opening.key = made.key
+	list := []wire.Body{choice.AnswerSPI(nil), wire.KeyExchange2{Group: uint16(choice.Group), Data: made.key.Public()}}
+	s.opening.response = plain(a.header(wire.ExchangeSAInit, 0, true), append(list, rest...))
+	s.owner.Send(s.path, s.opening.response)
 }
 
 // announce is what we say about ourselves: only what the client knows too, for

@@ -14,6 +14,18 @@ type sharedSecret struct {
 	err    error
 }
 
+// madeKey is a key of ours that was made elsewhere.
+type madeKey struct {
+	key *suite.PrivateKey
+	err error
+}
+
+// makeKey makes a key of ours. Like answerExchange it stretches a seed.
+func makeKey(seed []byte, g suite.Group) madeKey {
+	key, err := g.GenerateKey(stretch(seed))
+	return madeKey{key: key, err: err}
+}
+
 // finish computes the secret that our key shares with the peer's public value. The
 // key is finish's own, and zeroed.
 func finish(key *suite.PrivateKey, peer []byte) sharedSecret {
@@ -25,10 +37,7 @@ func finish(key *suite.PrivateKey, peer []byte) sharedSecret {
 // answerExchange makes a public value of ours and the secret. It may run on
 // another goroutine while Rand belongs to this one, so it stretches a seed.
 func answerExchange(seed []byte, g suite.Group, peer []byte) sharedSecret {
-	defer clear(seed)
-	stream := sha3.NewSHAKE256()
-	stream.Write(seed)
-	public, key, err := g.Respond(stream, peer)
+	public, key, err := g.Respond(stretch(seed), peer)
 	return sharedSecret{key: key, public: public, err: err}
 }
 
@@ -44,6 +53,8 @@ func Discard(result any) {
 	switch s := result.(type) {
 	case sharedSecret:
 		clear(s.key)
+	case madeKey:
+		zeroKey(s.key)
 	case sharedSecrets:
 		s.zero()
 	}
