@@ -16,6 +16,7 @@ import (
 type child struct {
 	p         *peer
 	alarm     alarm
+	place     place // among the SAs of the peer
 	in, out   SPI
 	initiator bool
 	active    bool
@@ -28,6 +29,7 @@ type child struct {
 	original  bool // NAT-OA was exchanged
 
 	activateAt time.Time // we send on it
+	renewAt    time.Time // we renew it, if it is in use then
 	rekeyAt    time.Time // we renew it
 	expireAt   time.Time // it was not renewed
 	deleteAt   time.Time // it was replaced and we tell the peer
@@ -58,7 +60,7 @@ func spiOf(b [4]byte) SPI { return SPI(binary.BigEndian.Uint32(b[:])) }
 func (q *quick) install(now time.Time, active bool) {
 	p := q.i.peer
 	v := q.machine.Child()
-	c := &child{p: p, in: spiOf(v.In), out: spiOf(v.Out), initiator: q.initiator, made: now, esp: v.ESP,
+	c := &child{p: p, in: spiOf(v.In), out: spiOf(v.Out), place: q.place, initiator: q.initiator, made: now, esp: v.ESP,
 		local: v.Request.IDcr, remote: v.Request.IDci, hasIDs: v.Request.HasIDs, original: len(v.Request.NATOA) > 0}
 	if q.initiator {
 		c.local, c.remote = c.remote, c.local
@@ -66,7 +68,8 @@ func (q *quick) install(now time.Time, active bool) {
 	c.life = lifeOf(v.ESP.Life, defaultLife)
 	c.alarm.due = c.due
 	replaces := SPI(0)
-	if old := p.rival(c); old != nil {
+	p.take(&c.place)
+	if old := p.inUse(c); old != nil {
 		replaces = old.in
 	}
 	if active && replaces != 0 {
@@ -140,42 +143,15 @@ func sameTraffic(a, b *child) bool {
 	return a.local.Protocol == b.local.Protocol && a.local.Port == b.local.Port && a.remote.Port == b.remote.Port
 }
 
-// newerChild reports whether a is to be used rather than b; see newerIKE. The
-// initiator's SPI stands in for the cookie.
-func newerChild(a, b *child) bool {
-	if d := a.made.Sub(b.made).Abs(); d < siblingTime && a.initiator != b.initiator {
-		return a.initiatorSPI() > b.initiatorSPI()
-	}
-	return !a.made.Before(b.made)
-}
-
-func (c *child) initiatorSPI() SPI {
-	if c.initiator {
-		return c.in
-	}
-	return c.out
-}
-
-// rival is the child SA in use for the same traffic, other than c.
-func (p *peer) rival(c *child) *child {
-	var best *child
-	for _, o := range p.children {
-		if o != c && o.active && sameTraffic(o, c) && (best == nil || newerChild(o, best)) {
-			best = o
-		}
-	}
-	return best
-}
-
 // newest is the child SA to renew when somebody asks for it.
 func (p *peer) newest() *child {
-	var best *child
+	var last *child
 	for _, o := range p.children {
-		if o.active && (best == nil || newerChild(o, best)) {
-			best = o
+		if o.active && !o.leaves() && (last == nil || o.place.born > last.place.born) {
+			last = o
 		}
 	}
-	return best
+	return last
 }
 
 // activate lets us send on the child SA: the peer receives on it.
@@ -187,30 +163,17 @@ func (c *child) activate(now time.Time) {
 	c.use(now)
 }
 
-// use makes an active child SA the one that is renewed, and retires the others.
-// Who started the exchange that made it deletes what it replaces.
+// use makes an active child SA the one that is renewed, unless a later one is
+// active already.
 func (c *child) use(now time.Time) {
 	c.active = true
 	if c.p.renews() {
-		c.rekeyAt = now.Add(c.p.rekeyTime(c.life, c.p.policy.ChildLifetime))
+		c.renewAt = now.Add(c.p.rekeyTime(c.life, c.p.policy.ChildLifetime))
 	}
-	cur := c
-	if o := c.p.rival(c); o != nil && newerChild(o, c) {
-		// Both sides renewed at once, and both keep the other one.
-		cur = o
-		c.p.s.emit(Activated{Peer: c.p.id, In: o.in})
+	if cur := c.p.inUse(c); cur != nil && cur != c {
+		c.p.s.emit(Activated{Peer: c.p.id, In: cur.in})
 	}
-	for _, o := range c.p.children {
-		if o == cur || !o.active || !sameTraffic(o, cur) {
-			continue
-		}
-		o.rekeyAt = time.Time{}
-		if cur.initiator && o.deleteAt.IsZero() && o.goneAt.IsZero() {
-			o.deleteAt = now.Add(childDelay)
-		}
-		o.arm()
-	}
-	c.arm()
+	c.p.tend(now, c)
 }
 
 func (c *child) arm() {
@@ -231,6 +194,8 @@ func (c *child) due(now time.Time) {
 	case timing.Passed(now, c.activateAt):
 		c.activateAt = time.Time{}
 		c.activate(now)
+	case timing.Passed(now, c.deleteAt) && !c.leaves() && !c.superseded(): // what came after it is gone
+		c.deleteAt = time.Time{}
 	case timing.Passed(now, c.deleteAt):
 		if c.goneAt.IsZero() {
 			c.goneAt = now.Add(childLinger)
@@ -255,24 +220,30 @@ func (c *child) tellDeleted() {
 // deletedByPeer ends a child SA that the peer receives on no longer. If another
 // one is there, what is still on its way to us on the old one may arrive.
 func (c *child) deletedByPeer(now time.Time) {
-	successor := c.p.rival(c)
+	sent := c.p.inUse(c) == c
+	c.activateAt, c.rekeyAt, c.deleteAt, c.goneAt = time.Time{}, time.Time{}, time.Time{}, now.Add(childLinger)
+	successor := c.p.inUse(c)
 	if successor == nil {
-		successor = c.p.inactiveRival(c)
+		successor = c.p.awaited(c)
 	}
-	if successor == nil {
+	switch {
+	case successor == nil:
 		c.end(now, ReasonDeleted)
 		return
+	case !successor.active:
+		// The initiator deletes the old SA when it has the new one, so that message 3,
+		// if we wait for it, is only lost.
+		successor.activate(now)
+	case sent:
+		c.p.s.emit(Activated{Peer: c.p.id, In: successor.in})
 	}
-	// The initiator deletes the old SA when it has the new one, so that message 3,
-	// if we wait for it, is only lost.
-	successor.activate(now)
-	c.rekeyAt, c.deleteAt, c.goneAt = time.Time{}, time.Time{}, now.Add(childLinger)
-	c.arm()
+	c.p.tend(now, c)
 }
 
-func (p *peer) inactiveRival(c *child) *child {
+// awaited is a child SA that came later than c, and that the peer may not have yet.
+func (p *peer) awaited(c *child) *child {
 	for _, o := range p.children {
-		if o != c && !o.active && sameTraffic(o, c) && !o.made.Before(c.made) {
+		if !o.active && sameTraffic(o, c) && o.place.born > c.place.born {
 			return o
 		}
 	}
@@ -282,6 +253,7 @@ func (p *peer) inactiveRival(c *child) *child {
 // end removes a child SA, and with it the peer if that has nothing else.
 func (c *child) end(now time.Time, why Reason) {
 	c.remove()
+	c.p.tend(now, c)
 	c.p.settle(now, why)
 }
 

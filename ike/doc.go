@@ -27,7 +27,8 @@
 // Child SAs outlive the IKE SA under which they were made. Rekeying is
 // make-before-break: the new SA receives before the peer can send on it, and the
 // old one receives until the peer deletes it or its lifetime and a grace period
-// are over.
+// are over. If both sides renew at once both new SAs stay, until the next renewal
+// (succession.go).
 //
 // IKEv2 (package v2) runs beside IKEv1 with the same verbs and events. It has more
 // to ask: EAP, answered by EAPReply, for clients that prove who they are by EAP;

@@ -16,6 +16,7 @@ type isakmp struct {
 	state isakmpState
 
 	peer      *peer // nil while a stranger's
+	place     place // among the SAs of the peer
 	initiator bool
 	path      Path // of the exchange; that of the peer counts afterwards
 	phase1    *v1.Phase1
@@ -47,7 +48,9 @@ type isakmp struct {
 	denied     string              // why the login was refused
 	asked      int                 // how often we said our name
 
-	established, rekeyAt, expireAt, deleteAt time.Time
+	established, expireAt, deleteAt time.Time
+	renewAt                         time.Time // when we renew it, if it is in use then; zero: never
+	rekeyAt                         time.Time // when we renew it
 }
 
 // isakmpState is where an ISAKMP SA is in its life.
@@ -71,7 +74,6 @@ const (
 	halfOpenTime = 30 * time.Second // between two messages of the initiator
 	maxGrace     = 5 * time.Minute  // how long an SA outlives its nominal end
 	ikeDelay     = 5 * time.Second  // before a replaced ISAKMP SA is deleted
-	siblingTime  = 10 * time.Second // SAs made within it by both sides are simultaneous
 	retryTime    = 10 * time.Second // between two attempts to rekey
 	defaultLife  = 8 * time.Hour    // RFC 2407 section 4.5; ours for phase 1
 )
@@ -102,6 +104,8 @@ func (i *isakmp) due(now time.Time) {
 		i.repeatMessage(now)
 	case timing.Passed(now, i.deadline):
 		i.giveUp(now)
+	case timing.Passed(now, i.deleteAt) && !i.superseded(): // what came after it is gone
+		i.deleteAt = time.Time{}
 	case timing.Passed(now, i.deleteAt):
 		i.tellDeleted()
 		i.drop(now, ReasonExpired)
@@ -190,6 +194,7 @@ func (i *isakmp) drop(now time.Time, why Reason) {
 	p := i.peer
 	i.forget()
 	if p != nil {
+		p.tendIKEs(now)
 		p.settle(now, why)
 	}
 }

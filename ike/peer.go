@@ -28,6 +28,7 @@ type peer struct {
 	closed   bool     // Closed was emitted
 	features v1.Features
 
+	born     int       // how many SAs there have been, of either kind
 	ikes     []*isakmp // all but strangers' half-open ones
 	children []*child
 	lastIKE  suite.IKE // of the newest ISAKMP SA, to be proposed again
@@ -153,48 +154,12 @@ func (p *peer) ikeUp(now time.Time, i *isakmp) {
 		p.s.emit(Up{Peer: p.id, Path: p.path, Tenant: p.tenant, Identity: p.member.identity,
 			Family: p.features.Family, Suite: i.sa.Choice.IKESuite.String(), Initiator: p.dial != nil, Certificates: i.chain})
 	}
-	p.retireIKEs(now)
+	p.take(&i.place)
+	p.tendIKEs(now)
 	p.watch(now)
 	p.boundIKEs(now)
 	p.continueQuick(now)
 	p.arm()
-}
-
-// current is the ISAKMP SA to use for what we start, nil if none stands.
-func (p *peer) current() *isakmp {
-	var best *isakmp
-	for _, i := range p.ikes {
-		if i.state == standing && (best == nil || newerIKE(i, best)) {
-			best = i
-		}
-	}
-	return best
-}
-
-// newerIKE reports whether a is to be used rather than b. If both sides started
-// one at the same time they must choose the same, whatever order they saw: the
-// greater cookie then decides.
-func newerIKE(a, b *isakmp) bool {
-	if d := a.established.Sub(b.established).Abs(); d < siblingTime && a.initiator != b.initiator {
-		return bytes.Compare(a.key.i[:], b.key.i[:]) > 0
-	}
-	return !a.established.Before(b.established)
-}
-
-// retireIKEs ends the life of those ISAKMP SAs that are not the current one. Who
-// started the current one deletes the others, a little later.
-func (p *peer) retireIKEs(now time.Time) {
-	cur := p.current()
-	for _, i := range p.ikes {
-		if i == cur || i.state != standing {
-			continue
-		}
-		i.rekeyAt = time.Time{}
-		if cur.initiator && i.deleteAt.IsZero() {
-			i.deleteAt = now.Add(ikeDelay)
-		}
-		i.arm()
-	}
 }
 
 // boundIKEs keeps a peer from piling up ISAKMP SAs.

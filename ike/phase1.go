@@ -226,7 +226,7 @@ func (i *isakmp) establish(now time.Time) {
 	life := lifeOf(i.sa.Choice.Life, defaultLife)
 	i.expireAt = now.Add(life + grace(life))
 	if p.renews() && (p.dial != nil || !i.sa.Aggressive) { // whose name is no address cannot be called
-		i.rekeyAt = now.Add(p.rekeyTime(life, p.policy.IKELifetime))
+		i.renewAt = now.Add(p.rekeyTime(life, p.policy.IKELifetime))
 	}
 	if i.sa.Choice.Auth.XAUTH() {
 		i.beginLogin(now)

@@ -24,6 +24,7 @@ type quick struct {
 	repeat    timing.Repeater[[]byte]
 	deadline  time.Time
 	started   time.Time
+	place     place  // of the child SA, if we started it
 	child     *child // installed by this exchange
 	replaces  *child // what it renews, if we started it
 }

@@ -105,7 +105,7 @@ func plainLayout() suite.Layout {
 // launch sends the first message of a main mode.
 func (p *peer) launch(now time.Time, c v1.InitiatorConfig, path Path) error {
 	i := p.s.newISAKMP(now, path)
-	i.peer, i.initiator = p, true
+	i.peer, i.initiator, i.place = p, true, p.beginPlace()
 	c.Ends = i.ends(path)
 	machine, out, err := p.begin(c)
 	if err != nil {
@@ -202,7 +202,7 @@ func (p *peer) launchQuick(now time.Time, i *isakmp, c v1.QuickConfig, replaces 
 	c.Rand, c.ID = p.s.config.Rand, i.newID()
 	machine, out, err := v1.StartQuick(i.sa, c)
 	q := i.newQuick(now, c.ID, machine)
-	q.initiator, q.replaces = true, replaces
+	q.initiator, q.replaces, q.place = true, replaces, i.peer.beginPlace()
 	if err != nil {
 		q.forget()
 		p.quickFailed(now, q, CauseInternal, err.Error())
@@ -233,7 +233,7 @@ func (p *peer) quickFailed(now time.Time, q *quick, cause Cause, detail string) 
 		p.end(now, ReasonFailed, cause, detail, true)
 	case p.dial != nil && cause == CauseTimeout && p.heardAt.Before(q.started):
 		p.end(now, ReasonDead, cause, detail, true)
-	case q.replaces != nil && q.replaces.active && q.replaces.deleteAt.IsZero() && q.replaces.goneAt.IsZero():
+	case q.replaces != nil && p.inUse(q.replaces) == q.replaces:
 		q.replaces.rekeyAt = now.Add(retryTime)
 		q.replaces.arm()
 	case p.dial != nil && p.dial.config.XAUTH != nil:

@@ -19,25 +19,25 @@ import (
 // peer is one client: what IKE knows as a Peer, with its child SAs, its
 // tunnels and its calls.
 type peer struct {
-	id        uint64
-	plane     *dataplane.Peer
-	label     string // whose pre-shared key it has: the key of Gateway.groups
-	path      ike.Path
-	identity  string // what it calls itself
-	family    family.Family
-	v2        bool // it speaks IKEv2
-	suite     string
-	chain     []*x509.Certificate // that it proved itself with in IKE; nil: in another way
-	host      string              // the host name of its L2TP
-	port      uint16              // the UDP port of its L2TP
-	children  map[ike.SPI]*child
-	current   *child // what we send on
-	rekeys    int    // how often that was another one
-	calls     map[l2tp.CallID]*session
-	dial      *dial     // set when we called it
-	tunnel    *session  // of IKEv2 tunnel mode
-	login     *eapLogin // by EAP inside IKEv2, or by name and password in IKEv1
-	installed int       // how many child SAs it has had
+	id       uint64
+	plane    *dataplane.Peer
+	label    string // whose pre-shared key it has: the key of Gateway.groups
+	path     ike.Path
+	identity string // what it calls itself
+	family   family.Family
+	v2       bool // it speaks IKEv2
+	suite    string
+	chain    []*x509.Certificate // that it proved itself with in IKE; nil: in another way
+	host     string              // the host name of its L2TP
+	port     uint16              // the UDP port of its L2TP
+	children map[ike.SPI]*child
+	current  *child // what we send on
+	rekeys   int    // how often that was another one
+	calls    map[l2tp.CallID]*session
+	dial     *dial     // set when we called it
+	tunnel   *session  // of IKEv2 tunnel mode
+	login    *eapLogin // by EAP inside IKEv2, or by name and password in IKEv1
+	used     int       // how often it was said which child SA to send on
 }
 
 // child is one child SA in use.
@@ -46,7 +46,7 @@ type child struct {
 	in          *esp.Inbound
 	out         *esp.Outbound
 	active      bool
-	made        int // which of the peer's it is, in their order
+	used        int // when it was said to send on this one, in their order
 }
 
 // session is one call of a peer, from its PPP link to its place in the
@@ -112,8 +112,6 @@ func (g *Gateway) install(now time.Time, e ike.Installed) {
 		g.ike.Close(now, e.Peer, ike.ReasonLocal)
 		return
 	}
-	p.installed++
-	c.made = p.installed
 	p.children[c.In] = c
 	g.plane.AddSA(esp.SPI(c.In), &dataplane.SA{In: c.in, Peer: p.plane, Tunnel: p.tunnelSession(c)})
 	if c.Active {
@@ -154,6 +152,8 @@ func (g *Gateway) activate(now time.Time, id ike.Peer, in ike.SPI) {
 	}
 	p.current = p.children[in]
 	p.current.active = true
+	p.used++
+	p.current.used = p.used
 	if p.current.Path.Remote.IsValid() {
 		p.path = p.current.Path
 	}
@@ -235,7 +235,7 @@ func (g *Gateway) uninstall(e ike.Removed) {
 func (p *peer) newestActive() *child {
 	var best *child
 	for _, c := range p.children {
-		if c.active && (best == nil || c.made > best.made) {
+		if c.active && (best == nil || c.used > best.used) {
 			best = c
 		}
 	}

@@ -81,7 +81,7 @@ func (p *peer) ways() []dataplane.Way {
 	}
 	slices.SortFunc(list, func(a, b *child) int {
 		small := cmp.Compare(b.Local.Addr.Bits()+b.Remote.Addr.Bits(), a.Local.Addr.Bits()+a.Remote.Addr.Bits())
-		return cmp.Or(small, cmp.Compare(b.made, a.made))
+		return cmp.Or(small, cmp.Compare(b.used, a.used))
 	})
 	ways := make([]dataplane.Way, 0, len(list))
 	for _, c := range list {
