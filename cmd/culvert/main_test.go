@@ -28,6 +28,7 @@ type outcome struct {
 func call(t *testing.T, in string, args ...string) outcome {
 	t.Helper()
 	var out, err bytes.Buffer
+	args = append([]string{}, args...) // cobra takes none at all for those of the process
 	code := run(context.Background(), args, streams{strings.NewReader(in), &out, &err})
 	return outcome{code, out.String(), err.String()}
 }

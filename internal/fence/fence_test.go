@@ -26,6 +26,7 @@ func layers() []layer {
 		{"internal/config", nil},
 		{"internal/store", []string{"ppp/auth"}},
 		{"internal/fence", nil},
+		{"internal/nstest", nil},
 		{"internal/ca", nil},
 		{"internal/admin", nil}, // values and a socket: what is asked for, not who answers
 		{"internal/eap", nil},   // below the protocols: IKEv2 and PPP both carry it

@@ -29,6 +29,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
+	"github.com/culvert-vpn/culvert/internal/nstest"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/dns"
 )
@@ -38,13 +39,13 @@ var (
 	clientIP = netip.MustParseAddr("10.99.0.2")
 )
 
+func TestMain(m *testing.M) { os.Exit(nstest.Run(m.Run)) }
+
 // newNamespace makes a network namespace that lasts as long as the test and
 // returns its path.
 func newNamespace(t *testing.T) string {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root: makes a network namespace and a TUN device")
-	}
+	nstest.Want(t)
 	made := make(chan error)
 	var ns *os.File
 	go func() { // the thread is not given back: it is in the new namespace
