@@ -16,7 +16,8 @@
 // Gateway without listeners of its own that makes one call, and the tests and
 // benchmarks are Gateways that call one another.
 //
-// Goroutines: the control loop, the pool for slow computations, the workers
+// Goroutines: the control loop, the pool for slow computations (with a stand-in
+// for each that waits for the network), the workers
 // and downlinks of the data plane, and whatever a tenant's device runs. Run
 // starts them all, and returns when all have ended.
 package gateway

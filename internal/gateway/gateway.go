@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net/http"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -39,6 +41,8 @@ type Config struct {
 	// as a RADIUS server, or returns nil where it is to be served here; nil: all is.
 	// It is called on the control loop; what is slow is the machine's Compute.
 	EAP func(EAPClient) eap.Authenticator
+	// Web asks about revoked certificates; nil: over the network.
+	Web http.RoundTripper
 	// OuterMTU is the largest IP packet between clients and us, in bytes; 0: 1500.
 	OuterMTU int
 
@@ -76,6 +80,9 @@ type Gateway struct {
 	requests chan func(now time.Time)
 	ended    chan struct{} // closed when the control loop has ended
 	running  sync.WaitGroup
+	standIns atomic.Int32    // see standIn
+	asking   context.Context // ends with the control loop
+	stop     context.CancelFunc
 }
 
 // New opens the sockets and the tenants' devices. Nothing runs before Run.
@@ -100,6 +107,7 @@ func New(c Config) (*Gateway, error) {
 		slow: make(chan func(), 1024), computed: make(chan result, 1024),
 		requests: make(chan func(time.Time), 64), ended: make(chan struct{}),
 	}
+	g.asking, g.stop = context.WithCancel(context.Background())
 	for _, step := range []func() error{g.openPlane, g.openTenants, g.openMachines} {
 		if err := step(); err != nil {
 			g.Close()
@@ -167,7 +175,7 @@ func (g *Gateway) l2tpSecret(id l2tp.Peer) []byte {
 func (g *Gateway) Run(ctx context.Context) error {
 	for range runtime.GOMAXPROCS(0) {
 		g.running.Add(1)
-		go g.worker()
+		go g.worker(nil)
 	}
 	planeCtx, stop := context.WithCancel(context.Background())
 	g.running.Add(2)
@@ -182,6 +190,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	g.loop(ctx)
 	close(g.ended)
+	g.stop()
 	g.storeLeases(g.collectLeases())
 	stop()
 	g.Close()
@@ -191,6 +200,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 // Close frees sockets and devices. Run does it by itself.
 func (g *Gateway) Close() {
+	g.stop()
 	for _, t := range g.tenants {
 		t.close()
 	}
@@ -248,13 +258,15 @@ func (g *Gateway) work(f func()) {
 	}
 }
 
-// worker is one goroutine of the pool.
-func (g *Gateway) worker() {
+// worker is one goroutine of the pool, until done or the end of the control loop.
+func (g *Gateway) worker(done <-chan struct{}) {
 	defer g.running.Done()
 	for {
 		select {
 		case f := <-g.slow:
 			f()
+		case <-done:
+			return
 		case <-g.ended:
 			return
 		}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net/http"
@@ -197,6 +199,53 @@ func TestRevocationIsAsked(t *testing.T) {
 	if p.asked == 0 {
 		t.Error("nobody was asked")
 	}
+}
+
+// silent is a web in which nobody answers.
+type silent struct{}
+
+func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// TestSilentAuthority: an authority that does not answer costs its own clients some
+// seconds, and nobody else any.
+func TestSilentAuthority(t *testing.T) {
+	a := newAuthority(t, "a")
+	yaml := testConfig + a.withoutList()
+	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
+		w.stop()
+		<-w.ended
+		w.web = silent{}
+		w.start()
+		began := time.Now()
+		waiting := make(chan time.Duration)
+		const many = 20 // more than there are workers in the pool
+		for n := range many {
+			cert, host := a.issue("client", int64(2000+n), fmt.Sprintf("http://ocsp%d.example", n)), w.client(nil)
+			go func() {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				defer cancel()
+				if _, err := host.dial(ctx, a.trusts(vpn), with(cert)); err != nil {
+					t.Error(err)
+				}
+				waiting <- time.Since(began)
+			}()
+		}
+		time.Sleep(time.Second) // all have shown their certificates
+		second := time.Now()
+		other := w.client(nil)
+		other.wantPing(other.mustDial(), "198.18.0.2")
+		if took := time.Since(second); took > 2*time.Second {
+			t.Errorf("a login beside them took %v", took)
+		}
+		for range many {
+			if took := <-waiting; took < 4*time.Second || took > 10*time.Second {
+				t.Errorf("the own clients take %v", took)
+			}
+		}
+	})
 }
 
 func newAuthorityAt(t *testing.T, name, url string) *authority {

@@ -47,7 +47,7 @@ func (g *Gateway) openTenants() error {
 }
 
 func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
-	t := &tenantState{Tenant: conf, sessions: make(map[netip.Addr]*session), static: make(map[string]netip.Addr), trust: newTrust(conf)}
+	t := &tenantState{Tenant: conf, sessions: make(map[netip.Addr]*session), static: make(map[string]netip.Addr), trust: g.newTrust(conf)}
 	g.warnOfCertificates(conf)
 	for _, l := range conf.Leases {
 		t.static[config.UserKey(l.User)] = l.Addr

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"net/http"
 	"net/netip"
 	"sync"
 	"testing"
@@ -35,6 +36,7 @@ type world struct {
 	nets   map[string]*echoDevice
 	hosts  int
 	eap    func(EAPClient) eap.Authenticator
+	web    http.RoundTripper
 
 	clients []*client
 }
@@ -75,7 +77,7 @@ func inWorld(t *testing.T, road simnet.Config, yaml string, f func(t *testing.T,
 func (w *world) start() {
 	core, logs := observer.New(zapcore.InfoLevel)
 	w.log = logs
-	g, err := New(Config{Config: w.conf, Log: zap.New(core), Listen: w.net.Listen, OpenDevice: w.openDevice, EAP: w.eap})
+	g, err := New(Config{Config: w.conf, Log: zap.New(core), Listen: w.net.Listen, OpenDevice: w.openDevice, EAP: w.eap, Web: w.web})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -21,12 +21,20 @@ import (
 // ErrUnknown: nobody could say whether a certificate is good.
 var ErrUnknown = errors.New("revocation: no answer")
 
+// errSilent: a place did not answer at all.
+var errSilent = errors.New("no answer")
+
 // Config is what a Checker needs. Zero fields take their defaults.
 type Config struct {
 	Timeout time.Duration     // of one request (5 s)
 	MaxSize int64             // of an answer in bytes (8 MiB)
 	Entries int               // of the cache (1024)
 	Client  http.RoundTripper // nil: over the network, no connection kept
+	// Context ends all asking; nil: nothing does.
+	Context context.Context
+	// Waiting is told when a Check begins to wait for the network, and calls what it
+	// returned when that is over; nil: nobody is told.
+	Waiting func() (over func())
 }
 
 // The bounds of how long answers are kept.
@@ -43,6 +51,7 @@ type Checker struct {
 
 	mu    sync.Mutex
 	cache map[string]answer
+	asked map[string]chan struct{} // what somebody asks now; closed when it is in the cache
 }
 
 // answer is what was found out, good or bad.
@@ -63,12 +72,18 @@ func New(c Config) *Checker {
 	if c.Entries <= 0 {
 		c.Entries = 1024
 	}
+	if c.Context == nil {
+		c.Context = context.Background()
+	}
+	if c.Waiting == nil {
+		c.Waiting = func() func() { return func() {} }
+	}
 	if c.Client == nil { // asked once an hour and place: no connection is kept
 		c.Client = &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
 	}
 	client := &http.Client{Transport: c.Client, Timeout: c.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return &Checker{c: c, http: client, cache: make(map[string]answer)}
+	return &Checker{c: c, http: client, cache: make(map[string]answer), asked: make(map[string]chan struct{})}
 }
 
 // Check returns nil if the certificate is good, an error around auth.ErrRevoked if
@@ -103,7 +118,7 @@ func (c *Checker) Check(now time.Time, cert, issuer *x509.Certificate) error {
 // checkOCSP asks a responder.
 func (c *Checker) checkOCSP(now time.Time, url string, cert, issuer *x509.Certificate) error {
 	key := fmt.Sprintf("ocsp %s %x %x", url, sha256.Sum256(issuer.RawSubjectPublicKeyInfo), cert.SerialNumber)
-	return c.cached(now, key, func() answer {
+	return c.cached(now, url, key, func() answer {
 		request, err := ocsp.CreateRequest(cert, issuer, nil)
 		if err != nil {
 			return answer{err: err}
@@ -139,7 +154,7 @@ func judge(now time.Time, url string, r *ocsp.Response) answer {
 // checkList looks into a list.
 func (c *Checker) checkList(now time.Time, url string, cert, issuer *x509.Certificate) error {
 	key := fmt.Sprintf("list %s %x", url, sha256.Sum256(issuer.RawSubjectPublicKeyInfo))
-	a := c.cached(now, key, func() answer { return c.fetchList(now, url, issuer) })
+	a := c.cached(now, url, key, func() answer { return c.fetchList(now, url, issuer) })
 	if a.err != nil {
 		return a.err
 	}
@@ -178,7 +193,7 @@ func soonest(a, b time.Time) time.Time {
 
 // fetch does one request within the bounds.
 func (c *Checker) fetch(method, url, kind string, body []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.c.Timeout)
+	ctx, cancel := context.WithTimeout(c.c.Context, c.c.Timeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
@@ -189,7 +204,7 @@ func (c *Checker) fetch(method, url, kind string, body []byte) ([]byte, error) {
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errSilent, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -197,7 +212,7 @@ func (c *Checker) fetch(method, url, kind string, body []byte) ([]byte, error) {
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, c.c.MaxSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", url, err)
+		return nil, fmt.Errorf("%w: %s: %w", errSilent, url, err)
 	}
 	if int64(len(b)) > c.c.MaxSize {
 		return nil, fmt.Errorf("%s: more than %d bytes", url, c.c.MaxSize)
@@ -205,22 +220,62 @@ func (c *Checker) fetch(method, url, kind string, body []byte) ([]byte, error) {
 	return b, nil
 }
 
-// cached returns what is known, or finds it out and keeps it.
-func (c *Checker) cached(now time.Time, key string, find func() answer) answer {
-	c.mu.Lock()
-	a, ok := c.cache[key]
-	c.mu.Unlock()
-	if ok && now.Before(a.until) {
-		return a
+// cached returns what is known, or has it found out at a place and keeps it. Who wants
+// to know the same meanwhile waits for that.
+func (c *Checker) cached(now time.Time, place, key string, find func() answer) answer {
+	for {
+		c.mu.Lock()
+		a, known := c.known(now, place, key)
+		busy := c.asked[key]
+		if !known && busy == nil {
+			c.asked[key] = make(chan struct{})
+		}
+		c.mu.Unlock()
+		switch {
+		case known:
+			return a
+		case busy == nil:
+			return c.ask(now, place, key, find)
+		}
+		over := c.c.Waiting()
+		<-busy
+		over()
 	}
-	if a = find(); a.until.IsZero() {
+}
+
+// known looks into the cache. A place that did not answer is not asked again at once,
+// whatever about.
+func (c *Checker) known(now time.Time, place, key string) (answer, bool) {
+	for _, k := range []string{key, place} {
+		if a, ok := c.cache[k]; ok && now.Before(a.until) {
+			return a, true
+		}
+	}
+	return answer{}, false
+}
+
+// ask finds an answer out and keeps it.
+func (c *Checker) ask(now time.Time, place, key string, find func() answer) answer {
+	over := c.c.Waiting()
+	a := find()
+	over()
+	if a.until.IsZero() {
 		a.until = now.Add(keepFailure)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.keep(now, key, a)
+	if errors.Is(a.err, errSilent) {
+		c.keep(now, place, a)
+	}
+	close(c.asked[key])
+	delete(c.asked, key)
+	return a
+}
+
+func (c *Checker) keep(now time.Time, key string, a answer) {
 	c.makeRoom(now)
 	c.cache[key] = a
-	return a
 }
 
 // makeRoom drops what is out of date, and if that is nothing, anything.

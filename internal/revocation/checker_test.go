@@ -2,6 +2,7 @@ package revocation
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -12,7 +13,10 @@ import (
 	"io"
 	"math/big"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/ocsp"
@@ -170,4 +174,84 @@ func TestCache(t *testing.T) {
 	if len(c.cache) > 3 {
 		t.Errorf("%d entries", len(c.cache))
 	}
+}
+
+// slow answers after a second, or not at all.
+type slow struct {
+	page  []byte
+	mu    sync.Mutex
+	asked int
+}
+
+func (s *slow) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	s.asked++
+	s.mu.Unlock()
+	if s.page == nil {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	time.Sleep(time.Second)
+	return &http.Response{StatusCode: 200, Body: io.NopCloser(bytes.NewReader(s.page)), Request: r}, nil
+}
+
+// TestAskedOnce: what many want to know at once is asked once, and each of them says
+// that it waits.
+func TestAskedOnce(t *testing.T) {
+	a := newAuthority(t)
+	synctest.Test(t, func(t *testing.T) {
+		var waits, waited atomic.Int32
+		w := &slow{page: a.list(now.Add(-time.Hour), 66)}
+		c := New(Config{Client: w, Waiting: func() func() { waits.Add(1); return func() { waited.Add(1) } }})
+		var all sync.WaitGroup
+		for n := range 20 {
+			cert := a.issue(int64(60+n), []string{"http://a/list"}, nil)
+			all.Go(func() {
+				if err := c.Check(now, cert, a.cert); errors.Is(err, auth.ErrRevoked) != (n == 6) {
+					t.Errorf("%d: %v", n, err)
+				}
+			})
+		}
+		all.Wait()
+		if w.asked != 1 || waits.Load() != 20 || waited.Load() != 20 {
+			t.Errorf("asked %d times, %d waits, %d over", w.asked, waits.Load(), waited.Load())
+		}
+	})
+}
+
+// TestSilentPlace: a place that does not answer is left alone for a minute, whatever
+// about it is asked.
+func TestSilentPlace(t *testing.T) {
+	a := newAuthority(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := &slow{}
+		c := New(Config{Client: w})
+		began := time.Now()
+		for n := range 10 {
+			if err := c.Check(now, a.issue(int64(n+1), nil, []string{"http://a/ocsp"}), a.cert); !errors.Is(err, ErrUnknown) {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(began); w.asked != 1 || took > 6*time.Second {
+			t.Errorf("asked %d times, for %v", w.asked, took)
+		}
+		c.Check(now.Add(2*keepFailure), a.issue(50, nil, []string{"http://a/ocsp"}), a.cert)
+		if w.asked != 2 {
+			t.Error("never asked again")
+		}
+	})
+}
+
+// TestEndOfAsking: nobody waits for an answer longer than Config.Context lasts.
+func TestEndOfAsking(t *testing.T) {
+	a := newAuthority(t)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		New(Config{Client: &slow{}, Context: ctx}).Check(now, a.issue(5, nil, []string{"http://a/ocsp"}), a.cert)
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
 }
