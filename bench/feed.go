@@ -135,6 +135,15 @@ func (s *feedSource) Next() ([]byte, int, bool) {
 	return buf[:tenant.Headroom+o.size], tenant.Headroom, true
 }
 
+// Coming implements tenant.Herald, as a device does that has read a whole batch.
+func (s *feedSource) Coming(i int) []byte {
+	o := s.order
+	if o == nil || i >= o.burst || o.count > 0 && o.made+i >= o.count {
+		return nil
+	}
+	return o.headers[(o.made+i)%len(o.headers)]
+}
+
 type feedWriter struct {
 	feed *feed
 	some uint64

@@ -22,14 +22,17 @@ const readPause = 10 * time.Millisecond
 type downlink struct {
 	port   *Port
 	source tenant.Source
+	herald tenant.Herald // the source, if it is one
+	course downCourse    // of the batch
 	back   tenant.Writer // ICMP errors go back the way the packet came
 	send   *sender
 	errs   []byte // room for one ICMP error
 }
 
 func (p *Plane) newDownlink(port *Port, source tenant.Source, back tenant.Writer, spread int) *downlink {
+	herald, _ := source.(tenant.Herald)
 	return &downlink{
-		port: port, source: source, back: back, send: newSender(p, spread),
+		port: port, source: source, herald: herald, back: back, send: newSender(p, spread),
 		errs: make([]byte, 0, ipkt.ErrorLen),
 	}
 }
@@ -38,6 +41,7 @@ func (p *Plane) newDownlink(port *Port, source tenant.Source, back tenant.Writer
 func (d *downlink) run() {
 	for d.read() {
 		d.port.routes.mu.RLock()
+		d.course.survey(d.herald, &d.port.routes)
 		for {
 			buf, off, ok := d.source.Next()
 			if !ok {
@@ -73,7 +77,7 @@ func (d *downlink) packet(buf []byte, off int) {
 		d.send.count.drop(DropIP)
 		return
 	}
-	s := d.port.routes.lookup(&ip)
+	s := d.course.session(ip.Destination(), &d.port.routes)
 	if s == nil {
 		d.send.count.drop(DropNoRoute)
 		return
@@ -83,18 +87,18 @@ func (d *downlink) packet(buf []byte, off int) {
 		d.send.count.drop(DropNoRoute)
 		return
 	}
-	if len(ip.Bytes) > st.mtu {
+	if len(ip.Bytes) > int(st.mtu) {
 		d.tooBig(s, st, &ip, buf, off)
 		return
 	}
-	ip.ClampMSS(st.mtu)
+	ip.ClampMSS(int(st.mtu))
 	d.forward(s, st, buf[:off+len(ip.Bytes)], off)
 }
 
 // forward lays the headers and seals.
 func (d *downlink) forward(s *Session, st *sendState, buf []byte, off int) {
 	d.send.down.add(&s.Down, len(buf)-off)
-	s.peer.mark(ActiveData)
+	mark(&s.active)
 	d.send.session(s, st, buf, off)
 }
 
@@ -121,10 +125,10 @@ func ipProtocol(first byte) uint8 {
 func (d *downlink) tooBig(s *Session, st *sendState, ip *ipkt.Packet, buf []byte, off int) {
 	if ip.DontFragment() {
 		d.send.count.drop(DropTooBig)
-		d.refuse(ip, st.mtu)
+		d.refuse(ip, int(st.mtu))
 		return
 	}
-	cut := ipkt.Fragment(buf[:off+len(ip.Bytes)], off, st.mtu, func(buf []byte, off int) {
+	cut := ipkt.Fragment(buf[:off+len(ip.Bytes)], off, int(st.mtu), func(buf []byte, off int) {
 		d.forward(s, st, buf, off)
 	})
 	if !cut {
@@ -154,18 +158,19 @@ func (d *downlink) refuse(ip *ipkt.Packet, mtu int) {
 // neighbour returns the session of another client of the same tenant, when the
 // packet is for one. The caller holds no lock.
 func (p *Port) neighbour(ip *ipkt.Packet) *Session {
-	if !p.contains(ip.Destination()) {
+	to := ip.Destination()
+	if !p.contains(to) {
 		return nil
 	}
 	p.routes.mu.RLock()
 	defer p.routes.mu.RUnlock()
-	return p.routes.exact(ip)
+	return p.routes.exact(to)
 }
 
 // hairpin turns a packet round, from one client of a tenant to another.
 func (s *sender) hairpin(to *Session, pkt []byte) {
 	st := to.send.Load()
-	if st == nil || len(pkt) > st.mtu {
+	if st == nil || len(pkt) > int(st.mtu) {
 		s.count.drop(DropTooBig)
 		return
 	}
@@ -174,6 +179,6 @@ func (s *sender) hairpin(to *Session, pkt []byte) {
 	}
 	n := copy(s.turn[tenant.Headroom:len(s.turn)-tenant.Tailroom], pkt)
 	s.down.add(&to.Down, n)
-	to.peer.mark(ActiveData)
+	mark(&to.active)
 	s.session(to, st, s.turn[:tenant.Headroom+n], tenant.Headroom)
 }

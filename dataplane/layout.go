@@ -36,9 +36,10 @@ const _ = uint(tenant.Headroom - maxTemplate)
 // sendState is what a packet needs on its way out of a session: immutable,
 // made anew when the route or the link changes.
 type sendState struct {
-	mtu        int // the largest IP packet that goes in one piece
-	templateAt int // the template is template[templateAt:]
-	nsAt       int // where Ns stands; 0: nowhere
+	// This is all of it what every packet needs: two lines of the cache.
+	mtu        int32 // the largest IP packet that goes in one piece
+	templateAt uint8 // the template is template[templateAt:]
+	nsAt       uint8 // where Ns stands; 0: nowhere
 	template   [maxTemplate]byte
 	route      // a copy of the peer's: what a packet needs lies together
 }
@@ -53,7 +54,7 @@ func (s *Session) update() {
 	if s.call != 0 {
 		s.layTemplate(st)
 	}
-	st.mtu = s.innerMTU(st)
+	st.mtu = int32(s.innerMTU(st))
 	s.send.Store(st)
 }
 
@@ -67,10 +68,10 @@ func (s *Session) layTemplate(st *sendState) {
 	b = l2tp.AppendDataHeader(b, h, 0)
 	nsFromEnd := len(b) - 4
 	b = ppp.AppendHeader(b, ppp.ProtocolIPv4, s.link.ACFC, s.link.PFC)
-	st.templateAt = maxTemplate - len(b)
+	st.templateAt = uint8(maxTemplate - len(b))
 	copy(st.template[st.templateAt:], b)
 	if s.sequencing {
-		st.nsAt = st.templateAt + nsFromEnd
+		st.nsAt = st.templateAt + uint8(nsFromEnd)
 	}
 }
 
@@ -82,7 +83,7 @@ func (s *Session) innerMTU(st *sendState) int {
 	if st.Path.Remote.Addr().Is6() {
 		outer = ipv6HeaderLen
 	}
-	mtu := st.Out.MaxPayload(st.OuterMTU-outer-udpHeaderLen) - (maxTemplate - st.templateAt)
+	mtu := st.Out.MaxPayload(st.OuterMTU-outer-udpHeaderLen) - (maxTemplate - int(st.templateAt))
 	if s.link.MTU > 0 {
 		mtu = min(mtu, s.link.MTU)
 	}
@@ -95,7 +96,7 @@ func (s *Session) innerMTU(st *sendState) int {
 // lay writes the session's headers in front of the IP packet buf[off:] and
 // returns where they begin.
 func (st *sendState) lay(s *Session, buf []byte, off int) int {
-	n := maxTemplate - st.templateAt
+	n := maxTemplate - int(st.templateAt)
 	if n == 0 {
 		return off
 	}
@@ -103,7 +104,7 @@ func (st *sendState) lay(s *Session, buf []byte, off int) int {
 	copy(buf[at:off], st.template[st.templateAt:])
 	if st.nsAt > 0 {
 		ns := uint16(s.ns.Add(1) - 1)
-		binary.BigEndian.PutUint16(buf[at+st.nsAt-st.templateAt:], ns)
+		binary.BigEndian.PutUint16(buf[at+int(st.nsAt-st.templateAt):], ns)
 	}
 	if buf[off]>>4 == 6 { // the template ends with the protocol of IPv4, in one octet or two
 		buf[off-1] = byte(ppp.ProtocolIPv6)

@@ -118,7 +118,7 @@ func (p *Plane) SendIP(s *Session, packet []byte) error {
 	if st == nil || len(packet) == 0 {
 		return ErrNoRoute
 	}
-	if len(packet) > min(st.mtu, sealedLimit-tenant.Headroom) {
+	if len(packet) > min(int(st.mtu), sealedLimit-tenant.Headroom) {
 		return ErrTooLong
 	}
 	p.plain = append(append(p.plain[:0], make([]byte, tenant.Headroom)...), packet...)

@@ -238,7 +238,7 @@ func TestFamiliesApart(t *testing.T) {
 	r.plane.Bind6(other, port, clientPrefix, LinkOptions{})
 	r.plane.RemoveSession(r.session)
 	to := ipkt.Packet{Bytes: packet6(internet6, client6, ipkt.ProtocolUDP, make([]byte, 20))}
-	if port.routes.lookup(&to) != other {
+	if port.routes.lookup(to.Destination()) != other {
 		t.Error("the newer session lost its prefix")
 	}
 }

@@ -1,70 +1,220 @@
 package dataplane
 
 import (
+	"net/netip"
+
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
+	"github.com/culvert-vpn/culvert/internal/prefetch"
+	"github.com/culvert-vpn/culvert/tenant"
 )
 
-// lookahead is how many datagrams are looked up before the first of them is
-// carried. With many clients, each packet needs memory that no cache has; asked
-// for one after another, the answers come together instead of one by one.
-const lookahead = 64
+// With many clients, each packet needs some twenty lines of memory that no cache
+// has, each found through the one before: one after another they take longer
+// than the cryptography. But a batch says beforehand what will be needed. So the
+// processor is asked for it in steps, each a pointer further than the one before,
+// while it works on the packets in front: a step never waits for what it reads,
+// nor for what it asks for.
+//
+// Packets come in runs: of one SA upwards, for one destination downwards. The
+// steps are taken once a run. A batch of one run has nobody to look ahead for.
 
-// finding is what is known of a datagram before it is opened.
-type finding struct {
-	sa   *SA // of ESP; nil: unknown
-	kind esp.Kind
+const (
+	// stride is how many runs lie between two steps: long enough for memory to
+	// answer, and short enough that what came is still in the cache.
+	stride = 2
+	// upSteps and downSteps are how many steps the two ways have.
+	upSteps   = 4
+	downSteps = 5
+)
+
+// upRun is packets of a batch that have one SPI, one behind the other.
+type upRun struct {
+	first int // of the batch
+	spi   esp.SPI
+	sa    *SA // nil: unknown, or not looked up yet
 }
 
-// find looks up the SAs of datagrams and returns how many runs of one SA they
-// are. Packets come in runs: mostly the SA is that of the packet before.
-func (w *worker) find(part []udp.Message) (runs int) {
-	w.found = w.found[:0]
+// upCourse is the runs of a batch, and which one the worker is at.
+type upCourse struct {
+	kinds []esp.Kind // of the datagrams
+	runs  []upRun
+	begun int // runs that the worker has reached
+}
+
+// survey finds the runs of a batch. The table stays as it is until forget.
+func (c *upCourse) survey(batch []udp.Message, sas *lines[SA]) {
 	var last esp.SPI
-	var sa *SA
-	for i := range part {
-		kind, spi := esp.Classify(part[i].Data)
+	for i := range batch {
+		kind, spi := esp.Classify(batch[i].Data)
+		c.kinds = append(c.kinds, kind)
 		if kind == esp.ESP && spi != last {
-			sa, last = w.table.sas[spi], spi
-			runs++
+			last = spi
+			c.runs = append(c.runs, upRun{first: i, spi: spi})
+			prefetch.Line(sas.at(uint32(spi)))
 		}
-		w.found = append(w.found, finding{sa, kind})
 	}
-	return runs
+	c.begun = 0
+	if len(c.runs) == 1 {
+		c.runs[0].sa = sas.get(uint32(last))
+		return
+	}
+	for at := -stride * upSteps; at < 0; at++ {
+		c.look(at, batch, sas)
+	}
 }
 
-// warm reads a little of all that the packets will need, a step further from
-// the table in each round: no round waits for what it reads.
-func warm(found []finding) (sum uint32) {
-	for i := range found {
-		if sa := found[i].sa; sa != nil {
-			sum += sa.In.Warm()
-			sum += sa.Peer.active.Load()
-		}
-	}
-	for i := range found {
-		if sa := found[i].sa; sa != nil {
-			if s := sa.Peer.first.Load(); s != nil {
-				sum += uint32(s.call)
-			}
-			if r := sa.Peer.route.Load(); r != nil {
-				sum += uint32(r.Path.Remote.Port())
-			}
-		}
-	}
-	for i := range found {
-		if sa := found[i].sa; sa != nil {
-			if s := sa.Peer.first.Load(); s != nil {
-				sum += uint32(s.Up.packets.Load()) + s.bound.Load().warm()
-			}
-		}
-	}
-	return sum
+// forget lets go of the SAs.
+func (c *upCourse) forget() {
+	clear(c.runs)
+	c.kinds, c.runs = c.kinds[:0], c.runs[:0]
 }
 
-func (b *binding) warm() uint32 {
-	if b == nil {
-		return 0
+// sa returns the SA of the n-th datagram, which is ESP; nil if it is unknown.
+// It is asked for each of them in turn.
+func (c *upCourse) sa(n int, batch []udp.Message, sas *lines[SA]) *SA {
+	if c.begun < len(c.runs) && c.runs[c.begun].first == n {
+		c.look(c.begun, batch, sas)
+		c.begun++
 	}
-	return uint32(b.addr4[0])
+	return c.runs[c.begun-1].sa
+}
+
+// look takes the steps that are due when a run is reached.
+func (c *upCourse) look(at int, batch []udp.Message, sas *lines[SA]) {
+	if len(c.runs) == 1 {
+		return
+	}
+	for step := range upSteps {
+		if n := at + stride*(upSteps-step); n >= 0 && n < len(c.runs) {
+			c.runs[n].fetch(step, batch, sas)
+		}
+	}
+}
+
+func (r *upRun) fetch(step int, batch []udp.Message, sas *lines[SA]) {
+	if step == 0 {
+		r.sa = sas.get(uint32(r.spi))
+		prefetch.Object(r.sa)
+		return
+	}
+	if r.sa == nil {
+		return
+	}
+	r.sa.In.Prefetch(step-1, batch[r.first].Data)
+	switch p := r.sa.Peer; step {
+	case 1:
+		prefetch.Object(p)
+	case 2:
+		if r := p.route.Load(); r != nil {
+			prefetch.Line(&r.Path.Remote)
+		}
+		prefetch.Object(p.first.Load())
+	case 3:
+		if s := p.first.Load(); s != nil {
+			prefetch.Object(s.bound.Load())
+		}
+	}
+}
+
+// downRun is packets of a batch that go to one destination, one behind the other.
+type downRun struct {
+	to      netip.Addr
+	session *Session // nil: unknown, or not looked up yet
+}
+
+// downCourse is the runs of a batch that its source has told of, and which one
+// the downlink is at.
+type downCourse struct {
+	runs  []downRun
+	begun int // runs that the downlink has reached
+}
+
+// survey finds the runs of a batch, if its source knows them. The routes stay as
+// they are until the next survey.
+func (c *downCourse) survey(herald tenant.Herald, routes *routeTable) {
+	clear(c.runs)
+	c.runs, c.begun = c.runs[:0], 0
+	if herald == nil {
+		return
+	}
+	var last netip.Addr
+	for i := 0; ; i++ {
+		header := herald.Coming(i)
+		if header == nil {
+			break
+		}
+		if to := destinationOf(header); to != last {
+			last = to
+			c.runs = append(c.runs, downRun{to: to})
+			routes.prefetch(to)
+		}
+	}
+	if len(c.runs) == 1 {
+		c.runs[0].session = routes.lookup(last)
+		return
+	}
+	for at := -stride * downSteps; at < 0; at++ {
+		c.look(at, routes)
+	}
+}
+
+// session returns the session that a packet is for, or nil.
+func (c *downCourse) session(to netip.Addr, routes *routeTable) *Session {
+	if c.begun > 0 && c.runs[c.begun-1].to == to {
+		return c.runs[c.begun-1].session
+	}
+	// A packet that its source told of may have been none after all.
+	for n := c.begun; n < min(c.begun+stride, len(c.runs)); n++ {
+		if c.runs[n].to != to {
+			continue
+		}
+		for ; c.begun <= n; c.begun++ {
+			c.look(c.begun, routes)
+		}
+		return c.runs[n].session
+	}
+	return routes.lookup(to)
+}
+
+// look takes the steps that are due when a run is reached.
+func (c *downCourse) look(at int, routes *routeTable) {
+	if len(c.runs) == 1 {
+		return
+	}
+	for step := range downSteps {
+		if n := at + stride*(downSteps-step); n >= 0 && n < len(c.runs) {
+			c.runs[n].fetch(step, routes)
+		}
+	}
+}
+
+func (r *downRun) fetch(step int, routes *routeTable) {
+	if step == 0 {
+		r.session = routes.lookup(r.to)
+		prefetch.Object(r.session)
+		return
+	}
+	if r.session == nil {
+		return
+	}
+	st := r.session.send.Load()
+	switch {
+	case step == 1:
+		prefetch.Object(st)
+	case st != nil:
+		st.Out.Prefetch(step - 2)
+	}
+}
+
+// destinationOf is where a packet goes whose header this is; if that is none,
+// the zero Addr.
+func destinationOf(header []byte) netip.Addr {
+	switch {
+	case len(header) >= ipv4HeaderLen && header[0]>>4 == 4:
+		return netip.AddrFrom4([4]byte(header[16:20]))
+	case len(header) >= ipv6HeaderLen && header[0]>>4 == 6:
+		return netip.AddrFrom16([16]byte(header[24:40]))
+	}
+	return netip.Addr{}
 }

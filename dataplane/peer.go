@@ -24,9 +24,9 @@ type Peer struct {
 	route    atomic.Pointer[route]
 	first    atomic.Pointer[Session] // of sessions; most peers have no other
 	sessions atomic.Pointer[[]*Session]
-	active   atomic.Uint32 // what was seen since the last sweep
-	moving   atomic.Bool   // a Moved message is on its way
-	waiting  atomic.Int32  // control messages in the Inbox
+	active   atomic.Bool  // an authentic packet was seen since the last sweep
+	moving   atomic.Bool  // a Moved message is on its way
+	waiting  atomic.Int32 // control messages in the Inbox
 }
 
 // NewPeer returns a peer that has no SA yet.
@@ -62,16 +62,41 @@ type Way struct {
 
 // route is what a packet needs on its way to a peer; it is immutable.
 type route struct {
-	listener   *listener
-	checksum   bool
-	sideBySide bool // packets wait, to be sealed several at once
+	listener *listener
+	// Out, the ports and Path are those of the Encapsulation, where every packet
+	// finds them.
+	Out                   *esp.Outbound
+	LocalPort, RemotePort uint16
+	checksum              bool
+	sideBySide            bool // packets wait, to be sealed several at once
+	divided               bool // there are ways
+	*routeRest
+	Path Path
+}
+
+// routeRest is what few packets need.
+type routeRest struct {
 	Encapsulation
 	ways []*route // one for each of Ways
 }
 
+func newRoute(l *listener, e Encapsulation) *route {
+	r := &route{
+		listener: l, Out: e.Out, Path: e.Path, LocalPort: e.LocalPort, RemotePort: e.RemotePort,
+		checksum: e.Path.Remote.Addr().Is6(), sideBySide: e.Out.SideBySide(), divided: len(e.Ways) > 0,
+		routeRest: &routeRest{Encapsulation: e},
+	}
+	for _, w := range e.Ways {
+		way := e
+		way.Out, way.Ways = w.Out, nil
+		r.ways = append(r.ways, newRoute(l, way))
+	}
+	return r
+}
+
 // toward is the route of a packet in tunnel mode.
 func (r *route) toward(pkt []byte) *route {
-	if len(r.ways) == 0 {
+	if !r.divided {
 		return r
 	}
 	ip, err := ipkt.Parse(pkt)
@@ -104,13 +129,7 @@ func (p *Plane) Route(peer *Peer, e Encapsulation) error {
 	if e.OuterMTU == 0 {
 		e.OuterMTU = 1500
 	}
-	r := &route{Encapsulation: e, listener: l, checksum: e.Path.Remote.Addr().Is6(), sideBySide: e.Out.SideBySide()}
-	for _, w := range e.Ways {
-		way := *r
-		way.Out, way.sideBySide, way.Ways, way.ways = w.Out, w.Out.SideBySide(), nil, nil
-		r.ways = append(r.ways, &way)
-	}
-	peer.route.Store(r)
+	peer.route.Store(newRoute(l, e))
 	for _, s := range *peer.sessions.Load() {
 		s.update()
 	}
@@ -164,20 +183,26 @@ const (
 	ActiveData                      // an IP packet went up or down
 )
 
-// mark notes activity; it writes only when the bits are not set yet, so that
-// the line stays shared between the cores.
-func (p *Peer) mark(a Activity) {
-	if p.active.Load()&uint32(a) != uint32(a) {
-		p.active.Or(uint32(a))
+// mark notes an authentic packet of the peer, or an IP packet of the session.
+// It writes only when that is not noted yet, so that the line stays shared
+// between the cores.
+func mark(active *atomic.Bool) {
+	if !active.Load() {
+		active.Store(true)
 	}
 }
 
 // TakeActivity returns what was seen since it was last called.
-func (p *Peer) TakeActivity() Activity {
-	if p.active.Load() == 0 {
-		return 0
+func (p *Peer) TakeActivity() (a Activity) {
+	if p.active.Load() && p.active.Swap(false) {
+		a |= ActiveSA
 	}
-	return Activity(p.active.Swap(0))
+	for _, s := range *p.sessions.Load() {
+		if s.active.Load() && s.active.Swap(false) {
+			a |= ActiveData
+		}
+	}
+	return a
 }
 
 // SessionConfig describes one call, or one tunnel mode SA, to NewSession.
@@ -196,18 +221,22 @@ type SessionConfig struct {
 // Session is one call. It carries PPP control as soon as it is made, and IP
 // once Bind has given it an address and a device.
 type Session struct {
-	// What every packet needs stands first, in as few lines of the cache as go.
-	peer       *Peer
-	tunnel     l2tp.TunnelID
-	call       l2tp.CallID
-	ns         atomic.Uint32
-	send       atomic.Pointer[sendState]
-	bound      atomic.Pointer[binding]
-	sequencing bool
-
+	// This is what every packet needs: one line of the cache.
+	tunnel l2tp.TunnelID
+	call   l2tp.CallID
+	active atomic.Bool // an IP packet was seen since the last sweep
+	send   atomic.Pointer[sendState]
+	bound  atomic.Pointer[binding]
 	// Up counts what the client sent, Down what it was sent.
 	Up, Down Traffic
+	*sessionRest
+}
 
+// sessionRest is what few packets need.
+type sessionRest struct {
+	peer         *Peer
+	ns           atomic.Uint32
+	sequencing   bool
 	remoteTunnel l2tp.TunnelID
 	remoteCall   l2tp.CallID
 	addr         netip.Addr
@@ -238,10 +267,9 @@ type binding struct {
 
 // NewSession makes the session known to the workers under its peer's SAs.
 func (p *Plane) NewSession(c SessionConfig) *Session {
-	s := &Session{
-		peer: c.Peer, tunnel: c.Tunnel, call: c.Call,
-		remoteTunnel: c.RemoteTunnel, remoteCall: c.RemoteCall, sequencing: c.Sequencing,
-	}
+	s := &Session{tunnel: c.Tunnel, call: c.Call, sessionRest: &sessionRest{
+		peer: c.Peer, remoteTunnel: c.RemoteTunnel, remoteCall: c.RemoteCall, sequencing: c.Sequencing,
+	}}
 	s.update()
 	c.Peer.addSession(s)
 	return s
@@ -254,7 +282,7 @@ func (s *Session) Peer() *Peer { return s.peer }
 // piece now: the smaller of its MRU and what the encapsulation leaves. Bytes.
 func (s *Session) MTU() int {
 	if st := s.send.Load(); st != nil {
-		return st.mtu
+		return int(st.mtu)
 	}
 	return 0
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"github.com/culvert-vpn/culvert/esp"
-	"github.com/culvert-vpn/culvert/tenant/ipkt"
+	"github.com/culvert-vpn/culvert/internal/prefetch"
 )
 
 // SA is one child security association as the plane knows it: the way in. The
@@ -25,20 +25,18 @@ type SA struct {
 // for an update.
 type saTable struct {
 	mu  sync.Mutex
-	sas map[esp.SPI]*SA
+	sas lines[SA]
 }
-
-func newSATable() *saTable { return &saTable{sas: make(map[esp.SPI]*SA)} }
 
 func (t *saTable) put(spi esp.SPI, sa *SA) {
 	t.mu.Lock()
-	t.sas[spi] = sa
+	t.sas.put(uint32(spi), sa)
 	t.mu.Unlock()
 }
 
 func (t *saTable) remove(spi esp.SPI) {
 	t.mu.Lock()
-	delete(t.sas, spi)
+	t.sas.remove(uint32(spi))
 	t.mu.Unlock()
 }
 
@@ -47,35 +45,39 @@ func (t *saTable) remove(spi esp.SPI) {
 // belongs to one tenant.
 type routeTable struct {
 	mu       sync.RWMutex
-	sessions map[ipv4]*Session
+	sessions lines[Session]            // by IPv4 address
 	prefixes map[netip.Prefix]*Session // of IPv6
 	lengths  []int                     // of the prefixes there are, or were
 	fallback *Session                  // takes what no address matches: the client's own side
 }
 
-// ipv4 is an IPv4 address as a key.
-type ipv4 uint32
-
-func ipv4Of(a netip.Addr) ipv4 {
+// ipv4Of is an IPv4 address as a key.
+func ipv4Of(a netip.Addr) uint32 {
 	b := a.As4()
-	return ipv4(binary.BigEndian.Uint32(b[:]))
+	return binary.BigEndian.Uint32(b[:])
 }
 
-// lookup returns the session that a packet is for.
-func (t *routeTable) lookup(ip *ipkt.Packet) *Session {
-	if s := t.exact(ip); s != nil {
+// lookup returns the session that packets to an address are for.
+func (t *routeTable) lookup(to netip.Addr) *Session {
+	if s := t.exact(to); s != nil {
 		return s
 	}
 	return t.fallback
 }
 
-// exact returns the session that was given the packet's destination, or the
-// prefix it is in. A tenant's prefixes are of one length, or two.
-func (t *routeTable) exact(ip *ipkt.Packet) *Session {
-	if ip.Is4() {
-		return t.sessions[ipv4(binary.BigEndian.Uint32(ip.Bytes[16:]))]
+// prefetch asks for what a look-up of an IPv4 address reads first.
+func (t *routeTable) prefetch(to netip.Addr) {
+	if to.Is4() {
+		prefetch.Line(t.sessions.at(ipv4Of(to)))
 	}
-	dst := ip.Destination()
+}
+
+// exact returns the session that was given the address, or the prefix it is in.
+// A tenant's prefixes are of one length, or two.
+func (t *routeTable) exact(dst netip.Addr) *Session {
+	if dst.Is4() {
+		return t.sessions.get(ipv4Of(dst))
+	}
 	for _, n := range t.lengths {
 		if prefix, err := dst.Prefix(n); err == nil {
 			if s := t.prefixes[prefix]; s != nil {
@@ -93,10 +95,7 @@ func (t *routeTable) put(s *Session) {
 		t.fallback = s
 		return
 	}
-	if t.sessions == nil {
-		t.sessions = make(map[ipv4]*Session)
-	}
-	t.sessions[ipv4Of(s.addr)] = s
+	t.sessions.put(ipv4Of(s.addr), s)
 }
 
 // putPrefix routes the session's IPv6 prefix.
@@ -128,7 +127,7 @@ func (t *routeTable) remove(s *Session) {
 	if t.fallback == s {
 		t.fallback = nil
 	}
-	if s.addr.IsValid() && t.sessions[ipv4Of(s.addr)] == s {
-		delete(t.sessions, ipv4Of(s.addr))
+	if s.addr.IsValid() && t.sessions.get(ipv4Of(s.addr)) == s {
+		t.sessions.remove(ipv4Of(s.addr))
 	}
 }

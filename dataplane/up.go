@@ -19,11 +19,11 @@ import (
 //	-> the session under its own SA -> PPP protocol -> source check -> device,
 //	or the control loop: see local.go
 
-// datagram takes one datagram of the NAT-T port.
-func (w *worker) datagram(m *udp.Message, f *finding) {
-	switch f.kind {
+// datagram takes one datagram of the NAT-T port; sa is the SA that ESP names.
+func (w *worker) datagram(m *udp.Message, kind esp.Kind, sa *SA) {
+	switch kind {
 	case esp.ESP:
-		w.sealed(m, f.sa)
+		w.sealed(m, sa)
 	case esp.IKE:
 		w.ike(m, m.Data[4:], true)
 	case esp.Keepalive:
@@ -68,7 +68,7 @@ func (w *worker) opened(sa *SA, m *udp.Message, j *esp.OpenJob) {
 		w.count.drop(openCause(j.Err))
 		return
 	}
-	sa.Peer.mark(ActiveSA)
+	mark(&sa.Peer.active)
 	w.follow(sa.Peer, m)
 	switch j.NextHeader {
 	case protoUDP:
@@ -205,9 +205,9 @@ func (w *worker) packet(s *Session, pkt []byte) {
 		}
 	}
 	if ip.Opens() {
-		ip.ClampMSS(st.mtu)
+		ip.ClampMSS(int(st.mtu))
 	}
-	s.peer.mark(ActiveData)
+	mark(&s.active)
 	w.up.add(&s.Up, len(ip.Bytes))
 	if other := b.port.neighbour(&ip); other != nil {
 		w.down.hairpin(other, ip.Bytes)

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"github.com/culvert-vpn/culvert/dataplane/udp"
+	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 
@@ -17,8 +18,7 @@ type worker struct {
 	conn    udp.Conn
 	count   *counters
 	table   *saTable
-	found   []finding // what is known of a part of the batch
-	heat    uint32    // of no meaning: see warm
+	course  upCourse // of the batch
 	waiting opening
 	up      tally
 	touched []tenant.Writer
@@ -30,7 +30,7 @@ func newWorker(p *Plane, id int, l *listener, conn udp.Conn) *worker {
 	w := &worker{plane: p, id: id, natt: l.natt, port: l.local.Port(), conn: conn}
 	w.down = newSender(p, id)
 	w.count = w.down.count
-	w.table = newSATable()
+	w.table = new(saTable)
 	return w
 }
 
@@ -63,29 +63,23 @@ func (w *worker) batch(batch []udp.Message) {
 		return
 	}
 	w.table.mu.Lock()
-	for len(batch) > 0 {
-		n := min(len(batch), lookahead)
-		w.part(batch[:n])
-		batch = batch[n:]
-	}
-	w.openWaiting()
-	clear(w.found)
-	w.table.mu.Unlock()
-	w.flush()
-}
-
-// part carries a part of a batch, no longer than what is looked up ahead.
-func (w *worker) part(part []udp.Message) {
-	if runs := w.find(part); 2*runs > len(part) {
-		w.heat += warm(w.found)
-	}
-	for i := range part {
-		if w.share.exceeds(part[i].Data) {
+	w.course.survey(batch, &w.table.sas)
+	for i := range batch {
+		var sa *SA
+		kind := w.course.kinds[i]
+		if kind == esp.ESP {
+			sa = w.course.sa(i, batch, &w.table.sas)
+		}
+		if w.share.exceeds(batch[i].Data) {
 			w.count.drop(DropShare)
 			continue
 		}
-		w.datagram(&part[i], &w.found[i])
+		w.datagram(&batch[i], kind, sa)
 	}
+	w.openWaiting()
+	w.course.forget()
+	w.table.mu.Unlock()
+	w.flush()
 }
 
 // flush writes to every device that was touched, once.

@@ -4,8 +4,11 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
+	"reflect"
 
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/culvert-vpn/culvert/internal/prefetch"
 )
 
 // aeadKeys are AES-GCM (RFC 4106) or ChaCha20-Poly1305 (RFC 7634) with the keys
@@ -14,8 +17,9 @@ import (
 // is sent, the IV is the sequence number, which is unique under the key (RFC 4106,
 // section 3.1).
 type aeadKeys struct {
-	aead cipher.AEAD
+	aead cipher.AEAD // nil: none
 	salt [saltLen]byte
+	size uint16 // of what aead points to, in bytes
 	esn  bool
 }
 
@@ -29,13 +33,24 @@ type aeadScratch struct {
 const aeadHeader = headerLen + 8
 
 // newAEADKeys keeps nothing of keys.
-func newAEADKeys(t Transform, keys Keys, esn bool) (*aeadKeys, error) {
+func newAEADKeys(t Transform, keys Keys, esn bool) (aeadKeys, error) {
 	n := len(keys.Encryption) - saltLen
 	aead, err := t.enc.aead(keys.Encryption[:n])
 	if err != nil {
-		return nil, err
+		return aeadKeys{}, err
 	}
-	return &aeadKeys{aead: aead, salt: [saltLen]byte(keys.Encryption[n:]), esn: esn}, nil
+	k := aeadKeys{aead: aead, salt: [saltLen]byte(keys.Encryption[n:]), esn: esn}
+	if t := reflect.TypeOf(aead); t.Kind() == reflect.Pointer {
+		k.size = uint16(t.Elem().Size())
+	}
+	return k, nil
+}
+
+// prefetch asks for the key schedule and the tables of the cipher.
+func (k *aeadKeys) prefetch() {
+	if k.size > 0 {
+		prefetch.Lines((*byte)(reflect.ValueOf(k.aead).UnsafePointer()), uintptr(k.size))
+	}
 }
 
 // aead returns the cipher under a key without its salt.

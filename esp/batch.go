@@ -85,7 +85,7 @@ func (b *Batch) SealOne(j *SealJob) {
 
 // complete seals a packet that lay began, on its own.
 func (b *Batch) complete(o *Outbound, pkt, src []byte, seq uint64) {
-	if o.aead != nil {
+	if o.aead.aead != nil {
 		o.aead.seal(&b.scratch, pkt, src, seq)
 		return
 	}
@@ -164,7 +164,7 @@ func (b *Batch) OpenOne(j *OpenJob) {
 }
 
 func (b *Batch) openOne(i *Inbound, pkt []byte) (payload []byte, nh uint8, err error) {
-	if i.aead == nil {
+	if i.aead.aead == nil {
 		return i.Open(pkt)
 	}
 	seq, err := i.admit(pkt)

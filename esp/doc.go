@@ -42,6 +42,9 @@
 // packets side by side. Elsewhere, and with the build tag purego, the standard
 // library does all of it, with equal results.
 //
+// What every packet needs of an SA stands apart from the rest of it, in one line
+// of memory, or two on the way in. Prefetch has it fetched together with the keys.
+//
 // # What it does not do
 //
 // It opens no socket, keeps no table of SAs, knows no lifetimes (it only counts

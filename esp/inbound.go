@@ -25,18 +25,23 @@ type InboundConfig struct {
 
 // Inbound is an SA that packets are received on.
 type Inbound struct {
-	// What every packet needs stands first, in as few lines of the cache as go.
+	// This is what every packet needs: two lines of the cache.
 	spi   SPI
 	shape shape
 	esn   bool
-	aead  *aeadKeys // nil with CBC
-	cbc   *cbcKeys  // nil with an AEAD
+	aead  aeadKeys // none with CBC
+	cbc   *cbcKeys // nil with an AEAD
 
 	mu      sync.Mutex // guards what follows
 	window  window
 	packets uint64
 	bytes   uint64
 
+	*inboundRest
+}
+
+// inboundRest is what few packets need.
+type inboundRest struct {
 	transform Transform
 	lanes     lanes[opener]
 }
@@ -51,7 +56,8 @@ func NewInbound(c InboundConfig) (*Inbound, error) {
 		return nil, err
 	}
 	i := &Inbound{
-		spi: c.SPI, shape: c.Transform.shape(), transform: c.Transform, esn: c.ESN, window: newWindow(c.ReplayWindow),
+		spi: c.SPI, shape: c.Transform.shape(), esn: c.ESN, window: newWindow(c.ReplayWindow),
+		inboundRest: &inboundRest{transform: c.Transform},
 	}
 	if err := i.setOpener(c); err != nil {
 		return nil, err
@@ -74,7 +80,7 @@ func (c *InboundConfig) check() error {
 func (i *Inbound) setOpener(c InboundConfig) error {
 	if c.Transform.enc.icv > 0 {
 		k, err := newAEADKeys(c.Transform, c.Keys, c.ESN)
-		i.aead, i.lanes.make = k, func() opener { return &aeadLane{aeadKeys: k} }
+		i.aead, i.lanes.make = k, func() opener { return &aeadLane{aeadKeys: &i.aead} }
 		return err
 	}
 	k, err := newCBCKeys(c.Transform, c.Keys, c.ESN)
@@ -188,19 +194,6 @@ func trimTrailer(body []byte) (payload []byte, nh uint8, err error) {
 		}
 	}
 	return body[:start], body[end+1], nil
-}
-
-// Warm reads a little of what Open will need, to have it in the cache by then,
-// and returns something that depends on it. It is of use before several Opens on
-// different SAs, and changes nothing.
-func (i *Inbound) Warm() uint32 {
-	i.mu.Lock()
-	n := uint32(i.window.ring[i.window.top/64&i.window.mask])
-	i.mu.Unlock()
-	if i.aead != nil {
-		n += uint32(i.aead.aead.NonceSize())
-	}
-	return n
 }
 
 // SPI is the SA's name in packets.

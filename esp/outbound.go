@@ -25,18 +25,25 @@ type OutboundConfig struct {
 // one Outbound, ever: an AEAD breaks when two of them use the same sequence
 // number.
 type Outbound struct {
-	// What every packet needs stands first, in as few lines of the cache as go.
+	// This is what every packet needs: one line of the cache.
 	spi      SPI
 	shape    shape
 	sequence atomic.Uint64 // the last one taken
-	limit    uint64        // the last one there is
 	bytes    atomic.Uint64
-	aead     *aeadKeys // nil with CBC
-	cbc      *cbcKeys  // nil with an AEAD
+	aead     aeadKeys // none with CBC
+	cbc      *cbcKeys // nil with an AEAD
+	*outboundRest
+}
 
+// outboundRest is what few packets need.
+type outboundRest struct {
+	limit     uint64 // the last sequence number there is, shortLimit or more
 	transform Transform
 	lanes     lanes[sealer]
 }
+
+// shortLimit is the last sequence number of those that are not extended.
+const shortLimit = math.MaxUint32
 
 // NewOutbound makes an SA whose first packet has the sequence number 1. An
 // error wraps ErrConfig, ErrTransform or ErrKeys.
@@ -47,7 +54,7 @@ func NewOutbound(c OutboundConfig) (*Outbound, error) {
 	if err := c.Transform.checkKeys(c.Keys); err != nil {
 		return nil, err
 	}
-	o := &Outbound{spi: c.SPI, shape: c.Transform.shape(), transform: c.Transform, limit: math.MaxUint32}
+	o := &Outbound{spi: c.SPI, shape: c.Transform.shape(), outboundRest: &outboundRest{transform: c.Transform, limit: shortLimit}}
 	if c.ESN {
 		o.limit = math.MaxInt64
 	}
@@ -62,7 +69,7 @@ func NewOutbound(c OutboundConfig) (*Outbound, error) {
 func (o *Outbound) setSealer(c OutboundConfig) error {
 	if c.Transform.enc.icv > 0 {
 		k, err := newAEADKeys(c.Transform, c.Keys, c.ESN)
-		o.aead, o.lanes.make = k, func() sealer { return &aeadLane{aeadKeys: k} }
+		o.aead, o.lanes.make = k, func() sealer { return &aeadLane{aeadKeys: &o.aead} }
 		return err
 	}
 	if c.Rand == nil {
@@ -104,10 +111,10 @@ func (o *Outbound) lay(dst, plain []byte, nh uint8, tailroom int) (pkt, src []by
 	if cap(dst) < n {
 		return nil, nil, 0, ErrSpace
 	}
-	if o.sequence.Load() >= o.limit {
+	if last := o.sequence.Load(); last >= shortLimit && last >= o.limit {
 		return nil, nil, 0, ErrSequenceExhausted
 	}
-	if seq = o.sequence.Add(1); seq > o.limit {
+	if seq = o.sequence.Add(1); seq > shortLimit && seq > o.limit {
 		return nil, nil, 0, ErrSequenceExhausted
 	}
 	pkt = dst[:n]

@@ -27,13 +27,14 @@ func layers() []layer {
 		{"internal/store", []string{"ppp/auth"}},
 		{"internal/fence", nil},
 		{"internal/nstest", nil},
+		{"internal/prefetch", nil}, // what a processor can be asked for
 		{"internal/ca", nil},
 		{"internal/admin", nil}, // values and a socket: what is asked for, not who answers
 		{"internal/eap", nil},   // below the protocols: IKEv2 and PPP both carry it
 		{"internal/revocation", []string{"ike/auth"}},
-		{"dataplane", []string{"esp", "l2tp", "ppp", "tenant"}},
+		{"dataplane", []string{"internal/prefetch", "esp", "l2tp", "ppp", "tenant"}},
 		{"ike", []string{"internal/eap"}},
-		{"esp", nil},
+		{"esp", []string{"internal/prefetch"}},
 		{"l2tp", nil},
 		{"ppp", []string{"internal/eap"}},
 		{"radius", nil},
@@ -50,7 +51,7 @@ func views() map[string][]string {
 	return map[string][]string{
 		"l2tp":   {"AppendDataHeader", "CallID", "DataHeader", "DataHeaderLen", "IsControl", "MaxDataHeader", "ParseData", "TunnelID"},
 		"ppp":    {"AppendHeader", "HeaderLen", "MaxHeader", "ParseFrame", "Protocol", "ProtocolIPv4", "ProtocolIPv6", "ProtocolLCP"},
-		"tenant": {"Device", "Headroom", "Policy", "Source", "Tailroom", "Writer", "ClampMSS", "PacketTooBig"},
+		"tenant": {"Device", "Headroom", "Herald", "Policy", "Source", "Tailroom", "Writer", "ClampMSS", "PacketTooBig"},
 	}
 }
 

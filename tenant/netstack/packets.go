@@ -56,6 +56,19 @@ func (s *source) Next() (buf []byte, off int, ok bool) {
 	}
 }
 
+// Coming implements tenant.Herald. A header is in one piece with the rest of its
+// packet or in one of its own, of all of it.
+func (s *source) Coming(i int) []byte {
+	if i >= len(s.left) {
+		return nil
+	}
+	views, skip := s.left[i].AsViewList()
+	if v := views.Front(); v != nil && v.Size() > skip {
+		return v.AsSlice()[skip:]
+	}
+	return []byte{} // of no packet
+}
+
 // writer copies packets of clients into memory of the stack, TCP data that
 // belongs together in one piece.
 type writer struct {

@@ -10,6 +10,8 @@ import (
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
 func newPacket(b ...byte) *stack.PacketBuffer {
@@ -75,7 +77,16 @@ func TestQueueKeepsOrder(t *testing.T) {
 		if err := s.Read(); err != nil {
 			t.Fatal(err)
 		}
+		var coming []netip.Addr
+		for i := 0; s.Coming(i) != nil; i++ {
+			p := ipkt.Packet{Bytes: s.Coming(i)}
+			coming = append(coming, p.Destination())
+		}
 		for buf, off, ok := s.Next(); ok; buf, off, ok = s.Next() {
+			if p := (ipkt.Packet{Bytes: buf[off:]}); len(coming) == 0 || coming[0] != p.Destination() {
+				t.Fatalf("a packet to %v came, not to %v", p.Destination(), coming)
+			}
+			coming = coming[1:]
 			i := len(buf[off:]) - 30
 			flow := [2]int{i % 3, i % 2}
 			if at, ok := last[flow]; ok && i < at {

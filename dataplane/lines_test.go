@@ -1,0 +1,67 @@
+package dataplane
+
+import (
+	"math/rand/v2"
+	"testing"
+	"unsafe"
+)
+
+// TestLines: whatever is put in and taken out, in whatever order, the table says
+// what a map says. Keys are few, and many have one home.
+func TestLines(t *testing.T) {
+	for _, space := range []uint32{8, 100, 1 << 12} {
+		random := rand.New(rand.NewPCG(uint64(space), 7))
+		var l lines[int]
+		want := make(map[uint32]*int)
+		if l.get(0) != nil || l.at(0) != nil {
+			t.Fatal("an empty table has something")
+		}
+		for i := range 20000 {
+			key := random.Uint32N(space) << (i % 3 * 10)
+			if random.IntN(5) < 3 {
+				value := i
+				l.put(key, &value)
+				want[key] = &value
+			} else {
+				l.remove(key)
+				delete(want, key)
+			}
+			if l.get(key) != want[key] || l.count != len(want) {
+				t.Fatalf("space %d, step %d: key %d is %v, want %v; %d keys, want %d", space, i, key, l.get(key), want[key], l.count, len(want))
+			}
+		}
+		for key, value := range want {
+			if l.get(key) != value {
+				t.Errorf("space %d: key %d is %v, want %v", space, key, l.get(key), value)
+			}
+		}
+	}
+}
+
+// TestLinesAreNear: addresses that follow each other, as pools give them away,
+// and those of several pools, are found where they are looked for.
+func TestLinesAreNear(t *testing.T) {
+	var l lines[int]
+	for i := range uint32(20000) {
+		l.put(10<<24+i%4<<16+i/4, new(int))
+	}
+	far := 0
+	for i, p := range l.places {
+		if p.value != nil && (i-l.home(p.key))&(len(l.places)-1) > 3 { // another line of memory, or nearly
+			far++
+		}
+	}
+	if far > l.count/50 {
+		t.Errorf("%d of %d are far from their places", far, l.count)
+	}
+}
+
+// TestHotFields: what every packet needs is one line of memory of a session, and
+// two of its sendState. What has such a size is allocated where a line begins.
+func TestHotFields(t *testing.T) {
+	for name, size := range map[string]uintptr{"Session": unsafe.Sizeof(Session{}), "sendState": unsafe.Sizeof(sendState{}) / 2} {
+		if size != 64 {
+			t.Errorf("%s: %d bytes", name, size)
+		}
+	}
+}

@@ -1,0 +1,10 @@
+//go:build !purego
+
+package prefetch
+
+//go:generate go -C ../../esp/internal/_asm run . prefetch -out ../../../internal/prefetch/prefetch_amd64.s -pkg prefetch
+
+// fetch asks for every line of the n bytes from p on.
+//
+//go:noescape
+func fetch(p *byte, n uintptr)
