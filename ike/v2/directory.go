@@ -2,6 +2,7 @@ package v2
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/ike/suite"
@@ -74,10 +75,11 @@ func (d *Directory) named(u suite.IKE2Suite, wanted *wire.ID2) []*Candidate {
 	return all
 }
 
-// answersTo reports whether the candidate is called so.
+// answersTo reports whether the candidate is called so: by its Identity, or else by a
+// name of its certificate.
 func (c *Candidate) answersTo(id wire.ID2) bool {
-	if c.Identity != "" && c.Identity == identityText(id) {
-		return true
+	if c.Identity != "" {
+		return strings.EqualFold(c.Identity, identityText(id))
 	}
 	return c.Certificate != nil && auth.MatchID(c.Certificate.Chain[0], id, auth.PurposeServer) == nil
 }

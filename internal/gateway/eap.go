@@ -18,6 +18,9 @@ import (
 var refusedEAP = refusal{691, "Access denied", "EAP failed",
 	"the client and we came to no end by EAP: see the error, and auth.allow of the tenant (Windows shows error 691, 812 or 13801)"}
 
+var refusedAmbiguous = refusal{691, "Access denied", "several tenants take the certificate",
+	"more than one tenant trusts the authority that issued it: put the realm into its name (alice@REALM), or say which tenant is the default"}
+
 // EAPClient is who begins to log in by EAP, as far as that is known.
 type EAPClient struct {
 	// Tenants are those whose client it may be: one, or those that the client's key,
@@ -93,14 +96,26 @@ func (l *eapLogin) methods(fragment int) eap.ServerConfig {
 	return c
 }
 
-// tls is how EAP-TLS is done for clients of those tenants.
-func (l *eapLogin) tls(able []*tenantState) *eap.TLSConfig {
-	authorities := x509.NewCertPool()
-	for _, t := range able {
+// maxAuthorities is how many authorities a client is told of, to choose its
+// certificate by. More would not fit, and it chooses among all that it has.
+const maxAuthorities = 32
+
+// authoritiesOf are those of some tenants, nil if they are too many to be told.
+func authoritiesOf(tenants []*tenantState) *x509.CertPool {
+	pool, n := x509.NewCertPool(), 0
+	for _, t := range tenants {
+		if n += len(t.CA); n > maxAuthorities {
+			return nil
+		}
 		for _, x := range t.CA {
-			authorities.AddCert(x)
+			pool.AddCert(x)
 		}
 	}
+	return pool
+}
+
+// tls is how EAP-TLS is done for clients of those tenants.
+func (l *eapLogin) tls(able []*tenantState) *eap.TLSConfig {
 	verify := func(now time.Time, sent []*x509.Certificate) (err error) {
 		l.certified = nil
 		for _, t := range able {
@@ -116,7 +131,7 @@ func (l *eapLogin) tls(able []*tenantState) *eap.TLSConfig {
 		}
 		return err
 	}
-	return &eap.TLSConfig{Certificate: pairOf(able[0].Certificate.Chain, able[0].Certificate.Key), Authorities: authorities, VerifyPeer: verify}
+	return &eap.TLSConfig{Certificate: pairOf(able[0].Certificate.Chain, able[0].Certificate.Key), Authorities: authoritiesOf(able), VerifyPeer: verify}
 }
 
 // pairOf is a certificate as TLS wants it.
@@ -243,10 +258,14 @@ func (g *Gateway) settleEAP(l *eapLogin, d eap.Done) {
 	case !d.OK || l.tenant != nil && l.password:
 	case len(d.Certificates) > 0 && len(l.certified) > 0:
 		l.chain, l.user = d.Certificates, auth.Identity(d.Certificates[0])
-		if t, user, why, _ := g.choose(l.certified, l.user); why == nil {
+		t, user, why, err := g.choose(l.certified, l.user)
+		switch {
+		case why == nil:
 			l.tenant, l.user = t, user
-		} else { // a name of no realm of ours
+		case len(l.certified) == 1: // a name of no realm of ours
 			l.tenant = l.certified[0]
+		default:
+			l.why, l.err = &refusedAmbiguous, err
 		}
 	default: // relayed
 		l.user = d.Identity

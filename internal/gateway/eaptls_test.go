@@ -3,12 +3,14 @@ package gateway
 import (
 	"context"
 	"crypto/x509"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/internal/config"
 )
 
 // byTLS makes a call prove itself by EAP-TLS, to a server whose certificate a issued.
@@ -93,4 +95,45 @@ func TestEAPTLSTellsTenantsApart(t *testing.T) {
 			w.wantLog("session-up", "tenant", tenant)
 		}
 	})
+}
+
+// TestEAPTLSOfOneAuthority: where both tenants trust the authority, the realm in the
+// certificate's name says whose client it is, and nobody is let in by guess.
+func TestEAPTLSOfOneAuthority(t *testing.T) {
+	a := newAuthority(t, "a")
+	lines := a.server("a.example.org")
+	named, nameless := a.client("carol@globex"), a.client("carol")
+	yaml := strings.Replace(eapTLSConfig, "    default: true\n", "", 1) + lines + `
+  - name: globex
+    match: {realms: [globex]}
+    psk: ["correct horse battery staple"]
+    auth: {allow: [eap-tls]}
+    pool: [10.100.1.0/24]
+` + lines
+	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
+		for _, carrier := range []func(*DialConfig){func(*DialConfig) {}, a.trusts("a.example.org")} {
+			c := w.client(nil)
+			c.wantPing(c.mustDial(carrier, a.byTLS(named)), "198.18.0.2")
+			w.client(nil).wantRefused(carrier, a.byTLS(nameless))
+		}
+		for _, up := range w.log.FilterMessage("session-up").All() {
+			if m := up.ContextMap(); m["tenant"] != "globex" || m["user"] != "carol" {
+				t.Errorf("session of %v at %v", m["user"], m["tenant"])
+			}
+		}
+		w.wantRefusal("several tenants take the certificate", "")
+	})
+}
+
+// TestManyAuthorities: a client is told of some authorities, and of none when they are
+// too many for it.
+func TestManyAuthorities(t *testing.T) {
+	root := newAuthority(t, "a").ca.Certificate()
+	few := []*tenantState{{Tenant: &config.Tenant{CA: []*x509.Certificate{root}}}}
+	if p := authoritiesOf(few); p == nil {
+		t.Error("one is too many")
+	}
+	if p := authoritiesOf(slices.Repeat(few, maxAuthorities+1)); p != nil {
+		t.Error("they are named")
+	}
 }

@@ -62,12 +62,21 @@ func (k *keyring) relatives(label string, local netip.Addr) []*tenantState {
 	if len(group) != 1 || group[0].Certificate == nil {
 		return group
 	}
+	key := relation{group[0], local}
+	if found, ok := k.related[key]; ok {
+		return found
+	}
+	if len(k.related) >= maxRelations {
+		clear(k.related)
+	}
+	found := []*tenantState{group[0]}
 	for _, t := range k.tenants {
 		if t != group[0] && t.dialledAt(local) && t.Certificate != nil && t.Certificate.Chain[0].Equal(group[0].Certificate.Chain[0]) {
-			group = append(slices.Clip(group), t)
+			found = append(found, t)
 		}
 	}
-	return group
+	k.related[key] = found
+	return found
 }
 
 // dialledAt reports whether the tenant's clients dial that address of ours.

@@ -19,12 +19,22 @@ type keyring struct {
 	tenants []*tenantState
 	groups  map[string][]*tenantState // by label
 	byLocal map[netip.Addr][]ike.Candidate
+	related map[relation][]*tenantState
 }
+
+// relation is whose relatives at which of our addresses; maxRelations bounds how many
+// are remembered.
+type relation struct {
+	tenant *tenantState
+	local  netip.Addr
+}
+
+const maxRelations = 64
 
 func newKeyring(tenants []*tenantState) *keyring {
 	return &keyring{
 		tenants: tenants, groups: make(map[string][]*tenantState),
-		byLocal: make(map[netip.Addr][]ike.Candidate),
+		byLocal: make(map[netip.Addr][]ike.Candidate), related: make(map[relation][]*tenantState),
 	}
 }
 
