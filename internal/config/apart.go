@@ -1,91 +1,41 @@
 package config
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 )
 
-// Gate is one pre-shared key and the tenants it opens.
-//
-// IKEv1 main mode knows a client by its key alone, so the key decides which
-// tenants it may reach at all: a realm outside of the gate is unknown, however
-// right its password. One gate has several tenants only where they share the
-// key; then each has a realm, or is the default, and the realm in the user's
-// name chooses. Tenants that share a key have the same Legacy and IKE, which
-// are needed before the name is known.
-type Gate struct {
-	// PSK opens the gate. It is the tenants' own: not to be zeroed here.
-	PSK Secret
-	// Tenants behind it, in the order of the file; at least one.
-	Tenants []*Tenant
-}
+// What tells tenants apart: a client shows a pre-shared key or a certificate before it
+// says its name, so that decides which tenants it may reach at all. Where several share
+// a key, the realm in the user's name chooses among them; where clients ask for a
+// server's name, that does.
 
-// Default returns the tenant behind the gate that takes users who name no
-// realm: the only one, or the one that says default.
-func (g Gate) Default() (*Tenant, bool) {
-	if len(g.Tenants) == 1 {
-		return g.Tenants[0], true
-	}
-	for _, t := range g.Tenants {
-		if t.Default {
-			return t, true
-		}
-	}
-	return nil, false
-}
-
-// Realm returns the tenant behind the gate that a realm belongs to, in any
-// case of letters.
-func (g Gate) Realm(realm string) (*Tenant, bool) {
-	for _, t := range g.Tenants {
-		if slices.ContainsFunc(t.Match.Realms, func(r string) bool { return strings.EqualFold(r, realm) }) {
-			return t, true
-		}
-	}
-	return nil, false
-}
-
-// Gates returns what may be tried for a client that dials a local address:
-// first the keys of tenants that name the address, then those of tenants that
-// take any. The tenants are c's own.
-func (c *Config) Gates(local netip.Addr) []Gate {
-	local = local.Unmap()
-	var gates []Gate
-	for _, named := range []bool{true, false} {
-		for i := range c.Tenants {
-			t := &c.Tenants[i]
-			if named && slices.Contains(t.Match.Local, local) || !named && len(t.Match.Local) == 0 {
-				gates = addTenant(gates, t)
-			}
-		}
-	}
-	return gates
-}
-
-// addTenant puts a tenant behind each of its keys.
-func addTenant(gates []Gate, t *Tenant) []Gate {
-	for _, psk := range t.PSKs {
-		i := slices.IndexFunc(gates, func(g Gate) bool { return g.PSK.Equal(psk) })
-		if i < 0 {
-			gates = append(gates, Gate{PSK: psk, Tenants: []*Tenant{t}})
-			continue
-		}
-		gates[i].Tenants = append(gates[i].Tenants, t)
-	}
-	return gates
-}
-
-// checkKeys refuses tenants that one key opens and no realm tells apart.
-func (r *reader) checkKeys() {
+// checkApart refuses tenants of which a client could not say which one it means.
+func (r *reader) checkApart() {
 	for i, t := range r.tenants {
 		for _, other := range r.tenants[:i] {
-			if at, ok := t.sharedKey(other); ok && t.meets(other) {
+			if !t.meets(other) {
+				continue
+			}
+			if at, ok := t.sharedKey(other); ok {
 				t.checkShared(other, at)
+			}
+			if at, ok := t.sharedAuthority(other); ok {
+				t.checkSharedAuthority(other, at)
 			}
 		}
 	}
+}
+
+// meets reports whether a client may dial an address that both tenants take.
+func (t *tenantValues) meets(other *tenantValues) bool {
+	if len(t.Match.Local) == 0 || len(other.Match.Local) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(t.Match.Local, func(a netip.Addr) bool { return slices.Contains(other.Match.Local, a) })
 }
 
 // sharedKey returns the first key of t that other has too.
@@ -96,14 +46,6 @@ func (t *tenantValues) sharedKey(other *tenantValues) (value, bool) {
 		}
 	}
 	return value{}, false
-}
-
-// meets reports whether a client may dial an address that both tenants take.
-func (t *tenantValues) meets(other *tenantValues) bool {
-	if len(t.Match.Local) == 0 || len(other.Match.Local) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(t.Match.Local, func(a netip.Addr) bool { return slices.Contains(other.Match.Local, a) })
 }
 
 // checkShared refuses two tenants behind one key of which one could not be
@@ -124,4 +66,56 @@ func (t *tenantValues) checkShared(other *tenantValues, at value) {
 		t.shared.refuse(fmt.Sprintf("tenants %s and %s share a key and differ in legacy or ike, which are needed before the realm is known", other.Name, t.Name),
 			"write the same for both, or give one a key of its own")
 	}
+}
+
+// sharedAuthority returns where t names authorities whose certificates let clients into
+// other too.
+func (t *tenantValues) sharedAuthority(other *tenantValues) (value, bool) {
+	if !t.Auth.Allow.Certificate || !other.Auth.Allow.Certificate || t.Certificate == nil || other.Certificate == nil {
+		return value{}, false
+	}
+	return t.ca, slices.ContainsFunc(t.CA, func(c *x509.Certificate) bool { return slices.ContainsFunc(other.CA, c.Equal) })
+}
+
+// checkSharedAuthority refuses two tenants that take the same clients' certificates under
+// one name of the server's: all of them would be the first one's. IKEv1 has no name of
+// the server's at all.
+func (t *tenantValues) checkSharedAuthority(other *tenantValues, at value) {
+	text := fmt.Sprintf("tenants %s and %s take certificates of one authority on the same addresses (%s names it on line %d)", other.Name, t.Name, other.Name, other.ca.line())
+	const remedy = "give each an authority of its own, or match: {local: [...]}, or auth: {allow: [...]} without certificate"
+	if name, ok := t.sharedName(other); ok {
+		at.refuse(text+", and both are "+name+": every client with such a certificate would be "+other.Name+"'s",
+			remedy+", or a server certificate with a name of its own, or, under one with several names, identity")
+		return
+	}
+	if t.Certificate.forIKEv1() && other.Certificate.forIKEv1() {
+		at.warn(text+": by IKEv1, where clients do not say which server they mean, all of them are "+other.Name+"'s", remedy+", or ECDSA keys where IKEv2 is enough")
+	}
+}
+
+// sharedName returns a name that clients may ask for and mean either tenant.
+func (t *tenantValues) sharedName(other *tenantValues) (string, bool) {
+	names := other.serverNames()
+	for _, name := range t.serverNames() {
+		if slices.ContainsFunc(names, func(s string) bool { return strings.EqualFold(s, name) }) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// serverNames are the names of the server's that lead to the tenant.
+func (t *tenantValues) serverNames() []string {
+	if t.Identity != "" {
+		return []string{t.Identity}
+	}
+	leaf := t.Certificate.Chain[0]
+	list := slices.Clone(leaf.DNSNames)
+	for _, a := range leaf.IPAddresses {
+		list = append(list, a.String())
+	}
+	if s := leaf.Subject.String(); s != "" {
+		list = append(list, s)
+	}
+	return list
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"crypto"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -28,6 +29,12 @@ type Certificate struct {
 	// are shown the certificate instead of it: "asking" those that ask for it by
 	// one of its names, "all" or "none" of them.
 	ForPSK string
+}
+
+// forIKEv1 reports whether clients of IKEv1 take it: they want RSA.
+func (c *Certificate) forIKEv1() bool {
+	_, ok := c.Key.Public().(*rsa.PublicKey)
+	return ok
 }
 
 // readCertificate reads what the tenant proves who it is with.
@@ -73,7 +80,7 @@ func withoutRoot(chain [][]byte) []*x509.Certificate {
 
 // readAuthorities reads who issues the certificates of clients.
 func (t *tenantValues) readAuthorities(v value) {
-	t.authorities = true
+	t.authorities, t.ca = true, v
 	v.items(func(item value) { t.CA = append(t.CA, readPEM(item, "CERTIFICATE", x509.ParseCertificate)...) })
 }
 

@@ -22,7 +22,7 @@ func (r *reader) check() {
 		t.checkGroups()
 	}
 	r.checkSharedGroups()
-	r.checkKeys()
+	r.checkApart()
 	r.checkDevices()
 }
 
