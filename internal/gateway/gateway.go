@@ -135,8 +135,11 @@ func (g *Gateway) openPlane() error {
 }
 
 func (g *Gateway) openMachines() error {
-	var err error
-	ic := ike.Config{Rand: rand.Reader}
+	spis, err := newSPIs(rand.Reader)
+	if err != nil {
+		return err
+	}
+	ic := ike.Config{Rand: rand.Reader, AllocateSPI: spis.next}
 	if !g.config.dialler {
 		ic.Candidates, ic.V2 = g.keys.candidates, true
 		if g.config.Config.Redirect.Always {
