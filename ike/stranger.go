@@ -8,9 +8,9 @@ import (
 // stranger is the place that an exchange has among those of peers that have not yet
 // shown who they are. The zero value has none.
 type stranger struct {
-	source  netip.Addr // the limits count by it
-	counted bool       // among the half-open
-	place   *list.Element
+	source  netip.Addr    // the limits count by it
+	counted bool          // among the half-open
+	waiting *list.Element // in Server.waiting
 }
 
 // admit reports whether one more exchange from a source may begin. Who is admitted is
@@ -43,15 +43,15 @@ func (s *Server) makeRoom() bool {
 // enter gives an exchange, x, its place. It was admitted.
 func (s *Server) enter(x interface{ forget() }, t *stranger, source netip.Addr) {
 	s.stats.HalfOpen++
-	*t = stranger{source: source, counted: true, place: s.waiting.PushBack(x)}
+	*t = stranger{source: source, counted: true, waiting: s.waiting.PushBack(x)}
 }
 
 // believe notes that the address of the peer is real: the exchange gives way to
 // nobody any more.
 func (s *Server) believe(t *stranger) {
-	if t.place != nil {
-		s.waiting.Remove(t.place)
-		t.place = nil
+	if t.waiting != nil {
+		s.waiting.Remove(t.waiting)
+		t.waiting = nil
 	}
 }
 
