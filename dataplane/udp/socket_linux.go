@@ -25,9 +25,11 @@ type Socket struct {
 	counters counters
 }
 
-// syscalls are the two that move datagrams, so that tests can have them fail.
+// syscalls are the two that move datagrams, and the one that asks the kernel to join
+// and split them, so that tests can have them fail.
 type syscalls struct {
 	receive, send func(fd uintptr, hdrs []unix.Mmsghdr) (int, syscall.Errno)
+	option        func(fd, level, option, value int) error
 }
 
 type counters struct {
@@ -38,10 +40,14 @@ var _ Conn = (*Socket)(nil)
 
 // Listen binds a socket. An error wraps ErrConfig or is the system's.
 func Listen(c Config) (*Socket, error) {
+	return listen(c, syscalls{recvmmsg, sendmmsg, unix.SetsockoptInt})
+}
+
+func listen(c Config, calls syscalls) (*Socket, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	s := &Socket{wildcard: c.Addr.Addr().IsUnspecified(), calls: syscalls{recvmmsg, sendmmsg}}
+	s := &Socket{wildcard: c.Addr.Addr().IsUnspecified(), calls: calls}
 	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		var err error
 		if e := raw.Control(func(fd uintptr) { err = s.setup(int(fd), &c) }); e != nil {
@@ -85,8 +91,8 @@ func (s *Socket) setup(fd int, c *Config) error {
 			return os.NewSyscallError("setsockopt PKTINFO", err)
 		}
 	}
-	s.gro = unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1) == nil
-	s.gso.Store(unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, 0) == nil)
+	s.gro = s.calls.option(fd, unix.SOL_UDP, unix.UDP_GRO, 1) == nil
+	s.gso.Store(s.calls.option(fd, unix.SOL_UDP, unix.UDP_SEGMENT, 0) == nil)
 	return nil
 }
 
