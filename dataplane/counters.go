@@ -50,6 +50,12 @@ type counters struct {
 
 func (c *counters) drop(why Cause) { c.drops[why].Add(1) }
 
+func (c *counters) dropMany(why Cause, n int) {
+	if n > 0 {
+		c.drops[why].Add(uint64(n))
+	}
+}
+
 // Drops returns how many packets were dropped since the start, by cause.
 func (p *Plane) Drops() map[Cause]uint64 {
 	sums := make(map[Cause]uint64)

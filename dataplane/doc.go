@@ -15,9 +15,10 @@
 // changes what becomes of a packet, or the order of those of one SA.
 //
 // When more arrives than a worker can carry, share.go divides it among the
-// clients. lookahead.go has what the next packets need fetched from memory, and
-// lines.go is the table that it is found in: a packet of one client among
-// thousands should not wait longer than one of a single client.
+// clients, unless there is only one (company.go). lookahead.go has what the next
+// packets need fetched from memory, and lines.go is the table that it is found in:
+// a packet of one client among thousands should not wait longer than one of a
+// single client.
 //
 // What is not data (IKE, L2TP control, PPP control) is copied into the Inbox,
 // which is bounded; when it is full the message is dropped and counted, as a

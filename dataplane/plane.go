@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
@@ -49,6 +50,7 @@ type Plane struct {
 	control   *sender
 	late      *worker // the control loop's own, see Late
 	plain     []byte
+	visitor   atomic.Pointer[visitor]
 
 	mu       sync.Mutex
 	counters []*counters

@@ -13,10 +13,10 @@ import (
 const crowded = 0.5
 
 const (
-	leastKept = 64               // packets that are carried of every batch
-	mostKept  = 1 << 13          // more than a batch has
-	calm      = time.Second      // without crowding: the end of sharing
-	company   = 30 * time.Second // a client was not alone that was not for so long
+	leastKept = 64          // packets that are carried of every batch,
+	leastPart = 8           // and of one that is not much longer than that, one in so many
+	mostKept  = 1 << 13     // more than a batch has
+	calm      = time.Second // without crowding or cutting: the end of sharing
 )
 
 // share divides a worker among the clients when more arrives than it can open.
@@ -28,57 +28,100 @@ const (
 // never cut.
 //
 // How much is carried of a batch is found by trying: half as much when the
-// socket was crowded or lost something meanwhile, an eighth more when not.
+// socket was crowded or lost something meanwhile, an eighth more when not. All is
+// carried again when nothing had to be cut for a while: the moment in which a flood
+// is let in again, everybody loses.
 //
-// A client that was alone for long is not cut: whatever is dropped would be its
-// own, and what the kernel drops costs the worker nothing.
+// A client that is alone is not cut: whatever is dropped would be its own, and what
+// the kernel drops costs the worker nothing. See company.go.
 type share struct {
-	left    map[esp.SPI]int // packets that each SA may still send in this batch
+	claims  []claim // of each SA in this batch
+	of      map[esp.SPI]int32
+	claimed []int32 // which claim each datagram of the batch is of; -1: none
 	sizes   []int
 	keep    int       // how many packets are carried of a batch; 0: all
-	crowded time.Time // when the socket last was
-	others  time.Time // when there was last more than one client
+	pressed time.Time // when the socket was last crowded, or a batch cut
 }
 
-// measure looks at a batch before it is carried; backlog is how full the
-// socket was after it was read, and 1 or more if it has lost anything.
-func (s *share) measure(batch []udp.Message, backlog float64) {
-	if len(s.left) > 0 {
-		clear(s.left)
-	}
-	if s.keep == 0 && backlog < crowded {
-		return
-	}
+// claim is how many packets an SA has in a batch, and then how many of them it
+// may still send.
+type claim struct {
+	spi  esp.SPI
+	left int
+}
+
+// idle reports whether a batch is to be carried whole, without a look at it.
+// backlog is how full the socket was after it was read, and 1 or more if it has
+// lost anything.
+func (s *share) idle(backlog float64) bool { return s.keep == 0 && backlog < crowded }
+
+// cut returns what is to be carried of a batch, in its order; it moves messages
+// within the batch. alone says that there is only one client. What is cut costs a
+// look at its SPI.
+func (s *share) cut(batch []udp.Message, backlog float64, alone bool) []udp.Message {
 	now := time.Now()
-	total, strangers := s.countEach(batch)
-	if len(s.left) > 1 || strangers {
-		s.others = now
-	}
+	total := s.countEach(batch)
 	s.adapt(total, backlog, now)
-	if s.keep == 0 || total <= s.keep || now.Sub(s.others) > company {
-		clear(s.left)
-		return
+	if s.keep == 0 || total <= s.keep || alone {
+		return batch
 	}
+	s.pressed = now
 	limit := s.limit(s.keep)
-	for spi, n := range s.left {
-		s.left[spi] = min(n, limit)
+	for i := range s.claims {
+		s.claims[i].left = min(s.claims[i].left, limit)
 	}
+	return s.within(batch)
 }
 
-// countEach counts the ESP packets of each SA, and whether there is anything else.
-func (s *share) countEach(batch []udp.Message) (total int, strangers bool) {
-	if s.left == nil {
-		s.left = make(map[esp.SPI]int)
+// countEach counts the ESP packets of each SA. Packets come in runs: mostly the
+// SA is that of the packet before.
+func (s *share) countEach(batch []udp.Message) (total int) {
+	if s.of == nil {
+		s.of = make(map[esp.SPI]int32)
 	}
+	clear(s.of)
+	s.claims, s.claimed = s.claims[:0], s.claimed[:0]
+	last := int32(-1)
 	for i := range batch {
-		if kind, spi := esp.Classify(batch[i].Data); kind == esp.ESP {
-			s.left[spi]++
-			total++
-		} else {
-			strangers = true
+		kind, spi := esp.Classify(batch[i].Data)
+		if kind != esp.ESP {
+			s.claimed = append(s.claimed, -1)
+			continue
 		}
+		if last < 0 || s.claims[last].spi != spi {
+			last = s.claim(spi)
+		}
+		s.claims[last].left++
+		s.claimed = append(s.claimed, last)
+		total++
 	}
-	return total, strangers
+	return total
+}
+
+// claim finds or makes the claim of an SA.
+func (s *share) claim(spi esp.SPI) int32 {
+	n, ok := s.of[spi]
+	if !ok {
+		n = int32(len(s.claims))
+		s.claims = append(s.claims, claim{spi: spi})
+		s.of[spi] = n
+	}
+	return n
+}
+
+// within keeps of a batch what the claims allow.
+func (s *share) within(batch []udp.Message) []udp.Message {
+	kept := batch[:0]
+	for i, n := range s.claimed {
+		if n >= 0 {
+			if s.claims[n].left <= 0 {
+				continue
+			}
+			s.claims[n].left--
+		}
+		kept = append(kept, batch[i])
+	}
+	return kept
 }
 
 // adapt finds how much is carried of a batch of total packets.
@@ -88,8 +131,8 @@ func (s *share) adapt(total int, backlog float64, now time.Time) {
 		if s.keep == 0 {
 			s.keep = total
 		}
-		s.keep, s.crowded = max(min(s.keep, total)/2, leastKept), now
-	case now.Sub(s.crowded) > calm:
+		s.keep, s.pressed = max(min(s.keep, total)/2, min(total/leastPart, leastKept), 1), now
+	case now.Sub(s.pressed) > calm:
 		s.keep = 0
 	default:
 		s.keep = min(s.keep+s.keep/8+1, mostKept)
@@ -100,8 +143,8 @@ func (s *share) adapt(total int, backlog float64, now time.Time) {
 // send no more than keep: those below it get all they ask for.
 func (s *share) limit(keep int) int {
 	s.sizes = s.sizes[:0]
-	for _, n := range s.left {
-		s.sizes = append(s.sizes, n)
+	for i := range s.claims {
+		s.sizes = append(s.sizes, s.claims[i].left)
 	}
 	slices.Sort(s.sizes)
 	for i, n := range s.sizes {
@@ -111,19 +154,4 @@ func (s *share) limit(keep int) int {
 		keep -= n
 	}
 	return s.sizes[len(s.sizes)-1]
-}
-
-// exceeds reports whether a datagram is beyond the share of its client, and
-// counts it against that share if not.
-func (s *share) exceeds(data []byte) bool {
-	if len(s.left) == 0 {
-		return false
-	}
-	kind, spi := esp.Classify(data)
-	if kind != esp.ESP {
-		return false
-	}
-	left := s.left[spi]
-	s.left[spi] = left - 1
-	return left <= 0
 }

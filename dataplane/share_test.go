@@ -2,12 +2,16 @@ package dataplane
 
 import (
 	"encoding/binary"
+	"net"
+	"net/netip"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 )
 
-// flood makes a batch: so many packets of each SPI, the largest first.
+// flood makes a batch: so many packets of each SPI.
 func flood(counts map[uint32]int) []udp.Message {
 	var batch []udp.Message
 	for spi, n := range counts {
@@ -20,13 +24,19 @@ func flood(counts map[uint32]int) []udp.Message {
 	return batch
 }
 
-// carried counts what a share lets through, by SPI.
-func (s *share) carried(batch []udp.Message) map[uint32]int {
+// relieve is what a worker does with a batch of several clients.
+func (s *share) relieve(batch []udp.Message, backlog float64) []udp.Message {
+	if s.idle(backlog) {
+		return batch
+	}
+	return s.cut(batch, backlog, false)
+}
+
+// carried counts what a share lets through of a batch, by SPI.
+func (s *share) carried(batch []udp.Message, backlog float64) map[uint32]int {
 	through := make(map[uint32]int)
-	for _, m := range batch {
-		if !s.exceeds(m.Data) {
-			through[binary.BigEndian.Uint32(m.Data)]++
-		}
+	for _, m := range s.relieve(slices.Clone(batch), backlog) {
+		through[binary.BigEndian.Uint32(m.Data)]++
 	}
 	return through
 }
@@ -34,8 +44,7 @@ func (s *share) carried(batch []udp.Message) map[uint32]int {
 func TestShareCutsTheFlood(t *testing.T) {
 	var s share
 	batch := flood(map[uint32]int{1000: 900, 2000: 10, 3000: 90})
-	s.measure(batch, 0.75)
-	got := s.carried(batch)
+	got := s.carried(batch, 0.75)
 	if got[2000] != 10 || got[3000] != 90 || got[1000] != 400 {
 		t.Errorf("carried %v of 500", got)
 	}
@@ -46,10 +55,7 @@ func TestShareCutsTheFlood(t *testing.T) {
 func TestShareFindsWhatCanBeCarried(t *testing.T) {
 	var s share
 	batch := flood(map[uint32]int{1000: 1900, 2000: 100})
-	carried := func(backlog float64) (n int) {
-		s.measure(batch, backlog)
-		return s.carriedCount(batch)
-	}
+	carried := func(backlog float64) int { return len(s.relieve(slices.Clone(batch), backlog)) }
 	for _, want := range []int{1000, 500, 250, 125, leastKept, leastKept} {
 		if n := carried(1); n > want || n < want-2 {
 			t.Errorf("crowded: carried %d, want %d", n, want)
@@ -62,17 +68,35 @@ func TestShareFindsWhatCanBeCarried(t *testing.T) {
 		}
 		before = n
 	}
-	s.crowded = s.crowded.Add(-calm)
-	if n := carried(0); n != len(batch) {
-		t.Errorf("carried %d of %d long afterwards", n, len(batch))
+	if carried(0); time.Since(s.pressed) > calm/2 {
+		t.Error("what is cut does not count as pressure")
+	}
+	for i := 0; carried(0) < len(batch); i++ {
+		if i > 20 {
+			t.Fatal("it never carries all again")
+		}
+	}
+	s.pressed = s.pressed.Add(-2 * calm)
+	if carried(0); s.keep != 0 {
+		t.Errorf("it shares %d after a second without a cut", s.keep)
+	}
+}
+
+// Batches of a kernel that joins nothing are short: they are cut as well.
+func TestShareCutsShortBatches(t *testing.T) {
+	var s share
+	batch := flood(map[uint32]int{1000: 60, 2000: 4})
+	for _, want := range []int{32, 16, 8, 8} {
+		if got := s.carried(batch, 1); got[1000]+got[2000] > want || got[2000] < min(4, want/2) {
+			t.Errorf("carried %v of %d", got, want)
+		}
 	}
 }
 
 func TestShareIsEqualAmongEquals(t *testing.T) {
 	var s share
 	batch := flood(map[uint32]int{1000: 400, 2000: 400, 3000: 400, 4000: 400})
-	s.measure(batch, 0.5)
-	for spi, n := range s.carried(batch) {
+	for spi, n := range s.carried(batch, 0.5) {
 		if n != 200 {
 			t.Errorf("%d carried %d, want 200", spi, n)
 		}
@@ -86,18 +110,16 @@ func TestShareLeavesAloneWhatFits(t *testing.T) {
 		backlog float64
 	}{
 		{"a burst", map[uint32]int{1000: 900, 2000: 10}, 0.4},
-		{"one client alone", map[uint32]int{1000: 900}, 0.99},
 		{"IKE", map[uint32]int{0: 900}, 0.99},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var s share
-			s.measure(flood(map[uint32]int{1000: 50, 2000: 50}), 0.9) // a limit from long before
-			s.crowded, s.others = s.crowded.Add(-calm), s.others.Add(-company)
-			batch := flood(c.counts)
-			s.measure(batch, c.backlog)
+			s.relieve(flood(map[uint32]int{1000: 50, 2000: 50}), 0.9) // a limit from long before
+			s.pressed = s.pressed.Add(-2 * calm)
+			got := s.carried(flood(c.counts), c.backlog)
 			for spi, n := range c.counts {
-				if got := s.carried(batch)[spi]; got != n {
-					t.Errorf("carried %d of %d", got, n)
+				if got[spi] != n {
+					t.Errorf("carried %d of %d", got[spi], n)
 				}
 			}
 		})
@@ -111,8 +133,7 @@ func TestShareNeverStopsAnybody(t *testing.T) {
 		counts[1000+spi] = 3
 	}
 	batch := flood(counts)
-	s.measure(batch, 1.2)
-	if got := s.carried(batch); len(got) != 100 {
+	if got := s.carried(batch, 1.2); len(got) != 100 {
 		t.Errorf("%d of 100 carried anything", len(got))
 	}
 }
@@ -120,16 +141,112 @@ func TestShareNeverStopsAnybody(t *testing.T) {
 func TestShareAllocatesNothing(t *testing.T) {
 	var s share
 	batch := flood(map[uint32]int{1000: 900, 2000: 10, 3000: 90})
-	if n := testing.AllocsPerRun(100, func() { s.measure(batch, 0.75); s.carriedCount(batch) }); n != 0 {
+	lent := make([]udp.Message, len(batch))
+	if n := testing.AllocsPerRun(100, func() { copy(lent, batch); s.relieve(lent, 0.75) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
-func (s *share) carriedCount(batch []udp.Message) (n int) {
-	for i := range batch {
-		if !s.exceeds(batch[i].Data) {
-			n++
+// What is carried keeps its order, and what is no ESP is never cut.
+func TestShareKeepsTheOrder(t *testing.T) {
+	var s share
+	var batch []udp.Message
+	for i := range 600 {
+		m := flood(map[uint32]int{1000: 1})[0]
+		if i%3 == 0 {
+			m = flood(map[uint32]int{0: 1})[0] // IKE
+		}
+		m.Data[8], m.Data[9] = byte(i>>8), byte(i)
+		batch = append(batch, m)
+	}
+	last, ike := -1, 0
+	for _, m := range s.relieve(batch, 0.9) {
+		n := int(m.Data[8])<<8 | int(m.Data[9])
+		if n <= last {
+			t.Fatalf("%d after %d", n, last)
+		}
+		if last = n; n%3 == 0 {
+			ike++
 		}
 	}
-	return n
+	if ike != 200 {
+		t.Errorf("%d of 200 IKE messages", ike)
+	}
+}
+
+// A client is alone if nobody else has an SA, or was heard of.
+func TestCompany(t *testing.T) {
+	flooder, other := netip.MustParseAddrPort("192.0.2.1:4500"), netip.MustParseAddrPort("192.0.2.2:4500")
+	one := []udp.Message{{Remote: flooder}, {Remote: flooder}}
+	now := time.Now()
+	for _, c := range []struct {
+		name  string
+		batch []udp.Message
+		peers int
+		last  *visitor
+		alone bool
+	}{
+		{"with nobody", one, 1, nil, true},
+		{"renewing its own SA", one, 1, &visitor{flooder.Addr(), now}, true},
+		{"with a silent client", one, 2, nil, false},
+		{"and somebody begins to dial", one, 1, &visitor{other.Addr(), now}, false},
+		{"and somebody dialled long ago", one, 1, &visitor{other.Addr(), now.Add(-2 * remembered)}, true},
+		{"with a stranger's packets", append(one, udp.Message{Remote: other}), 1, nil, false},
+	} {
+		if got := new(company).alone(c.batch, c.peers, c.last); got != c.alone {
+			t.Errorf("%s: alone %v", c.name, got)
+		}
+	}
+	var c company
+	c.alone(append(one, udp.Message{Remote: other}), 1, nil)
+	if c.alone(one, 1, nil) {
+		t.Error("who came a moment ago is forgotten")
+	}
+}
+
+func TestTableCountsClients(t *testing.T) {
+	table, one, two := new(saTable), &Peer{}, &Peer{}
+	table.put(1000, &SA{Peer: one})
+	table.put(2000, &SA{Peer: one})
+	table.put(2000, &SA{Peer: one})
+	table.put(3000, &SA{Peer: two})
+	table.remove(1000)
+	if n := table.clients(); n != 2 {
+		t.Errorf("%d clients, want 2", n)
+	}
+	table.remove(2000)
+	table.remove(2000)
+	if n := table.clients(); n != 1 {
+		t.Errorf("%d clients, want 1", n)
+	}
+}
+
+// pressedConn is a socket that is always full.
+type pressedConn struct {
+	udp.Conn
+	batches [][]udp.Message
+}
+
+func (c *pressedConn) NewReader(int) udp.Reader { return c }
+func (c *pressedConn) Backlog() float64         { return 2 }
+
+func (c *pressedConn) Read() ([]udp.Message, error) {
+	if len(c.batches) == 0 {
+		return nil, net.ErrClosed
+	}
+	next := c.batches[0]
+	c.batches = c.batches[1:]
+	return next, nil
+}
+
+// On the port of IKE nothing is cut: what begins there like an SPI is a cookie.
+func TestShareIsForESP(t *testing.T) {
+	for _, natt := range []bool{true, false} {
+		w := newCrowd(t).worker
+		w.natt, w.conn = natt, &pressedConn{batches: [][]udp.Message{flood(map[uint32]int{1000: 100, 2000: 100})}}
+		w.run()
+		if cut := w.plane.Drops()[DropShare]; cut > 0 != natt {
+			t.Errorf("NAT-T %v: %d cut", natt, cut)
+		}
+	}
 }

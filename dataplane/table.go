@@ -24,20 +24,44 @@ type SA struct {
 // own: its mutex is held for the length of a batch, and by the control loop
 // for an update.
 type saTable struct {
-	mu  sync.Mutex
-	sas lines[SA]
+	mu    sync.Mutex
+	sas   lines[SA]
+	peers map[*Peer]int // how many SAs each has
 }
 
 func (t *saTable) put(spi esp.SPI, sa *SA) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forget(spi)
+	if t.peers == nil {
+		t.peers = make(map[*Peer]int)
+	}
 	t.sas.put(uint32(spi), sa)
-	t.mu.Unlock()
+	t.peers[sa.Peer]++
 }
 
 func (t *saTable) remove(spi esp.SPI) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forget(spi)
+}
+
+func (t *saTable) forget(spi esp.SPI) {
+	sa := t.sas.get(uint32(spi))
+	if sa == nil {
+		return
+	}
 	t.sas.remove(uint32(spi))
-	t.mu.Unlock()
+	if t.peers[sa.Peer]--; t.peers[sa.Peer] == 0 {
+		delete(t.peers, sa.Peer)
+	}
+}
+
+// clients returns how many peers have an SA.
+func (t *saTable) clients() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.peers)
 }
 
 // routeTable maps the addresses given to the clients of one device to their

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
@@ -34,6 +35,7 @@ func (w *worker) datagram(m *udp.Message, kind esp.Kind, sa *SA) {
 
 // ike hands an IKE message to the control loop.
 func (w *worker) ike(m *udp.Message, data []byte, natt bool) {
+	w.plane.visitor.Store(&visitor{m.Remote.Addr(), time.Now()})
 	if !w.plane.inbox.fromStranger(w.path(m), natt, data) {
 		w.count.drop(DropInboxFull)
 	}

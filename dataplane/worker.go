@@ -24,6 +24,7 @@ type worker struct {
 	touched []tenant.Writer
 	down    *sender // for packets from one client to another
 	share   share
+	company company
 }
 
 func newWorker(p *Plane, id int, l *listener, conn udp.Conn) *worker {
@@ -47,8 +48,8 @@ func (w *worker) run() {
 		if err != nil {
 			return
 		}
-		if pressed != nil {
-			w.share.measure(batch, pressed.Backlog())
+		if pressed != nil && w.natt {
+			batch = w.relieve(batch, pressed.Backlog())
 		}
 		w.batch(batch)
 	}
@@ -69,10 +70,6 @@ func (w *worker) batch(batch []udp.Message) {
 		kind := w.course.kinds[i]
 		if kind == esp.ESP {
 			sa = w.course.sa(i, batch, &w.table.sas)
-		}
-		if w.share.exceeds(batch[i].Data) {
-			w.count.drop(DropShare)
-			continue
 		}
 		w.datagram(&batch[i], kind, sa)
 	}

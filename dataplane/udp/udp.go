@@ -36,7 +36,8 @@ type Message struct {
 type Reader interface {
 	// Read blocks until there is at least one message, and returns all that one
 	// system call brought, in the order of arrival. They are lent until the
-	// next Read. The error is net.ErrClosed after Close.
+	// next Read, and may be moved within the slice. The error is net.ErrClosed
+	// after Close.
 	Read() ([]Message, error)
 }
 
