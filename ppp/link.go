@@ -320,6 +320,10 @@ func (l *Link) Traffic(now time.Time) {
 	l.heardAt, l.trafficAt = now, now
 }
 
+// Unanswered is how many echo requests in a row had no answer when that was last
+// looked at, with the one that is under way.
+func (l *Link) Unanswered() int { return int(l.echo.missed) }
+
 // Close ends the link with a Terminate-Request and then says Closed with that reason,
 // unless one is known already. The peer has two restart periods to agree.
 func (l *Link) Close(now time.Time, r Reason) {

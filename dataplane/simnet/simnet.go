@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
@@ -21,6 +22,8 @@ type Config struct {
 	// Loss and Duplicate are the probabilities, 0 to 1, that a datagram is lost
 	// and that it arrives twice.
 	Loss, Duplicate float64
+	// Queue is how many datagrams wait in a socket before more are lost; 0: 4096.
+	Queue int
 }
 
 // ErrAddressInUse is returned when a second socket asks for the same address and port.
@@ -41,6 +44,9 @@ type Network struct {
 
 // New returns an empty network.
 func New(c Config) *Network {
+	if c.Queue == 0 {
+		c.Queue = 4096
+	}
 	return &Network{
 		config: c, random: rand.New(rand.NewPCG(c.Seed, 1)),
 		sockets: make(map[netip.AddrPort]*conn), nats: make(map[netip.Addr]*NAT),
@@ -89,7 +95,7 @@ func (n *Network) listen(c udp.Config, nat *NAT) (udp.Conn, error) {
 	if sockets[addr] != nil {
 		return nil, ErrAddressInUse
 	}
-	s := &conn{net: n, nat: nat, addr: addr, queue: make(chan packet, 4096), closed: make(chan struct{})}
+	s := &conn{net: n, nat: nat, addr: addr, queue: make(chan packet, n.config.Queue), closed: make(chan struct{})}
 	sockets[addr] = s
 	return s, nil
 }
@@ -193,6 +199,7 @@ func (n *Network) deliver() {
 	select {
 	case s.queue <- p.packet:
 	default:
+		s.lost.Add(1)
 	}
 }
 
@@ -233,6 +240,7 @@ type conn struct {
 	nat    *NAT
 	addr   netip.AddrPort
 	queue  chan packet
+	lost   atomic.Uint64 // datagrams, for want of room
 	once   sync.Once
 	closed chan struct{}
 }
@@ -262,6 +270,17 @@ func (s *conn) NewWriter(int) udp.Writer { return &writer{conn: s} }
 type reader struct {
 	conn  *conn
 	batch []udp.Message
+	lost  uint64 // as the socket last counted them
+}
+
+// Backlog implements udp.Pressed.
+func (r *reader) Backlog() float64 {
+	full := float64(len(r.conn.queue)) / float64(cap(r.conn.queue))
+	if lost := r.conn.lost.Load(); lost != r.lost {
+		r.lost = lost
+		return max(full, 1)
+	}
+	return full
 }
 
 func (r *reader) Read() ([]udp.Message, error) {

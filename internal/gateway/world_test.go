@@ -206,6 +206,7 @@ type echoDevice struct {
 	next    uint32
 	seen    int
 	other   func(pkt []byte) // takes what is no ICMP for IPv4; nil: nobody does
+	slow    time.Duration    // that it takes over each packet
 }
 
 func newEchoDevice(mtu int) *echoDevice {
@@ -251,6 +252,10 @@ type echoWriter struct {
 func (w *echoWriter) Commit(pkt []byte) { w.pkts = append(w.pkts, pkt) }
 
 func (w *echoWriter) Flush() error {
+	w.d.mu.Lock()
+	slow := w.d.slow
+	w.d.mu.Unlock()
+	time.Sleep(slow * time.Duration(len(w.pkts)))
 	for _, pkt := range w.pkts {
 		w.d.take(append([]byte(nil), pkt...))
 	}
@@ -373,6 +378,13 @@ func (g *Gateway) wantEmpty(t *testing.T) {
 }
 
 func (w *world) addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// takeOver has the device take so long over each packet.
+func (d *echoDevice) takeOver(each time.Duration) {
+	d.mu.Lock()
+	d.slow = each
+	d.mu.Unlock()
+}
 
 func (d *echoDevice) count() int {
 	d.mu.Lock()
