@@ -29,6 +29,10 @@ type child struct {
 	original  bool // NAT-OA was exchanged
 
 	activateAt time.Time // we send on it
+	lookAt     time.Time // we look whether the peer does
+	looked     bool
+	before     uint64    // packets that had come in what it replaces when we looked
+	declined   int       // how many that were to replace it the peer does not have
 	renewAt    time.Time // we renew it, if it is in use then
 	rekeyAt    time.Time // we renew it
 	expireAt   time.Time // it was not renewed
@@ -43,6 +47,7 @@ const (
 	// message would be lost.
 	activateDelay = time.Second
 
+	lookTime    = time.Second     // between two looks at what the peer sends on
 	childDelay  = 8 * time.Second // before it is deleted
 	childLinger = 3 * time.Second // how long it still receives after that
 )
@@ -170,6 +175,9 @@ func (c *child) use(now time.Time) {
 	if c.p.renews() {
 		c.renewAt = now.Add(c.p.rekeyTime(c.life, c.p.policy.ChildLifetime))
 	}
+	if c.initiator && c.p.s.config.Received != nil {
+		c.lookAt = now.Add(lookTime)
+	}
 	if cur := c.p.inUse(c); cur != nil && cur != c {
 		c.p.s.emit(Activated{Peer: c.p.id, In: cur.in})
 	}
@@ -181,7 +189,7 @@ func (c *child) arm() {
 		c.p.s.alarms.stop(&c.alarm)
 		return
 	}
-	c.p.s.alarms.set(&c.alarm, timing.Earliest(c.rekeyAt, c.expireAt, c.activateAt, c.deleteAt, c.goneAt))
+	c.p.s.alarms.set(&c.alarm, timing.Earliest(c.rekeyAt, c.expireAt, c.activateAt, c.lookAt, c.deleteAt, c.goneAt))
 }
 
 func (c *child) due(now time.Time) {
@@ -194,6 +202,8 @@ func (c *child) due(now time.Time) {
 	case timing.Passed(now, c.activateAt):
 		c.activateAt = time.Time{}
 		c.activate(now)
+	case timing.Passed(now, c.lookAt):
+		c.look(now)
 	case timing.Passed(now, c.deleteAt) && !c.leaves() && !c.superseded(): // what came after it is gone
 		c.deleteAt = time.Time{}
 	case timing.Passed(now, c.deleteAt):
@@ -221,7 +231,7 @@ func (c *child) tellDeleted() {
 // one is there, what is still on its way to us on the old one may arrive.
 func (c *child) deletedByPeer(now time.Time) {
 	sent := c.p.inUse(c) == c
-	c.activateAt, c.rekeyAt, c.deleteAt, c.goneAt = time.Time{}, time.Time{}, time.Time{}, now.Add(childLinger)
+	c.activateAt, c.lookAt, c.rekeyAt, c.deleteAt, c.goneAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}, now.Add(childLinger)
 	successor := c.p.inUse(c)
 	if successor == nil {
 		successor = c.p.awaited(c)
@@ -240,19 +250,27 @@ func (c *child) deletedByPeer(now time.Time) {
 	c.p.tend(now, c)
 }
 
-// awaited is a child SA that came later than c, and that the peer may not have yet.
+// awaited is the last child SA that came later than c and that the peer may not
+// have; nil: there is none.
 func (p *peer) awaited(c *child) *child {
+	last := c
 	for _, o := range p.children {
-		if !o.active && sameTraffic(o, c) && o.place.born > c.place.born {
-			return o
+		if !o.active && !o.leaves() && sameTraffic(o, c) && o.place.born > last.place.born {
+			last = o
 		}
 	}
-	return nil
+	if last == c {
+		return nil
+	}
+	return last
 }
 
 // end removes a child SA, and with it the peer if that has nothing else.
 func (c *child) end(now time.Time, why Reason) {
 	c.remove()
+	if o := c.p.awaited(c); o != nil && c.p.inUse(c) == nil {
+		o.activate(now)
+	}
 	c.p.tend(now, c)
 	c.p.settle(now, why)
 }
@@ -279,7 +297,8 @@ func (p *peer) boundChildren() {
 		limit += 2 * len(p.assignment.Local)
 	}
 	for len(p.children) > limit {
-		p.children[0].tellDeleted()
-		p.children[0].remove()
+		n := max(0, slices.IndexFunc(p.children, func(c *child) bool { return p.inUse(c) != c }))
+		p.children[n].tellDeleted()
+		p.children[n].remove()
 	}
 }

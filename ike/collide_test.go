@@ -133,6 +133,44 @@ func TestSuccessorGoesFirst(t *testing.T) {
 	p.closeAll()
 }
 
+// TestPeerLosesWhatItAgreedTo: the other side answers our quick mode, and then has
+// no SA of it, as strongSwan if it has begun to renew phase 1 meanwhile. We see
+// that it goes on sending on the old one, do the same, and renew again.
+func TestPeerLosesWhatItAgreedTo(t *testing.T) {
+	for times := range 3 {
+		p := newProber(newPair(t, uint64(times), Config{Candidates: psk("acme", "secret", lifetimes(fast(), time.Hour, time.Minute, true))}))
+		d := dialConfig("secret")
+		d.Policy = lifetimes(fast(), time.Hour, time.Hour, true)
+		id := p.dial(d)
+		p.filter = func(from *node, b []byte) bool { // message 3 of a quick mode
+			return from != p.server || b[18] != 32 || len(b) > 100
+		}
+		lost := 0
+		for range 240 {
+			p.ping(time.Second)
+			client := p.client.s.peers[id]
+			if client == nil {
+				break
+			}
+			for _, c := range client.children {
+				if lost <= times && !c.active {
+					c.remove()
+					lost++
+				}
+			}
+			if lost > times {
+				p.filter = nil
+			}
+		}
+		// From the server to the client, while it finds out.
+		if most := (times + 1) * 5 * 10; lost <= times || p.lost > most || len(p.client.closed)+len(p.server.closed) > 0 {
+			t.Errorf("%d SAs and %d of %d packets lost: %v; closed: %v %v", lost, p.lost, p.sent, p.lostAt[:min(len(p.lostAt), 10)], p.client.closed, p.server.closed)
+		}
+		p.wantSettled()
+		p.closeAll()
+	}
+}
+
 // serverDeletes has the server delete one ISAKMP SA and one child SA of two, the
 // first or the second ones, and send on what is left.
 func (p *prober) serverDeletes(first bool) {

@@ -37,6 +37,9 @@ type Config struct {
 	// that takes fragments: by IKEv2 (RFC 7383), and by IKEv1 with certificates.
 	// Zero: 1228.
 	MaxDatagram int
+	// Received returns how many packets have come in a child SA of IKEv1, by its
+	// inbound SPI. Nil: peers are believed to have what they agreed to.
+	Received func(Peer, SPI) uint64
 	// RawESP allows child SAs without UDP encapsulation, for owners that can
 	// send and receive IP protocol 50. NAT-D hashes are then honest.
 	RawESP bool

@@ -50,6 +50,7 @@ type node struct {
 	eap      func(EAP) EAPReply
 	login    func(Login) LoginReply
 	granted  []Assignment
+	received map[SPI]uint64 // packets that came in a child SA
 }
 
 func (n *node) take(e Event) {
@@ -146,7 +147,9 @@ func newNode(t testing.TB, name string, c Config) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &node{name: name, s: s, children: map[SPI]*ChildSA{}, active: map[SPI]bool{}, up: map[Peer]Up{}, closed: map[Peer]Closed{}}
+	n := &node{name: name, s: s, children: map[SPI]*ChildSA{}, active: map[SPI]bool{}, up: map[Peer]Up{}, closed: map[Peer]Closed{}, received: map[SPI]uint64{}}
+	s.config.Received = func(_ Peer, in SPI) uint64 { return n.received[in] }
+	return n
 }
 
 func newPair(t testing.TB, seed uint64, server Config) *pair {

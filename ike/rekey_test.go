@@ -74,6 +74,8 @@ func (p *prober) arrive() {
 		}
 		if o.to.children[o.out] == nil {
 			p.lose(fmt.Sprintf("%s does not receive on %08x", o.to.name, o.out))
+		} else {
+			o.to.received[o.out]++
 		}
 		for id := range o.to.s.peers {
 			o.to.s.Alive(p.now, id)

@@ -78,10 +78,13 @@ func (c *child) leaves() bool { return !c.goneAt.IsZero() }
 
 // inUse is the child SA to send on for the traffic of c, which may be c: the last
 // one that both sides are known to have. nil: there is none.
-func (p *peer) inUse(c *child) *child {
+func (p *peer) inUse(c *child) *child { return p.inUseBut(c, nil) }
+
+// inUseBut is what would be in use without one of the child SAs.
+func (p *peer) inUseBut(c, but *child) *child {
 	var last *child
 	for _, o := range p.children {
-		if o.active && !o.leaves() && sameTraffic(o, c) && (last == nil || o.place.born > last.place.born) {
+		if o != but && o.active && !o.leaves() && sameTraffic(o, c) && (last == nil || o.place.born > last.place.born) {
 			last = o
 		}
 	}
@@ -115,5 +118,41 @@ func (p *peer) tend(now time.Time, c *child) {
 			o.deleteAt = now.Add(childDelay)
 		}
 		o.arm()
+	}
+}
+
+// look finds out whether the peer has a child SA that we began, and send on: it may
+// have agreed to it and lost it. strongSwan does not take message 3 of a quick mode
+// if it has begun to renew phase 1 in between. If it goes on sending on what was to
+// be replaced, and never on this one, we go back to that, until it does, and try
+// again later.
+func (c *child) look(now time.Time) {
+	c.lookAt = time.Time{}
+	old := c.p.inUseBut(c, c)
+	switch heard := c.p.s.config.Received(c.p.id, c.in) > 0; {
+	case old == nil || c.superseded():
+		return
+	case heard && !c.active:
+		c.activate(now)
+		return
+	case heard:
+		return
+	}
+	n := c.p.s.config.Received(c.p.id, old.in)
+	if c.active && c.looked && n != c.before {
+		c.goBack(now, old)
+	}
+	c.looked, c.before, c.lookAt = true, n, now.Add(lookTime)
+}
+
+// goBack sends on old again, and has it renewed once more, later each time.
+func (c *child) goBack(now time.Time, old *child) {
+	c.active = false
+	c.p.s.emit(Activated{Peer: c.p.id, In: old.in})
+	c.p.tend(now, c)
+	if !old.rekeyAt.IsZero() {
+		old.rekeyAt = now.Add(retryTime << min(old.declined, 10))
+		old.declined++
+		old.arm()
 	}
 }

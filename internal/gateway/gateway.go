@@ -139,7 +139,7 @@ func (g *Gateway) openMachines() error {
 	if err != nil {
 		return err
 	}
-	ic := ike.Config{Rand: rand.Reader, AllocateSPI: spis.next}
+	ic := ike.Config{Rand: rand.Reader, AllocateSPI: spis.next, Received: g.received}
 	if !g.config.dialler {
 		ic.Candidates, ic.V2 = g.keys.candidates, true
 		if g.config.Config.Redirect.Always {

@@ -213,6 +213,16 @@ func (p *peer) setPort(g *Gateway, port uint16) {
 	}
 }
 
+// received returns how many packets have come in a child SA.
+func (g *Gateway) received(id ike.Peer, in ike.SPI) uint64 {
+	p := g.peers[uint64(id)]
+	if p == nil || p.children[in] == nil {
+		return 0
+	}
+	packets, _ := p.children[in].in.Opened()
+	return packets
+}
+
 // uninstall forgets a child SA.
 func (g *Gateway) uninstall(e ike.Removed) {
 	p := g.peers[uint64(e.Peer)]
