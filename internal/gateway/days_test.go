@@ -242,7 +242,6 @@ func (w *world) rekeys() int {
 // renewals renews six times under traffic.
 func (w *world) renewals(c *client, conn *Connection, phase ike.Phase, who string) {
 	w.t.Helper()
-	time.Sleep(15 * time.Second) // what is made within ten counts as made at once
 	stop := c.stream(conn)
 	for n := range 6 {
 		before := w.rekeys()

@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"sync"
 	"testing"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -66,11 +65,9 @@ func newDevice(t *testing.T, change func(*Config)) *Device {
 func wantGoroutines(t *testing.T, want int) {
 	t.Helper()
 	var n int
-	for range 200 {
-		if n = runtime.NumGoroutine(); n <= want {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
+	wantSoon(t, func() bool { n = runtime.NumGoroutine(); return n <= want })
+	if n <= want {
+		return
 	}
 	stacks := make([]byte, 1<<20)
 	t.Errorf("%d goroutines, want %d:\n%s", n, want, stacks[:runtime.Stack(stacks, true)])
@@ -154,7 +151,7 @@ func (c *client) pumpDown() {
 }
 
 func (c *client) dialTCP(at netip.AddrPort) (*gonet.TCPConn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return gonet.DialContextTCP(ctx, c.stack, full(at), ipv4.ProtocolNumber)
 }

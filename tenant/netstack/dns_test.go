@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"testing"
-	"time"
 
 	mdns "github.com/miekg/dns"
 
@@ -31,7 +30,7 @@ func TestDNSAtTheGateway(t *testing.T) {
 			defer conn.Close()
 		}
 		query := new(mdns.Msg).SetQuestion("example.com.", mdns.TypeA)
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		answer, _, err := (&mdns.Client{Net: network}).ExchangeWithConnContext(ctx, query, &mdns.Conn{Conn: conn})
 		cancel()
 		if err != nil || len(answer.Answer) != 1 {

@@ -190,7 +190,7 @@ func TestCloseDuringHandshake(t *testing.T) {
 	}
 	start := time.Now()
 	d.Close()
-	if took := time.Since(start); took > time.Second {
+	if took := time.Since(start); took > patience/2 {
 		t.Errorf("Close took %v", took)
 	}
 }
@@ -203,7 +203,7 @@ func payloadsOf(d *Device) func() ([]byte, bool) {
 		select {
 		case p := <-packets:
 			return header.IPv4(p).Payload(), true
-		case <-time.After(2 * time.Second):
+		case <-time.After(patience):
 			return nil, false
 		}
 	}
@@ -236,6 +236,9 @@ func TestEcho6(t *testing.T) {
 		icmp := header.ICMPv6([]byte{128, 0, 0, 0, 0, 1, 0, 2, 'x'})
 		icmp.SetChecksum(header.ICMPv6Checksum(header.ICMPv6ChecksumParams{Header: icmp, Src: addressOf(client), Dst: addressOf(tc.dst)}))
 		send(t, d.Writer(), quote(client, tc.dst, uint8(header.ICMPv6ProtocolNumber), icmp))
+		if tc.want < 0 {
+			continue // what answers the next one is the next packet
+		}
 		got := -1
 		for got < 0 {
 			select {
@@ -244,7 +247,7 @@ func TestEcho6(t *testing.T) {
 					got = int(p[40])
 				}
 				continue
-			case <-time.After(300 * time.Millisecond):
+			case <-time.After(patience):
 			}
 			break
 		}

@@ -19,7 +19,7 @@ func exchange(t *testing.T, conn *gonet.UDPConn, b []byte) ([]byte, error) {
 		return nil, err
 	}
 	buf := make([]byte, 65536)
-	conn.SetReadDeadline(time.Now().Add(3 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(patience))
 	n, err := conn.Read(buf)
 	return buf[:n], err
 }
@@ -43,7 +43,7 @@ func TestUDPBurst(t *testing.T) {
 	}
 	var got []byte
 	buf := make([]byte, 10)
-	conn.SetReadDeadline(time.Now().Add(3 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(patience))
 	for len(got) < maxPending {
 		n, err := conn.Read(buf)
 		if err != nil {
@@ -85,7 +85,7 @@ func TestUDPRefused(t *testing.T) {
 }
 
 func TestUDPFlowsEndWhenIdle(t *testing.T) {
-	d := newDevice(t, func(cfg *Config) { cfg.UDPIdle = 100 * time.Millisecond })
+	d := newDevice(t, func(cfg *Config) { cfg.UDPIdle = 500 * time.Millisecond })
 	conn := newClient(t, d).dialUDP(netip.AddrPortFrom(serverIP, echoUDP(t)))
 	for range 2 { // the second time with a new flow
 		if _, err := exchange(t, conn, []byte("x")); err != nil {
@@ -102,12 +102,7 @@ func TestUDPFlowsBounded(t *testing.T) {
 	for range 20 {
 		c.dialUDP(netip.AddrPortFrom(serverIP, port)).Write([]byte("x"))
 	}
-	for range 300 {
-		if d.Counters().FlowsRefused == 10 {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	wantSoon(t, func() bool { return d.Counters().FlowsRefused == 10 })
 	if got := d.Counters(); got.Flows != 10 || got.FlowsRefused != 10 {
 		t.Errorf("%+v, want 10 flows and 10 refused", got)
 	}
