@@ -20,7 +20,8 @@
 // nothing listened there.
 //
 // What waits to be read is bounded in bytes: clients take turns, and so do the
-// flows of one; who fills the queue is who loses packets. The buffers of TCP
+// flows of one; who fills the queue is who loses packets, and who writes to a
+// TCP connection waits before it comes to that (see gate). The buffers of TCP
 // connections follow bandwidth and delay, and a budget for all of them. What is
 // under way to a client is bounded by what its road holds (see window), so that
 // neither a long road nor a lossy one stays empty.

@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"os"
 	"sync"
@@ -56,7 +57,11 @@ type node struct {
 }
 
 // lane is a list of packets.
-type lane struct{ head, tail, bytes int }
+type lane struct {
+	head, tail, bytes int
+	low               int               // when not more bytes are left,
+	waiting           []chan<- struct{} // these get a token; see gate
+}
 
 // backlog is what waits for one client.
 type backlog struct {
@@ -78,8 +83,8 @@ func (q *queue) put(pkts []*stack.PacketBuffer) int {
 	q.mu.Lock()
 	taken := 0
 	for _, pkt := range pkts {
-		client, flow := destinationOf(pkt)
-		if q.add(pkt, client, int(flow%lanes)) {
+		client, at := destinationOf(pkt)
+		if q.add(pkt, client, at) {
 			taken++
 		}
 	}
@@ -91,8 +96,8 @@ func (q *queue) put(pkts []*stack.PacketBuffer) int {
 	return taken
 }
 
-// destinationOf names the client that a packet is for, and its flow.
-func destinationOf(pkt *stack.PacketBuffer) (client netip.Addr, flow uint32) {
+// destinationOf names the client that a packet is for, and its lane.
+func destinationOf(pkt *stack.PacketBuffer) (client netip.Addr, at int) {
 	views, skip := pkt.AsViewList()
 	v := views.Front()
 	if v == nil || v.Size() < skip {
@@ -102,11 +107,28 @@ func destinationOf(pkt *stack.PacketBuffer) (client netip.Addr, flow uint32) {
 	p := ipkt.Packet{Bytes: b}
 	switch {
 	case header.IPVersion(b) == header.IPv4Version && len(b) >= header.IPv4MinimumSize:
-		return p.Destination(), pkt.Hash + uint32(b[9]) + uint32(b[15])
+		whole := header.IPv4(b).FragmentOffset() == 0 && !header.IPv4(b).More()
+		source, destination := portsOf(b[9], b[header.IPv4MinimumSize:], whole)
+		return p.Destination(), laneOf(b[15], source, destination)
 	case header.IPVersion(b) == header.IPv6Version && len(b) >= header.IPv6MinimumSize:
-		return p.Destination(), pkt.Hash + uint32(b[6]) + uint32(b[23])
+		source, destination := portsOf(b[6], b[header.IPv6MinimumSize:], true)
+		return p.Destination(), laneOf(b[23], source, destination)
 	}
 	return client, 0
+}
+
+// portsOf are the ports of a whole TCP or UDP packet; of others none.
+func portsOf(protocol byte, b []byte, whole bool) (source, destination uint16) {
+	if protocol != ipkt.ProtocolTCP && protocol != ipkt.ProtocolUDP || !whole || len(b) < 4 {
+		return 0, 0
+	}
+	return binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+}
+
+// laneOf spreads the flows of a client over lanes, by the last byte of the
+// source address and by the ports.
+func laneOf(source byte, sourcePort, destinationPort uint16) int {
+	return int((uint(source) + uint(sourcePort) + uint(destinationPort)) % lanes)
 }
 
 func (q *queue) signal() {
@@ -231,6 +253,9 @@ func (q *queue) pop() *stack.PacketBuffer {
 	n := q.nodes[i]
 	l.head = n.next
 	l.bytes -= n.cost
+	if len(l.waiting) > 0 && l.bytes <= l.low {
+		l.release()
+	}
 	b.bytes -= n.cost
 	b.credit -= n.cost
 	q.bytes -= n.cost

@@ -20,10 +20,9 @@ func newPacket(b ...byte) *stack.PacketBuffer {
 
 // packetFor makes an IPv4 packet of a flow to a client, of size bytes.
 func packetFor(client netip.Addr, flow uint32, size int) *stack.PacketBuffer {
-	b := quote(serverIP, client, uint8(header.UDPProtocolNumber), make([]byte, size-header.IPv4MinimumSize))
-	pkt := newPacket(b...)
-	pkt.Hash = flow
-	return pkt
+	payload := make([]byte, size-header.IPv4MinimumSize)
+	header.UDP(payload).SetSourcePort(uint16(flow))
+	return newPacket(quote(serverIP, client, uint8(header.UDPProtocolNumber), payload)...)
 }
 
 func putOne(q *queue, pkt *stack.PacketBuffer) bool {

@@ -133,6 +133,9 @@ func (c *clientConn) read(out *outlet) (int, error) {
 // write blocks until all of p is taken.
 func (c *clientConn) write(ctx context.Context, p tcpip.Payloader) error {
 	for p.Len() > 0 {
+		if !c.gate.pass(ctx) {
+			return ctx.Err()
+		}
 		n, err := c.ep.Write(p, tcpip.WriteOptions{})
 		c.window.written += uint64(n)
 		if _, full := err.(*tcpip.ErrWouldBlock); full {

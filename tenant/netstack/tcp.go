@@ -61,7 +61,7 @@ func (d *Device) acceptTCP(req *tcp.ForwarderRequest) {
 	}
 	d.flows.established(f)
 	f.touch()
-	d.relay(f, newClientConn(ep, &wq, f.mss, &d.allowance), newHostConn(host, &d.buffers))
+	d.relay(f, d.newClientConn(ep, &wq, f), newHostConn(host, &d.buffers))
 }
 
 func destination(id stack.TransportEndpointID) string {
@@ -105,12 +105,17 @@ type clientConn struct {
 	received share  // of the receive buffer; the reader's
 	sent     share  // of the send buffer; the writer's
 	window   window // the writer's
+	gate     gate   // the writer's
 }
 
 const endEvents = waiter.EventHUp | waiter.EventErr
 
-func newClientConn(ep tcpip.Endpoint, wq *waiter.Queue, mss int, a *allowance) *clientConn {
-	c := &clientConn{ep: ep, wq: wq, received: share{of: a}, sent: share{of: a}, window: newWindow(ep, mss)}
+func (d *Device) newClientConn(ep tcpip.Endpoint, wq *waiter.Queue, f *flow) *clientConn {
+	q := d.link.queue
+	c := &clientConn{
+		ep: ep, wq: wq, received: share{of: &d.allowance}, sent: share{of: &d.allowance},
+		window: newWindow(ep, f.mss, max(q.limit/nearShare, defaultBuffer)), gate: newGate(q, f.key.id),
+	}
 	c.readable, c.mayRead = waiter.NewChannelEntry(waiter.ReadableEvents | endEvents)
 	c.writable, c.mayWrite = waiter.NewChannelEntry(waiter.WritableEvents | endEvents)
 	wq.EventRegister(&c.readable)

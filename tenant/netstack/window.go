@@ -26,6 +26,9 @@ const (
 	// shortRoad is how long a round trip is taken to be at least: with processors
 	// busy, packets wait for them for so long.
 	shortRoad = 4 * time.Millisecond
+	// nearShare is the part of the queue, one in so many, that the buffer of one
+	// connection over a short road may be: there the whole of it can come to wait.
+	nearShare = 8
 	// rttMemory is how long the shortest round trip counts, at least.
 	rttMemory = 15 * time.Second
 )
@@ -46,6 +49,7 @@ const (
 type window struct {
 	ep      tcpip.Endpoint
 	mss     int // payload of a packet
+	near    int // what the buffer may be over a short road
 	size    int // of the buffer
 	written uint64
 	seen    uint64 // written when the buffer was full last
@@ -63,8 +67,8 @@ type window struct {
 	turned time.Time
 }
 
-func newWindow(ep tcpip.Endpoint, mss int) window {
-	return window{ep: ep, mss: mss, size: int(ep.SocketOptions().GetSendBufferSize()), gain: startGain}
+func newWindow(ep tcpip.Endpoint, mss, near int) window {
+	return window{ep: ep, mss: mss, near: near, size: int(ep.SocketOptions().GetSendBufferSize()), gain: startGain}
 }
 
 // full says that the buffer is full, which may become most bytes large. A round
@@ -137,7 +141,7 @@ func (w *window) resize(most int) {
 	}
 	gain, rtt := w.gain, w.shortest()
 	if rtt <= shortRoad {
-		gain, rtt = startGain, shortRoad
+		gain, rtt, most = startGain, shortRoad, min(most, w.near)
 	}
 	size := min(max(int(gain*best*rtt.Seconds())+windowSlack, defaultBuffer), most)
 	if size != w.size {

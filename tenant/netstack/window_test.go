@@ -41,7 +41,7 @@ func windowOver(rate float64, rtt time.Duration) (*road, *window, func(lost int)
 	r := &road{info: tcpip.TCPInfoOption{RTT: rtt, SndCwnd: 10, SndSsthresh: 1<<32 - 1}}
 	r.options.InitHandler(&tcpip.DefaultSocketOptionsHandler{}, nil, nil, nil)
 	r.options.SetSendBufferSize(defaultBuffer, false)
-	w := newWindow(r, 1000)
+	w := newWindow(r, 1000, maxBuffer)
 	now := time.Now()
 	used := defaultBuffer
 	w.written = defaultBuffer
