@@ -211,7 +211,7 @@ func TestTCPThroughTheDevice(t *testing.T) {
 // echo sends 10 MB and wants them back.
 func echo(t *testing.T, c *client, at netip.AddrPort) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	conn, err := gonet.DialContextTCP(ctx, c.stack, full(at), ipv4.ProtocolNumber)
 	if err != nil {
@@ -284,7 +284,7 @@ func TestCloseUnblocksRead(t *testing.T) {
 		if !errors.Is(err, os.ErrClosed) {
 			t.Errorf("got %v", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("Read still blocks")
 	}
 	w := d.Writer()

@@ -52,7 +52,7 @@ func TestUDPThroughTheDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 65536)
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
 	for i := range want {
 		if n, _, err := conn.ReadFrom(buf); err != nil || !bytes.Equal(buf[:n], want[i]) {
 			t.Fatalf("datagram %d: %d bytes, %v", i, n, err)
