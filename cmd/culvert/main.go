@@ -76,9 +76,10 @@ func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "culvert",
 		Short: "A VPN concentrator for the clients that every device has built in",
-		Long: `culvert lets the L2TP/IPsec clients of Windows, macOS, iOS, Android and Linux
-dial in. It is one program: IKE, ESP, L2TP and PPP are its own and run in user
-space, and traffic leaves through its own network stack or a TUN device.
+		Long: `culvert lets the clients that Windows, macOS, iOS, Android and Linux have built
+in dial in, by L2TP/IPsec and by IKEv2. It is one program: IKE, ESP, L2TP and
+PPP are its own and run in user space, and traffic leaves through its own
+network stack or a TUN device.
 
   culvert quickstart       a configuration, a user, and what to type where
   culvert serve            serves a configuration
