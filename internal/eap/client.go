@@ -1,6 +1,8 @@
 package eap
 
 import (
+	"bytes"
+	"crypto/subtle"
 	"fmt"
 	"io"
 	"slices"
@@ -215,9 +217,13 @@ func (c *Client) handleChallenge(m message) error {
 	return nil
 }
 
-// proves compares the authenticator response; its digits may be of either case.
+// proves compares the authenticator response in constant time; its digits may be of
+// either case.
 func proves(body []byte, want string) bool {
-	return want != "" && len(body) >= len(want) && strings.EqualFold(string(body[:len(want)]), want)
+	if want == "" || len(body) < len(want) {
+		return false
+	}
+	return subtle.ConstantTimeCompare(bytes.ToUpper(body[:len(want)]), []byte(strings.ToUpper(want))) == 1
 }
 
 // Responded answers a Respond.
