@@ -70,7 +70,7 @@ func (c AllConfig) parts() []part {
 			return Logins(ctx, LoginsConfig{Target: target, Duration: c.scaled(3*time.Second, 300*time.Millisecond), Rounds: rounds, Parallel: c.scaledCount(64, 8)}, p)
 		}},
 		{"sessions", func(ctx context.Context, p *Progress) (Section, error) {
-			return Sessions(ctx, SessionsConfig{Target: target, Sessions: c.scaledCount(20000, 4), Steps: c.scaledCount(4, 2), Hold: c.scaled(20*time.Second, 100*time.Millisecond)}, p)
+			return Sessions(ctx, SessionsConfig{Target: target, Sessions: c.scaledCount(20000, 4), Steps: c.scaledCount(4, 2), Hold: c.scaled(30*time.Second, 100*time.Millisecond)}, p)
 		}},
 		{"storm", func(ctx context.Context, p *Progress) (Section, error) {
 			return Storm(ctx, StormConfig{Program: c.Program, Clients: c.scaledCount(5000, 10)}, p)

@@ -135,14 +135,15 @@ func (w *crowd) ramp(ctx context.Context, s *Section, from, to int, p *Progress)
 
 // look measures memory, and an echo through every session.
 func (w *crowd) look(ctx context.Context, s *Section, n int, when string, p *Progress) error {
-	times, silent, err := w.echoes(ctx, n)
+	all, err := w.echoes(ctx, n)
 	if err != nil {
 		return err
 	}
-	p50, p99 := Quantile(times, 0.5), Quantile(times, 0.99)
+	p50, p99 := Quantile(all.times, 0.5), Quantile(all.times, 0.99)
 	s.add("echo p50 "+when, Seconds, p50)
 	s.add("echo p99 "+when, Seconds, p99)
-	s.add("sessions without an answer "+when, Count, float64(silent))
+	s.add("echoes lost "+when, Count, float64(all.lost))
+	s.add("sessions without an answer "+when, Count, float64(all.silent))
 	w.p50.Points = append(w.p50.Points, Point{X: float64(n), Y: p50})
 	w.p99.Points = append(w.p99.Points, Point{X: float64(n), Y: p99})
 	memory := "unknown"
@@ -152,7 +153,7 @@ func (w *crowd) look(ctx context.Context, s *Section, n int, when string, p *Pro
 		s.add("memory a session "+when, Bytes, each)
 		w.memory.Points = append(w.memory.Points, Point{X: float64(n), Y: each})
 	}
-	p.Say("sessions %6d %-12s echo p50 %s, p99 %s, %d silent; memory %s each", n, when, Seconds.Format(p50), Seconds.Format(p99), silent, memory)
+	p.Say("sessions %6d %-12s echo p50 %s, p99 %s, %d lost, %d silent; memory %s each", n, when, Seconds.Format(p50), Seconds.Format(p99), all.lost, all.silent, memory)
 	return nil
 }
 
@@ -161,25 +162,41 @@ const (
 	echoParallel = 32
 	// echoLimit is how long an answer is waited for.
 	echoLimit = 3 * time.Second
+	// echoTries is how often a session is asked that does not answer.
+	echoTries = 3
 )
 
-// echoes sends an echo request through each of the first n sessions.
-func (w *crowd) echoes(ctx context.Context, n int) (times []float64, silent int, err error) {
+// heard is what came of an echo request through each session.
+type heard struct {
+	times  []float64 // of the answers, in seconds
+	lost   int       // requests without an answer: packets that were lost
+	silent int       // sessions that answered none of several
+}
+
+// echoes sends an echo request through each of the first n sessions, and more
+// through those that do not answer.
+func (w *crowd) echoes(ctx context.Context, n int) (all heard, err error) {
 	var mu sync.Mutex
 	err = each(ctx, n, echoParallel, func(ctx context.Context, i int) error {
-		limit, cancel := context.WithTimeout(ctx, echoLimit)
-		defer cancel()
-		took, err := w.fleet.probes.echo(limit, w.clients[i])
-		mu.Lock()
-		defer mu.Unlock()
-		if err != nil {
-			silent++
-			return nil
+		for range echoTries {
+			limit, cancel := context.WithTimeout(ctx, echoLimit)
+			took, err := w.fleet.probes.echo(limit, w.clients[i])
+			cancel()
+			mu.Lock()
+			if err == nil {
+				all.times = append(all.times, took.Seconds())
+				mu.Unlock()
+				return nil
+			}
+			all.lost++
+			mu.Unlock()
 		}
-		times = append(times, took.Seconds())
+		mu.Lock()
+		all.silent++
+		mu.Unlock()
 		return nil
 	})
-	return times, silent, err
+	return all, err
 }
 
 // hold keeps everything as it is for a while and looks again.
@@ -192,6 +209,8 @@ func (w *crowd) hold(ctx context.Context, s *Section, p *Progress) error {
 	if w.server != nil {
 		idle := share((w.server.cpu() - used).Seconds(), time.Since(began).Seconds())
 		s.add("CPU of the idle server", Share, idle)
+		s.add("CPU of an idle session in a second", Seconds, idle/float64(w.config.Sessions))
+		p.Say("sessions %6d held for %v: the server took %s of a core, %s a second for each", w.config.Sessions, w.config.Hold, Share.Format(idle), Seconds.Format(idle/float64(w.config.Sessions)))
 	}
 	lost := 0
 	for _, c := range w.clients {
