@@ -24,6 +24,7 @@ import (
 type throng struct {
 	*rig
 	theirs []*esp.Outbound
+	vault  *esp.Vault
 }
 
 func throngAddr(i int) netip.Addr {
@@ -31,7 +32,7 @@ func throngAddr(i int) netip.Addr {
 }
 
 func newThrong(t testing.TB, n int, transform esp.Transform) *throng {
-	c := &throng{rig: newRig(t, esp.EncryptionGCM16, 256, 0)}
+	c := &throng{rig: newRig(t, esp.EncryptionGCM16, 256, 0), vault: new(esp.Vault)}
 	c.device.discard, c.wire.discard = true, true
 	for i := range n {
 		c.join(i, transform)
@@ -45,8 +46,8 @@ func (c *throng) join(i int, transform esp.Transform) {
 	keys := esp.Keys{Encryption: make([]byte, transform.EncryptionKeyLen()), Integrity: make([]byte, transform.IntegrityKeyLen())}
 	binary.BigEndian.PutUint32(keys.Encryption, uint32(i))
 	spi := esp.SPI(i+1) << 12
-	in, err1 := esp.NewInbound(esp.InboundConfig{SPI: spi, Transform: transform, Keys: keys})
-	out, err2 := esp.NewOutbound(esp.OutboundConfig{SPI: spi, Transform: transform, Keys: keys})
+	in, err1 := esp.NewInbound(esp.InboundConfig{SPI: spi, Transform: transform, Keys: keys, Vault: c.vault})
+	out, err2 := esp.NewOutbound(esp.OutboundConfig{SPI: spi, Transform: transform, Keys: keys, Vault: c.vault})
 	theirs, err3 := esp.NewOutbound(esp.OutboundConfig{SPI: spi, Transform: transform, Keys: keys})
 	if err1 != nil || err2 != nil || err3 != nil {
 		c.t.Fatal(err1, err2, err3)

@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"reflect"
+	"runtime"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
@@ -68,11 +69,13 @@ func (e encryption) aead(key []byte) (cipher.AEAD, error) {
 func (k *aeadKeys) seal(s *aeadScratch, pkt, src []byte, seq uint64) {
 	binary.BigEndian.PutUint64(pkt[headerLen:], seq)
 	k.aead.Seal(pkt[aeadHeader:aeadHeader], k.nonceOf(s, pkt), src, k.aadOf(s, pkt, seq))
+	runtime.KeepAlive(k) // or a Vault has the keys back too soon
 }
 
 func (k *aeadKeys) open(s *aeadScratch, pkt []byte, seq uint64) bool {
 	body := pkt[aeadHeader:]
 	_, err := k.aead.Open(body[:0], k.nonceOf(s, pkt), body, k.aadOf(s, pkt, seq))
+	runtime.KeepAlive(k)
 	return err == nil
 }
 

@@ -24,7 +24,8 @@
 // that several goroutines meet on one SA. Constructors copy what they need of
 // the Keys: the owner may zero them as soon as the constructor has returned.
 // What is derived from them (key schedules, hash states) lives as long as the
-// SA.
+// SA; that of AES-GCM in a Vault, if there is one, which is not part of a core
+// dump and is zeroed when the SA is collected.
 //
 // # Concurrency
 //
@@ -43,7 +44,8 @@
 // library does all of it, with equal results.
 //
 // What every packet needs of an SA stands apart from the rest of it, in one line
-// of memory, or two on the way in. Prefetch has it fetched together with the keys.
+// of memory, or two on the way in. Prefetch has it fetched together with the keys. A Vault
+// keeps the keys of thousands of SAs in few pages of memory.
 //
 // # What it does not do
 //

@@ -19,6 +19,8 @@ type InboundConfig struct {
 	Keys      Keys // borrowed for the call of NewInbound
 	// ESN: extended, 64 bit sequence numbers were negotiated.
 	ESN bool
+	// Vault keeps the expanded keys of an AEAD; nil: the heap.
+	Vault *Vault
 	// ReplayWindow is a multiple of 64 up to 65536; 0: DefaultReplayWindow.
 	ReplayWindow int
 }
@@ -38,7 +40,15 @@ type Inbound struct {
 	bytes   uint64
 
 	*inboundRest
+	near [nearRing]uint64 // the ring of a window that is not larger
 }
+
+// nearRing is how many words the ring of the default window has.
+const nearRing = 32
+
+// hotInbound is how many bytes of an Inbound every packet needs, beside a word
+// of the ring.
+const hotInbound = 128
 
 // inboundRest is what few packets need.
 type inboundRest struct {
@@ -56,9 +66,10 @@ func NewInbound(c InboundConfig) (*Inbound, error) {
 		return nil, err
 	}
 	i := &Inbound{
-		spi: c.SPI, shape: c.Transform.shape(), esn: c.ESN, window: newWindow(c.ReplayWindow),
+		spi: c.SPI, shape: c.Transform.shape(), esn: c.ESN,
 		inboundRest: &inboundRest{transform: c.Transform},
 	}
+	i.window = newWindow(c.ReplayWindow, i.near[:])
 	if err := i.setOpener(c); err != nil {
 		return nil, err
 	}
@@ -81,6 +92,7 @@ func (i *Inbound) setOpener(c InboundConfig) error {
 	if c.Transform.enc.icv > 0 {
 		k, err := newAEADKeys(c.Transform, c.Keys, c.ESN)
 		i.aead, i.lanes.make = k, func() opener { return &aeadLane{aeadKeys: &i.aead} }
+		keep(c.Vault, i, &i.aead)
 		return err
 	}
 	k, err := newCBCKeys(c.Transform, c.Keys, c.ESN)

@@ -17,6 +17,8 @@ type OutboundConfig struct {
 	Keys      Keys // borrowed for the call of NewOutbound
 	// ESN: extended, 64 bit sequence numbers were negotiated.
 	ESN bool
+	// Vault keeps the expanded keys of an AEAD; nil: the heap.
+	Vault *Vault
 	// Rand seeds the initialisation vectors of CBC; nil: crypto/rand.Reader.
 	Rand io.Reader
 }
@@ -70,6 +72,7 @@ func (o *Outbound) setSealer(c OutboundConfig) error {
 	if c.Transform.enc.icv > 0 {
 		k, err := newAEADKeys(c.Transform, c.Keys, c.ESN)
 		o.aead, o.lanes.make = k, func() sealer { return &aeadLane{aeadKeys: &o.aead} }
+		keep(c.Vault, o, &o.aead)
 		return err
 	}
 	if c.Rand == nil {

@@ -16,7 +16,7 @@ const PrefetchSteps = 3
 func (i *Inbound) Prefetch(step int, pkt []byte) {
 	switch step {
 	case 0:
-		prefetch.Object(i)
+		prefetch.Lines(i, hotInbound)
 	case 1:
 		i.aead.prefetch()
 		prefetch.Object(i.cbc)

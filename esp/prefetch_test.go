@@ -6,11 +6,24 @@ import (
 )
 
 // TestHotFields: what every packet needs of an SA is one line of memory on the
-// way out, and two on the way in.
+// way out, and two on the way in, with the ring behind them. What has such a size
+// is allocated where a line begins.
 func TestHotFields(t *testing.T) {
-	if in, out := unsafe.Sizeof(Inbound{}), unsafe.Sizeof(Outbound{}); in != 128 || out != 64 {
-		t.Errorf("an Inbound has %d bytes, an Outbound %d", in, out)
+	if n := unsafe.Sizeof(Outbound{}); n != 64 {
+		t.Errorf("an Outbound has %d bytes", n)
 	}
+	var i Inbound
+	if at, n := unsafe.Offsetof(i.near), unsafe.Sizeof(i); at != hotInbound || n%64 != 0 {
+		t.Errorf("an Inbound has %d bytes, its ring begins at %d", n, at)
+	}
+	if in := wantInbound(t); &in.window.ring[0] != &in.near[0] {
+		t.Error("the default window's ring is elsewhere")
+	}
+}
+
+func wantInbound(t *testing.T) *Inbound {
+	_, in, _ := wantPair(t, Transforms()[0], false)
+	return in
 }
 
 // TestPrefetch: it asks for the whole cipher, whatever it is, and changes nothing

@@ -12,12 +12,16 @@ type window struct {
 	mask uint64 // len(ring)-1; the length is a power of two
 }
 
-func newWindow(size int) window {
+// newWindow takes room for the ring if that is enough.
+func newWindow(size int, room []uint64) window {
 	words := 1
 	for words < size/64+1 {
 		words *= 2
 	}
-	return window{size: uint64(size), ring: make([]uint64, words), mask: uint64(words - 1)}
+	if words > len(room) {
+		room = make([]uint64, words)
+	}
+	return window{size: uint64(size), ring: room[:words], mask: uint64(words - 1)}
 }
 
 // fresh reports whether seq may be accepted: it is not 0, not too old and was

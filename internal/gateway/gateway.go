@@ -14,6 +14,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/dataplane/udp"
+	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/eap"
@@ -56,6 +57,7 @@ type Gateway struct {
 	plane  *dataplane.Plane
 	ike    *ike.Server
 	l2tp   *l2tp.Endpoint
+	vault  *esp.Vault // of all SAs
 
 	tenants  []*tenantState
 	selector *tenant.Selector
@@ -101,7 +103,7 @@ func New(c Config) (*Gateway, error) {
 		c.OpenDevice = func(t *config.Tenant) (tenant.Device, error) { return openDevice(t, queues) }
 	}
 	g := &Gateway{
-		config: c, log: c.Log,
+		config: c, log: c.Log, vault: new(esp.Vault),
 		peers: make(map[uint64]*peer), sessions: make(map[*dataplane.Session]*session),
 		refused: make(map[string]uint64), failures: make(map[string]uint64),
 		slow: make(chan func(), 1024), computed: make(chan result, 1024),

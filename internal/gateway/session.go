@@ -104,7 +104,7 @@ func (g *Gateway) peerUp(e ike.Up) {
 // install makes a child SA known to the data plane.
 func (g *Gateway) install(now time.Time, e ike.Installed) {
 	p := g.peerOf(e.Peer)
-	c, err := newChild(e.Child)
+	c, err := g.newChild(e.Child)
 	e.Child.KeyIn.Zero()
 	e.Child.KeyOut.Zero()
 	if err != nil {
@@ -120,21 +120,21 @@ func (g *Gateway) install(now time.Time, e ike.Installed) {
 }
 
 // newChild makes the two ends of a child SA from what IKE agreed on.
-func newChild(sa ike.ChildSA) (*child, error) {
+func (g *Gateway) newChild(sa ike.ChildSA) (*child, error) {
 	t, err := esp.ByIANA(sa.Encryption, sa.KeyBits, sa.Integrity)
 	if err != nil {
 		return nil, err
 	}
 	c := &child{ChildSA: sa}
 	c.in, err = esp.NewInbound(esp.InboundConfig{
-		SPI: esp.SPI(sa.In), Transform: t, ESN: sa.ESN,
+		SPI: esp.SPI(sa.In), Transform: t, ESN: sa.ESN, Vault: g.vault,
 		Keys: esp.Keys{Encryption: sa.KeyIn.Encryption, Integrity: sa.KeyIn.Integrity},
 	})
 	if err != nil {
 		return nil, err
 	}
 	c.out, err = esp.NewOutbound(esp.OutboundConfig{
-		SPI: esp.SPI(sa.Out), Transform: t, ESN: sa.ESN,
+		SPI: esp.SPI(sa.Out), Transform: t, ESN: sa.ESN, Vault: g.vault,
 		Keys: esp.Keys{Encryption: sa.KeyOut.Encryption, Integrity: sa.KeyOut.Integrity},
 	})
 	c.KeyIn, c.KeyOut = ike.ChildKeys{}, ike.ChildKeys{}

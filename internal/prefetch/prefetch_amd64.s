@@ -13,7 +13,7 @@ TEXT ·fetch(SB), NOSPLIT, $0-16
 	ANDQ $-64, AX
 
 line:
-	PREFETCHT0 (AX)
+	PREFETCHT1 (AX)
 	ADDQ       $+64, AX
 	CMPQ       AX, CX
 	JCS        line

@@ -6,7 +6,8 @@ import (
 )
 
 // fetch asks for every line of n bytes from p on. It reads nothing, so p may be
-// anything.
+// anything. The lines come to the second level of the cache: what is worked on
+// meanwhile needs all of the first, and its ways to memory.
 func fetch() {
 	TEXT("fetch", NOSPLIT, "func(p *byte, n uintptr)")
 	at := Load(Param("p"), GP64())
@@ -14,7 +15,7 @@ func fetch() {
 	ADDQ(at, end)
 	ANDQ(I8(-64), at)
 	Label("line")
-	PREFETCHT0(Mem{Base: at})
+	PREFETCHT1(Mem{Base: at})
 	ADDQ(I8(64), at)
 	CMPQ(at, end)
 	JCS(LabelRef("line"))
