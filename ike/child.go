@@ -30,7 +30,7 @@ type child struct {
 
 	activateAt time.Time // we send on it
 	lookAt     time.Time // we look whether the peer does
-	looked     bool
+	looks      int       // how often we did
 	before     uint64    // packets that had come in what it replaces when we looked
 	declined   int       // how many that were to replace it the peer does not have
 	renewAt    time.Time // we renew it, if it is in use then

@@ -130,7 +130,7 @@ func (c *child) look(now time.Time) {
 	c.lookAt = time.Time{}
 	old := c.p.inUseBut(c, c)
 	switch heard := c.p.s.config.Received(c.p.id, c.in) > 0; {
-	case old == nil || c.superseded():
+	case old == nil || old.place.born > c.place.born || c.superseded():
 		return
 	case heard && !c.active:
 		c.activate(now)
@@ -139,10 +139,11 @@ func (c *child) look(now time.Time) {
 		return
 	}
 	n := c.p.s.config.Received(c.p.id, old.in)
-	if c.active && c.looked && n != c.before {
+	if c.active && c.looks > 0 && n != c.before {
 		c.goBack(now, old)
 	}
-	c.looked, c.before, c.lookAt = true, n, now.Add(lookTime)
+	c.before, c.lookAt = n, now.Add(lookTime<<min(c.looks/8, 6)) // ever more rarely
+	c.looks++
 }
 
 // goBack sends on old again, and has it renewed once more, later each time.
