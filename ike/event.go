@@ -132,6 +132,8 @@ type Assign struct {
 	Identity string // in EAP, the name that EAPReply gave
 	Family   family.Family
 	Wants    Wants
+	// Certificates are what the initiator proved itself with by IKEv2, its own first.
+	Certificates []*x509.Certificate
 }
 
 // Configured says what a server has given us.

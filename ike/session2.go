@@ -158,7 +158,8 @@ func (p *session2) Assign(m *v2.Session, w Wants) {
 		old.machine.Replace(m.Heard())
 		old.settle()
 	}
-	p.s.emit(Assign{Peer: p.id, Tenant: m.Tenant(), Identity: m.Identity(), Family: m.Family(), Wants: w})
+	p.s.emit(Assign{Peer: p.id, Tenant: m.Tenant(), Identity: m.Identity(), Family: m.Family(), Wants: w,
+		Certificates: m.Certificates()})
 }
 
 // Configured says what we were given as initiator.

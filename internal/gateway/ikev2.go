@@ -185,27 +185,26 @@ func (g *Gateway) tunnelUser(p *peer, e ike.Assign) (*tenantState, string, *refu
 		}
 		return nil, "", &refusedIKEv2PSK
 	}
-	name := nameIn(e.Identity)
+	name := certified(e)
 	if l, err := g.selector.Select(name, group[0].Name); err == nil {
 		name = l.User
 	}
 	return group[0], name, nil
 }
 
-// nameIn returns the common name of an identity that is a whole subject, and any
-// other as it is.
-func nameIn(identity string) string {
-	if _, quoted, ok := strings.Cut(identity, " "); ok && strings.HasPrefix(identity, "ID_") {
-		if s, err := strconv.Unquote(quoted); err == nil {
-			identity = s
-		}
-	}
-	for part := range strings.SplitSeq(identity, ",") {
-		if cn, ok := strings.CutPrefix(strings.TrimSpace(part), "CN="); ok && cn != "" {
+// certified is who has shown a certificate: what it calls itself, which is one of the
+// certificate's names, or, if that is its whole subject, the common name in there.
+func certified(e ike.Assign) string {
+	kind, quoted, typed := strings.Cut(e.Identity, " ")
+	if typed && kind == wire.IDDERASN1DN.String() && len(e.Certificates) > 0 {
+		if cn := e.Certificates[0].Subject.CommonName; cn != "" {
 			return cn
 		}
 	}
-	return identity
+	if s, err := strconv.Unquote(quoted); typed && err == nil && strings.HasPrefix(kind, "ID_") {
+		return s
+	}
+	return e.Identity
 }
 
 // assignment is what a client that is welcome gets.
