@@ -37,7 +37,7 @@ func MatchID(c *x509.Certificate, id wire.ID2, p Purpose) error {
 	if ok {
 		return nil
 	}
-	return fault(FaultName, c, "the identity is %v, and the certificate's names are %s", id, strings.Join(names(c), ", "))
+	return fault(FaultName, c, "the identity is %v, and the certificate's names are %s", id, strings.Join(Names(c), ", "))
 }
 
 // MatchHost checks that a server's certificate has the name or address that was
@@ -46,17 +46,17 @@ func MatchHost(c *x509.Certificate, host string) error {
 	if matchHost(c, host) {
 		return nil
 	}
-	return fault(FaultName, c, "%q was dialled, and the certificate's names are %s", host, strings.Join(names(c), ", "))
+	return fault(FaultName, c, "%q was dialled, and the certificate's names are %s", host, strings.Join(Names(c), ", "))
 }
 
 // Identity returns the name under which a client with this certificate is known: a
 // mail address, a DNS name or the common name, the first that there is.
 func Identity(c *x509.Certificate) string {
-	return names(c)[0]
+	return Names(c)[0]
 }
 
-// names lists what a certificate calls its owner, at least one.
-func names(c *x509.Certificate) []string {
+// Names lists what a certificate calls its owner, at least one.
+func Names(c *x509.Certificate) []string {
 	out := slices.Concat(c.EmailAddresses, c.DNSNames)
 	if c.Subject.CommonName != "" {
 		out = append(out, c.Subject.CommonName)

@@ -36,7 +36,7 @@ func (c *linkLogin) over(now time.Time, l *eapLogin, _ eap.Done) {
 		return
 	}
 	g.work(func() {
-		why := g.locked(l.tenant, l.user)
+		why := g.locked(l.tenant, l.user, l.chain)
 		g.post(func(now time.Time) {
 			if !s.ended {
 				g.authenticated(now, s, l.tenant, c.question, "", why, nil)

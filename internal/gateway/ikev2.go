@@ -100,8 +100,12 @@ func (g *Gateway) assign(now time.Time, e ike.Assign) {
 		g.grant(now, p, e, why)
 		return
 	}
+	chain := e.Certificates
+	if p.login != nil {
+		chain = p.login.chain
+	}
 	g.work(func() {
-		why := g.locked(t, user)
+		why := g.locked(t, user, chain)
 		g.post(func(now time.Time) {
 			if g.peers[p.id] == p {
 				g.grant(now, p, e, why)
@@ -112,17 +116,34 @@ func (g *Gateway) assign(now time.Time, e ike.Assign) {
 
 // locked says why a user who has proved himself without a password does not get
 // in all the same: a certificate needs no account, but one that is disabled
-// counts. It runs in the pool.
-func (g *Gateway) locked(t *tenantState, user string) *refusal {
-	a, why, _ := g.account(t, user)
-	defer clear(a.hash[:])
-	switch {
-	case why == &refusedUser:
-		return nil
-	case why == nil && a.disabled:
-		return &refusedDisabled
+// counts, whichever of the certificate's names it has. It runs in the pool.
+func (g *Gateway) locked(t *tenantState, user string, chain []*x509.Certificate) *refusal {
+	for _, name := range g.accountNames(t, user, chain) {
+		a, why, _ := g.account(t, name)
+		clear(a.hash[:])
+		switch {
+		case why == nil && a.disabled:
+			return &refusedDisabled
+		case why != nil && why != &refusedUser:
+			return why
+		}
 	}
-	return why
+	return nil
+}
+
+// accountNames are those under which a user may have an account: the one that the
+// client said, and the others of its certificate, of which it has the choice.
+func (g *Gateway) accountNames(t *tenantState, user string, chain []*x509.Certificate) []string {
+	list := []string{user}
+	if len(chain) == 0 {
+		return list
+	}
+	for _, name := range auth.Names(chain[0]) {
+		if l, err := g.selector.Select(name, t.Name); err == nil && !slices.Contains(list, l.User) {
+			list = append(list, l.User)
+		}
+	}
+	return list
 }
 
 // grant answers Assign, unless something is against it already.

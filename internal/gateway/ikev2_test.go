@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"github.com/culvert-vpn/culvert/internal/ca"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/store"
+	"github.com/culvert-vpn/culvert/tenant"
 )
 
 // authority is a CA of the tests in a directory, whose time is that of the
@@ -405,20 +407,36 @@ func TestIKEv2DisabledUser(t *testing.T) {
 	}
 	defer kept.Close()
 	g := &Gateway{config: Config{Store: kept}}
-	tenant := &tenantState{Tenant: &config.Tenant{Name: "acme"}}
-	if why := g.locked(tenant, "carol"); why != nil {
+	if g.selector, err = tenant.NewSelector([]tenant.Names{{Tenant: "acme", Realms: []string{"acme"}}}); err != nil {
+		t.Fatal(err)
+	}
+	acme := &tenantState{Tenant: &config.Tenant{Name: "acme"}}
+	if why := g.locked(acme, "carol", nil); why != nil {
 		t.Errorf("without an account: %+v", why)
 	}
 	if err := kept.AddUser("acme", store.User{Name: "carol"}); err != nil {
 		t.Fatal(err)
 	}
-	if why := g.locked(tenant, "carol"); why != nil {
+	if why := g.locked(acme, "carol", nil); why != nil {
 		t.Errorf("with an account: %+v", why)
 	}
 	if err := kept.SetDisabled("acme", "carol", true); err != nil {
 		t.Fatal(err)
 	}
-	if why := g.locked(tenant, "carol"); why != &refusedDisabled {
+	if why := g.locked(acme, "carol", nil); why != &refusedDisabled {
 		t.Errorf("disabled: %+v", why)
+	}
+	// The name that the client goes by is its choice among those of its certificate.
+	names := &x509.Certificate{Subject: pkix.Name{CommonName: "carol"}, DNSNames: []string{"carol.example.org"}}
+	if why := g.locked(acme, "carol.example.org", []*x509.Certificate{names}); why != &refusedDisabled {
+		t.Errorf("disabled, by another name: %+v", why)
+	}
+	names.Subject.CommonName, names.EmailAddresses = "c", []string{"carol@acme"}
+	if why := g.locked(acme, "carol.example.org", []*x509.Certificate{names}); why != &refusedDisabled {
+		t.Errorf("disabled, by a name with the realm: %+v", why)
+	}
+	names.EmailAddresses = nil
+	if why := g.locked(acme, "carol.example.org", []*x509.Certificate{names}); why != nil {
+		t.Errorf("another: %+v", why)
 	}
 }
