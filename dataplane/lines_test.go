@@ -59,7 +59,7 @@ func TestLinesAreNear(t *testing.T) {
 // TestHotFields: what every packet needs is one line of memory of a session, and
 // two of its sendState. What has such a size is allocated where a line begins.
 func TestHotFields(t *testing.T) {
-	for name, size := range map[string]uintptr{"Session": unsafe.Sizeof(Session{}), "sendState": unsafe.Sizeof(sendState{}) / 2} {
+	for name, size := range map[string]uintptr{"Session": unsafe.Sizeof(Session{}), "sendState": unsafe.Sizeof(sendState{}) / 2, "Peer": unsafe.Sizeof(Peer{})} {
 		if size != 64 {
 			t.Errorf("%s: %d bytes", name, size)
 		}

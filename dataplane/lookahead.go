@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"net/netip"
+	"unsafe"
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
@@ -104,9 +105,9 @@ func (r *upRun) fetch(step int, batch []udp.Message, sas *lines[SA]) {
 	r.sa.In.Prefetch(step-1, batch[r.first].Data)
 	switch p := r.sa.Peer; step {
 	case 1:
-		prefetch.Object(p)
+		prefetch.Lines(p, unsafe.Sizeof(household{}))
 	case 2:
-		if r := p.route.Load(); r != nil {
+		if r := p.route.Load(); r != nil && p.at.Load() == 0 {
 			prefetch.Line(&r.Path.Remote)
 		}
 		prefetch.Object(p.first.Load())

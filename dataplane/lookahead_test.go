@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
+	"github.com/culvert-vpn/culvert/esp"
+	"github.com/culvert-vpn/culvert/l2tp"
 )
 
 // prophet is a source that foretells the packets of its batches, rightly or not.
@@ -125,5 +127,54 @@ func TestLookAheadOfLittle(t *testing.T) {
 		if got := m.session.Up.Packets(); got != uint64(5*(i%2)) {
 			t.Errorf("%d packets of member %d", got, i)
 		}
+	}
+}
+
+// TestWhereabouts: a packet from anywhere but where its peer's go to says that the
+// peer has moved, of both families, and after a move too.
+func TestWhereabouts(t *testing.T) {
+	r := newRig(t, esp.EncryptionGCM16, 256, 0)
+	ip := ipPacket(clientAddr, internet, 100)
+	e, _ := r.peer.Encapsulation()
+	for i, step := range []struct {
+		route, from string
+		moved       bool
+	}{
+		{"198.51.100.7:4500", "198.51.100.7:4500", false}, {"198.51.100.7:4500", "198.51.100.7:4501", true},
+		{"198.51.100.8:1", "198.51.100.7:4500", true}, {"198.51.100.8:1", "198.51.100.8:1", false},
+		{"[2001:db8::1]:9", "[2001:db8::1]:9", false}, {"[2001:db8::1]:9", "[2001:db8::2]:9", true},
+		{"[2001:db8::1]:9", "198.51.100.8:1", true}, {"0.0.0.1:0", "[2001:db8::1]:9", true}, {"198.51.100.8:1", "198.51.100.8:1", false},
+	} {
+		e.Path.Remote = netip.MustParseAddrPort(step.route)
+		e.InnerLocal, e.InnerRemote = e.Path.Local.Addr(), e.Path.Remote.Addr()
+		if err := r.plane.Route(r.peer, e); err != nil {
+			t.Fatal(err)
+		}
+		m := r.message(r.seal(ip))
+		m.Remote = netip.MustParseAddrPort(step.from)
+		r.worker.batch([]udp.Message{m})
+		moved := len(r.plane.Inbox().Peers()) == 1
+		if moved != step.moved {
+			t.Errorf("step %d: moved is %v", i, moved)
+		}
+		if moved {
+			(<-r.plane.Inbox().Peers()).Release()
+			r.peer.Arrived()
+		}
+	}
+}
+
+// TestSessionsAreNotUsedAgain: a peer's sessions are different ones, one that was
+// removed included.
+func TestSessionsAreNotUsedAgain(t *testing.T) {
+	r := newRig(t, esp.EncryptionGCM16, 256, 0)
+	seen := map[*Session]bool{r.session: true}
+	for call := range 3 {
+		s := r.plane.NewSession(SessionConfig{Peer: r.peer, Tunnel: 7, Call: l2tp.CallID(20 + call)})
+		if seen[s] {
+			t.Fatal("a session came twice")
+		}
+		seen[s] = true
+		r.plane.RemoveSession(s)
 	}
 }

@@ -21,19 +21,46 @@ type Peer struct {
 	// ID is the gateway's number for this client.
 	ID uint64
 
+	at       atomic.Uint64 // the address of the route, as whereabouts has it
 	route    atomic.Pointer[route]
 	first    atomic.Pointer[Session] // of sessions; most peers have no other
 	sessions atomic.Pointer[[]*Session]
+	room     *Session     // for the first session, beside the peer; nil: taken
+	waiting  atomic.Int32 // control messages in the Inbox
 	active   atomic.Bool  // an authentic packet was seen since the last sweep
 	moving   atomic.Bool  // a Moved message is on its way
-	waiting  atomic.Int32 // control messages in the Inbox
+}
+
+// household is a peer and its first session: packets need both.
+type household struct {
+	peer    Peer
+	session Session
 }
 
 // NewPeer returns a peer that has no SA yet.
 func NewPeer(id uint64) *Peer {
-	p := &Peer{ID: id}
-	p.sessions.Store(&[]*Session{})
-	return p
+	h := new(household)
+	h.peer.ID, h.peer.room = id, &h.session
+	h.peer.sessions.Store(&[]*Session{})
+	return &h.peer
+}
+
+// newSession returns an empty session. One that was removed is not used again: a
+// worker may still have it.
+func (p *Peer) newSession() *Session {
+	if s := p.room; s != nil {
+		p.room = nil
+		return s
+	}
+	return new(Session)
+}
+
+// whereabouts is an IPv4 address and port as a number, and 0 for all others.
+func whereabouts(a netip.AddrPort) uint64 {
+	if !a.Addr().Is4() {
+		return 0
+	}
+	return uint64(ipv4Of(a.Addr()))<<16 | uint64(a.Port())
 }
 
 // Encapsulation says how packets reach a peer.
@@ -129,7 +156,9 @@ func (p *Plane) Route(peer *Peer, e Encapsulation) error {
 	if e.OuterMTU == 0 {
 		e.OuterMTU = 1500
 	}
+	peer.at.Store(0)
 	peer.route.Store(newRoute(l, e))
+	peer.at.Store(whereabouts(e.Path.Remote))
 	for _, s := range *peer.sessions.Load() {
 		s.update()
 	}
@@ -267,9 +296,10 @@ type binding struct {
 
 // NewSession makes the session known to the workers under its peer's SAs.
 func (p *Plane) NewSession(c SessionConfig) *Session {
-	s := &Session{tunnel: c.Tunnel, call: c.Call, sessionRest: &sessionRest{
+	s := c.Peer.newSession()
+	s.tunnel, s.call, s.sessionRest = c.Tunnel, c.Call, &sessionRest{
 		peer: c.Peer, remoteTunnel: c.RemoteTunnel, remoteCall: c.RemoteCall, sequencing: c.Sequencing,
-	}}
+	}
 	s.update()
 	c.Peer.addSession(s)
 	return s

@@ -115,6 +115,9 @@ func openCause(err error) Cause {
 // address than the peer's packets go to: its NAT has a new mapping, or it has
 // a new network. One such message is on its way at a time.
 func (w *worker) follow(p *Peer, m *udp.Message) {
+	if at := p.at.Load(); at != 0 && at == whereabouts(m.Remote) {
+		return
+	}
 	r := p.route.Load()
 	if r == nil || r.Path.Remote == m.Remote || !p.moving.CompareAndSwap(false, true) {
 		return
