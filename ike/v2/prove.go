@@ -297,6 +297,9 @@ func (s *Session) settlePPK(a *sa, m *message) {
 		return
 	}
 	if _, used := findNotify(m.chain, wire.Notify2PPKIdentity); !used && !s.dial.PPKRequired {
+		for _, mixed := range [][]byte{a.keys.D, a.keys.Pi, a.keys.Pr, o.ppk} {
+			clear(mixed)
+		}
 		a.keys.D, a.keys.Pi, a.keys.Pr = o.dial.plain.D, o.dial.plain.Pi, o.dial.plain.Pr
 		o.dial.plain, o.ppk = nil, nil
 	}

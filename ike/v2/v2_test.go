@@ -195,3 +195,21 @@ func TestPersonasOfferWhatWeTake(t *testing.T) {
 		t.Error("nobody is known")
 	}
 }
+
+// TestUnusedPPKIsOverwritten: of a responder without our PPK, the keys that it was mixed
+// into are no more, and those without it stand.
+func TestUnusedPPKIsOverwritten(t *testing.T) {
+	mixed := [][]byte{{1}, {2}, {3}, {4}}
+	plain := &suite.Keys2{D: []byte{5}, Pi: []byte{6}, Pr: []byte{7}}
+	s := &Session{dial: &DialConfig{}, opening: &opening{ppk: mixed[3], dial: dialState{plain: plain}}}
+	a := &sa{s: s, keys: &suite.Keys2{D: mixed[0], Pi: mixed[1], Pr: mixed[2]}}
+	s.settlePPK(a, &message{})
+	for n, b := range mixed {
+		if b[0] != 0 {
+			t.Errorf("secret %d is left", n)
+		}
+	}
+	if a.keys.D[0] != 5 || a.keys.Pi[0] != 6 || a.keys.Pr[0] != 7 || s.opening.ppk != nil {
+		t.Errorf("%+v", a.keys)
+	}
+}
