@@ -71,7 +71,8 @@ func (s *Server) handleInit(now time.Time, path Path, h wire.Header, msg []byte)
 }
 
 // loaded reports whether strangers cost so much that a first message has to bring a
-// cookie: before anything is kept or computed for it.
+// cookie: before anything is kept or computed for it. A quarter of the computations
+// is for those who have gone further than that.
 func (s *Server) loaded() bool {
 	return s.stats.HalfOpen >= s.config.Limits.Cookies || s.strangers >= max(s.config.Limits.Computations/2, 1)
 }
@@ -85,7 +86,7 @@ func (s *Server) answerInit(now time.Time, path Path, key openKey, q *v2.Request
 		return ErrRefused
 	}
 	source := path.Remote.Addr()
-	if !s.admit(source) {
+	if s.strangers >= max(s.config.Limits.Computations*3/4, 1) || !s.admit(source) {
 		s.fail(now, Failed{Path: path, Cause: CauseTooMany, Detail: "IKE_SA_INIT dropped"})
 		return ErrLimit
 	}

@@ -189,3 +189,38 @@ func TestV2FirstKeyElsewhere(t *testing.T) {
 	p.server.s.Advance(start.Add(time.Hour))
 	drainAll(p.server)
 }
+
+// TestNearlyInUnderLoad: strangers who have all the computations that they may have do
+// not keep out who has come to the last message of main mode, and leave room for who
+// has come to the second of IKEv2.
+func TestNearlyInUnderLoad(t *testing.T) {
+	p := newPair(t, 1, Config{Candidates: psk("acme", "secret", fast())})
+	p.filter = func(from *node, b []byte) bool {
+		if h, _, _ := wire.ConsumeHeader(b); from == p.client && h.Exchange == wire.ExchangeMain && h.Flags&wire.FlagEncryption != 0 {
+			p.server.s.strangers = p.server.s.config.Limits.Computations
+		}
+		return true
+	}
+	p.dial(dialConfig("secret"))
+	wantOneChild(t, p)
+	p.server.s.strangers, p.filter = 0, nil
+	p.closeAll()
+
+	p = newPair(t, 1, Config{V2: true, Candidates: psk("acme", "secret", nil)})
+	p.filter = func(from *node, b []byte) bool {
+		p.server.s.strangers = 0
+		if h, _, _ := wire.ConsumeHeader(b); from == p.client && h.Exchange == wire.ExchangeSAInit {
+			p.server.s.strangers = p.server.s.config.Limits.Computations * 3 / 4
+		}
+		return true
+	}
+	p.dial(dialV2("secret"))
+	if n := p.server.s.Stats(); n.HalfOpen != 0 || len(p.usable()) != 0 {
+		t.Errorf("taken all the same: %+v", n)
+	}
+	if n := len(p.server.failed); n == 0 || p.server.failed[0].Cause != CauseTooMany {
+		t.Errorf("%+v", p.server.failed)
+	}
+	p.server.s.strangers, p.filter = 0, nil
+	p.closeAll()
+}

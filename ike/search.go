@@ -82,7 +82,9 @@ func (i *isakmp) search(now time.Time, m message) error {
 	}
 	m.body = nil // borrowed
 	look := i.phase1.Search(len(list), func(n int) []byte { return list[turn(n, known)].PSK })
-	i.s.compute(look, true, func(now time.Time, result any) { i.searched(now, m, list, known, result) })
+	// Not among those of strangers: their first messages must not keep out who is
+	// nearly in, and the trials are bounded by themselves.
+	i.s.compute(look, false, func(now time.Time, result any) { i.searched(now, m, list, known, result) })
 	return nil
 }
 

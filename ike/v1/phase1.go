@@ -123,8 +123,10 @@ func (m *Phase1) InitialContact() bool { return m.initialContact }
 // SA returns the ISAKMP SA of an exchange that is done.
 func (m *Phase1) SA() *SA { return m.sa }
 
-// Costly reports whether the message that a responder waits for makes it compute.
-func (m *Phase1) Costly() bool { return m.state == waitMM3 || m.state == waitMM5 }
+// Costly reports whether the message that a responder waits for makes it compute what
+// a stranger is not to make it compute without bound. The search for a key is not of
+// that: its trials are counted.
+func (m *Phase1) Costly() bool { return m.state == waitMM3 || m.state == waitMM5 && m.signed() }
 
 // Answered reports whether the initiator has answered the responder: its address
 // is real.
