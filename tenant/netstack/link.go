@@ -11,7 +11,8 @@ import (
 // link is the only network interface of a stack. What the stack writes to it
 // waits in the queue; what clients send is delivered by writers.
 type link struct {
-	queue *queue
+	queue  *queue
+	outbox outbox // what packets that were delivered brought for hosts
 
 	mu         sync.RWMutex
 	dispatcher stack.NetworkDispatcher

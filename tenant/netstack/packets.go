@@ -99,6 +99,7 @@ func (w *writer) Flush() error {
 	for i := range w.runs {
 		w.link.deliver(w.build(&w.runs[i]))
 	}
+	w.link.outbox.flush()
 	clear(w.batch)
 	clear(w.runs)
 	w.batch, w.runs = w.batch[:0], w.runs[:0]

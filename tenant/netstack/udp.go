@@ -3,9 +3,7 @@ package netstack
 import (
 	"context"
 	"errors"
-	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -93,6 +91,7 @@ func (u *udpFlow) connected(s *sender) {
 	for _, b := range u.pending {
 		s.send(b)
 	}
+	s.flush()
 	u.pending = nil
 }
 
@@ -111,7 +110,7 @@ func (d *Device) runUDP(f *flow) {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(f.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	f.udp.connected(newSender(conn))
+	f.udp.connected(newSender(conn, &d.link.outbox, &d.buffers))
 	d.copyAnswers(f, newHostConn(conn, &d.buffers))
 }
 
@@ -159,35 +158,4 @@ func (d *Device) sendDatagram(route *stack.Route, id stack.TransportEndpointID, 
 	}
 	hdr.SetChecksum(sum)
 	route.WritePacket(stack.NetworkHeaderParams{Protocol: header.UDPProtocolNumber, TTL: replyTTL}, pkt)
-}
-
-// sender sends datagrams without ever blocking: what the socket has no room
-// for is lost, as on any link.
-type sender struct {
-	conn net.Conn
-	raw  syscall.RawConn
-	try  func(fd uintptr) bool
-	b    []byte
-}
-
-func newSender(conn net.Conn) *sender {
-	s := &sender{conn: conn}
-	if sc, ok := conn.(syscall.Conn); ok {
-		s.raw, _ = sc.SyscallConn()
-	}
-	s.try = func(fd uintptr) bool {
-		unix.SendmsgN(int(fd), s.b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		return true
-	}
-	return s
-}
-
-func (s *sender) send(b []byte) {
-	if s.raw == nil {
-		s.conn.Write(b)
-		return
-	}
-	s.b = b
-	s.raw.Write(s.try)
-	s.b = nil
 }

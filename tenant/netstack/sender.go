@@ -1,0 +1,182 @@
+package netstack
+
+import (
+	"encoding/binary"
+	"net"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxSegments and maxSegmented bound a segmented send, in datagrams and in
+	// bytes: the kernel's UDP_MAX_SEGMENTS of the releases that had the lowest
+	// one, and what a device takes in one piece with the headers of UDP, IPv6
+	// and Ethernet with two VLAN tags.
+	maxSegments  = 64
+	maxSegmented = 65535 - 8 - 40 - 22
+)
+
+// outbox is the senders that hold datagrams back until a batch of packets has
+// been delivered.
+type outbox struct {
+	mu      sync.Mutex
+	waiting []*sender
+	spare   []*sender // memory of a list that was flushed
+}
+
+func (o *outbox) add(s *sender) {
+	o.mu.Lock()
+	o.waiting = append(o.waiting, s)
+	o.mu.Unlock()
+}
+
+// flush sends what is held back.
+func (o *outbox) flush() {
+	o.mu.Lock()
+	list := o.waiting
+	o.waiting, o.spare = o.spare, nil
+	o.mu.Unlock()
+	if list == nil {
+		return
+	}
+	for i, s := range list {
+		s.flush()
+		list[i] = nil
+	}
+	o.mu.Lock()
+	o.spare = list[:0]
+	o.mu.Unlock()
+}
+
+// sender sends the datagrams of a flow, without ever blocking: what the socket
+// has no room for is lost, as on any link. Those of one size that follow each
+// other leave in one segmented send, of which only the last may be shorter.
+type sender struct {
+	conn    net.Conn
+	raw     syscall.RawConn // nil: not a socket
+	outbox  *outbox
+	buffers *sync.Pool
+
+	mu       sync.Mutex
+	segments bool            // the kernel takes segmented sends
+	listed   bool            // in the outbox
+	buf      *[copySize]byte // nil: nothing is held
+	held     int             // bytes in it
+	count    int             // datagrams in it
+	size     int             // of every one but the last
+
+	try     func(fd uintptr) bool
+	b       []byte // what try sends,
+	control []byte // with this control message,
+	err     error  // and what came of it
+	room    [3]uint64
+}
+
+func newSender(conn net.Conn, o *outbox, buffers *sync.Pool) *sender {
+	s := &sender{conn: conn, outbox: o, buffers: buffers}
+	if sc, ok := conn.(syscall.Conn); ok {
+		s.raw, _ = sc.SyscallConn()
+	}
+	s.try = s.trySend
+	if s.raw != nil {
+		s.raw.Control(func(fd uintptr) {
+			s.segments = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT, 0) == nil
+		})
+	}
+	return s
+}
+
+// send takes a datagram, of which it keeps no reference. It leaves with the
+// next flush, or now.
+func (s *sender) send(b []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.raw == nil {
+		s.conn.Write(b)
+		return
+	}
+	if !s.takes(len(b)) {
+		s.leave()
+	}
+	if !s.segments || len(b) == 0 || len(b) > maxSegmented {
+		s.write(b, nil)
+		return
+	}
+	if s.buf == nil {
+		s.buf, s.size = s.buffers.Get().(*[copySize]byte), len(b)
+		if !s.listed {
+			s.listed = true
+			s.outbox.add(s)
+		}
+	}
+	s.held += copy(s.buf[s.held:], b)
+	s.count++
+}
+
+// takes reports whether n bytes can be the next datagram of what is held.
+func (s *sender) takes(n int) bool {
+	return s.held == s.count*s.size && 0 < n && n <= s.size && s.count < maxSegments && s.held+n <= maxSegmented
+}
+
+// flush sends what is held.
+func (s *sender) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listed = false
+	s.leave()
+}
+
+// leave sends what is held: in one piece, or one by one where the kernel, the
+// device or the path does not take it so.
+func (s *sender) leave() {
+	if s.buf == nil {
+		return
+	}
+	all := s.buf[:s.held]
+	if s.count > 1 {
+		s.write(all, s.segment())
+	} else {
+		s.write(all, nil)
+	}
+	if s.count > 1 && (s.err == unix.EIO || s.err == unix.EINVAL || s.err == unix.EMSGSIZE) {
+		s.segments = false
+		for len(all) > 0 {
+			n := min(s.size, len(all))
+			s.write(all[:n], nil)
+			all = all[n:]
+		}
+	}
+	s.buffers.Put(s.buf)
+	s.buf, s.held, s.count, s.size = nil, 0, 0, 0
+}
+
+// segment is the control message that has the kernel cut what it is given.
+func (s *sender) segment() []byte {
+	b := unsafe.Slice((*byte)(unsafe.Pointer(&s.room)), unsafe.Sizeof(s.room))
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&s.room))
+	h.Level, h.Type = unix.SOL_UDP, unix.UDP_SEGMENT
+	h.SetLen(unix.CmsgLen(2))
+	binary.NativeEndian.PutUint16(b[unix.CmsgLen(0):], uint16(s.size))
+	return b[:unix.CmsgSpace(2)]
+}
+
+func (s *sender) write(b, control []byte) {
+	s.b, s.control = b, control
+	if err := s.raw.Write(s.try); err != nil {
+		s.err = err
+	}
+	s.b, s.control = nil, nil
+}
+
+func (s *sender) trySend(fd uintptr) bool {
+	for range 2 {
+		_, s.err = unix.SendmsgN(int(fd), s.b, s.control, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		if s.err != unix.ECONNREFUSED {
+			break // else it was about an earlier one, and nothing was sent
+		}
+	}
+	return true
+}
