@@ -31,7 +31,8 @@
 // The stack sends TCP data in pieces of up to 64 KB, which Next cuts into
 // packets. Flush joins packets of one connection that follow each other, so
 // the stack sees few large ones. Checksums of clients are always verified. The
-// datagrams of a flow that come in one batch leave in few segmented sends.
+// datagrams of a flow that come in one batch leave in few segmented sends, and
+// those that a host sends so are read at once.
 //
 // # Memory
 //

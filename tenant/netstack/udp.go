@@ -111,12 +111,12 @@ func (d *Device) runUDP(f *flow) {
 	defer conn.Close()
 	defer context.AfterFunc(f.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
 	f.udp.connected(newSender(conn, &d.link.outbox, &d.buffers))
-	d.copyAnswers(f, newHostConn(conn, &d.buffers))
+	d.copyAnswers(f, newReceiver(newHostConn(conn, &d.buffers), &d.buffers))
 }
 
 // copyAnswers carries datagrams to the client; ICMP errors that the host's
 // socket reports are told the client and do not end the flow.
-func (d *Device) copyAnswers(f *flow, host *hostConn) {
+func (d *Device) copyAnswers(f *flow, host *receiver) {
 	id := f.key.id
 	route, terr := d.stack.FindRoute(nicID, id.LocalAddress, id.RemoteAddress, protocolFor(f.source), false)
 	if terr != nil {
@@ -124,11 +124,11 @@ func (d *Device) copyAnswers(f *flow, host *hostConn) {
 	}
 	defer route.Release()
 	for f.ctx.Err() == nil {
-		buf, n, err := host.read()
+		buf, n, size, err := host.read()
 		switch {
 		case err == nil:
 			f.touch()
-			d.sendDatagram(route, id, buf[:n])
+			d.sendDatagrams(route, id, buf[:n], size)
 			d.buffers.Put(buf)
 		case errors.Is(err, unix.ECONNREFUSED):
 			d.sendError(f, ipkt.ReasonPort)
@@ -138,6 +138,16 @@ func (d *Device) copyAnswers(f *flow, host *hostConn) {
 			return
 		}
 	}
+}
+
+// sendDatagrams sends the client datagrams of one size, of which only the last
+// may be shorter.
+func (d *Device) sendDatagrams(route *stack.Route, id stack.TransportEndpointID, b []byte, size int) {
+	for len(b) > size {
+		d.sendDatagram(route, id, b[:size])
+		b = b[size:]
+	}
+	d.sendDatagram(route, id, b)
 }
 
 // sendDatagram sends one datagram to the client, in fragments if need be.
