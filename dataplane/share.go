@@ -27,9 +27,10 @@ const (
 // share lose the rest, before any cryptography is spent on it. What is no ESP is
 // never cut.
 //
-// How much is carried of a batch is found by trying: half as much when the
-// socket was crowded or lost something meanwhile, an eighth more when not. All is
-// carried again when nothing had to be cut for a while: the moment in which a flood
+// How much is carried of a batch is found by trying: half as much when the socket
+// lost something meanwhile, an eighth less when it was crowded, an eighth more when
+// it is getting empty; a worker that waits for packets carries none. All is carried
+// again when nothing had to be cut for a while: the moment in which a flood
 // is let in again, everybody loses.
 //
 // A client that is alone is not cut: whatever is dropped would be its own, and what
@@ -126,15 +127,17 @@ func (s *share) within(batch []udp.Message) []udp.Message {
 
 // adapt finds how much is carried of a batch of total packets.
 func (s *share) adapt(total int, backlog float64, now time.Time) {
+	least := max(min(total/leastPart, leastKept), 1)
 	switch {
+	case s.keep == 0 && backlog >= crowded:
+		s.keep, s.pressed = max(total/2, least), now
+	case backlog >= 1:
+		s.keep, s.pressed = max(min(s.keep, total)/2, least), now
 	case backlog >= crowded:
-		if s.keep == 0 {
-			s.keep = total
-		}
-		s.keep, s.pressed = max(min(s.keep, total)/2, min(total/leastPart, leastKept), 1), now
+		s.keep, s.pressed = max(s.keep-s.keep/8, least), now
 	case now.Sub(s.pressed) > calm:
 		s.keep = 0
-	default:
+	case backlog < crowded/2:
 		s.keep = min(s.keep+s.keep/8+1, mostKept)
 	}
 }

@@ -68,6 +68,13 @@ func TestShareFindsWhatCanBeCarried(t *testing.T) {
 		}
 		before = n
 	}
+	half := carried(0.3)
+	if n := carried(0.4); n != half {
+		t.Errorf("carried %d after %d, with a socket as it should be", n, half)
+	}
+	if n := carried(0.6); n < half*6/7-1 || n > half*7/8+1 {
+		t.Errorf("crowded, but nothing lost: carried %d after %d", n, half)
+	}
 	if carried(0); time.Since(s.pressed) > calm/2 {
 		t.Error("what is cut does not count as pressure")
 	}
