@@ -57,7 +57,7 @@ func (c AllConfig) parts() []part {
 			return Throughput(ctx, c.throughput(rounds, "udp64", "udp512", "udp1400", "imix", "tcp4"), p)
 		}},
 		{"overload", func(ctx context.Context, p *Progress) (Section, error) {
-			return Overload(ctx, c.throughput(rounds), p)
+			return Overload(ctx, c.throughput(c.scaledCount(5, 1)), p)
 		}},
 		{"crypto", func(ctx context.Context, p *Progress) (Section, error) {
 			return Crypto(ctx, CryptoConfig{Duration: c.scaled(100*time.Millisecond, time.Millisecond), Rounds: rounds}, p)

@@ -136,18 +136,22 @@ func numberedDevice(pattern string, i int) string {
 
 // callers starts a process with many clients and waits until all stand.
 func (r *road) callers(ctx context.Context, c caller, secret string) (*process, error) {
-	err := r.client.do(func() error {
-		for i := range c.clients {
-			if err := address("outer", netip.PrefixFrom(following(firstCaller(), i), outerBits)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := r.addresses(firstCaller(), c.clients); err != nil {
 		return nil, err
 	}
 	return r.start(r.client, "many clients", r.program, "bench", CallersCommand, "--server", serverAddr().String(),
 		"--first", firstCaller().String(), "--clients", fmt.Sprint(c.clients), "--secret", "file:"+secret, "--user", c.user,
 		"--ike", c.ike, "--esp", c.esp, "--route", c.route, "--device", callerDevice)
+}
+
+// addresses gives the clients' end of the road so many addresses from first on.
+func (r *road) addresses(first netip.Addr, n int) error {
+	return r.client.do(func() error {
+		for i := range n {
+			if err := address("outer", netip.PrefixFrom(following(first, i), outerBits)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -23,15 +23,15 @@ type process struct {
 	err   error // why it ended; valid once ended is closed
 }
 
-// spawn starts a program within a namespace; nil: ours.
-func spawn(ns *namespace, name string, argv []string, env ...string) (*process, error) {
+// spawn starts a program within a namespace, and on CPUs; nil: ours.
+func spawn(ns *namespace, on cpus, name string, argv []string, env ...string) (*process, error) {
 	p := &process{name: name, cmd: exec.Command(argv[0], argv[1:]...), ended: make(chan struct{})}
 	p.lines.changed = make(chan struct{})
 	p.cmd.Stdout, p.cmd.Stderr = &p.lines, &p.lines
 	p.cmd.Env = append(os.Environ(), env...)
 	// ^C is for us: we end children in the order that they need.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := ns.do(p.cmd.Start); err != nil {
+	if err := ns.do(func() error { return on.do(p.cmd.Start) }); err != nil {
 		return nil, failed("%s: %w", name, err)
 	}
 	var waiting sync.WaitGroup

@@ -12,6 +12,7 @@ import (
 type site struct {
 	program string // culvert itself, which is run for what needs a process
 	dir     string
+	cpus    cpus // that processes are confined to which start from now on
 	undo    []func()
 }
 
@@ -57,7 +58,7 @@ func (s *site) write(name string, text string) (string, error) {
 
 // start starts a program that close ends.
 func (s *site) start(ns *namespace, name string, argv ...string) (*process, error) {
-	p, err := spawn(ns, name, argv)
+	p, err := spawn(ns, s.cpus, name, argv)
 	if err == nil {
 		s.later(func() { p.stop(5 * time.Second) })
 	}

@@ -35,7 +35,7 @@ func TestSiteLeavesNothing(t *testing.T) {
 }
 
 func TestProcessSaysWhyItEnded(t *testing.T) {
-	p, err := spawn(nil, "shell", []string{"sh", "-c", "echo hello; echo trouble >&2; exit 3"})
+	p, err := spawn(nil, nil, "shell", []string{"sh", "-c", "echo hello; echo trouble >&2; exit 3"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +24,8 @@ type ThroughputConfig struct {
 	Rounds           int // 0: 3
 	// Tool is own or iperf3; empty: own.
 	Tool string
-	// Overload also sends UDP at 0.5 to 3 times what goes through.
+	// Overload also sends UDP at 0.5 to 3 times what goes through, with the last
+	// suite and the first egress, for less than a second at a time.
 	Overload bool
 }
 
@@ -116,28 +116,9 @@ func Throughput(ctx context.Context, c ThroughputConfig, p *Progress) (Section, 
 	}
 	m.figures(&s)
 	if c.Overload {
-		err = c.overload(ctx, &s, ways[1], p)
+		err = c.overload(ctx, &s, c.Egress[0], p)
 	}
 	return s, err
-}
-
-// Overload sends UDP at half to three times of what goes through culvert, with
-// the first suite and each egress.
-func Overload(ctx context.Context, c ThroughputConfig, p *Progress) (Section, error) {
-	s := Section{
-		Name: "overload", Title: "What arrives when more is sent than goes through",
-		About: "UDP packets of 512 bytes, at half to three times the rate of which nearly all arrive. A server that spends its time on packets which it then drops would let the curve fall.",
-	}
-	c, _, err := c.withDefaults()
-	if err != nil {
-		return s, err
-	}
-	for _, egress := range c.Egress {
-		if err := c.overload(ctx, &s, culvertWay(c.Suites[0], egress, 0), p); err != nil {
-			return s, err
-		}
-	}
-	return s, nil
 }
 
 // matrix is every load through every way, in alternating rounds.
@@ -263,94 +244,4 @@ func (m *matrix) bars(s *Section, l load, of, title string) {
 	if len(c.Labels) > 0 {
 		s.Charts = append(s.Charts, c)
 	}
-}
-
-// overloadSize is the size of packets under overload, in bytes.
-const overloadSize = 512
-
-// overload finds what a way carries at most, and sends it from half to three
-// times of that.
-func (c ThroughputConfig) overload(ctx context.Context, s *Section, w way, p *Progress) error {
-	if err := errors.Join(checkNamespaces(), w.missing()); err != nil {
-		s.note("overload was left out: %v", err)
-		return nil
-	}
-	r, err := newRoad(c.Program)
-	if err != nil {
-		return err
-	}
-	defer r.close()
-	if err := w.start(ctx, r); err != nil {
-		return err
-	}
-	t := c.timing()
-	t.iperf = false
-	capacity, err := r.capacity(ctx, w, t)
-	if err != nil {
-		return err
-	}
-	chart := Chart{Title: "Goodput under overload, " + w.title, Unit: PacketsPerSecond, Kind: Lines, XName: "sent, in times of what goes through without loss"}
-	line := Series{Name: w.title}
-	for _, factor := range []float64{0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3} {
-		var samples []float64
-		for range c.Rounds {
-			got, err := r.carry(ctx, r.client, w.sink(r), w.target, udpLoad("overload", capacity*factor, overloadSize), t)
-			if err != nil {
-				return err
-			}
-			samples = append(samples, float64(got.Packets)/got.Seconds)
-		}
-		f := NewFigure(fmt.Sprintf("%s, %g times capacity", w.title, factor), PacketsPerSecond, samples...)
-		p.Say("overload %4.2f times capacity: %s", factor, PacketsPerSecond.Format(f.Median))
-		s.Figures = append(s.Figures, f)
-		line.Points = append(line.Points, pointOf(factor, f))
-	}
-	chart.Series = []Series{line}
-	s.Charts = append(s.Charts, chart)
-	for _, upTo := range []float64{2, 3} {
-		name := fmt.Sprintf("%s: what is left of the peak at up to %g times capacity", w.title, upTo)
-		s.add(name, Share, line.left(upTo))
-		s.atLeast(name, 0.9)
-	}
-	return nil
-}
-
-// left is the lowest that a curve falls until x, as a share of the peak that it
-// has had by then.
-func (l Series) left(x float64) float64 {
-	peak, left := 0.0, 1.0
-	for _, p := range l.Points {
-		if p.X > x {
-			break
-		}
-		peak = max(peak, p.Y)
-		left = min(left, share(p.Y, peak))
-	}
-	return left
-}
-
-// capacity is the highest rate of packets of which nearly all arrive, found by
-// halving.
-func (r *road) capacity(ctx context.Context, w way, t timing) (float64, error) {
-	flood, err := r.carry(ctx, r.client, w.sink(r), w.target, udpLoad("flood", 0, overloadSize), t)
-	if err != nil {
-		return 0, err
-	}
-	low, high := 0.0, 2*float64(flood.Packets)/flood.Seconds
-	for range 5 {
-		middle := (low + high) / 2
-		got, err := r.carry(ctx, r.client, w.sink(r), w.target, udpLoad("probe", middle, overloadSize), t)
-		if err != nil {
-			return 0, err
-		}
-		if float64(got.Packets)/got.Seconds > 0.98*middle {
-			low = middle
-		} else {
-			high = middle
-		}
-	}
-	if low == 0 {
-		return 0, failed("%s loses packets at every rate", w.title)
-	}
-	return low, nil
 }

@@ -32,6 +32,22 @@ func (w way) sink(r *road) *namespace {
 // culvertWay is culvert at both ends, with an ESP suite and an egress. clients
 // is as in caller.
 func culvertWay(suite, egress string, clients int) way {
+	w, c, call := culvertServer(suite, egress, clients)
+	w.start = func(ctx context.Context, r *road) error {
+		c.secret = newSecret()
+		call.secret = c.secret
+		var err error
+		if r.serving, err = r.serve(ctx, r.server, c); err != nil {
+			return err
+		}
+		return r.dialIn(ctx, call)
+	}
+	return w.many(clients)
+}
+
+// culvertServer is such a way without its start, and what its two ends are told
+// but for the secret.
+func culvertServer(suite, egress string, clients int) (way, serverConfig, caller) {
 	w := way{
 		name: "culvert-" + egress + "-" + suite, title: "culvert " + suite + " " + egress,
 		missing: checkTUN, target: netip.MustParseAddr(poolGateway),
@@ -43,16 +59,7 @@ func culvertWay(suite, egress string, clients int) way {
 		c.egress = "{netstack: {allow: [" + behindNetwork + "]}}"
 		call.route = behindNetwork
 	}
-	w.start = func(ctx context.Context, r *road) error {
-		c.secret = newSecret()
-		call.secret = c.secret
-		var err error
-		if r.serving, err = r.serve(ctx, r.server, c); err != nil {
-			return err
-		}
-		return r.dialIn(ctx, call)
-	}
-	return w.many(clients)
+	return w, c, call
 }
 
 // many is a way that many clients go at once; 0: it stays as it is.

@@ -40,7 +40,7 @@ standard output; --report writes a page with plots as well.
 throughput and compare need root for namespaces and TUN devices. What a machine
 lacks is named, and the rest is run. Everything that is created is removed, also
 on ^C.`,
-		b.newCrypto(), b.newForward(), b.newThroughput(), b.newLogins(), b.newSessions(), b.newStorm(), b.newCompare(), b.newAll(), b.newJoin(), newBenchTraffic(s), newBenchWireGuard(s), newBenchCallers(s))
+		b.newCrypto(), b.newForward(), b.newThroughput(), b.newLogins(), b.newSessions(), b.newStorm(), b.newCompare(), b.newAll(), b.newJoin(), newBenchTraffic(s), newBenchWireGuard(s), newBenchCallers(s), newBenchFlood(s))
 	c.PersistentFlags().BoolVar(&b.json, "json", false, "write results as JSON")
 	c.PersistentFlags().StringVar(&b.report, "report", "", "write a page with plots into `DIR`")
 	return c
@@ -197,7 +197,7 @@ and what arrives counts. Needs root.`, func(f *pflag.FlagSet) {
 		f.StringSliceVar(&c.Egress, "egress", nil, "`EGRESS` of the server: tun, netstack (default both)")
 		f.StringSliceVar(&c.Loads, "loads", nil, "`LOADS` (default tcp,tcp4,udp64,udp512,udp1400,imix)")
 		f.StringVar(&c.Tool, "tool", "", "what makes traffic: own or iperf3 (default own)")
-		f.BoolVar(&c.Overload, "overload", false, "also send UDP at 0.5 to 3 times what goes through")
+		f.BoolVar(&c.Overload, "overload", false, "also send UDP at 0.5 to 3 times what goes through, to a server that has one CPU to itself")
 		times(f, &c.Duration, &c.Rounds, "5s")
 	}, func(ctx context.Context, p *bench.Progress) (bench.Section, error) {
 		return bench.Throughput(ctx, c, p)

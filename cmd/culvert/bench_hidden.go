@@ -108,3 +108,44 @@ func newBenchCallers(s streams) *cobra.Command {
 	f.StringVar(&j.Device, "device", "", "`NAME` of the devices, with %d for their number")
 	return c
 }
+
+// newBenchFlood returns clients that flood a server.
+func newBenchFlood(s streams) *cobra.Command {
+	var j bench.FloodJob
+	var server, first, to, secret string
+	c := &cobra.Command{
+		Use: bench.FloodCommand, Short: "Clients that send more than goes through",
+		Long:   "Dials in and floods the server until it is ended; overload runs it.",
+		Hidden: true, Args: arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if j.Server, err = netip.ParseAddr(server); err != nil {
+				return usageError{fmt.Errorf("--server: %w", err)}
+			}
+			if j.First, err = netip.ParseAddr(first); err != nil {
+				return usageError{fmt.Errorf("--first: %w", err)}
+			}
+			if j.To, err = netip.ParseAddrPort(to); err != nil {
+				return usageError{fmt.Errorf("--to: %w", err)}
+			}
+			key, err := config.ResolveSecret(secret)
+			if err != nil {
+				return fmt.Errorf("--secret: %w", err)
+			}
+			j.Secret = string(key.Bytes())
+			return bench.RunFlood(cmd.Context(), j, s.out)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&server, "server", "", "`ADDRESS` of the server")
+	f.StringVar(&first, "first", "", "`ADDRESS` of the first client")
+	f.IntVar(&j.Clients, "clients", 1, "how `MANY`")
+	f.StringVar(&to, "to", "", "`ADDRESS:PORT` behind the server that is sent to")
+	f.StringVar(&secret, "secret", "", "pre-shared `KEY` and password, as file:PATH")
+	f.StringVar(&j.User, "user", "", "`NAME` of the user")
+	f.StringVar(&j.ESP, "esp", "", "ESP `SUITE`")
+	f.IntVar(&j.Size, "size", 512, "IP packets in `BYTES`")
+	f.Float64Var(&j.Rate, "rate", 0, "packets a second to the server")
+	f.DurationVar(&j.Warmup, "warmup", 0, "what is not counted")
+	f.DurationVar(&j.Duration, "duration", 0, "what is counted")
+	return c
+}
