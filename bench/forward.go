@@ -66,13 +66,33 @@ func Forward(ctx context.Context, c ForwardConfig, p *Progress) (Section, error)
 		}
 	}
 	s.Charts = c.charts(s)
+	alone := (&rig{suite: "aes256gcm16", count: 1}).name(1400)
+	s.atLeast("up share "+alone, 0.6)
+	s.atLeast("down share "+alone, 0.6)
 	for _, n := range c.Sessions {
-		name := (&rig{suite: "aes256gcm16", count: n}).name(1400)
-		s.atLeast("up share "+name, 0.6)
-		s.atLeast("down share "+name, 0.6)
+		s.among(alone, &rig{suite: "aes256gcm16", count: n})
 	}
 	s.note("the share is of the rate at which the standard library's cipher alone does the same packets on the same core")
 	return s, nil
+}
+
+// among says what is left of the rate that one session has among those of r,
+// round by round.
+func (s *Section) among(alone string, r *rig) {
+	for _, way := range []string{"up ", "down "} {
+		one, hasOne := s.Figure(way + alone)
+		many, hasMany := s.Figure(way + r.name(1400))
+		if r.count == 1 || !hasOne || !hasMany {
+			continue
+		}
+		var left []float64
+		for i := range min(len(one.Samples), len(many.Samples)) {
+			left = append(left, share(many.Samples[i], one.Samples[i]))
+		}
+		name := fmt.Sprintf("%swhat is left of one session's rate among %d", way, r.count)
+		s.add(name, Share, left...)
+		s.atLeast(name, 0.9)
+	}
 }
 
 // forwardSuite measures every size with one suite, over one set of sessions.
