@@ -3,16 +3,8 @@ package udp
 import (
 	"encoding/binary"
 	"net/netip"
-)
 
-// Limits of one segmented send: the kernel's UDP_MAX_SEGMENTS of the releases
-// that had the lowest one, and the bytes that a device takes in one piece. That
-// is less than 65536 with the headers of UDP, IPv6 and Ethernet with two VLAN
-// tags; what is longer the kernel cuts up beforehand, which makes each datagram
-// cost four times as much.
-const (
-	maxSegments = 64
-	maxRun      = 65535 - 8 - 40 - 22
+	"github.com/culvert-vpn/culvert/internal/gso"
 )
 
 // gatherSlots is how many peers' runs can be open at once; a power of two.
@@ -77,7 +69,7 @@ func (g *gather) add(data []byte, remote netip.AddrPort, local netip.Addr, segme
 
 // takes reports whether a datagram of n bytes can be the run's next.
 func (r *run) takes(n int, remote netip.AddrPort, local netip.Addr) bool {
-	return !r.closed && n > 0 && n <= r.size && r.count < maxSegments && r.total+n <= maxRun &&
+	return !r.closed && n > 0 && n <= r.size && r.count < gso.MaxDatagrams && r.total+n <= gso.MaxBytes &&
 		r.remote == remote && r.local == local
 }
 

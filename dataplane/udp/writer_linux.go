@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/culvert-vpn/culvert/internal/gso"
 )
 
 // writer owns the headers that sendmmsg reads. Datagrams stay where their owners
@@ -40,7 +42,7 @@ func (s *Socket) newWriter(batch int) *writer {
 		iovs:     make([]unix.Iovec, batch),
 		names:    make([]sockaddr, batch),
 		controls: make([]control, batch),
-		singles:  make([]unix.Mmsghdr, min(batch, maxSegments)),
+		singles:  make([]unix.Mmsghdr, min(batch, gso.MaxDatagrams)),
 	}
 	w.now = func(fd uintptr) { w.n, w.errno = s.calls.send(fd, w.pending) }
 	w.again = func(fd uintptr) bool {

@@ -28,17 +28,18 @@ func layers() []layer {
 		{"internal/fence", nil},
 		{"internal/nstest", nil},
 		{"internal/prefetch", nil}, // what a processor can be asked for
+		{"internal/gso", nil},      // and the kernel
 		{"internal/ca", nil},
 		{"internal/admin", nil}, // values and a socket: what is asked for, not who answers
 		{"internal/eap", nil},   // below the protocols: IKEv2 and PPP both carry it
 		{"internal/revocation", []string{"ike/auth"}},
-		{"dataplane", []string{"internal/prefetch", "esp", "l2tp", "ppp", "tenant"}},
+		{"dataplane", []string{"internal/prefetch", "internal/gso", "esp", "l2tp", "ppp", "tenant"}},
 		{"ike", []string{"internal/eap"}},
 		{"esp", []string{"internal/prefetch"}},
 		{"l2tp", nil},
 		{"ppp", []string{"internal/eap"}},
 		{"radius", nil},
-		{"tenant", nil},
+		{"tenant", []string{"internal/gso"}},
 	}
 }
 

@@ -2,8 +2,6 @@ package netstack
 
 import (
 	"encoding/binary"
-	"sync"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -13,9 +11,7 @@ import (
 // size at once where the kernel joined them (UDP_GRO). It holds no buffer while
 // there is nothing to read. One goroutine has it.
 type receiver struct {
-	host    *hostConn
-	raw     syscall.RawConn // nil: not a socket
-	buffers *sync.Pool
+	host *hostConn
 
 	try     func(fd uintptr) bool
 	buf     *[copySize]byte // what try read into
@@ -27,11 +23,11 @@ type receiver struct {
 	control [4]uint64 // room for one control message, aligned
 }
 
-func newReceiver(host *hostConn, buffers *sync.Pool) *receiver {
-	r := &receiver{host: host, raw: host.raw, buffers: buffers}
+func newReceiver(host *hostConn) *receiver {
+	r := &receiver{host: host}
 	r.try = r.tryRead
-	if r.raw != nil {
-		r.raw.Control(func(fd uintptr) { // a kernel without it joins nothing
+	if r.host.raw != nil {
+		r.host.raw.Control(func(fd uintptr) { // a kernel without it joins nothing
 			unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO, 1)
 		})
 	}
@@ -42,15 +38,15 @@ func newReceiver(host *hostConn, buffers *sync.Pool) *receiver {
 // with n bytes of datagrams, each segment bytes long but for the last, which
 // may be shorter. No bytes are an empty datagram.
 func (r *receiver) read() (buf *[copySize]byte, n, segment int, err error) {
-	if r.raw == nil {
+	if r.host.raw == nil {
 		buf, n, err = r.host.read()
 		return buf, n, n, err
 	}
-	if err := r.raw.Read(r.try); err != nil {
+	if err := r.host.raw.Read(r.try); err != nil {
 		return nil, 0, 0, err
 	}
 	if r.err != nil {
-		r.buffers.Put(r.buf)
+		r.host.buffers.Put(r.buf)
 		return nil, 0, 0, r.err
 	}
 	return r.buf, r.n, r.segment, nil
@@ -58,14 +54,14 @@ func (r *receiver) read() (buf *[copySize]byte, n, segment int, err error) {
 
 // tryRead reports false, for the runtime to wait, when there is nothing to read.
 func (r *receiver) tryRead(fd uintptr) bool {
-	buf := r.buffers.Get().(*[copySize]byte)
+	buf := r.host.buffers.Get().(*[copySize]byte)
 	for {
 		n, errno := r.receive(fd, buf)
 		switch errno {
 		case unix.EINTR:
 			continue
 		case unix.EAGAIN:
-			r.buffers.Put(buf)
+			r.host.buffers.Put(buf)
 			return false
 		}
 		r.buf, r.n, r.segment, r.err = buf, n, n, nil

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,9 +13,9 @@ import (
 // What a host sends in one piece is read at once, and the client gets the
 // datagrams as they were.
 func TestReceiverTakesWhatIsJoined(t *testing.T) {
-	buffers := sync.Pool{New: func() any { return new([copySize]byte) }}
+	buffers := newBuffers()
 	s, to, _ := newSenderTo(t)
-	r := newReceiver(newHostConn(to.(*net.UDPConn), &buffers), &buffers)
+	r := newReceiver(newHostConn(to.(*net.UDPConn), buffers))
 	for _, row := range []struct{ sizes, reads []int }{
 		{[]int{100}, []int{100}},
 		{[]int{0}, []int{0}},
@@ -45,9 +44,9 @@ func TestReceiverTakesWhatIsJoined(t *testing.T) {
 }
 
 func TestReceiverDoesNotAllocate(t *testing.T) {
-	buffers := sync.Pool{New: func() any { return new([copySize]byte) }}
+	buffers := newBuffers()
 	s, to, _ := newSenderTo(t)
-	r := newReceiver(newHostConn(to.(*net.UDPConn), &buffers), &buffers)
+	r := newReceiver(newHostConn(to.(*net.UDPConn), buffers))
 	b := make([]byte, 1000)
 	n := testing.AllocsPerRun(100, func() {
 		s.send(b)
@@ -72,7 +71,7 @@ func TestUDPAnswersInOnePiece(t *testing.T) {
 	go func() {
 		if _, from, err := pc.ReadFrom(make([]byte, 1)); err == nil {
 			connect(pc, from.(*net.UDPAddr).Port)
-			sendSizes(newSender(pc, &outbox{}, &sync.Pool{New: func() any { return new([copySize]byte) }}), sizes)
+			sendSizes(newSender(newHostConn(pc, newBuffers()), &outbox{}), sizes)
 		}
 	}()
 	conn := newClient(t, newDevice(t, nil)).dialUDP(netip.AddrPortFrom(serverIP, uint16(pc.LocalAddr().(*net.UDPAddr).Port)))

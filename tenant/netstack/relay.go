@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net"
 	"sync"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
@@ -167,72 +164,3 @@ func (c *clientConn) closeWrite() error {
 type tcpipError struct{ err tcpip.Error }
 
 func (e tcpipError) Error() string { return "netstack: " + e.err.String() }
-
-// reader reads a host socket without holding a buffer while there is nothing
-// to read.
-type reader struct {
-	plain   net.Conn
-	raw     syscall.RawConn // nil: not a socket
-	buffers *sync.Pool
-	try     func(fd uintptr) bool
-	buf     *[copySize]byte // what try read into
-	n       int
-	err     error
-}
-
-func newHostConn(conn net.Conn, buffers *sync.Pool) *hostConn {
-	h := &hostConn{conn: conn, reader: reader{plain: conn, buffers: buffers}}
-	if sc, ok := conn.(syscall.Conn); ok {
-		if raw, err := sc.SyscallConn(); err == nil {
-			h.raw = raw
-		}
-	}
-	h.try = h.tryRead
-	return h
-}
-
-// read returns a buffer that the caller gives back, unless there is an error.
-// No bytes are the end of a stream, or an empty datagram.
-func (r *reader) read() (*[copySize]byte, int, error) {
-	if r.raw == nil {
-		return r.readPlain()
-	}
-	if err := r.raw.Read(r.try); err != nil {
-		return nil, 0, err
-	}
-	if r.err != nil {
-		r.buffers.Put(r.buf)
-		return nil, 0, r.err
-	}
-	return r.buf, r.n, nil
-}
-
-// tryRead reports false, for the runtime to wait, when there is nothing to read.
-func (r *reader) tryRead(fd uintptr) bool {
-	buf := r.buffers.Get().(*[copySize]byte)
-	for {
-		n, err := unix.Read(int(fd), buf[:])
-		switch err {
-		case unix.EINTR:
-			continue
-		case unix.EAGAIN:
-			r.buffers.Put(buf)
-			return false
-		}
-		r.buf, r.n, r.err = buf, n, err
-		return true
-	}
-}
-
-func (r *reader) readPlain() (*[copySize]byte, int, error) {
-	buf := r.buffers.Get().(*[copySize]byte)
-	n, err := r.plain.Read(buf[:])
-	if err == io.EOF {
-		return buf, 0, nil
-	}
-	if err != nil {
-		r.buffers.Put(buf)
-		return nil, 0, err
-	}
-	return buf, n, nil
-}

@@ -2,21 +2,12 @@ package netstack
 
 import (
 	"encoding/binary"
-	"net"
 	"sync"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-)
 
-const (
-	// maxSegments and maxSegmented bound a segmented send, in datagrams and in
-	// bytes: the kernel's UDP_MAX_SEGMENTS of the releases that had the lowest
-	// one, and what a device takes in one piece with the headers of UDP, IPv6
-	// and Ethernet with two VLAN tags.
-	maxSegments  = 64
-	maxSegmented = 65535 - 8 - 40 - 22
+	"github.com/culvert-vpn/culvert/internal/gso"
 )
 
 // outbox is the senders that hold datagrams back until a batch of packets has
@@ -55,10 +46,8 @@ func (o *outbox) flush() {
 // has no room for is lost, as on any link. Those of one size that follow each
 // other leave in one segmented send, of which only the last may be shorter.
 type sender struct {
-	conn    net.Conn
-	raw     syscall.RawConn // nil: not a socket
-	outbox  *outbox
-	buffers *sync.Pool
+	host   *hostConn
+	outbox *outbox
 
 	mu       sync.Mutex
 	segments bool            // the kernel takes segmented sends
@@ -75,14 +64,11 @@ type sender struct {
 	room    [3]uint64
 }
 
-func newSender(conn net.Conn, o *outbox, buffers *sync.Pool) *sender {
-	s := &sender{conn: conn, outbox: o, buffers: buffers}
-	if sc, ok := conn.(syscall.Conn); ok {
-		s.raw, _ = sc.SyscallConn()
-	}
+func newSender(host *hostConn, o *outbox) *sender {
+	s := &sender{host: host, outbox: o}
 	s.try = s.trySend
-	if s.raw != nil {
-		s.raw.Control(func(fd uintptr) {
+	if s.host.raw != nil {
+		s.host.raw.Control(func(fd uintptr) {
 			s.segments = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT, 0) == nil
 		})
 	}
@@ -94,19 +80,19 @@ func newSender(conn net.Conn, o *outbox, buffers *sync.Pool) *sender {
 func (s *sender) send(b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.raw == nil {
-		s.conn.Write(b)
+	if s.host.raw == nil {
+		s.host.conn.Write(b)
 		return
 	}
 	if !s.takes(len(b)) {
 		s.leave()
 	}
-	if !s.segments || len(b) == 0 || len(b) > maxSegmented {
+	if !s.segments || len(b) == 0 || len(b) > gso.MaxBytes {
 		s.write(b, nil)
 		return
 	}
 	if s.buf == nil {
-		s.buf, s.size = s.buffers.Get().(*[copySize]byte), len(b)
+		s.buf, s.size = s.host.buffers.Get().(*[copySize]byte), len(b)
 		if !s.listed {
 			s.listed = true
 			s.outbox.add(s)
@@ -118,7 +104,7 @@ func (s *sender) send(b []byte) {
 
 // takes reports whether n bytes can be the next datagram of what is held.
 func (s *sender) takes(n int) bool {
-	return s.held == s.count*s.size && 0 < n && n <= s.size && s.count < maxSegments && s.held+n <= maxSegmented
+	return s.held == s.count*s.size && 0 < n && n <= s.size && s.count < gso.MaxDatagrams && s.held+n <= gso.MaxBytes
 }
 
 // flush sends what is held.
@@ -149,7 +135,7 @@ func (s *sender) leave() {
 			all = all[n:]
 		}
 	}
-	s.buffers.Put(s.buf)
+	s.host.buffers.Put(s.buf)
 	s.buf, s.held, s.count, s.size = nil, 0, 0, 0
 }
 
@@ -165,7 +151,7 @@ func (s *sender) segment() []byte {
 
 func (s *sender) write(b, control []byte) {
 	s.b, s.control = b, control
-	if err := s.raw.Write(s.try); err != nil {
+	if err := s.host.raw.Write(s.try); err != nil {
 		s.err = err
 	}
 	s.b, s.control = nil, nil

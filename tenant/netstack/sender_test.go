@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+func newBuffers() *sync.Pool { return &sync.Pool{New: func() any { return new([copySize]byte) }} }
+
 // newSenderTo returns a sender whose datagrams come to the connection, and the
 // count of its calls of the kernel.
 func newSenderTo(t *testing.T) (s *sender, to net.PacketConn, calls *int) {
@@ -23,7 +25,7 @@ func newSenderTo(t *testing.T) (s *sender, to net.PacketConn, calls *int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close(); to.Close() })
-	s, calls = newSender(conn, &outbox{}, &sync.Pool{New: func() any { return new([copySize]byte) }}), new(int)
+	s, calls = newSender(newHostConn(conn, newBuffers()), &outbox{}), new(int)
 	try := s.try
 	s.try = func(fd uintptr) bool { *calls++; return try(fd) }
 	return s, to, calls
@@ -98,7 +100,7 @@ func TestSenderPutsTogether(t *testing.T) {
 // Where the kernel refuses to cut, datagrams leave one by one, and none is lost.
 func TestSenderWithoutSegments(t *testing.T) {
 	s, to, calls := newSenderTo(t)
-	s.raw.Control(func(fd uintptr) { // it cuts nothing that has no checksum
+	s.host.raw.Control(func(fd uintptr) { // it cuts nothing that has no checksum
 		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_NO_CHECK, 1)
 	})
 	s.segments = true

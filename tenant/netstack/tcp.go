@@ -3,7 +3,6 @@ package netstack
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"time"
 
@@ -170,27 +169,3 @@ func (c *clientConn) close(abort bool) {
 	}
 	c.ep.Close()
 }
-
-// hostConn is the host's end of a flow.
-type hostConn struct {
-	conn net.Conn
-	reader
-}
-
-// closeWrite says that no more data follows.
-func (h *hostConn) closeWrite() error {
-	if c, ok := h.conn.(interface{ CloseWrite() error }); ok {
-		return c.CloseWrite()
-	}
-	return nil
-}
-
-// reset makes Close send RST.
-func (h *hostConn) reset() {
-	if c, ok := h.conn.(*net.TCPConn); ok {
-		c.SetLinger(0)
-	}
-}
-
-// interrupt unblocks every call on the host's end.
-func (h *hostConn) interrupt() { h.conn.SetDeadline(time.Unix(1, 0)) }

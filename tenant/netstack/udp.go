@@ -110,8 +110,9 @@ func (d *Device) runUDP(f *flow) {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(f.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	f.udp.connected(newSender(conn, &d.link.outbox, &d.buffers))
-	d.copyAnswers(f, newReceiver(newHostConn(conn, &d.buffers), &d.buffers))
+	host := newHostConn(conn, &d.buffers)
+	f.udp.connected(newSender(host, &d.link.outbox))
+	d.copyAnswers(f, newReceiver(host))
 }
 
 // copyAnswers carries datagrams to the client; ICMP errors that the host's
