@@ -29,15 +29,29 @@ const (
 // CallersJob is many clients of one server, in one process, each with a TUN
 // device and an address of its own.
 type CallersJob struct {
+	Dials
+	IKE    string       // suite to propose; empty: the usual ones
+	Route  netip.Prefix // sent through the devices
+	Device string       // name of the devices, with %d for their number
+}
+
+// Dials is what many clients of one server have, in one process.
+type Dials struct {
 	Server  netip.Addr
 	First   netip.Addr // of the first client; the others follow
 	Clients int
 	Secret  string // pre-shared key and password
 	User    string
-	IKE     string // suite to propose; empty: the usual ones
-	ESP     string
-	Route   netip.Prefix // sent through the devices
-	Device  string       // name of the devices, with %d for their number
+	ESP     string // suite
+}
+
+// arguments are those with which a command of this program dials so; secret is
+// the file that has it.
+func (d Dials) arguments(secret string) []string {
+	return []string{
+		"--server", d.Server.String(), "--first", d.First.String(), "--clients", fmt.Sprint(d.Clients),
+		"--secret", "file:" + secret, "--user", d.User, "--esp", d.ESP,
+	}
 }
 
 // RunCallers dials in with all clients, writes a line "up:" with the suite, and
@@ -139,9 +153,9 @@ func (r *road) callers(ctx context.Context, c caller, secret string) (*process, 
 	if err := r.addresses(firstCaller(), c.clients); err != nil {
 		return nil, err
 	}
-	return r.start(r.client, "many clients", r.program, "bench", CallersCommand, "--server", serverAddr().String(),
-		"--first", firstCaller().String(), "--clients", fmt.Sprint(c.clients), "--secret", "file:"+secret, "--user", c.user,
-		"--ike", c.ike, "--esp", c.esp, "--route", c.route, "--device", callerDevice)
+	d := Dials{Server: serverAddr(), First: firstCaller(), Clients: c.clients, User: c.user, ESP: c.esp}
+	command := append([]string{r.program, "bench", CallersCommand}, d.arguments(secret)...)
+	return r.start(r.client, "many clients", append(command, "--ike", c.ike, "--route", c.route, "--device", callerDevice)...)
 }
 
 // addresses gives the clients' end of the road so many addresses from first on.

@@ -26,14 +26,10 @@ const FloodCommand = "flood"
 // at every rate: while nothing is due to the server, they send packets through a
 // device that drops them.
 type FloodJob struct {
-	Server       netip.Addr
-	First        netip.Addr // of the first client; the others follow
-	Clients      int
-	Secret, User string // Secret is the pre-shared key, and the password
-	ESP          string // suite
-	To           netip.AddrPort
-	Size         int     // of IP packets, in bytes
-	Rate         float64 // packets a second to the server
+	Dials
+	To   netip.AddrPort
+	Size int     // of IP packets, in bytes
+	Rate float64 // packets a second to the server
 	// Warmup is not counted, Duration is.
 	Warmup, Duration time.Duration
 }
@@ -254,9 +250,8 @@ func (w floodWriter) Commit(data []byte, remote netip.AddrPort, local netip.Addr
 
 // arguments are the flags that make the same job of it.
 func (j FloodJob) arguments(secret string) []string {
-	return []string{
-		"--server", j.Server.String(), "--first", j.First.String(), "--clients", fmt.Sprint(j.Clients), "--secret", "file:" + secret, "--user", j.User, "--esp", j.ESP,
+	return append(j.Dials.arguments(secret),
 		"--to", j.To.String(), "--size", fmt.Sprint(j.Size), "--rate", fmt.Sprint(j.Rate),
 		"--warmup", j.Warmup.String(), "--duration", j.Duration.String(),
-	}
+	)
 }

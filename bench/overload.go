@@ -133,7 +133,8 @@ func (l *overloaded) start(ctx context.Context, suite, egress string, others cpu
 	l.apart.name, l.together.name = l.way.title, l.way.title+", the kernel on the same CPU"
 	conf.secret = newSecret()
 	l.job = FloodJob{
-		Server: serverAddr(), First: firstCaller(), Clients: overloadClients, Secret: conf.secret, User: benchUser, ESP: suite, Size: overloadSize,
+		Dials: Dials{Server: serverAddr(), First: firstCaller(), Clients: overloadClients, Secret: conf.secret, User: benchUser, ESP: suite},
+		Size:  overloadSize,
 	}
 	var err error
 	if l.secret, err = l.write("secret", conf.secret); err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/culvert-vpn/culvert/bench"
 	"github.com/culvert-vpn/culvert/internal/config"
@@ -73,38 +74,26 @@ func newBenchWireGuard(s streams) *cobra.Command {
 // newBenchCallers returns many clients in one process.
 func newBenchCallers(s streams) *cobra.Command {
 	var j bench.CallersJob
-	var server, first, secret, route string
+	var dials benchDials
+	var route string
 	c := &cobra.Command{
 		Use: bench.CallersCommand, Short: "Many clients with a TUN device each",
 		Long:   "Dials in with many clients and stays until it is ended; compare runs it.",
 		Hidden: true, Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if j.Server, err = netip.ParseAddr(server); err != nil {
-				return usageError{fmt.Errorf("--server: %w", err)}
-			}
-			if j.First, err = netip.ParseAddr(first); err != nil {
-				return usageError{fmt.Errorf("--first: %w", err)}
+			if j.Dials, err = dials.resolve(); err != nil {
+				return err
 			}
 			if j.Route, err = netip.ParsePrefix(route); err != nil {
 				return usageError{fmt.Errorf("--route: %w", err)}
 			}
-			key, err := config.ResolveSecret(secret)
-			if err != nil {
-				return fmt.Errorf("--secret: %w", err)
-			}
-			j.Secret = string(key.Bytes())
 			return bench.RunCallers(cmd.Context(), j, s.out)
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&server, "server", "", "`ADDRESS` of the server")
-	f.StringVar(&first, "first", "", "`ADDRESS` of the first client")
-	f.StringVar(&secret, "secret", "", "pre-shared `KEY` and password, as file:PATH")
+	dials.define(f)
 	f.StringVar(&route, "route", "", "`NETWORK` to reach")
-	f.IntVar(&j.Clients, "clients", 1, "how `MANY`")
-	f.StringVar(&j.User, "user", "", "`NAME` of the user")
 	f.StringVar(&j.IKE, "ike", "", "IKE `SUITE`")
-	f.StringVar(&j.ESP, "esp", "", "ESP `SUITE`")
 	f.StringVar(&j.Device, "device", "", "`NAME` of the devices, with %d for their number")
 	return c
 }
@@ -112,40 +101,60 @@ func newBenchCallers(s streams) *cobra.Command {
 // newBenchFlood returns clients that flood a server.
 func newBenchFlood(s streams) *cobra.Command {
 	var j bench.FloodJob
-	var server, first, to, secret string
+	var dials benchDials
+	var to string
 	c := &cobra.Command{
 		Use: bench.FloodCommand, Short: "Clients that send more than goes through",
 		Long:   "Dials in and floods the server until it is ended; overload runs it.",
 		Hidden: true, Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if j.Server, err = netip.ParseAddr(server); err != nil {
-				return usageError{fmt.Errorf("--server: %w", err)}
-			}
-			if j.First, err = netip.ParseAddr(first); err != nil {
-				return usageError{fmt.Errorf("--first: %w", err)}
+			if j.Dials, err = dials.resolve(); err != nil {
+				return err
 			}
 			if j.To, err = netip.ParseAddrPort(to); err != nil {
 				return usageError{fmt.Errorf("--to: %w", err)}
 			}
-			key, err := config.ResolveSecret(secret)
-			if err != nil {
-				return fmt.Errorf("--secret: %w", err)
-			}
-			j.Secret = string(key.Bytes())
 			return bench.RunFlood(cmd.Context(), j, s.out)
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&server, "server", "", "`ADDRESS` of the server")
-	f.StringVar(&first, "first", "", "`ADDRESS` of the first client")
-	f.IntVar(&j.Clients, "clients", 1, "how `MANY`")
+	dials.define(f)
 	f.StringVar(&to, "to", "", "`ADDRESS:PORT` behind the server that is sent to")
-	f.StringVar(&secret, "secret", "", "pre-shared `KEY` and password, as file:PATH")
-	f.StringVar(&j.User, "user", "", "`NAME` of the user")
-	f.StringVar(&j.ESP, "esp", "", "ESP `SUITE`")
 	f.IntVar(&j.Size, "size", 512, "IP packets in `BYTES`")
 	f.Float64Var(&j.Rate, "rate", 0, "packets a second to the server")
 	f.DurationVar(&j.Warmup, "warmup", 0, "what is not counted")
 	f.DurationVar(&j.Duration, "duration", 0, "what is counted")
 	return c
+}
+
+// benchDials are the flags of what dials in with many clients.
+type benchDials struct {
+	dials                 bench.Dials
+	server, first, secret string
+}
+
+func (d *benchDials) define(f *pflag.FlagSet) {
+	f.StringVar(&d.server, "server", "", "`ADDRESS` of the server")
+	f.StringVar(&d.first, "first", "", "`ADDRESS` of the first client")
+	f.IntVar(&d.dials.Clients, "clients", 1, "how `MANY`")
+	f.StringVar(&d.secret, "secret", "", "pre-shared `KEY` and password, as file:PATH")
+	f.StringVar(&d.dials.User, "user", "", "`NAME` of the user")
+	f.StringVar(&d.dials.ESP, "esp", "", "ESP `SUITE`")
+}
+
+// resolve returns what the flags say.
+func (d *benchDials) resolve() (bench.Dials, error) {
+	var err error
+	if d.dials.Server, err = netip.ParseAddr(d.server); err != nil {
+		return d.dials, usageError{fmt.Errorf("--server: %w", err)}
+	}
+	if d.dials.First, err = netip.ParseAddr(d.first); err != nil {
+		return d.dials, usageError{fmt.Errorf("--first: %w", err)}
+	}
+	key, err := config.ResolveSecret(d.secret)
+	if err != nil {
+		return d.dials, fmt.Errorf("--secret: %w", err)
+	}
+	d.dials.Secret = string(key.Bytes())
+	return d.dials, nil
 }
