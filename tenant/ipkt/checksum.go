@@ -5,12 +5,39 @@ import (
 	"math/bits"
 )
 
+// leastWide is from how many bytes on several words at once are faster.
+const leastWide = 128
+
 // Checksum adds b to initial in the Internet checksum's arithmetic (RFC 1071)
 // and returns the sum, not its complement. b begins at an even offset of what
 // is summed. A region that holds a valid checksum sums up to 0xffff.
 func Checksum(b []byte, initial uint16) uint16 {
 	var sum, carry uint64
-	for len(b) >= 128 { // a carry kept in its flag for as long as that
+	if len(b) >= leastWide {
+		sum, b = sumWide(b)
+	}
+	for len(b) >= 32 {
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[8:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[16:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[24:]), carry)
+		b = b[32:]
+	}
+	for len(b) >= 8 {
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
+		b = b[8:]
+	}
+	sum, carry = bits.Add64(sum, tail(b), carry)
+	sum, carry = bits.Add64(sum, uint64(bits.ReverseBytes16(initial)), carry)
+	sum, carry = bits.Add64(sum, carry, 0)
+	return bits.ReverseBytes16(fold(sum + carry))
+}
+
+// sumChain adds up words of 64 bits for as long as the carry can stay in its
+// flag, and returns what is left: fewer than 128 bytes.
+func sumChain(b []byte) (sum uint64, rest []byte) {
+	var carry uint64
+	for len(b) >= 128 {
 		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
 		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[8:]), carry)
 		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[16:]), carry)
@@ -29,21 +56,8 @@ func Checksum(b []byte, initial uint16) uint16 {
 		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[120:]), carry)
 		b = b[128:]
 	}
-	for len(b) >= 32 {
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[8:]), carry)
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[16:]), carry)
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[24:]), carry)
-		b = b[32:]
-	}
-	for len(b) >= 8 {
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
-		b = b[8:]
-	}
-	sum, carry = bits.Add64(sum, tail(b), carry)
-	sum, carry = bits.Add64(sum, uint64(bits.ReverseBytes16(initial)), carry)
 	sum, carry = bits.Add64(sum, carry, 0)
-	return bits.ReverseBytes16(fold(sum + carry))
+	return sum + carry, b
 }
 
 // tail is the last bytes of a sum, fewer than 8 of them, as a little endian

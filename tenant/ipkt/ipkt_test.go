@@ -61,7 +61,7 @@ func parse(t testing.TB, b []byte) *Packet {
 func TestChecksum(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	for range 2000 {
-		b := make([]byte, random.IntN(200))
+		b := make([]byte, random.IntN(700))
 		for i := range b {
 			b[i] = byte(random.Uint32())
 		}

@@ -12,7 +12,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		log.Fatal("usage: _asm x86|aescbc|mac|prefetch -out FILE -pkg NAME")
+		log.Fatal("usage: _asm x86|aescbc|mac|prefetch|ipkt -out FILE -pkg NAME")
 	}
 	what := os.Args[1]
 	os.Args = append(os.Args[:1], os.Args[2:]...)
@@ -32,6 +32,8 @@ func main() {
 		encryptLanesVAES()
 	case "prefetch":
 		fetch()
+	case "ipkt":
+		sumWords()
 	case "mac":
 		sha1NI(1)
 		sha1NI(2)
