@@ -1,7 +1,6 @@
 package esp
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
 	"reflect"
@@ -9,6 +8,7 @@ import (
 
 	"golang.org/x/crypto/chacha20poly1305"
 
+	"github.com/culvert-vpn/culvert/esp/internal/aesgcm"
 	"github.com/culvert-vpn/culvert/internal/prefetch"
 )
 
@@ -59,11 +59,7 @@ func (e encryption) aead(key []byte) (cipher.AEAD, error) {
 	if e.id == EncryptionChaCha20 {
 		return chacha20poly1305.New(key)
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithTagSize(block, e.icv)
+	return aesgcm.New(key, e.icv)
 }
 
 func (k *aeadKeys) seal(s *aeadScratch, pkt, src []byte, seq uint64) {

@@ -36,12 +36,13 @@
 //
 // # Speed
 //
-// AES-GCM and ChaCha20-Poly1305 are those of the Go project. For AES-CBC and HMAC with SHA-1 and
-// SHA-256 the packages below internal use the instructions of amd64
-// processors, chosen when the program starts: blocks are decrypted eight or
-// sixteen at a time, and a Batch encrypts and authenticates up to sixteen
-// packets side by side. Elsewhere, and with the build tag purego, the standard
-// library does all of it, with equal results.
+// ChaCha20-Poly1305 is that of the Go project. For AES-GCM, AES-CBC, and HMAC
+// with SHA-1 and SHA-256 the packages below internal use the instructions of amd64
+// processors, chosen when the program starts: AES-GCM encrypts and hashes sixteen
+// blocks of a packet at a time, AES-CBC decrypts eight or sixteen, and a Batch
+// encrypts and authenticates up to sixteen packets of AES-CBC side by side.
+// Elsewhere, and with the build tag purego, the standard library does all of it,
+// with equal results.
 //
 // What every packet needs of an SA stands apart from the rest of it, in one line
 // of memory, or two on the way in. Prefetch has it fetched together with the keys. A Vault

@@ -20,14 +20,16 @@ import (
 type Vault struct {
 	mu   sync.Mutex
 	pool *vaultPool // apart, since it outlives the Vault until it is freed
-	free []*slot
+	size int        // of a slot, in bytes
+	free []slot
 }
 
-// slot has room for the largest cipher, and begins with a line of memory.
-type slot [slotSize]byte
+// slot has room for a cipher, and begins with a line of memory. All slots of a
+// Vault are as long as its first cipher, since those of AES-GCM are all alike.
+type slot []byte
 
 const (
-	slotSize   = 768
+	lineSize   = 64
 	leastKept  = 256      // bytes of a cipher: ChaCha20-Poly1305 has one line of memory
 	firstChunk = 64 << 10 // what a server with few clients needs
 	chunkSize  = 2 << 20
@@ -36,10 +38,16 @@ const (
 // vaultPool is the memory of a Vault.
 type vaultPool struct{ chunks []chunk }
 
-// take lends a slot of zeroes.
-func (v *Vault) take() *slot {
+// take lends a slot of zeroes for a cipher of so many bytes, if there are such.
+func (v *Vault) take(size int) slot {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.size == 0 {
+		v.size = (size + lineSize - 1) &^ (lineSize - 1)
+	}
+	if size > v.size {
+		return nil
+	}
 	if len(v.free) == 0 {
 		v.grow()
 	}
@@ -49,8 +57,8 @@ func (v *Vault) take() *slot {
 }
 
 // put takes a slot back.
-func (v *Vault) put(s *slot) {
-	*s = slot{}
+func (v *Vault) put(s slot) {
+	clear(s)
 	v.mu.Lock()
 	v.free = append(v.free, s)
 	v.mu.Unlock()
@@ -64,8 +72,8 @@ func (v *Vault) grow() {
 	}
 	c := newChunk(size)
 	v.pool.chunks = append(v.pool.chunks, c)
-	for at := (size/slotSize - 1) * slotSize; at >= 0; at -= slotSize { // the first is lent first
-		v.free = append(v.free, (*slot)(c.room[at:]))
+	for at := (size/v.size - 1) * v.size; at >= 0; at -= v.size { // the first is lent first
+		v.free = append(v.free, c.room[at:][:v.size])
 	}
 }
 
@@ -76,15 +84,18 @@ func (p *vaultPool) close() {
 }
 
 // keep moves the cipher of an SA into the vault, until the SA is collected. The
-// SA is what holds k. A cipher that is small or too large, or has pointers, stays
-// where it is.
+// SA is what holds k. A cipher that is small, or larger than the others, or has
+// pointers, stays where it is.
 func keep[T any](v *Vault, sa *T, k *aeadKeys) {
 	here := reflect.ValueOf(k.aead)
-	if v == nil || k.size < leastKept || k.size > slotSize || !isPlain(here.Type().Elem()) {
+	if v == nil || k.size < leastKept || !isPlain(here.Type().Elem()) {
 		return
 	}
-	s := v.take()
-	there := reflect.NewAt(here.Type().Elem(), unsafe.Pointer(s))
+	s := v.take(int(k.size))
+	if s == nil {
+		return
+	}
+	there := reflect.NewAt(here.Type().Elem(), unsafe.Pointer(&s[0]))
 	there.Elem().Set(here.Elem())
 	here.Elem().SetZero()
 	k.aead = there.Interface().(cipher.AEAD)

@@ -38,7 +38,7 @@ func TestVault(t *testing.T) {
 		runtime.GC()
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		return firstChunk/slotSize - len(v.free)
+		return firstChunk/v.size - len(v.free)
 	}
 	for wait := time.Now(); lent() > 0; time.Sleep(time.Millisecond) {
 		if time.Since(wait) > 10*time.Second {
@@ -52,23 +52,28 @@ func TestVault(t *testing.T) {
 
 // TestVaultGrows: no two SAs have one slot, and each begins a line of memory.
 func TestVaultGrows(t *testing.T) {
-	v, seen := new(Vault), make(map[*slot]bool)
+	v, seen := new(Vault), make(map[*byte]bool)
+	const size = 700
 	for range 4000 {
-		s := v.take()
-		if seen[s] || uintptr(unsafe.Pointer(s))%64 != 0 || *s != (slot{}) {
+		s := v.take(size)
+		if seen[&s[0]] || uintptr(unsafe.Pointer(&s[0]))%lineSize != 0 || !bytes.Equal(s, make([]byte, 704)) {
 			t.Fatalf("%p again, or not at the beginning of a line, or not empty", s)
 		}
-		seen[s] = true
-		s[0], s[slotSize-1] = 1, 1
+		seen[&s[0]] = true
+		s[0], s[len(s)-1] = 1, 1
 	}
 	if n := len(v.pool.chunks); n != 3 {
 		t.Errorf("%d chunks", n)
 	}
+	if v.take(705) != nil || v.take(10) == nil {
+		t.Error("a slot for what has no room, or none for what has")
+	}
 	runtime.KeepAlive(v)
 }
 
-// TestVaultTakesGCM: the standard library's cipher is as this package takes it to
-// be. If it is not any more, Vaults are of no use, but do no harm.
+// TestVaultTakesGCM: AES-GCM is in a vault, the standard library's too, as long as
+// it is as this package takes it to be. If it is not any more, Vaults are of no
+// use where there is no assembly, but do no harm.
 func TestVaultTakesGCM(t *testing.T) {
 	tr, err := ByIANA(EncryptionGCM16, 256, IntegrityNone)
 	if err != nil {

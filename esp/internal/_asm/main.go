@@ -12,7 +12,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		log.Fatal("usage: _asm x86|aescbc|mac|prefetch|ipkt -out FILE -pkg NAME")
+		log.Fatal("usage: _asm x86|aeskey|aescbc|aesgcm|mac|prefetch|ipkt -out FILE -pkg NAME")
 	}
 	what := os.Args[1]
 	os.Args = append(os.Args[:1], os.Args[2:]...)
@@ -21,8 +21,9 @@ func main() {
 	case "x86":
 		cpuid()
 		xgetbv()
-	case "aescbc":
+	case "aeskey":
 		subWord()
+	case "aescbc":
 		invertKeys()
 		encryptChain()
 		decryptNI()
@@ -30,6 +31,10 @@ func main() {
 		encryptLanesNI(4)
 		encryptLanesNI(8)
 		encryptLanesVAES()
+	case "aesgcm":
+		hashKeys()
+		gcm512(false)
+		gcm512(true)
 	case "prefetch":
 		fetch()
 	case "ipkt":

@@ -4,18 +4,6 @@
 
 #include "textflag.h"
 
-// func subWord(w uint32) uint32
-// Requires: AES, AVX
-TEXT ·subWord(SB), NOSPLIT, $0-12
-	MOVL        w+0(FP), AX
-	VMOVD       AX, X0
-	VPSHUFD     $0x00, X0, X0
-	VPXOR       X1, X1, X1
-	VAESENCLAST X1, X0, X0
-	VMOVD       X0, AX
-	MOVL        AX, ret+8(FP)
-	RET
-
 // func invertKeys(dec *byte, enc *byte, rounds int)
 // Requires: AES, AVX
 TEXT ·invertKeys(SB), NOSPLIT, $0-24

@@ -4,26 +4,21 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/subtle"
-	"unsafe"
 
+	"github.com/culvert-vpn/culvert/esp/internal/aeskey"
 	"github.com/culvert-vpn/culvert/esp/internal/x86"
 )
 
 // BlockSize is the length of a block, and of an IV, in bytes.
 const BlockSize = aes.BlockSize
 
-const maxRounds = 14
-
 var cpu = x86.Detect()
-
-// schedule is the round keys of one direction.
-type schedule [maxRounds + 1][BlockSize]byte
 
 // Key is an expanded AES key.
 type Key struct {
 	rounds int
-	enc    schedule
-	dec    schedule
+	enc    aeskey.Schedule
+	dec    aeskey.Schedule
 	block  cipher.Block // where there is no assembly
 }
 
@@ -38,7 +33,8 @@ func New(key []byte) (*Key, error) {
 		k.block = block
 		return k, nil
 	}
-	k.expand(key)
+	k.enc.Expand(key)
+	invertKeys(&k.dec, &k.enc, k.rounds)
 	return k, nil
 }
 
@@ -107,9 +103,4 @@ func decryptBlocks(b cipher.Block, message []byte) {
 		b.Decrypt(out, out)
 		subtle.XORBytes(out, out, message[i-BlockSize:i])
 	}
-}
-
-// words is the schedule as FIPS 197 numbers it, four bytes a word.
-func (s *schedule) words() *[4 * (maxRounds + 1)][4]byte {
-	return (*[4 * (maxRounds + 1)][4]byte)(unsafe.Pointer(s))
 }

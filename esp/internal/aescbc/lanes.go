@@ -1,6 +1,10 @@
 package aescbc
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"github.com/culvert-vpn/culvert/esp/internal/aeskey"
+)
 
 // laneCount is how many messages are encrypted side by side at the most.
 const laneCount = 16
@@ -16,7 +20,7 @@ type Lanes struct {
 	src  [laneCount]unsafe.Pointer
 	dst  [laneCount]unsafe.Pointer
 	iv   [laneCount][BlockSize]byte
-	keys [maxRounds + 1][laneCount][BlockSize]byte
+	keys [aeskey.MaxRounds + 1][laneCount][BlockSize]byte
 
 	left [laneCount]int // blocks still to do
 	busy int            // lanes with blocks left

@@ -10,7 +10,7 @@ import (
 // What the kernel says of the processor must be what the processor says.
 func TestDetect(t *testing.T) {
 	f := Detect()
-	if f.VAES && !f.Wide || f.Wide && !f.AES {
+	if f.VPCLMUL && !f.VAES || f.VAES && !f.Wide || f.Wide && !f.AES {
 		t.Errorf("a part without the whole: %+v", f)
 	}
 	info, err := os.ReadFile("/proc/cpuinfo")
@@ -22,7 +22,8 @@ func TestDetect(t *testing.T) {
 	for _, flag := range flags {
 		has[flag] = true
 	}
-	if f.AES != (has["aes"] && has["avx"]) || f.SHA != has["sha_ni"] || f.VAES && !has["vaes"] || f.Wide != (has["avx512bw"] && has["avx512vl"] && has["avx512dq"]) {
+	if f.AES != (has["aes"] && has["avx"]) || f.SHA != has["sha_ni"] || f.VAES && !has["vaes"] ||
+		f.VPCLMUL != (f.VAES && has["vpclmulqdq"]) || f.Wide != (has["avx512bw"] && has["avx512vl"] && has["avx512dq"]) {
 		t.Errorf("%+v", f)
 	}
 }

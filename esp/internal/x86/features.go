@@ -7,4 +7,6 @@ type Features struct {
 	VAES bool // AES on 512 bit registers, with AVX-512 F, BW, DQ and VL, and BMI2
 	SHA  bool // SHA-NI, with SSSE3 and SSE4.1
 	Wide bool // AVX-512 F, BW, DQ and VL
+
+	VPCLMUL bool // VAES, and carry-less multiplication on 512 bit registers
 }
