@@ -21,7 +21,7 @@ type sender struct {
 	arena   [][]byte
 	used    int
 	jobs    []esp.SealJob // what waits to be sealed
-	routes  []*route      // of the jobs
+	ways    []*wayOut     // of the jobs
 	batch   *esp.Batch    // nil until something was sealed
 	writers map[*listener]udp.Writer
 	last    *listener // whose writer is lastTo
@@ -56,23 +56,23 @@ func (s *sender) grow() {
 	s.arena = append(s.arena, make([]byte, sealedLimit))
 }
 
-// seal encrypts plain for the way r; the packet leaves at the next flush. plain
+// seal encrypts plain with an SA, for the way r; the packet leaves at the next flush. plain
 // is borrowed for the call, and with it tenant.Tailroom bytes behind it, as far
 // as its capacity goes.
-func (s *sender) seal(r *route, plain []byte, next uint8) {
-	job := esp.SealJob{SA: r.Out, Dst: s.slot(), Plain: plain, NextHeader: next, Tailroom: tenant.Tailroom}
-	if !r.sideBySide {
+func (s *sender) seal(r *wayOut, sa *esp.Outbound, plain []byte, next uint8) {
+	job := esp.SealJob{SA: sa, Dst: s.slot(), Plain: plain, NextHeader: next, Tailroom: tenant.Tailroom}
+	if !sa.SideBySide() {
 		s.batch.SealOne(&job)
 		s.sealed(r, &job)
 		return
 	}
-	at := r.Out.HeaderLen()
+	at := sa.HeaderLen()
 	job.Plain = job.Dst[at : at+copy(job.Dst[at:], plain)]
 	if len(job.Plain) < len(plain) {
 		s.count.drop(DropSend)
 		return
 	}
-	s.jobs, s.routes = append(s.jobs, job), append(s.routes, r)
+	s.jobs, s.ways = append(s.jobs, job), append(s.ways, r)
 }
 
 // sealWaiting seals what waits, and commits it in order.
@@ -82,20 +82,20 @@ func (s *sender) sealWaiting() {
 	}
 	s.batch.Seal(s.jobs)
 	for i := range s.jobs {
-		s.sealed(s.routes[i], &s.jobs[i])
+		s.sealed(s.ways[i], &s.jobs[i])
 	}
 	clear(s.jobs)
-	clear(s.routes)
-	s.jobs, s.routes = s.jobs[:0], s.routes[:0]
+	clear(s.ways)
+	s.jobs, s.ways = s.jobs[:0], s.ways[:0]
 }
 
 // sealed commits the packet of a job that is done.
-func (s *sender) sealed(r *route, j *esp.SealJob) {
+func (s *sender) sealed(r *wayOut, j *esp.SealJob) {
 	if j.Err != nil {
 		s.count.drop(DropSend)
 		return
 	}
-	s.commit(r.listener, j.Packet, r.Path)
+	s.commit(r.listener, j.Packet, r.path)
 }
 
 // plain commits a datagram that is not sealed, behind all that was before it.

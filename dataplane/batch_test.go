@@ -63,7 +63,8 @@ func (c *crowd) join(transform esp.Transform, i int, esn bool) *member {
 	}
 	up, down := esp.SPI(3000+i), esp.SPI(4000+i)
 	random := func() *bytes.Reader { return bytes.NewReader(make([]byte, 16)) }
-	in, err1 := esp.NewInbound(esp.InboundConfig{SPI: up, Transform: transform, Keys: keys, ESN: esn})
+	peer := NewPeer(uint64(i + 10))
+	in, err1 := NewSA(peer, esp.InboundConfig{SPI: up, Transform: transform, Keys: keys, ESN: esn})
 	theirs, err2 := esp.NewOutbound(esp.OutboundConfig{SPI: up, Transform: transform, Keys: keys, ESN: esn, Rand: random()})
 	out, err3 := esp.NewOutbound(esp.OutboundConfig{SPI: down, Transform: transform, Keys: keys, ESN: esn, Rand: random()})
 	ours, err4 := esp.NewInbound(esp.InboundConfig{SPI: down, Transform: transform, Keys: keys, ESN: esn})
@@ -72,8 +73,8 @@ func (c *crowd) join(transform esp.Transform, i int, esn bool) *member {
 			c.t.Fatal(err)
 		}
 	}
-	m := &member{addr: netip.AddrFrom4([4]byte{10, 100, 2, byte(i + 1)}), theirs: theirs, ours: ours, peer: NewPeer(uint64(i + 10))}
-	c.plane.AddSA(up, &SA{In: in, Peer: m.peer})
+	m := &member{addr: netip.AddrFrom4([4]byte{10, 100, 2, byte(i + 1)}), theirs: theirs, ours: ours, peer: peer}
+	c.plane.AddSA(up, in)
 	if err := c.plane.Route(m.peer, Encapsulation{Out: out, Path: c.path, LocalPort: 1701, RemotePort: 1701}); err != nil {
 		c.t.Fatal(err)
 	}
@@ -194,7 +195,7 @@ func TestBatchDown(t *testing.T) {
 		sent[m.addr] = append(sent[m.addr], ip)
 		clear(buf[:cap(buf)])
 		if i%10 == 0 {
-			c.link.send.seal(&m.session.send.Load().route, make([]byte, 2040+pick.IntN(60)), protoUDP)
+			c.link.send.seal(&m.session.send.Load().wayOut, m.session.out.Load(), make([]byte, 2040+pick.IntN(60)), protoUDP)
 			tooLong++
 		}
 	}

@@ -105,11 +105,11 @@ func (d *downlink) forward(s *Session, st *sendState, buf []byte, off int) {
 // session seals the IP packet buf[off:] for the session.
 func (s *sender) session(to *Session, st *sendState, buf []byte, off int) {
 	if st.templateAt == maxTemplate {
-		s.seal(st.route.toward(buf[off:]), buf[off:], ipProtocol(buf[off]))
+		s.seal(&st.wayOut, st.toward(buf[off:], to.out.Load()), buf[off:], ipProtocol(buf[off]))
 		return
 	}
 	at := st.lay(to, buf, off)
-	s.seal(&st.route, buf[at:], protoUDP)
+	s.seal(&st.wayOut, to.out.Load(), buf[at:], protoUDP)
 }
 
 func ipProtocol(first byte) uint8 {

@@ -33,36 +33,52 @@ const (
 // this does not compile otherwise.
 const _ = uint(tenant.Headroom - maxTemplate)
 
-// sendState is what a packet needs on its way out of a session: immutable,
-// made anew when the route or the link changes.
+// sendState is what a packet needs on its way out of a session, beside the SA:
+// immutable, made anew when the way or the link changes.
 type sendState struct {
 	// This is all of it what every packet needs: two lines of the cache.
 	mtu        int32 // the largest IP packet that goes in one piece
 	templateAt uint8 // the template is template[templateAt:]
 	nsAt       uint8 // where Ns stands; 0: nowhere
 	template   [maxTemplate]byte
-	route      // a copy of the peer's: what a packet needs lies together
+	wayOut     // a copy of the peer's: what a packet needs lies together
 }
 
-// update makes the session's sendState from its peer's route and its own link options.
+// update makes the session's sendState from its peer's route and its own link
+// options. Another SA alone changes nothing of it.
 func (s *Session) update() {
 	r := s.peer.route.Load()
 	if r == nil {
 		return
 	}
-	st := &sendState{route: *r, templateAt: maxTemplate}
+	st := sendState{wayOut: r.wayOut, templateAt: maxTemplate}
 	if s.call != 0 {
-		s.layTemplate(st)
+		s.layTemplate(&st)
 	}
-	st.mtu = int32(s.innerMTU(st))
-	s.send.Store(st)
+	st.mtu = int32(s.innerMTU(&st, r))
+	s.out.Store(r.Out)
+	if now := s.send.Load(); now == nil || *now != st {
+		s.send.Store(s.keepSend(st))
+	}
+}
+
+// keepSend gives a sendState its place: in the session if it is the first since
+// the session has a port, which is the last one of most sessions. One that was left
+// is not used again: a downlink may still have it. What has keys goes when it is
+// left.
+func (s *Session) keepSend(st sendState) *sendState {
+	if s.sending || s.port == nil || st.divided {
+		return &st
+	}
+	s.sending, s.firstSend = true, st
+	return &s.firstSend
 }
 
 // layTemplate writes the UDP, L2TP and PPP headers of this session's IP packets.
 func (s *Session) layTemplate(st *sendState) {
 	b := make([]byte, 0, maxTemplate)
-	b = binary.BigEndian.AppendUint16(b, st.LocalPort)
-	b = binary.BigEndian.AppendUint16(b, st.RemotePort)
+	b = binary.BigEndian.AppendUint16(b, st.localPort)
+	b = binary.BigEndian.AppendUint16(b, st.remotePort)
 	b = append(b, 0, 0, 0, 0) // length: patched; checksum: none over IPv4
 	h := l2tp.DataHeader{Tunnel: s.remoteTunnel, Call: s.remoteCall, HasSequence: s.sequencing}
 	b = l2tp.AppendDataHeader(b, h, 0)
@@ -78,12 +94,12 @@ func (s *Session) layTemplate(st *sendState) {
 // innerMTU returns the size of the largest IP packet that the session carries:
 // what the encapsulation leaves of the outer MTU, but not more than the MRU
 // the client asked for, nor than the device's own MTU.
-func (s *Session) innerMTU(st *sendState) int {
+func (s *Session) innerMTU(st *sendState, r *route) int {
 	outer := ipv4HeaderLen
-	if st.Path.Remote.Addr().Is6() {
+	if st.path.Remote.Addr().Is6() {
 		outer = ipv6HeaderLen
 	}
-	mtu := st.Out.MaxPayload(st.OuterMTU-outer-udpHeaderLen) - (maxTemplate - int(st.templateAt))
+	mtu := r.Out.MaxPayload(r.OuterMTU-outer-udpHeaderLen) - (maxTemplate - int(st.templateAt))
 	if s.link.MTU > 0 {
 		mtu = min(mtu, s.link.MTU)
 	}
@@ -115,11 +131,11 @@ func (st *sendState) lay(s *Session, buf []byte, off int) int {
 
 // finishUDP fills in the length and, where the outer path is IPv6, the
 // checksum of the datagram that datagram is.
-func (r *route) finishUDP(datagram []byte) {
+func (r *wayOut) finishUDP(datagram []byte) {
 	binary.BigEndian.PutUint16(datagram[4:], uint16(len(datagram)))
 	datagram[6], datagram[7] = 0, 0
 	if r.checksum {
-		sum := udpChecksum(datagram, r.InnerLocal.As16(), r.InnerRemote.As16())
+		sum := udpChecksum(datagram, r.local.As16(), r.remote.As16())
 		binary.BigEndian.PutUint16(datagram[6:], sum)
 	}
 }
@@ -134,9 +150,9 @@ func (s *Session) appendHeaders(st *sendState, b []byte) []byte {
 }
 
 // appendUDP appends the UDP header of a datagram; finishUDP completes it.
-func (r *route) appendUDP(b []byte) []byte {
-	b = binary.BigEndian.AppendUint16(b, r.LocalPort)
-	b = binary.BigEndian.AppendUint16(b, r.RemotePort)
+func (r *wayOut) appendUDP(b []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, r.localPort)
+	b = binary.BigEndian.AppendUint16(b, r.remotePort)
 	return append(b, 0, 0, 0, 0)
 }
 

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"unsafe"
+
+	"github.com/culvert-vpn/culvert/esp"
 )
 
 // TestLines: whatever is put in and taken out, in whatever order, the table says
@@ -56,12 +58,23 @@ func TestLinesAreNear(t *testing.T) {
 	}
 }
 
-// TestHotFields: what every packet needs is one line of memory of a session, and
-// two of its sendState. What has such a size is allocated where a line begins.
+// TestHotFields: what every packet needs of a peer, a session and an SA lies in
+// lines of memory that are side by side. What has such a size is allocated where
+// a line begins.
 func TestHotFields(t *testing.T) {
-	for name, size := range map[string]uintptr{"Session": unsafe.Sizeof(Session{}), "sendState": unsafe.Sizeof(sendState{}) / 2, "Peer": unsafe.Sizeof(Peer{})} {
-		if size != 64 {
-			t.Errorf("%s: %d bytes", name, size)
+	var h household
+	var sa SA
+	for name, got := range map[string][2]uintptr{
+		"a household":        {unsafe.Sizeof(h), 384},
+		"a peer":             {unsafe.Sizeof(h.peer), 64},
+		"a session's line":   {unsafe.Offsetof(h.session.firstBinding), 64},
+		"its first way out":  {unsafe.Offsetof(h.session.firstSend), 128},
+		"what goes up needs": {unsafe.Offsetof(h.session) + unsafe.Offsetof(h.session.firstSend), upLines},
+		"an SA":              {unsafe.Sizeof(sa), 384},
+		"its first lines":    {unsafe.Offsetof(sa.In) + esp.InboundLines, saLines},
+	} {
+		if got[0] != got[1] {
+			t.Errorf("%s: %d bytes, want %d", name, got[0], got[1])
 		}
 	}
 }

@@ -29,9 +29,9 @@ const (
 func (b *binding) carries(proto ppp.Protocol) bool {
 	switch proto {
 	case ppp.ProtocolIPv4:
-		return b.any || b.is4
+		return b.any || b.addr4.Load() != 0
 	case ppp.ProtocolIPv6:
-		return b.any || b.prefix.IsValid()
+		return b.any || b.prefix.Load() != nil
 	}
 	return false
 }
@@ -40,9 +40,11 @@ func (b *binding) carries(proto ppp.Protocol) bool {
 // has a link-local one, or none yet, does not leave the link: see forLink.
 func (b *binding) owns(ip *ipkt.Packet) bool {
 	if ip.Is4() {
-		return [4]byte(ip.Bytes[12:16]) == b.addr4 && b.is4
+		addr := b.addr4.Load()
+		return addr != 0 && binary.BigEndian.Uint32(ip.Bytes[12:]) == addr
 	}
-	return b.prefix.IsValid() && (b.prefix.Contains(ip.Source()) || isLinkSource(ip.Bytes[8:24]))
+	prefix := b.prefix.Load()
+	return prefix != nil && (prefix.Contains(ip.Source()) || isLinkSource(ip.Bytes[8:24]))
 }
 
 // forLink reports whether a packet is for our end of the link.

@@ -2,7 +2,6 @@ package dataplane
 
 import (
 	"net/netip"
-	"unsafe"
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
@@ -15,25 +14,23 @@ import (
 // than the cryptography. But a batch says beforehand what will be needed. So the
 // processor is asked for it in steps, each a pointer further than the one before,
 // while it works on the packets in front: a step never waits for what it reads,
-// nor for what it asks for.
+// nor for what it asks for. There are three steps and a fourth for ciphers that
+// are several objects, so what is needed together lies together: see SA,
+// household and Session.
 //
 // Packets come in runs: of one SA upwards, for one destination downwards. The
 // steps are taken once a run. A batch of one run has nobody to look ahead for.
 
-const (
-	// stride is how many runs lie between two steps: long enough for memory to
-	// answer, and short enough that what came is still in the cache.
-	stride = 2
-	// upSteps and downSteps are how many steps the two ways have.
-	upSteps   = 4
-	downSteps = 5
-)
+// stride is how many runs lie between two steps: long enough for memory to
+// answer, and short enough that what came is still in the cache.
+const stride = 2
 
 // upRun is packets of a batch that have one SPI, one behind the other.
 type upRun struct {
 	first int // of the batch
 	spi   esp.SPI
-	sa    *SA // nil: unknown, or not looked up yet
+	more  bool // there is a further step
+	sa    *SA  // nil: unknown, or not looked up yet
 }
 
 // upCourse is the runs of a batch, and which one the worker is at.
@@ -60,7 +57,7 @@ func (c *upCourse) survey(batch []udp.Message, sas *lines[SA]) {
 		c.runs[0].sa = sas.get(uint32(last))
 		return
 	}
-	for at := -stride * upSteps; at < 0; at++ {
+	for at := -3 * stride; at < 0; at++ {
 		c.look(at, batch, sas)
 	}
 }
@@ -86,35 +83,33 @@ func (c *upCourse) look(at int, batch []udp.Message, sas *lines[SA]) {
 	if len(c.runs) == 1 {
 		return
 	}
-	for step := range upSteps {
-		if n := at + stride*(upSteps-step); n >= 0 && n < len(c.runs) {
-			c.runs[n].fetch(step, batch, sas)
+	if n := at + 3*stride; n < len(c.runs) {
+		r := &c.runs[n]
+		r.sa = sas.get(uint32(r.spi))
+		prefetch.Lines(r.sa, saLines)
+	}
+	if n := at + 2*stride; n >= 0 && n < len(c.runs) && c.runs[n].sa != nil {
+		r := &c.runs[n]
+		r.more = r.sa.In.Prefetch(0, batch[r.first].Data)
+		prefetch.Lines(r.sa.Peer, upLines)
+	}
+	if n := at + stride; n >= 0 && n < len(c.runs) && c.runs[n].sa != nil {
+		r := &c.runs[n]
+		if r.more {
+			r.sa.In.Prefetch(1, nil)
 		}
+		r.sa.Peer.prefetch()
 	}
 }
 
-func (r *upRun) fetch(step int, batch []udp.Message, sas *lines[SA]) {
-	if step == 0 {
-		r.sa = sas.get(uint32(r.spi))
-		prefetch.Object(r.sa)
-		return
+// prefetch asks for what packets upwards need beyond upLines: of who is reached by
+// IPv6, and of who was bound more than once.
+func (p *Peer) prefetch() {
+	if r := p.route.Load(); r != nil && p.at.Load() == 0 {
+		prefetch.Line(&r.path.Remote)
 	}
-	if r.sa == nil {
-		return
-	}
-	r.sa.In.Prefetch(step-1, batch[r.first].Data)
-	switch p := r.sa.Peer; step {
-	case 1:
-		prefetch.Lines(p, unsafe.Sizeof(household{}))
-	case 2:
-		if r := p.route.Load(); r != nil && p.at.Load() == 0 {
-			prefetch.Line(&r.Path.Remote)
-		}
-		prefetch.Object(p.first.Load())
-	case 3:
-		if s := p.first.Load(); s != nil {
-			prefetch.Object(s.bound.Load())
-		}
+	if s := p.first.Load(); s != nil && s.bound.Load() != &s.firstBinding {
+		prefetch.Object(s.bound.Load())
 	}
 }
 
@@ -122,6 +117,8 @@ func (r *upRun) fetch(step int, batch []udp.Message, sas *lines[SA]) {
 type downRun struct {
 	to      netip.Addr
 	session *Session // nil: unknown, or not looked up yet
+	out     *esp.Outbound
+	more    bool // there is a further step
 }
 
 // downCourse is the runs of a batch that its source has told of, and which one
@@ -155,7 +152,7 @@ func (c *downCourse) survey(herald tenant.Herald, routes *routeTable) {
 		c.runs[0].session = routes.lookup(last)
 		return
 	}
-	for at := -stride * downSteps; at < 0; at++ {
+	for at := -4 * stride; at < 0; at++ {
 		c.look(at, routes)
 	}
 }
@@ -183,28 +180,24 @@ func (c *downCourse) look(at int, routes *routeTable) {
 	if len(c.runs) == 1 {
 		return
 	}
-	for step := range downSteps {
-		if n := at + stride*(downSteps-step); n >= 0 && n < len(c.runs) {
-			c.runs[n].fetch(step, routes)
+	if n := at + 4*stride; n < len(c.runs) {
+		r := &c.runs[n]
+		r.session = routes.lookup(r.to)
+		prefetch.Lines(r.session, downLines)
+	}
+	if n := at + 3*stride; n >= 0 && n < len(c.runs) && c.runs[n].session != nil {
+		r := &c.runs[n]
+		r.out = r.session.out.Load()
+		prefetch.Object(r.out)
+		if st := r.session.send.Load(); st != &r.session.firstSend { // the way has changed
+			prefetch.Object(st)
 		}
 	}
-}
-
-func (r *downRun) fetch(step int, routes *routeTable) {
-	if step == 0 {
-		r.session = routes.lookup(r.to)
-		prefetch.Object(r.session)
-		return
+	if n := at + 2*stride; n >= 0 && n < len(c.runs) && c.runs[n].out != nil {
+		c.runs[n].more = c.runs[n].out.Prefetch(0)
 	}
-	if r.session == nil {
-		return
-	}
-	st := r.session.send.Load()
-	switch {
-	case step == 1:
-		prefetch.Object(st)
-	case st != nil:
-		st.Out.Prefetch(step - 2)
+	if n := at + stride; n >= 0 && n < len(c.runs) && c.runs[n].more {
+		c.runs[n].out.Prefetch(1)
 	}
 }
 

@@ -46,14 +46,14 @@ func (c *throng) join(i int, transform esp.Transform) {
 	keys := esp.Keys{Encryption: make([]byte, transform.EncryptionKeyLen()), Integrity: make([]byte, transform.IntegrityKeyLen())}
 	binary.BigEndian.PutUint32(keys.Encryption, uint32(i))
 	spi := esp.SPI(i+1) << 12
-	in, err1 := esp.NewInbound(esp.InboundConfig{SPI: spi, Transform: transform, Keys: keys, Vault: c.vault})
+	peer := NewPeer(uint64(i))
+	in, err1 := NewSA(peer, esp.InboundConfig{SPI: spi, Transform: transform, Keys: keys, Vault: c.vault})
 	out, err2 := esp.NewOutbound(esp.OutboundConfig{SPI: spi, Transform: transform, Keys: keys, Vault: c.vault})
 	theirs, err3 := esp.NewOutbound(esp.OutboundConfig{SPI: spi, Transform: transform, Keys: keys})
 	if err1 != nil || err2 != nil || err3 != nil {
 		c.t.Fatal(err1, err2, err3)
 	}
-	peer := NewPeer(uint64(i))
-	c.plane.AddSA(spi, &SA{In: in, Peer: peer})
+	c.plane.AddSA(spi, in)
 	if err := c.plane.Route(peer, Encapsulation{Out: out, Path: c.path, LocalPort: 1701, RemotePort: 1701}); err != nil {
 		c.t.Fatal(err)
 	}

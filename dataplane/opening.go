@@ -25,7 +25,7 @@ type arrival struct {
 }
 
 func (o *opening) add(sa *SA, m *udp.Message) {
-	o.jobs = append(o.jobs, esp.OpenJob{SA: sa.In, Packet: m.Data})
+	o.jobs = append(o.jobs, esp.OpenJob{SA: &sa.In, Packet: m.Data})
 	o.from = append(o.from, arrival{sa, m})
 }
 

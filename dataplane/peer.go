@@ -37,6 +37,10 @@ type household struct {
 	session Session
 }
 
+// upLines is how many bytes of a household packets upwards need: the peer, the
+// session's first two lines.
+const upLines = 192
+
 // NewPeer returns a peer that has no SA yet.
 func NewPeer(id uint64) *Peer {
 	h := new(household)
@@ -87,55 +91,55 @@ type Way struct {
 	Out           *esp.Outbound
 }
 
-// route is what a packet needs on its way to a peer; it is immutable.
+// route is an Encapsulation in use; it is immutable.
 type route struct {
-	listener *listener
-	// Out, the ports and Path are those of the Encapsulation, where every packet
-	// finds them.
-	Out                   *esp.Outbound
-	LocalPort, RemotePort uint16
-	checksum              bool
-	sideBySide            bool // packets wait, to be sealed several at once
-	divided               bool // there are ways
-	*routeRest
-	Path Path
+	Encapsulation
+	wayOut
 }
 
-// routeRest is what few packets need.
-type routeRest struct {
-	Encapsulation
-	ways []*route // one for each of Ways
+// wayOut is what a packet needs on its way to a peer, beside the SA; immutable.
+// It outlives SAs: unless it is divided, who has one keeps no keys.
+type wayOut struct {
+	listener              *listener
+	localPort, remotePort uint16
+	checksum              bool // the inner UDP header has one
+	divided               bool // there are ways
+	*byways
+	path Path
+}
+
+// byways are what few packets need; nil for most peers.
+type byways struct {
+	local, remote netip.Addr // of the inner UDP checksum
+	ways          []Way
 }
 
 func newRoute(l *listener, e Encapsulation) *route {
-	r := &route{
-		listener: l, Out: e.Out, Path: e.Path, LocalPort: e.LocalPort, RemotePort: e.RemotePort,
-		checksum: e.Path.Remote.Addr().Is6(), sideBySide: e.Out.SideBySide(), divided: len(e.Ways) > 0,
-		routeRest: &routeRest{Encapsulation: e},
-	}
-	for _, w := range e.Ways {
-		way := e
-		way.Out, way.Ways = w.Out, nil
-		r.ways = append(r.ways, newRoute(l, way))
+	r := &route{e, wayOut{
+		listener: l, path: e.Path, localPort: e.LocalPort, remotePort: e.RemotePort,
+		checksum: e.Path.Remote.Addr().Is6(), divided: len(e.Ways) > 0,
+	}}
+	if r.checksum || r.divided {
+		r.byways = &byways{local: e.InnerLocal, remote: e.InnerRemote, ways: e.Ways}
 	}
 	return r
 }
 
-// toward is the route of a packet in tunnel mode.
-func (r *route) toward(pkt []byte) *route {
+// toward is the SA of a packet in tunnel mode: usual, unless there is a way.
+func (r *wayOut) toward(pkt []byte, usual *esp.Outbound) *esp.Outbound {
 	if !r.divided {
-		return r
+		return usual
 	}
 	ip, err := ipkt.Parse(pkt)
 	if err != nil {
-		return r
+		return usual
 	}
-	for i, w := range r.Ways {
-		if w.Local.Contains(ip.Source()) && w.Remote.Contains(ip.Destination()) {
-			return r.ways[i]
+	for i := range r.ways {
+		if w := &r.ways[i]; w.Local.Contains(ip.Source()) && w.Remote.Contains(ip.Destination()) {
+			return w.Out
 		}
 	}
-	return r
+	return usual
 }
 
 // Encapsulation returns the peer's present way out, and whether it has one.
@@ -232,155 +236,6 @@ func (p *Peer) TakeActivity() (a Activity) {
 		}
 	}
 	return a
-}
-
-// SessionConfig describes one call, or one tunnel mode SA, to NewSession.
-type SessionConfig struct {
-	Peer *Peer
-	// Tunnel and Call are our ids, by which the peer names the call.
-	Tunnel l2tp.TunnelID
-	Call   l2tp.CallID
-	// RemoteTunnel and RemoteCall are the peer's ids.
-	RemoteTunnel l2tp.TunnelID
-	RemoteCall   l2tp.CallID
-	// Sequencing puts Ns and Nr on data packets, RFC 2661 section 5.4.
-	Sequencing bool
-}
-
-// Session is one call. It carries PPP control as soon as it is made, and IP
-// once Bind has given it an address and a device.
-type Session struct {
-	// This is what every packet needs: one line of the cache.
-	tunnel l2tp.TunnelID
-	call   l2tp.CallID
-	active atomic.Bool // an IP packet was seen since the last sweep
-	send   atomic.Pointer[sendState]
-	bound  atomic.Pointer[binding]
-	// Up counts what the client sent, Down what it was sent.
-	Up, Down Traffic
-	*sessionRest
-}
-
-// sessionRest is what few packets need.
-type sessionRest struct {
-	peer         *Peer
-	ns           atomic.Uint32
-	sequencing   bool
-	remoteTunnel l2tp.TunnelID
-	remoteCall   l2tp.CallID
-	addr         netip.Addr
-	anyAddress   bool
-	prefix       netip.Prefix // of IPv6
-	port         *Port
-	link         LinkOptions
-}
-
-// LinkOptions are what PPP agreed on for a session.
-type LinkOptions struct {
-	ACFC, PFC bool // the peer accepts compressed headers from us
-	MTU       int  // the largest IP packet the peer takes: its MRU
-	// Host: this is the client's own end, and router advertisements are for the
-	// control loop and not for the device.
-	Host bool
-}
-
-// binding is a session's place in its tenant's network; immutable.
-type binding struct {
-	port   *Port
-	addr4  [4]byte
-	is4    bool // there is addr4
-	any    bool
-	host   bool         // router advertisements are ours
-	prefix netip.Prefix // of IPv6; invalid: none
-}
-
-// NewSession makes the session known to the workers under its peer's SAs.
-func (p *Plane) NewSession(c SessionConfig) *Session {
-	s := c.Peer.newSession()
-	s.tunnel, s.call, s.sessionRest = c.Tunnel, c.Call, &sessionRest{
-		peer: c.Peer, remoteTunnel: c.RemoteTunnel, remoteCall: c.RemoteCall, sequencing: c.Sequencing,
-	}
-	s.update()
-	c.Peer.addSession(s)
-	return s
-}
-
-// Peer returns the peer whose call this is.
-func (s *Session) Peer() *Peer { return s.peer }
-
-// MTU returns the size of the largest IP packet that reaches the client in one
-// piece now: the smaller of its MRU and what the encapsulation leaves. Bytes.
-func (s *Session) MTU() int {
-	if st := s.send.Load(); st != nil {
-		return int(st.mtu)
-	}
-	return 0
-}
-
-// Bind opens the session for IP packets: from addr only, and to it. With an
-// invalid addr the session takes packets of every source, and gets those of
-// every destination: the client's own end of a connection.
-func (p *Plane) Bind(s *Session, port *Port, addr netip.Addr, link LinkOptions) {
-	s.addr, s.anyAddress = addr, !addr.IsValid()
-	port.routes.put(s) // first: an answer may be back at once
-	s.attach(port, link)
-}
-
-// Bind6 opens the session for IPv6 packets: from its prefix only, and to it.
-// Packets that are only for the link, as router solicitations are, go to the
-// control loop. Both families of a session have one port.
-func (p *Plane) Bind6(s *Session, port *Port, prefix netip.Prefix, link LinkOptions) {
-	s.prefix = prefix.Masked()
-	port.routes.putPrefix(s)
-	s.attach(port, link)
-}
-
-func (s *Session) attach(port *Port, link LinkOptions) {
-	s.port, s.link = port, link
-	s.update()
-	b := &binding{port: port, prefix: s.prefix, any: s.anyAddress, host: s.anyAddress && link.Host}
-	if s.addr.Is4() {
-		b.addr4, b.is4 = s.addr.As4(), true
-	}
-	s.bound.Store(b)
-}
-
-// Unbind closes the session for what Bind opened it for.
-func (p *Plane) Unbind(s *Session) {
-	if s.port == nil {
-		return
-	}
-	s.port.routes.remove(s)
-	s.addr, s.anyAddress = netip.Addr{}, false
-	s.detach()
-}
-
-// Unbind6 closes the session for what Bind6 opened it for.
-func (p *Plane) Unbind6(s *Session) {
-	if s.port == nil {
-		return
-	}
-	s.port.routes.removePrefix(s)
-	s.prefix = netip.Prefix{}
-	s.detach()
-}
-
-// detach leaves what is still bound. A session without any of it carries PPP
-// control only.
-func (s *Session) detach() {
-	if s.addr.IsValid() || s.anyAddress || s.prefix.IsValid() {
-		s.attach(s.port, s.link)
-		return
-	}
-	s.bound.Store(nil)
-	s.port = nil
-}
-
-// RemoveSession forgets the session.
-func (p *Plane) RemoveSession(s *Session) {
-	p.Unbind(s)
-	p.Unbind6(s)
-	s.peer.removeSession(s)
 }
 
 // Port is a tenant's device as the plane knows it: a writer for each worker,

@@ -275,7 +275,7 @@ func (p *Plane) SendL2TP(peer *Peer, message []byte) error {
 	}
 	p.plain = append(r.appendUDP(p.plain[:0]), message...)
 	r.finishUDP(p.plain)
-	p.control.seal(r, p.plain, protoUDP)
+	p.control.seal(&r.wayOut, r.Out, p.plain, protoUDP)
 	return nil
 }
 
@@ -285,12 +285,12 @@ func (p *Plane) SendPPP(s *Session, frame []byte) error {
 	if st == nil {
 		return ErrNoRoute
 	}
-	if len(frame) > st.Out.MaxPayload(sealedLimit)-maxTemplate {
+	if len(frame) > s.out.Load().MaxPayload(sealedLimit)-maxTemplate {
 		return ErrTooLong
 	}
 	p.plain = append(s.appendHeaders(st, p.plain[:0]), frame...)
 	st.finishUDP(p.plain)
-	p.control.seal(&st.route, p.plain, protoUDP)
+	p.control.seal(&st.wayOut, s.out.Load(), p.plain, protoUDP)
 	return nil
 }
 

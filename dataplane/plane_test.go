@@ -60,7 +60,8 @@ func (r *rig) secure(encryption uint8, bits int, integrity uint16) {
 		r.t.Fatal(err)
 	}
 	keys := esp.Keys{Encryption: make([]byte, transform.EncryptionKeyLen()), Integrity: make([]byte, transform.IntegrityKeyLen())}
-	in, err1 := esp.NewInbound(esp.InboundConfig{SPI: 1000, Transform: transform, Keys: keys})
+	r.peer = NewPeer(1)
+	in, err1 := NewSA(r.peer, esp.InboundConfig{SPI: 1000, Transform: transform, Keys: keys})
 	out, err2 := esp.NewOutbound(esp.OutboundConfig{SPI: 2000, Transform: transform, Keys: keys})
 	theirs, err3 := esp.NewOutbound(esp.OutboundConfig{SPI: 1000, Transform: transform, Keys: keys})
 	ours, err4 := esp.NewInbound(esp.InboundConfig{SPI: 2000, Transform: transform, Keys: keys})
@@ -70,8 +71,7 @@ func (r *rig) secure(encryption uint8, bits int, integrity uint16) {
 		}
 	}
 	r.theirs, r.ours = theirs, ours
-	r.peer = NewPeer(1)
-	r.plane.AddSA(1000, &SA{In: in, Peer: r.peer})
+	r.plane.AddSA(1000, in)
 	if err := r.plane.Route(r.peer, Encapsulation{Out: out, Path: r.path, LocalPort: 1701, RemotePort: 1701}); err != nil {
 		r.t.Fatal(err)
 	}

@@ -12,13 +12,28 @@ import (
 
 // SA is one child security association as the plane knows it: the way in. The
 // way out is part of the peer's route, since only the newest is used.
+//
+// Its first two lines of memory are what every packet needs of it.
 type SA struct {
-	In   *esp.Inbound
 	Peer *Peer
 	// Tunnel is the session whose packets travel in tunnel mode, without L2TP
 	// and PPP; nil in transport mode.
 	Tunnel *Session
+	In     esp.Inbound
 }
+
+// NewSA makes an SA of a peer that has received nothing yet. Errors are those of
+// esp.NewInbound.
+func NewSA(peer *Peer, c esp.InboundConfig) (*SA, error) {
+	sa := &SA{Peer: peer}
+	if err := sa.In.Init(c); err != nil {
+		return nil, err
+	}
+	return sa, nil
+}
+
+// saLines is how many bytes of an SA every packet needs.
+const saLines = 16 + esp.InboundLines
 
 // saTable maps the SPIs that we chose to their SAs. Each worker has one of its
 // own: its mutex is held for the length of a batch, and by the control loop
@@ -112,10 +127,11 @@ func (t *routeTable) exact(dst netip.Addr) *Session {
 	return nil
 }
 
-func (t *routeTable) put(s *Session) {
+// put routes the session's address, or everything that no address matches.
+func (t *routeTable) put(s *Session, everything bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s.anyAddress {
+	if everything {
 		t.fallback = s
 		return
 	}
@@ -129,7 +145,7 @@ func (t *routeTable) putPrefix(s *Session) {
 	if t.prefixes == nil {
 		t.prefixes = make(map[netip.Prefix]*Session)
 	}
-	t.prefixes[s.prefix] = s
+	t.prefixes[*s.prefix] = s
 	if n := s.prefix.Bits(); !slices.Contains(t.lengths, n) {
 		t.lengths = append(t.lengths, n)
 	}
@@ -139,8 +155,8 @@ func (t *routeTable) putPrefix(s *Session) {
 func (t *routeTable) removePrefix(s *Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.prefixes[s.prefix] == s {
-		delete(t.prefixes, s.prefix)
+	if s.prefix != nil && t.prefixes[*s.prefix] == s {
+		delete(t.prefixes, *s.prefix)
 	}
 }
 

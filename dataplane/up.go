@@ -53,7 +53,7 @@ func (w *worker) sealed(m *udp.Message, sa *SA) {
 		return
 	}
 	if !sa.In.SideBySide() {
-		job := esp.OpenJob{SA: sa.In, Packet: m.Data}
+		job := esp.OpenJob{SA: &sa.In, Packet: m.Data}
 		w.waiting.batch.OpenOne(&job)
 		w.opened(sa, m, &job)
 		return
@@ -119,7 +119,7 @@ func (w *worker) follow(p *Peer, m *udp.Message) {
 		return
 	}
 	r := p.route.Load()
-	if r == nil || r.Path.Remote == m.Remote || !p.moving.CompareAndSwap(false, true) {
+	if r == nil || r.path.Remote == m.Remote || !p.moving.CompareAndSwap(false, true) {
 		return
 	}
 	if why, ok := w.plane.inbox.fromPeer(Message{Kind: Moved, Peer: p, Path: w.path(m)}, nil); !ok {

@@ -32,11 +32,11 @@ func TestWays(t *testing.T) {
 		want     *esp.Outbound
 	}{{"10.1.2.3", "10.9.0.2", a}, {"10.1.2.3", "10.9.0.3", a}, {"10.2.0.1", "10.9.0.2", b}, {"10.2.0.1", "10.9.0.3", first}, {"192.0.2.1", "10.9.0.2", first}} {
 		pkt := ipPacket(netip.MustParseAddr(tt.from), netip.MustParseAddr(tt.to), 60)
-		if got := r.peer.route.Load().toward(pkt); got.Out != tt.want || got.listener == nil || got.Path != e.Path {
+		if got := r.peer.route.Load().toward(pkt, first); got != tt.want {
 			t.Errorf("%s to %s: another SA", tt.from, tt.to)
 		}
 	}
-	if r.peer.route.Load().toward([]byte{0x45}).Out != first {
+	if r.peer.route.Load().toward([]byte{0x45}, first) != first {
 		t.Error("what is no packet")
 	}
 }

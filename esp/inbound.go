@@ -27,10 +27,9 @@ type InboundConfig struct {
 
 // Inbound is an SA that packets are received on.
 type Inbound struct {
-	// This is what every packet needs: two lines of the cache.
+	// This is what every packet needs.
 	spi   SPI
 	shape shape
-	esn   bool
 	aead  aeadKeys // none with CBC
 	cbc   *cbcKeys // nil with an AEAD
 
@@ -46,9 +45,10 @@ type Inbound struct {
 // nearRing is how many words the ring of the default window has.
 const nearRing = 32
 
-// hotInbound is how many bytes of an Inbound every packet needs, beside a word
-// of the ring.
-const hotInbound = 128
+// InboundLines is how many bytes of an Inbound every packet needs, beside a word
+// of what is behind them: two lines of memory less 16 bytes, which its owner may
+// have in front of it.
+const InboundLines = 112
 
 // inboundRest is what few packets need.
 type inboundRest struct {
@@ -59,22 +59,29 @@ type inboundRest struct {
 // NewInbound makes an SA that has received nothing yet. An error wraps
 // ErrConfig, ErrTransform or ErrKeys.
 func NewInbound(c InboundConfig) (*Inbound, error) {
+	i := new(Inbound)
+	if err := i.Init(c); err != nil {
+		return nil, err
+	}
+	return i, nil
+}
+
+// Init makes a zero Inbound, which is part of something else, what NewInbound
+// returns. After an error it must not be used.
+func (i *Inbound) Init(c InboundConfig) error {
 	if c.ReplayWindow == 0 {
 		c.ReplayWindow = DefaultReplayWindow
 	}
 	if err := c.check(); err != nil {
-		return nil, err
+		return err
 	}
-	i := &Inbound{
-		spi: c.SPI, shape: c.Transform.shape(), esn: c.ESN,
-		inboundRest: &inboundRest{transform: c.Transform},
-	}
-	i.window = newWindow(c.ReplayWindow, i.near[:])
+	i.spi, i.shape, i.inboundRest = c.SPI, c.Transform.shape(), &inboundRest{transform: c.Transform}
+	i.window = newWindow(c.ReplayWindow, c.ESN, i.near[:])
 	if err := i.setOpener(c); err != nil {
-		return nil, err
+		return err
 	}
 	i.lanes.claim().release()
-	return i, nil
+	return nil
 }
 
 func (c *InboundConfig) check() error {
@@ -171,7 +178,7 @@ func (i *Inbound) extend(low uint32) (seq uint64, ok bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	seq = uint64(low)
-	if i.esn {
+	if i.window.esn {
 		if seq, ok = i.window.extend(low); !ok {
 			return 0, false
 		}

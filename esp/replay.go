@@ -6,14 +6,14 @@ package esp
 // ever shifted. One more word than the window's size keeps the word that is
 // being filled apart from the oldest one.
 type window struct {
-	top  uint64 // the highest number accepted; 0: none yet
-	size uint64 // numbers of top-size and below are too old
-	ring []uint64
-	mask uint64 // len(ring)-1; the length is a power of two
+	top  uint64   // the highest number accepted; 0: none yet
+	ring []uint64 // a power of two of them
+	size uint32   // numbers of top-size and below are too old
+	esn  bool     // numbers are extended
 }
 
 // newWindow takes room for the ring if that is enough.
-func newWindow(size int, room []uint64) window {
+func newWindow(size int, esn bool, room []uint64) window {
 	words := 1
 	for words < size/64+1 {
 		words *= 2
@@ -21,8 +21,11 @@ func newWindow(size int, room []uint64) window {
 	if words > len(room) {
 		room = make([]uint64, words)
 	}
-	return window{size: uint64(size), ring: room[:words], mask: uint64(words - 1)}
+	return window{size: uint32(size), esn: esn, ring: room[:words]}
 }
+
+// word is where the bit of seq is.
+func (w *window) word(seq uint64) *uint64 { return &w.ring[seq/64&uint64(len(w.ring)-1)] }
 
 // fresh reports whether seq may be accepted: it is not 0, not too old and was
 // not accepted before.
@@ -32,10 +35,10 @@ func (w *window) fresh(seq uint64) bool {
 		return false
 	case seq > w.top:
 		return true
-	case w.top-seq >= w.size:
+	case w.top-seq >= uint64(w.size):
 		return false
 	}
-	return w.ring[seq/64&w.mask]&(1<<(seq%64)) == 0
+	return *w.word(seq)&(1<<(seq%64)) == 0
 }
 
 // accept remembers seq, and reports false if it is not fresh.
@@ -46,11 +49,11 @@ func (w *window) accept(seq uint64) bool {
 	if seq > w.top {
 		steps := min(seq/64-w.top/64, uint64(len(w.ring)))
 		for i := range steps {
-			w.ring[(w.top/64+1+i)&w.mask] = 0
+			*w.word((w.top/64 + 1 + i) * 64) = 0
 		}
 		w.top = seq
 	}
-	w.ring[seq/64&w.mask] |= 1 << (seq % 64)
+	*w.word(seq) |= 1 << (seq % 64)
 	return true
 }
 
@@ -60,8 +63,8 @@ func (w *window) accept(seq uint64) bool {
 func (w *window) extend(low uint32) (seq uint64, ok bool) {
 	high := w.top >> 32
 	topLow := uint32(w.top)
-	bottom := topLow - uint32(w.size-1) // modulo 2^32
-	if uint64(topLow) >= w.size-1 {
+	bottom := topLow - (w.size - 1) // modulo 2^32
+	if topLow >= w.size-1 {
 		// Case A: the window lies within one subspace of 2^32 numbers.
 		if low < bottom {
 			high++

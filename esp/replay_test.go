@@ -25,7 +25,7 @@ func TestWindowAgainstNaive(t *testing.T) {
 	for _, size := range []int{64, 128, 192, 1024, 4096} {
 		for _, start := range []uint64{0, 63, math.MaxUint32 - 100, 1 << 40} {
 			rng := rand.New(rand.NewPCG(uint64(size), start))
-			w := newWindow(size, nil)
+			w := newWindow(size, false, nil)
 			n := &naive{size: uint64(size), seen: map[uint64]bool{}}
 			w.accept(start)
 			n.accept(start)
@@ -61,7 +61,7 @@ func wantNearby(rng *rand.Rand, top, size uint64) uint64 {
 }
 
 func TestWindowEdges(t *testing.T) {
-	w := newWindow(64, nil)
+	w := newWindow(64, false, nil)
 	for _, row := range []struct {
 		seq  uint64
 		want bool
@@ -88,7 +88,7 @@ func TestExtend(t *testing.T) {
 			0, 1, size - 2, size - 1, size, math.MaxUint32 - size, math.MaxUint32 - 1, math.MaxUint32,
 			1 << 32, 1<<32 + 1, 1<<32 + size - 2, 1<<32 + size - 1, 1<<32 + size, 7<<32 + 12345, 8<<32 - 1,
 		} {
-			w := newWindow(int(size), nil)
+			w := newWindow(int(size), false, nil)
 			w.top = top
 			lowest := top - min(top, size-1)
 			for _, seq := range []uint64{
@@ -107,7 +107,7 @@ func TestExtend(t *testing.T) {
 }
 
 func TestExtendBeforeFirst(t *testing.T) {
-	w := newWindow(64, nil)
+	w := newWindow(64, false, nil)
 	w.top = 5
 	if seq, ok := w.extend(math.MaxUint32 - 3); ok {
 		t.Errorf("a number from before the first one taken for %#x", seq)
@@ -176,7 +176,7 @@ func TestReplayWindowDefaultAndSize(t *testing.T) {
 		if size == 0 {
 			size = DefaultReplayWindow
 		}
-		if in.window.size != uint64(size) || len(in.window.ring)*64 < size+64 {
+		if in.window.size != uint32(size) || len(in.window.ring)*64 < size+64 {
 			t.Errorf("window of %d: %d in %d words", size, in.window.size, len(in.window.ring))
 		}
 	}

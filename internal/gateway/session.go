@@ -43,7 +43,7 @@ type peer struct {
 // child is one child SA in use.
 type child struct {
 	ike.ChildSA // without its keys
-	in          *esp.Inbound
+	sa          *dataplane.SA
 	out         *esp.Outbound
 	active      bool
 	used        int // when it was said to send on this one, in their order
@@ -104,7 +104,7 @@ func (g *Gateway) peerUp(e ike.Up) {
 // install makes a child SA known to the data plane.
 func (g *Gateway) install(now time.Time, e ike.Installed) {
 	p := g.peerOf(e.Peer)
-	c, err := g.newChild(e.Child)
+	c, err := g.newChild(p.plane, e.Child)
 	e.Child.KeyIn.Zero()
 	e.Child.KeyOut.Zero()
 	if err != nil {
@@ -113,20 +113,21 @@ func (g *Gateway) install(now time.Time, e ike.Installed) {
 		return
 	}
 	p.children[c.In] = c
-	g.plane.AddSA(esp.SPI(c.In), &dataplane.SA{In: c.in, Peer: p.plane, Tunnel: p.tunnelSession(c)})
+	c.sa.Tunnel = p.tunnelSession(c)
+	g.plane.AddSA(esp.SPI(c.In), c.sa)
 	if c.Active {
 		g.activate(now, e.Peer, c.In)
 	}
 }
 
 // newChild makes the two ends of a child SA from what IKE agreed on.
-func (g *Gateway) newChild(sa ike.ChildSA) (*child, error) {
+func (g *Gateway) newChild(p *dataplane.Peer, sa ike.ChildSA) (*child, error) {
 	t, err := esp.ByIANA(sa.Encryption, sa.KeyBits, sa.Integrity)
 	if err != nil {
 		return nil, err
 	}
 	c := &child{ChildSA: sa}
-	c.in, err = esp.NewInbound(esp.InboundConfig{
+	c.sa, err = dataplane.NewSA(p, esp.InboundConfig{
 		SPI: esp.SPI(sa.In), Transform: t, ESN: sa.ESN, Vault: g.vault,
 		Keys: esp.Keys{Encryption: sa.KeyIn.Encryption, Integrity: sa.KeyIn.Integrity},
 	})
@@ -219,7 +220,7 @@ func (g *Gateway) received(id ike.Peer, in ike.SPI) uint64 {
 	if p == nil || p.children[in] == nil {
 		return 0
 	}
-	packets, _ := p.children[in].in.Opened()
+	packets, _ := p.children[in].sa.In.Opened()
 	return packets
 }
 
