@@ -47,7 +47,12 @@ func New(cfg Config) (*Device, error) {
 		return nil, err
 	}
 	for _, f := range d.files {
-		d.sources = append(d.sources, newSource(f, d.got.vnet, cfg.MTU))
+		source, err := newSource(f, d.got.vnet, cfg.MTU)
+		if err != nil {
+			d.Close()
+			return nil, err
+		}
+		d.sources = append(d.sources, source)
 	}
 	return d, nil
 }

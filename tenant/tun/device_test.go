@@ -141,9 +141,10 @@ func (c *client) pumpDown(s tenant.Source) {
 		if err := s.Read(); errors.Is(err, os.ErrClosed) || errors.Is(err, io.EOF) {
 			return
 		}
-		n := 0
+		if hasPiece(s) {
+			c.joined.Store(true)
+		}
 		for buf, off, ok := s.Next(); ok; buf, off, ok = s.Next() {
-			n++
 			if off < tenant.Headroom || cap(buf)-len(buf) < tenant.Tailroom || len(buf)-off > c.d.MTU() {
 				c.t.Errorf("lent %d bytes at %d of %d", len(buf), off, cap(buf))
 			}
@@ -157,9 +158,6 @@ func (c *client) pumpDown(s tenant.Source) {
 			}
 			c.link.InjectInbound(ipv4.ProtocolNumber, pkt)
 			pkt.DecRef()
-		}
-		if n > 1 {
-			c.joined.Store(true)
 		}
 	}
 }

@@ -15,10 +15,11 @@
 //
 // # Memory
 //
-// A Source has one buffer. The headers of a segment are written before its
-// payload, over the end of the segment before, whose loan has ended by then;
-// what a borrower may write behind a packet is saved before the loan and put
-// back after it. A Writer keeps the slices committed to it until Flush.
+// A Source has one buffer, for as many pieces as there are: a Read ends when
+// nothing is left, or with some 32 packets. The headers of a segment are written
+// before its payload, over the end of the segment before, whose loan has ended by
+// then; what a borrower may write behind a packet is saved before the loan and
+// put back after it. A Writer keeps the slices committed to it until Flush.
 //
 // # What it does not do
 //
