@@ -38,8 +38,8 @@
 //
 // ChaCha20-Poly1305 is that of the Go project. For AES-GCM, AES-CBC, and HMAC
 // with SHA-1 and SHA-256 the packages below internal use the instructions of amd64
-// processors, chosen when the program starts: AES-GCM encrypts and hashes sixteen
-// blocks of a packet at a time, AES-CBC decrypts eight or sixteen, and a Batch
+// processors, chosen when the program starts: AES-GCM encrypts and hashes eight
+// or sixteen blocks of a packet at a time, AES-CBC decrypts as many, and a Batch
 // encrypts and authenticates up to sixteen packets of AES-CBC side by side.
 // Elsewhere, and with the build tag purego, the standard library does all of it,
 // with equal results.

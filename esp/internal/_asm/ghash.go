@@ -6,12 +6,6 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// vector is how much of the registers is used.
-type vector func(i int) VecPhysical
-
-func xmm(i int) VecPhysical { return wide(i).AsX().(VecPhysical) }
-func zmm(i int) VecPhysical { return wide(i) }
-
 // emit writes instructions one after the other.
 func emit(all []func()) {
 	for _, f := range all {
@@ -30,59 +24,126 @@ func weave(a, b []func()) {
 	}
 }
 
-// hashGroup multiplies sixteen blocks by the sixteen powers.
+// hashGroup multiplies the blocks of a group by as many powers.
 func (g *gcm) hashGroup() (all []func()) {
+	from := gcmPowers + 256 - g.group()
 	for i := range 4 {
-		all = append(all, g.multiply(zmm, hashedAt+i, gcmPowers+64*i, i == 0)...)
+		all = append(all, g.multiply(g.width, hashedAt+i, from+i*int(g.width), i == 0)...)
 	}
-	return append(all, g.reduce(zmm)...)
+	return append(all, g.reduce(g.width)...)
 }
 
-func (g *gcm) multiply(v vector, i, disp int, first bool) []func() {
-	return g.multiplyAt(v, i, Mem{Base: g.key, Disp: disp}, first)
+// hashTail multiplies what measure found powers for.
+func (g *gcm) hashTail(n int) []func() {
+	all := append([]func(){func() { g.lengths(xmm(lengthsAt)) }}, g.multiply(16, lengthsAt, gcmFirst, true)...)
+	for i := range n {
+		all = append(all, g.multiplyAt(g.width, hashedAt+i, Mem{Base: g.at, Disp: i * int(g.width)}, false)...)
+	}
+	return append(all, g.reduce(g.width)...)
+}
+
+func (g *gcm) multiply(w width, i, disp int, first bool) []func() {
+	return g.multiplyAt(w, i, Mem{Base: g.key, Disp: disp}, first)
 }
 
 // multiplyAt adds the products of register i and the powers, block by block, to
 // the low, middle and high parts, or sets them to the first of all.
-func (g *gcm) multiplyAt(v vector, i int, powers Mem, first bool) []func() {
-	low, middle, high, t, u := v(lowAt), v(middleAt), v(highAt), v(tempAt), v(tempAt+1)
+func (g *gcm) multiplyAt(w width, i int, powers Mem, first bool) []func() {
+	low, middle, high, t, u := w.at(lowAt), w.at(middleAt), w.at(highAt), w.at(tempAt), w.at(tempAt+1)
 	product := func(which uint64, to VecPhysical) func() {
-		return func() { VPCLMULQDQ(Imm(which), powers, v(i), to) }
+		return func() { VPCLMULQDQ(Imm(which), powers, w.at(i), to) }
 	}
 	if first {
 		return []func(){
 			product(0x00, low), product(0x01, middle), product(0x10, t), product(0x11, high),
-			func() { VPXORQ(t, middle, middle) },
+			func() { g.xor(t, middle, middle) },
 		}
 	}
-	low, middle, high = wide(lowAt), wide(middleAt), wide(highAt)
 	return []func(){
-		product(0x00, t), func() { VPXORQ(t.AsZ(), low, low) },
-		product(0x01, t), product(0x10, u), func() { VPTERNLOGQ(U8(parity), t.AsZ(), u.AsZ(), middle) },
-		product(0x11, t), func() { VPXORQ(t.AsZ(), high, high) },
+		product(0x00, t), func() { g.xor(t, low, low) },
+		product(0x01, t), product(0x10, u), func() { g.xorTwo(t, u, middle) },
+		product(0x11, t), func() { g.xor(t, high, high) },
 	}
 }
 
 // reduce makes one block of the parts, in the register of the high one, all
 // others of which are zero.
-func (g *gcm) reduce(v vector) []func() {
-	low, middle, high, t, poly := v(lowAt), v(middleAt), v(highAt), v(tempAt), v(polyAt)
+func (g *gcm) reduce(w width) []func() {
+	low, middle, high, t := w.at(lowAt), w.at(middleAt), w.at(highAt), w.at(tempAt)
 	fold := func(from, to VecPhysical) []func() {
 		return []func(){
-			func() { VPCLMULQDQ(Imm(0x10), poly, from, t) },
+			func() { VPCLMULQDQ(Imm(0x10), g.poly(w), from, t) },
 			func() { VPSHUFD(Imm(0x4E), from, from) },
-			func() { VPTERNLOGQ(U8(parity), t, from, to) },
+			func() { g.xorTwo(t, from, to) },
 		}
 	}
 	all := append(fold(low, middle), fold(middle, high)...)
-	if high != wide(highAt) {
-		return all
+	if w == 64 {
+		all = append(all,
+			func() { VEXTRACTI64X4(Imm(1), high, t.AsY()) },
+			func() { VPXOR(t.AsY(), high.AsY(), high.AsY()) })
 	}
-	return append(all,
-		func() { VEXTRACTI64X4(Imm(1), high, t.AsY()) },
-		func() { VPXORQ(t.AsY(), high.AsY(), high.AsY()) },
-		func() { VEXTRACTI32X4(Imm(1), high.AsY(), t.AsX()) },
-		func() { VPXORQ(t.AsX(), high.AsX(), high.AsX()) })
+	if w >= 32 {
+		all = append(all,
+			func() { VEXTRACTI128(Imm(1), high.AsY(), t.AsX()) },
+			func() { VPXOR(t.AsX(), high.AsX(), high.AsX()) })
+	}
+	return all
+}
+
+// begunHash adds what was hashed before to the first block.
+func (g *gcm) begunHash() {
+	g.xor(g.width.at(highAt), g.width.at(hashedAt), g.width.at(hashedAt))
+}
+
+// The same instructions have other names where registers are wide, or many.
+
+func (g *gcm) xor(a Op, b, to VecPhysical) {
+	if g.wide() {
+		VPXORQ(a, b, to)
+	} else {
+		VPXOR(a, b, to)
+	}
+}
+
+func (g *gcm) xorTwo(a, b, to VecPhysical) {
+	if g.wide() {
+		VPTERNLOGQ(U8(parity), a, b, to)
+		return
+	}
+	VPXOR(a, to, to)
+	VPXOR(b, to, to)
+}
+
+func (g *gcm) move(from, to Op) {
+	if g.wide() {
+		VMOVDQU64(from, to)
+	} else {
+		VMOVDQU(from, to)
+	}
+}
+
+// turn turns the bytes of all blocks round.
+func (g *gcm) turn(from, to VecPhysical) {
+	if g.wide() {
+		VPSHUFB(wide(turnAt), from, to)
+	} else {
+		VPSHUFB(words("gcm_turn", []uint32{0x0c0d0e0f, 0x08090a0b, 0x04050607, 0x00010203, 0x0c0d0e0f, 0x08090a0b, 0x04050607, 0x00010203}), from, to)
+	}
+}
+
+// poly is the polynomial for registers of a width.
+func (g *gcm) poly(w width) Op {
+	if g.wide() {
+		return w.at(polyAt)
+	}
+	return polynomial()
+}
+
+// polynomial is that of the hash (NIST SP 800-38D, section 6.3), as a number whose
+// bits are turned round, twice.
+func polynomial() Mem {
+	return words("gcm_poly", []uint32{1, 0, 0, 0xC2000000, 1, 0, 0, 0xC2000000})
 }
 
 // hashKeys encrypts a block of zeroes to the hash key, and makes its powers, all
@@ -90,10 +151,9 @@ func (g *gcm) reduce(v vector) []func() {
 // leaves out.
 func hashKeys() {
 	TEXT("hashKeys", NOSPLIT, "func(k *byte)")
-	g := &gcm{key: RAX, at: RCX, tmp: RDX}
+	g := &gcm{width: 32, key: RAX, at: RCX, tmp: RDX}
 	Load(Param("k"), g.key)
-	h, t, u := wide(hashedAt).AsX(), wide(tempAt).AsX(), wide(streamAt).AsX()
-	VMOVDQU(words("gcm_poly", polynomial()), wide(polyAt).AsX())
+	h, t, u := xmm(hashedAt), xmm(tempAt), xmm(streamAt)
 	MOVBLZX(Mem{Base: g.key, Disp: gcmRounds}, g.tmp.As32())
 	LEAQ(Mem{Base: g.key, Disp: gcmKeys}, g.at)
 	VMOVDQU(Mem{Base: g.at}, h)
@@ -109,23 +169,21 @@ func hashKeys() {
 	// Twice the number, and the polynomial if that is too long.
 	VPSHUFD(Imm(0xFF), h, t)
 	VPSRAD(Imm(31), t, t)
-	VPAND(wide(polyAt).AsX(), t, t)
+	VPAND(polynomial(), t, t)
 	VPSRLQ(Imm(63), h, u)
 	VPSLLDQ(Imm(8), u, u)
 	VPADDQ(h, h, h)
 	VPXOR(u, h, h)
 	VPXOR(t, h, h)
-	VMOVDQU(h, Mem{Base: g.key, Disp: gcmFirst})
 	LEAQ(Mem{Base: g.key, Disp: gcmFirst}, g.at)
+	VMOVDQU(h, Mem{Base: g.at})
 	Label("power")
-	emit(g.multiply(xmm, hashedAt, gcmFirst, true))
-	emit(g.reduce(xmm))
-	VMOVDQA64(wide(highAt).AsX(), h)
+	emit(g.multiply(16, hashedAt, gcmFirst, true))
+	emit(g.reduce(16))
+	VMOVDQA(xmm(highAt), h)
 	SUBQ(Imm(block), g.at)
 	VMOVDQU(h, Mem{Base: g.at})
 	CMPQ(g.at, g.key)
 	JNE(LabelRef("power"))
 	RET()
 }
-
-func polynomial() []uint32 { return []uint32{1, 0, 0, 0xC2000000} }

@@ -33,8 +33,10 @@ func main() {
 		encryptLanesVAES()
 	case "aesgcm":
 		hashKeys()
-		gcm512(false)
-		gcm512(true)
+		gcmMessage(64, false)
+		gcmMessage(64, true)
+		gcmMessage(32, false)
+		gcmMessage(32, true)
 	case "prefetch":
 		fetch()
 	case "ipkt":

@@ -20,3 +20,11 @@ func seal512(k *Key, dst, src *byte, n int, nonce, aad *byte, aadLen int)
 //
 //go:noescape
 func open512(k *Key, dst, src *byte, n int, nonce, aad *byte, aadLen int) uint32
+
+// seal256 and open256 do the same with registers of 256 bits.
+//
+//go:noescape
+func seal256(k *Key, dst, src *byte, n int, nonce, aad *byte, aadLen int)
+
+//go:noescape
+func open256(k *Key, dst, src *byte, n int, nonce, aad *byte, aadLen int) uint32

@@ -5,10 +5,9 @@
 #include "textflag.h"
 
 // func hashKeys(k *byte)
-// Requires: AES, AVX, AVX512F, AVX512VL, PCLMULQDQ
+// Requires: AES, AVX, PCLMULQDQ
 TEXT ·hashKeys(SB), NOSPLIT, $0-8
 	MOVQ    k+0(FP), AX
-	VMOVDQU gcm_poly<>+0(SB), X15
 	MOVBLZX 496(AX), DX
 	LEAQ    256(AX), CX
 	VMOVDQU (CX), X4
@@ -25,39 +24,35 @@ last:
 	VPSHUFB     swap_all<>+0(SB), X4, X4
 	VPSHUFD     $0xff, X4, X11
 	VPSRAD      $0x1f, X11, X11
-	VPAND       X15, X11, X11
+	VPAND       gcm_poly<>+0(SB), X11, X11
 	VPSRLQ      $0x3f, X4, X0
 	VPSLLDQ     $0x08, X0, X0
 	VPADDQ      X4, X4, X4
 	VPXOR       X0, X4, X4
 	VPXOR       X11, X4, X4
-	VMOVDQU     X4, 240(AX)
 	LEAQ        240(AX), CX
+	VMOVDQU     X4, (CX)
 
 power:
 	VPCLMULQDQ $0x00, 240(AX), X4, X8
 	VPCLMULQDQ $0x01, 240(AX), X4, X9
 	VPCLMULQDQ $0x10, 240(AX), X4, X11
 	VPCLMULQDQ $0x11, 240(AX), X4, X10
-	VPXORQ     X11, X9, X9
-	VPCLMULQDQ $0x10, X15, X8, X11
+	VPXOR      X11, X9, X9
+	VPCLMULQDQ $0x10, gcm_poly<>+0(SB), X8, X11
 	VPSHUFD    $0x4e, X8, X8
-	VPTERNLOGQ $0x96, X11, X8, X9
-	VPCLMULQDQ $0x10, X15, X9, X11
+	VPXOR      X11, X9, X9
+	VPXOR      X8, X9, X9
+	VPCLMULQDQ $0x10, gcm_poly<>+0(SB), X9, X11
 	VPSHUFD    $0x4e, X9, X9
-	VPTERNLOGQ $0x96, X11, X9, X10
-	VMOVDQA64  X10, X4
+	VPXOR      X11, X10, X10
+	VPXOR      X9, X10, X10
+	VMOVDQA    X10, X4
 	SUBQ       $0x10, CX
 	VMOVDQU    X4, (CX)
 	CMPQ       CX, AX
 	JNE        power
 	RET
-
-DATA gcm_poly<>+0(SB)/4, $0x00000001
-DATA gcm_poly<>+4(SB)/4, $0x00000000
-DATA gcm_poly<>+8(SB)/4, $0x00000000
-DATA gcm_poly<>+12(SB)/4, $0xc2000000
-GLOBL gcm_poly<>(SB), RODATA|NOPTR, $16
 
 DATA swap_all<>+0(SB)/4, $0x0c0d0e0f
 DATA swap_all<>+4(SB)/4, $0x08090a0b
@@ -65,8 +60,18 @@ DATA swap_all<>+8(SB)/4, $0x04050607
 DATA swap_all<>+12(SB)/4, $0x00010203
 GLOBL swap_all<>(SB), RODATA|NOPTR, $16
 
+DATA gcm_poly<>+0(SB)/4, $0x00000001
+DATA gcm_poly<>+4(SB)/4, $0x00000000
+DATA gcm_poly<>+8(SB)/4, $0x00000000
+DATA gcm_poly<>+12(SB)/4, $0xc2000000
+DATA gcm_poly<>+16(SB)/4, $0x00000001
+DATA gcm_poly<>+20(SB)/4, $0x00000000
+DATA gcm_poly<>+24(SB)/4, $0x00000000
+DATA gcm_poly<>+28(SB)/4, $0xc2000000
+GLOBL gcm_poly<>(SB), RODATA|NOPTR, $32
+
 // func seal512(k *byte, dst *byte, src *byte, n int, nonce *byte, aad *byte, aadLen int)
-// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, BMI2, PCLMULQDQ, VAES, VPCLMULQDQ
+// Requires: AES, AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, PCLMULQDQ, VAES, VPCLMULQDQ
 TEXT ·seal512(SB), NOSPLIT, $0-56
 	MOVQ            k+0(FP), AX
 	MOVQ            nonce+32(FP), BX
@@ -84,18 +89,18 @@ TEXT ·seal512(SB), NOSPLIT, $0-56
 	VPINSRD         $0x02, 8(BX), X14, X14
 	VPINSRD         $0x03, R12, X14, X14
 	VMOVDQA64       X14, X31
-	VPSHUFB         X13, X14, X14
+	VPSHUFB         swap_all<>+0(SB), X14, X14
 	VSHUFI64X2      $0x00, Z14, Z14, Z14
 	VPADDD          gcm_first<>+0(SB), Z14, Z14
 	MOVQ            CX, R10
 	VMOVD           (R8), X4
 	VPINSRD         $0x01, 4(R8), X4, X4
 	CMPQ            R9, $0x08
-	JEQ             aad
+	JEQ             short1
 	VPINSRD         $0x02, 8(R8), X4, X4
 
-aad:
-	VPSHUFB         X13, X4, X4
+short1:
+	VPSHUFB         swap_all<>+0(SB), X4, X4
 	VPCLMULQDQ      $0x00, 240(AX), X4, X8
 	VPCLMULQDQ      $0x01, 240(AX), X4, X9
 	VPCLMULQDQ      $0x10, 240(AX), X4, X11
@@ -118,13 +123,13 @@ aad:
 	VBROADCASTI32X4 384(AX), Z24
 	VBROADCASTI32X4 400(AX), Z25
 	CMPL            DX, $0x0c
-	JCS             keys1
+	JCS             short2
 	VBROADCASTI32X4 416(AX), Z26
 	VBROADCASTI32X4 432(AX), Z27
 	VBROADCASTI32X4 448(AX), Z28
 	VBROADCASTI32X4 464(AX), Z29
 
-keys1:
+short2:
 	MOVL            DX, R12
 	SHLL            $0x04, R12
 	VBROADCASTI32X4 256(AX)(R12*1), Z30
@@ -139,17 +144,17 @@ keys1:
 	VAESENC         X24, X31, X31
 	VAESENC         X25, X31, X31
 	CMPL            DX, $0x0c
-	JCS             last2
+	JCS             last3
 	VAESENC         X26, X31, X31
 	VAESENC         X27, X31, X31
-	JEQ             last2
+	JEQ             last3
 	VAESENC         X28, X31, X31
 	VAESENC         X29, X31, X31
 
-last2:
+last3:
 	VAESENCLAST X30, X31, X31
 	CMPQ        CX, $0x00000100
-	JCS         few3
+	JCS         few4
 	VPSHUFB     Z13, Z14, Z0
 	VPADDD      gcm_four<>+0(SB), Z14, Z14
 	VPXORQ      Z16, Z0, Z0
@@ -199,7 +204,7 @@ last2:
 	VAESENC     Z25, Z2, Z2
 	VAESENC     Z25, Z3, Z3
 	CMPL        DX, $0x0c
-	JCS         last6
+	JCS         last7
 	VAESENC     Z26, Z0, Z0
 	VAESENC     Z26, Z1, Z1
 	VAESENC     Z26, Z2, Z2
@@ -208,7 +213,7 @@ last2:
 	VAESENC     Z27, Z1, Z1
 	VAESENC     Z27, Z2, Z2
 	VAESENC     Z27, Z3, Z3
-	JEQ         last6
+	JEQ         last7
 	VAESENC     Z28, Z0, Z0
 	VAESENC     Z28, Z1, Z1
 	VAESENC     Z28, Z2, Z2
@@ -217,135 +222,6 @@ last2:
 	VAESENC     Z29, Z1, Z1
 	VAESENC     Z29, Z2, Z2
 	VAESENC     Z29, Z3, Z3
-
-last6:
-	VPXORQ      (SI), Z30, Z11
-	VAESENCLAST Z11, Z0, Z0
-	VMOVDQU64   Z0, (DI)
-	VPSHUFB     Z13, Z0, Z4
-	VPXORQ      64(SI), Z30, Z12
-	VAESENCLAST Z12, Z1, Z1
-	VMOVDQU64   Z1, 64(DI)
-	VPSHUFB     Z13, Z1, Z5
-	VPXORQ      128(SI), Z30, Z11
-	VAESENCLAST Z11, Z2, Z2
-	VMOVDQU64   Z2, 128(DI)
-	VPSHUFB     Z13, Z2, Z6
-	VPXORQ      192(SI), Z30, Z12
-	VAESENCLAST Z12, Z3, Z3
-	VMOVDQU64   Z3, 192(DI)
-	VPSHUFB     Z13, Z3, Z7
-	VPXORQ      Z10, Z4, Z4
-	ADDQ        $0x00000100, SI
-	ADDQ        $0x00000100, DI
-	SUBQ        $0x00000100, CX
-	CMPQ        CX, $0x00000100
-	JCS         last5
-
-group4:
-	VPSHUFB       Z13, Z14, Z0
-	VPADDD        gcm_four<>+0(SB), Z14, Z14
-	VPXORQ        Z16, Z0, Z0
-	VPSHUFB       Z13, Z14, Z1
-	VPADDD        gcm_four<>+0(SB), Z14, Z14
-	VPXORQ        Z16, Z1, Z1
-	VPCLMULQDQ    $0x00, (AX), Z4, Z8
-	VPSHUFB       Z13, Z14, Z2
-	VPADDD        gcm_four<>+0(SB), Z14, Z14
-	VPXORQ        Z16, Z2, Z2
-	VPCLMULQDQ    $0x01, (AX), Z4, Z9
-	VPSHUFB       Z13, Z14, Z3
-	VPADDD        gcm_four<>+0(SB), Z14, Z14
-	VPXORQ        Z16, Z3, Z3
-	VPCLMULQDQ    $0x10, (AX), Z4, Z11
-	VAESENC       Z17, Z0, Z0
-	VPCLMULQDQ    $0x11, (AX), Z4, Z10
-	VAESENC       Z17, Z1, Z1
-	VPXORQ        Z11, Z9, Z9
-	VAESENC       Z17, Z2, Z2
-	VPCLMULQDQ    $0x00, 64(AX), Z5, Z11
-	VAESENC       Z17, Z3, Z3
-	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z18, Z0, Z0
-	VPCLMULQDQ    $0x01, 64(AX), Z5, Z11
-	VAESENC       Z18, Z1, Z1
-	VPCLMULQDQ    $0x10, 64(AX), Z5, Z12
-	VAESENC       Z18, Z2, Z2
-	VAESENC       Z18, Z3, Z3
-	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z19, Z0, Z0
-	VPCLMULQDQ    $0x11, 64(AX), Z5, Z11
-	VAESENC       Z19, Z1, Z1
-	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z19, Z2, Z2
-	VPCLMULQDQ    $0x00, 128(AX), Z6, Z11
-	VAESENC       Z19, Z3, Z3
-	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z20, Z0, Z0
-	VPCLMULQDQ    $0x01, 128(AX), Z6, Z11
-	VAESENC       Z20, Z1, Z1
-	VPCLMULQDQ    $0x10, 128(AX), Z6, Z12
-	VAESENC       Z20, Z2, Z2
-	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z20, Z3, Z3
-	VPCLMULQDQ    $0x11, 128(AX), Z6, Z11
-	VAESENC       Z21, Z0, Z0
-	VAESENC       Z21, Z1, Z1
-	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z21, Z2, Z2
-	VPCLMULQDQ    $0x00, 192(AX), Z7, Z11
-	VAESENC       Z21, Z3, Z3
-	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z22, Z0, Z0
-	VPCLMULQDQ    $0x01, 192(AX), Z7, Z11
-	VAESENC       Z22, Z1, Z1
-	VPCLMULQDQ    $0x10, 192(AX), Z7, Z12
-	VAESENC       Z22, Z2, Z2
-	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z22, Z3, Z3
-	VPCLMULQDQ    $0x11, 192(AX), Z7, Z11
-	VAESENC       Z23, Z0, Z0
-	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z23, Z1, Z1
-	VPCLMULQDQ    $0x10, Z15, Z8, Z11
-	VAESENC       Z23, Z2, Z2
-	VAESENC       Z23, Z3, Z3
-	VPSHUFD       $0x4e, Z8, Z8
-	VAESENC       Z24, Z0, Z0
-	VPTERNLOGQ    $0x96, Z11, Z8, Z9
-	VAESENC       Z24, Z1, Z1
-	VPCLMULQDQ    $0x10, Z15, Z9, Z11
-	VAESENC       Z24, Z2, Z2
-	VPSHUFD       $0x4e, Z9, Z9
-	VAESENC       Z24, Z3, Z3
-	VPTERNLOGQ    $0x96, Z11, Z9, Z10
-	VAESENC       Z25, Z0, Z0
-	VEXTRACTI64X4 $0x01, Z10, Y11
-	VAESENC       Z25, Z1, Z1
-	VPXORQ        Y11, Y10, Y10
-	VAESENC       Z25, Z2, Z2
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VAESENC       Z25, Z3, Z3
-	VPXORQ        X11, X10, X10
-	CMPL          DX, $0x0c
-	JCS           last7
-	VAESENC       Z26, Z0, Z0
-	VAESENC       Z26, Z1, Z1
-	VAESENC       Z26, Z2, Z2
-	VAESENC       Z26, Z3, Z3
-	VAESENC       Z27, Z0, Z0
-	VAESENC       Z27, Z1, Z1
-	VAESENC       Z27, Z2, Z2
-	VAESENC       Z27, Z3, Z3
-	JEQ           last7
-	VAESENC       Z28, Z0, Z0
-	VAESENC       Z28, Z1, Z1
-	VAESENC       Z28, Z2, Z2
-	VAESENC       Z28, Z3, Z3
-	VAESENC       Z29, Z0, Z0
-	VAESENC       Z29, Z1, Z1
-	VAESENC       Z29, Z2, Z2
-	VAESENC       Z29, Z3, Z3
 
 last7:
 	VPXORQ      (SI), Z30, Z11
@@ -369,11 +245,140 @@ last7:
 	ADDQ        $0x00000100, DI
 	SUBQ        $0x00000100, CX
 	CMPQ        CX, $0x00000100
-	JCC         group4
+	JCS         last6
 
-last5:
+group5:
+	VPSHUFB       Z13, Z14, Z0
+	VPADDD        gcm_four<>+0(SB), Z14, Z14
+	VPXORQ        Z16, Z0, Z0
+	VPCLMULQDQ    $0x00, (AX), Z4, Z8
+	VPSHUFB       Z13, Z14, Z1
+	VPADDD        gcm_four<>+0(SB), Z14, Z14
+	VPXORQ        Z16, Z1, Z1
+	VPCLMULQDQ    $0x01, (AX), Z4, Z9
+	VPSHUFB       Z13, Z14, Z2
+	VPADDD        gcm_four<>+0(SB), Z14, Z14
+	VPXORQ        Z16, Z2, Z2
+	VPSHUFB       Z13, Z14, Z3
+	VPADDD        gcm_four<>+0(SB), Z14, Z14
+	VPXORQ        Z16, Z3, Z3
+	VPCLMULQDQ    $0x10, (AX), Z4, Z11
+	VPCLMULQDQ    $0x11, (AX), Z4, Z10
+	VAESENC       Z17, Z0, Z0
+	VPXORQ        Z11, Z9, Z9
+	VAESENC       Z17, Z1, Z1
+	VAESENC       Z17, Z2, Z2
+	VPCLMULQDQ    $0x00, 64(AX), Z5, Z11
+	VAESENC       Z17, Z3, Z3
+	VPXORQ        Z11, Z8, Z8
+	VAESENC       Z18, Z0, Z0
+	VPCLMULQDQ    $0x01, 64(AX), Z5, Z11
+	VAESENC       Z18, Z1, Z1
+	VPCLMULQDQ    $0x10, 64(AX), Z5, Z12
+	VAESENC       Z18, Z2, Z2
+	VPTERNLOGQ    $0x96, Z11, Z12, Z9
+	VAESENC       Z18, Z3, Z3
+	VPCLMULQDQ    $0x11, 64(AX), Z5, Z11
+	VAESENC       Z19, Z0, Z0
+	VPXORQ        Z11, Z10, Z10
+	VAESENC       Z19, Z1, Z1
+	VAESENC       Z19, Z2, Z2
+	VPCLMULQDQ    $0x00, 128(AX), Z6, Z11
+	VAESENC       Z19, Z3, Z3
+	VPXORQ        Z11, Z8, Z8
+	VPCLMULQDQ    $0x01, 128(AX), Z6, Z11
+	VAESENC       Z20, Z0, Z0
+	VAESENC       Z20, Z1, Z1
+	VPCLMULQDQ    $0x10, 128(AX), Z6, Z12
+	VAESENC       Z20, Z2, Z2
+	VPTERNLOGQ    $0x96, Z11, Z12, Z9
+	VAESENC       Z20, Z3, Z3
+	VPCLMULQDQ    $0x11, 128(AX), Z6, Z11
+	VAESENC       Z21, Z0, Z0
+	VPXORQ        Z11, Z10, Z10
+	VAESENC       Z21, Z1, Z1
+	VPCLMULQDQ    $0x00, 192(AX), Z7, Z11
+	VAESENC       Z21, Z2, Z2
+	VAESENC       Z21, Z3, Z3
+	VPXORQ        Z11, Z8, Z8
+	VPCLMULQDQ    $0x01, 192(AX), Z7, Z11
+	VAESENC       Z22, Z0, Z0
+	VPCLMULQDQ    $0x10, 192(AX), Z7, Z12
+	VAESENC       Z22, Z1, Z1
+	VAESENC       Z22, Z2, Z2
+	VPTERNLOGQ    $0x96, Z11, Z12, Z9
+	VAESENC       Z22, Z3, Z3
+	VPCLMULQDQ    $0x11, 192(AX), Z7, Z11
+	VAESENC       Z23, Z0, Z0
+	VPXORQ        Z11, Z10, Z10
+	VAESENC       Z23, Z1, Z1
+	VPCLMULQDQ    $0x10, Z15, Z8, Z11
+	VAESENC       Z23, Z2, Z2
+	VPSHUFD       $0x4e, Z8, Z8
+	VAESENC       Z23, Z3, Z3
+	VPTERNLOGQ    $0x96, Z11, Z8, Z9
+	VAESENC       Z24, Z0, Z0
+	VPCLMULQDQ    $0x10, Z15, Z9, Z11
+	VAESENC       Z24, Z1, Z1
+	VAESENC       Z24, Z2, Z2
+	VPSHUFD       $0x4e, Z9, Z9
+	VAESENC       Z24, Z3, Z3
+	VPTERNLOGQ    $0x96, Z11, Z9, Z10
+	VEXTRACTI64X4 $0x01, Z10, Y11
+	VAESENC       Z25, Z0, Z0
+	VAESENC       Z25, Z1, Z1
+	VPXOR         Y11, Y10, Y10
+	VAESENC       Z25, Z2, Z2
+	VEXTRACTI128  $0x01, Y10, X11
+	VAESENC       Z25, Z3, Z3
+	VPXOR         X11, X10, X10
+	CMPL          DX, $0x0c
+	JCS           last8
+	VAESENC       Z26, Z0, Z0
+	VAESENC       Z26, Z1, Z1
+	VAESENC       Z26, Z2, Z2
+	VAESENC       Z26, Z3, Z3
+	VAESENC       Z27, Z0, Z0
+	VAESENC       Z27, Z1, Z1
+	VAESENC       Z27, Z2, Z2
+	VAESENC       Z27, Z3, Z3
+	JEQ           last8
+	VAESENC       Z28, Z0, Z0
+	VAESENC       Z28, Z1, Z1
+	VAESENC       Z28, Z2, Z2
+	VAESENC       Z28, Z3, Z3
+	VAESENC       Z29, Z0, Z0
+	VAESENC       Z29, Z1, Z1
+	VAESENC       Z29, Z2, Z2
+	VAESENC       Z29, Z3, Z3
+
+last8:
+	VPXORQ      (SI), Z30, Z11
+	VAESENCLAST Z11, Z0, Z0
+	VMOVDQU64   Z0, (DI)
+	VPSHUFB     Z13, Z0, Z4
+	VPXORQ      64(SI), Z30, Z12
+	VAESENCLAST Z12, Z1, Z1
+	VMOVDQU64   Z1, 64(DI)
+	VPSHUFB     Z13, Z1, Z5
+	VPXORQ      128(SI), Z30, Z11
+	VAESENCLAST Z11, Z2, Z2
+	VMOVDQU64   Z2, 128(DI)
+	VPSHUFB     Z13, Z2, Z6
+	VPXORQ      192(SI), Z30, Z12
+	VAESENCLAST Z12, Z3, Z3
+	VMOVDQU64   Z3, 192(DI)
+	VPSHUFB     Z13, Z3, Z7
+	VPXORQ      Z10, Z4, Z4
+	ADDQ        $0x00000100, SI
+	ADDQ        $0x00000100, DI
+	SUBQ        $0x00000100, CX
+	CMPQ        CX, $0x00000100
+	JCC         group5
+
+last6:
 	TESTQ         CX, CX
-	JNE           some12
+	JNE           some13
 	VPCLMULQDQ    $0x00, (AX), Z4, Z8
 	VPCLMULQDQ    $0x01, (AX), Z4, Z9
 	VPCLMULQDQ    $0x10, (AX), Z4, Z11
@@ -407,18 +412,18 @@ last5:
 	VPSHUFD       $0x4e, Z9, Z9
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
 	VEXTRACTI64X4 $0x01, Z10, Y11
-	VPXORQ        Y11, Y10, Y10
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
+	VPXOR         X11, X10, X10
 	JMP           lengths
 
-some12:
+some13:
 	CMPQ          CX, $0x00000040
-	JLS           tail8
-	CMPQ          CX, $0x00000080
 	JLS           tail9
-	CMPQ          CX, $0x000000c0
+	CMPQ          CX, $0x00000080
 	JLS           tail10
+	CMPQ          CX, $0x000000c0
+	JLS           tail11
 	LEAQ          -192(CX), R12
 	MOVQ          $-1, R11
 	BZHIQ         R12, R11, R11
@@ -430,22 +435,22 @@ some12:
 	VPSHUFB       Z13, Z14, Z0
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z0, Z0
+	VPCLMULQDQ    $0x00, (AX), Z4, Z8
 	VPSHUFB       Z13, Z14, Z1
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z1, Z1
-	VPCLMULQDQ    $0x00, (AX), Z4, Z8
+	VPCLMULQDQ    $0x01, (AX), Z4, Z9
 	VPSHUFB       Z13, Z14, Z2
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z2, Z2
-	VPCLMULQDQ    $0x01, (AX), Z4, Z9
 	VPSHUFB       Z13, Z14, Z3
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z3, Z3
 	VPCLMULQDQ    $0x10, (AX), Z4, Z11
-	VAESENC       Z17, Z0, Z0
 	VPCLMULQDQ    $0x11, (AX), Z4, Z10
-	VAESENC       Z17, Z1, Z1
+	VAESENC       Z17, Z0, Z0
 	VPXORQ        Z11, Z9, Z9
+	VAESENC       Z17, Z1, Z1
 	VAESENC       Z17, Z2, Z2
 	VPCLMULQDQ    $0x00, 64(AX), Z5, Z11
 	VAESENC       Z17, Z3, Z3
@@ -455,18 +460,18 @@ some12:
 	VAESENC       Z18, Z1, Z1
 	VPCLMULQDQ    $0x10, 64(AX), Z5, Z12
 	VAESENC       Z18, Z2, Z2
-	VAESENC       Z18, Z3, Z3
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z19, Z0, Z0
+	VAESENC       Z18, Z3, Z3
 	VPCLMULQDQ    $0x11, 64(AX), Z5, Z11
-	VAESENC       Z19, Z1, Z1
+	VAESENC       Z19, Z0, Z0
 	VPXORQ        Z11, Z10, Z10
+	VAESENC       Z19, Z1, Z1
 	VAESENC       Z19, Z2, Z2
 	VPCLMULQDQ    $0x00, 128(AX), Z6, Z11
 	VAESENC       Z19, Z3, Z3
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z20, Z0, Z0
 	VPCLMULQDQ    $0x01, 128(AX), Z6, Z11
+	VAESENC       Z20, Z0, Z0
 	VAESENC       Z20, Z1, Z1
 	VPCLMULQDQ    $0x10, 128(AX), Z6, Z12
 	VAESENC       Z20, Z2, Z2
@@ -474,16 +479,16 @@ some12:
 	VAESENC       Z20, Z3, Z3
 	VPCLMULQDQ    $0x11, 128(AX), Z6, Z11
 	VAESENC       Z21, Z0, Z0
-	VAESENC       Z21, Z1, Z1
 	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z21, Z2, Z2
+	VAESENC       Z21, Z1, Z1
 	VPCLMULQDQ    $0x00, 192(AX), Z7, Z11
+	VAESENC       Z21, Z2, Z2
 	VAESENC       Z21, Z3, Z3
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z22, Z0, Z0
 	VPCLMULQDQ    $0x01, 192(AX), Z7, Z11
-	VAESENC       Z22, Z1, Z1
+	VAESENC       Z22, Z0, Z0
 	VPCLMULQDQ    $0x10, 192(AX), Z7, Z12
+	VAESENC       Z22, Z1, Z1
 	VAESENC       Z22, Z2, Z2
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
 	VAESENC       Z22, Z3, Z3
@@ -493,26 +498,26 @@ some12:
 	VAESENC       Z23, Z1, Z1
 	VPCLMULQDQ    $0x10, Z15, Z8, Z11
 	VAESENC       Z23, Z2, Z2
-	VAESENC       Z23, Z3, Z3
 	VPSHUFD       $0x4e, Z8, Z8
-	VAESENC       Z24, Z0, Z0
+	VAESENC       Z23, Z3, Z3
 	VPTERNLOGQ    $0x96, Z11, Z8, Z9
-	VAESENC       Z24, Z1, Z1
+	VAESENC       Z24, Z0, Z0
 	VPCLMULQDQ    $0x10, Z15, Z9, Z11
+	VAESENC       Z24, Z1, Z1
 	VAESENC       Z24, Z2, Z2
 	VPSHUFD       $0x4e, Z9, Z9
 	VAESENC       Z24, Z3, Z3
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
-	VAESENC       Z25, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z10, Y11
+	VAESENC       Z25, Z0, Z0
 	VAESENC       Z25, Z1, Z1
-	VPXORQ        Y11, Y10, Y10
+	VPXOR         Y11, Y10, Y10
 	VAESENC       Z25, Z2, Z2
-	VEXTRACTI32X4 $0x01, Y10, X11
+	VEXTRACTI128  $0x01, Y10, X11
 	VAESENC       Z25, Z3, Z3
-	VPXORQ        X11, X10, X10
+	VPXOR         X11, X10, X10
 	CMPL          DX, $0x0c
-	JCS           last13
+	JCS           last14
 	VAESENC       Z26, Z0, Z0
 	VAESENC       Z26, Z1, Z1
 	VAESENC       Z26, Z2, Z2
@@ -521,7 +526,7 @@ some12:
 	VAESENC       Z27, Z1, Z1
 	VAESENC       Z27, Z2, Z2
 	VAESENC       Z27, Z3, Z3
-	JEQ           last13
+	JEQ           last14
 	VAESENC       Z28, Z0, Z0
 	VAESENC       Z28, Z1, Z1
 	VAESENC       Z28, Z2, Z2
@@ -531,7 +536,7 @@ some12:
 	VAESENC       Z29, Z2, Z2
 	VAESENC       Z29, Z3, Z3
 
-last13:
+last14:
 	VMOVDQU64     (SI), Z11
 	VPXORQ        Z30, Z11, Z11
 	VAESENCLAST   Z11, Z0, Z0
@@ -555,7 +560,7 @@ last13:
 	VPSHUFB       Z13, Z3, Z7
 	VPXORQ        Z10, Z4, Z4
 	CMPQ          CX, $0x000000f0
-	JLS           few14
+	JLS           few15
 	VPCLMULQDQ    $0x00, (AX), Z4, Z8
 	VPCLMULQDQ    $0x01, (AX), Z4, Z9
 	VPCLMULQDQ    $0x10, (AX), Z4, Z11
@@ -589,14 +594,14 @@ last13:
 	VPSHUFD       $0x4e, Z9, Z9
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
 	VEXTRACTI64X4 $0x01, Z10, Y11
-	VPXORQ        Y11, Y10, Y10
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
+	VPXOR         X11, X10, X10
 	ADDQ          CX, SI
 	ADDQ          CX, DI
 	JMP           lengths
 
-few14:
+few15:
 	SHLQ          $0x03, R10
 	SHLQ          $0x03, R9
 	VMOVQ         R10, X12
@@ -641,14 +646,14 @@ few14:
 	VPSHUFD       $0x4e, Z9, Z9
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
 	VEXTRACTI64X4 $0x01, Z10, Y11
-	VPXORQ        Y11, Y10, Y10
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
+	VPXOR         X11, X10, X10
 	ADDQ          CX, SI
 	ADDQ          CX, DI
 	JMP           tag
 
-tail10:
+tail11:
 	LEAQ          -128(CX), R12
 	MOVQ          $-1, R11
 	BZHIQ         R12, R11, R11
@@ -669,32 +674,32 @@ tail10:
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z2, Z2
 	VPCLMULQDQ    $0x10, (AX), Z4, Z11
-	VAESENC       Z17, Z0, Z0
 	VPCLMULQDQ    $0x11, (AX), Z4, Z10
-	VAESENC       Z17, Z1, Z1
+	VAESENC       Z17, Z0, Z0
 	VPXORQ        Z11, Z9, Z9
+	VAESENC       Z17, Z1, Z1
 	VPCLMULQDQ    $0x00, 64(AX), Z5, Z11
 	VAESENC       Z17, Z2, Z2
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z18, Z0, Z0
 	VPCLMULQDQ    $0x01, 64(AX), Z5, Z11
-	VAESENC       Z18, Z1, Z1
+	VAESENC       Z18, Z0, Z0
 	VPCLMULQDQ    $0x10, 64(AX), Z5, Z12
+	VAESENC       Z18, Z1, Z1
 	VAESENC       Z18, Z2, Z2
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z19, Z0, Z0
 	VPCLMULQDQ    $0x11, 64(AX), Z5, Z11
+	VAESENC       Z19, Z0, Z0
 	VPXORQ        Z11, Z10, Z10
 	VAESENC       Z19, Z1, Z1
 	VPCLMULQDQ    $0x00, 128(AX), Z6, Z11
 	VAESENC       Z19, Z2, Z2
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z20, Z0, Z0
 	VPCLMULQDQ    $0x01, 128(AX), Z6, Z11
-	VAESENC       Z20, Z1, Z1
+	VAESENC       Z20, Z0, Z0
 	VPCLMULQDQ    $0x10, 128(AX), Z6, Z12
-	VAESENC       Z20, Z2, Z2
+	VAESENC       Z20, Z1, Z1
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
+	VAESENC       Z20, Z2, Z2
 	VPCLMULQDQ    $0x11, 128(AX), Z6, Z11
 	VAESENC       Z21, Z0, Z0
 	VPXORQ        Z11, Z10, Z10
@@ -702,42 +707,42 @@ tail10:
 	VPCLMULQDQ    $0x00, 192(AX), Z7, Z11
 	VAESENC       Z21, Z2, Z2
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z22, Z0, Z0
 	VPCLMULQDQ    $0x01, 192(AX), Z7, Z11
-	VAESENC       Z22, Z1, Z1
+	VAESENC       Z22, Z0, Z0
 	VPCLMULQDQ    $0x10, 192(AX), Z7, Z12
+	VAESENC       Z22, Z1, Z1
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
 	VAESENC       Z22, Z2, Z2
 	VPCLMULQDQ    $0x11, 192(AX), Z7, Z11
-	VAESENC       Z23, Z0, Z0
 	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z23, Z1, Z1
+	VAESENC       Z23, Z0, Z0
 	VPCLMULQDQ    $0x10, Z15, Z8, Z11
+	VAESENC       Z23, Z1, Z1
 	VAESENC       Z23, Z2, Z2
 	VPSHUFD       $0x4e, Z8, Z8
-	VAESENC       Z24, Z0, Z0
 	VPTERNLOGQ    $0x96, Z11, Z8, Z9
+	VAESENC       Z24, Z0, Z0
 	VPCLMULQDQ    $0x10, Z15, Z9, Z11
 	VAESENC       Z24, Z1, Z1
 	VPSHUFD       $0x4e, Z9, Z9
 	VAESENC       Z24, Z2, Z2
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
-	VAESENC       Z25, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z10, Y11
+	VAESENC       Z25, Z0, Z0
+	VPXOR         Y11, Y10, Y10
 	VAESENC       Z25, Z1, Z1
-	VPXORQ        Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
 	VAESENC       Z25, Z2, Z2
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         X11, X10, X10
 	CMPL          DX, $0x0c
-	JCS           last15
+	JCS           last16
 	VAESENC       Z26, Z0, Z0
 	VAESENC       Z26, Z1, Z1
 	VAESENC       Z26, Z2, Z2
 	VAESENC       Z27, Z0, Z0
 	VAESENC       Z27, Z1, Z1
 	VAESENC       Z27, Z2, Z2
-	JEQ           last15
+	JEQ           last16
 	VAESENC       Z28, Z0, Z0
 	VAESENC       Z28, Z1, Z1
 	VAESENC       Z28, Z2, Z2
@@ -745,7 +750,7 @@ tail10:
 	VAESENC       Z29, Z1, Z1
 	VAESENC       Z29, Z2, Z2
 
-last15:
+last16:
 	VMOVDQU64     (SI), Z11
 	VPXORQ        Z30, Z11, Z11
 	VAESENCLAST   Z11, Z0, Z0
@@ -800,14 +805,14 @@ last15:
 	VPSHUFD       $0x4e, Z9, Z9
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
 	VEXTRACTI64X4 $0x01, Z10, Y11
-	VPXORQ        Y11, Y10, Y10
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
+	VPXOR         X11, X10, X10
 	ADDQ          CX, SI
 	ADDQ          CX, DI
 	JMP           tag
 
-tail9:
+tail10:
 	LEAQ          -64(CX), R12
 	MOVQ          $-1, R11
 	BZHIQ         R12, R11, R11
@@ -816,79 +821,79 @@ tail9:
 	ANDQ          $-16, R12
 	LEAQ          240(AX), R11
 	SUBQ          R12, R11
+	VPCLMULQDQ    $0x00, (AX), Z4, Z8
 	VPSHUFB       Z13, Z14, Z0
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z0, Z0
-	VPCLMULQDQ    $0x00, (AX), Z4, Z8
+	VPCLMULQDQ    $0x01, (AX), Z4, Z9
 	VPSHUFB       Z13, Z14, Z1
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z1, Z1
-	VPCLMULQDQ    $0x01, (AX), Z4, Z9
 	VPCLMULQDQ    $0x10, (AX), Z4, Z11
-	VAESENC       Z17, Z0, Z0
 	VPCLMULQDQ    $0x11, (AX), Z4, Z10
+	VAESENC       Z17, Z0, Z0
 	VPXORQ        Z11, Z9, Z9
-	VAESENC       Z17, Z1, Z1
 	VPCLMULQDQ    $0x00, 64(AX), Z5, Z11
+	VAESENC       Z17, Z1, Z1
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z18, Z0, Z0
 	VPCLMULQDQ    $0x01, 64(AX), Z5, Z11
+	VAESENC       Z18, Z0, Z0
 	VPCLMULQDQ    $0x10, 64(AX), Z5, Z12
 	VAESENC       Z18, Z1, Z1
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z19, Z0, Z0
 	VPCLMULQDQ    $0x11, 64(AX), Z5, Z11
 	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z19, Z1, Z1
+	VAESENC       Z19, Z0, Z0
 	VPCLMULQDQ    $0x00, 128(AX), Z6, Z11
+	VAESENC       Z19, Z1, Z1
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z20, Z0, Z0
 	VPCLMULQDQ    $0x01, 128(AX), Z6, Z11
+	VAESENC       Z20, Z0, Z0
 	VPCLMULQDQ    $0x10, 128(AX), Z6, Z12
 	VAESENC       Z20, Z1, Z1
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
 	VPCLMULQDQ    $0x11, 128(AX), Z6, Z11
+	VPXORQ        Z11, Z10, Z10
 	VAESENC       Z21, Z0, Z0
-	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z21, Z1, Z1
 	VPCLMULQDQ    $0x00, 192(AX), Z7, Z11
+	VAESENC       Z21, Z1, Z1
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z22, Z0, Z0
 	VPCLMULQDQ    $0x01, 192(AX), Z7, Z11
+	VAESENC       Z22, Z0, Z0
 	VPCLMULQDQ    $0x10, 192(AX), Z7, Z12
-	VAESENC       Z22, Z1, Z1
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
+	VAESENC       Z22, Z1, Z1
 	VPCLMULQDQ    $0x11, 192(AX), Z7, Z11
-	VAESENC       Z23, Z0, Z0
 	VPXORQ        Z11, Z10, Z10
+	VAESENC       Z23, Z0, Z0
 	VPCLMULQDQ    $0x10, Z15, Z8, Z11
 	VAESENC       Z23, Z1, Z1
 	VPSHUFD       $0x4e, Z8, Z8
-	VAESENC       Z24, Z0, Z0
 	VPTERNLOGQ    $0x96, Z11, Z8, Z9
 	VPCLMULQDQ    $0x10, Z15, Z9, Z11
-	VAESENC       Z24, Z1, Z1
+	VAESENC       Z24, Z0, Z0
 	VPSHUFD       $0x4e, Z9, Z9
+	VAESENC       Z24, Z1, Z1
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
-	VAESENC       Z25, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z10, Y11
-	VPXORQ        Y11, Y10, Y10
+	VAESENC       Z25, Z0, Z0
+	VPXOR         Y11, Y10, Y10
 	VAESENC       Z25, Z1, Z1
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VEXTRACTI128  $0x01, Y10, X11
+	VPXOR         X11, X10, X10
 	CMPL          DX, $0x0c
-	JCS           last16
+	JCS           last17
 	VAESENC       Z26, Z0, Z0
 	VAESENC       Z26, Z1, Z1
 	VAESENC       Z27, Z0, Z0
 	VAESENC       Z27, Z1, Z1
-	JEQ           last16
+	JEQ           last17
 	VAESENC       Z28, Z0, Z0
 	VAESENC       Z28, Z1, Z1
 	VAESENC       Z29, Z0, Z0
 	VAESENC       Z29, Z1, Z1
 
-last16:
+last17:
 	VMOVDQU64     (SI), Z11
 	VPXORQ        Z30, Z11, Z11
 	VAESENCLAST   Z11, Z0, Z0
@@ -931,14 +936,14 @@ last16:
 	VPSHUFD       $0x4e, Z9, Z9
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
 	VEXTRACTI64X4 $0x01, Z10, Y11
-	VPXORQ        Y11, Y10, Y10
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
+	VPXOR         X11, X10, X10
 	ADDQ          CX, SI
 	ADDQ          CX, DI
 	JMP           tag
 
-tail8:
+tail9:
 	LEAQ          (CX), R12
 	MOVQ          $-1, R11
 	BZHIQ         R12, R11, R11
@@ -947,63 +952,63 @@ tail8:
 	ANDQ          $-16, R12
 	LEAQ          240(AX), R11
 	SUBQ          R12, R11
+	VPCLMULQDQ    $0x00, (AX), Z4, Z8
 	VPSHUFB       Z13, Z14, Z0
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z0, Z0
-	VPCLMULQDQ    $0x00, (AX), Z4, Z8
 	VPCLMULQDQ    $0x01, (AX), Z4, Z9
 	VPCLMULQDQ    $0x10, (AX), Z4, Z11
-	VAESENC       Z17, Z0, Z0
 	VPCLMULQDQ    $0x11, (AX), Z4, Z10
 	VPXORQ        Z11, Z9, Z9
+	VAESENC       Z17, Z0, Z0
 	VPCLMULQDQ    $0x00, 64(AX), Z5, Z11
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z18, Z0, Z0
 	VPCLMULQDQ    $0x01, 64(AX), Z5, Z11
 	VPCLMULQDQ    $0x10, 64(AX), Z5, Z12
+	VAESENC       Z18, Z0, Z0
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z19, Z0, Z0
 	VPCLMULQDQ    $0x11, 64(AX), Z5, Z11
 	VPXORQ        Z11, Z10, Z10
+	VAESENC       Z19, Z0, Z0
 	VPCLMULQDQ    $0x00, 128(AX), Z6, Z11
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z20, Z0, Z0
 	VPCLMULQDQ    $0x01, 128(AX), Z6, Z11
 	VPCLMULQDQ    $0x10, 128(AX), Z6, Z12
+	VAESENC       Z20, Z0, Z0
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
 	VPCLMULQDQ    $0x11, 128(AX), Z6, Z11
-	VAESENC       Z21, Z0, Z0
 	VPXORQ        Z11, Z10, Z10
+	VAESENC       Z21, Z0, Z0
 	VPCLMULQDQ    $0x00, 192(AX), Z7, Z11
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z22, Z0, Z0
 	VPCLMULQDQ    $0x01, 192(AX), Z7, Z11
 	VPCLMULQDQ    $0x10, 192(AX), Z7, Z12
+	VAESENC       Z22, Z0, Z0
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
 	VPCLMULQDQ    $0x11, 192(AX), Z7, Z11
-	VAESENC       Z23, Z0, Z0
 	VPXORQ        Z11, Z10, Z10
 	VPCLMULQDQ    $0x10, Z15, Z8, Z11
+	VAESENC       Z23, Z0, Z0
 	VPSHUFD       $0x4e, Z8, Z8
-	VAESENC       Z24, Z0, Z0
 	VPTERNLOGQ    $0x96, Z11, Z8, Z9
 	VPCLMULQDQ    $0x10, Z15, Z9, Z11
+	VAESENC       Z24, Z0, Z0
 	VPSHUFD       $0x4e, Z9, Z9
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
-	VAESENC       Z25, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z10, Y11
-	VPXORQ        Y11, Y10, Y10
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         Y11, Y10, Y10
+	VAESENC       Z25, Z0, Z0
+	VEXTRACTI128  $0x01, Y10, X11
+	VPXOR         X11, X10, X10
 	CMPL          DX, $0x0c
-	JCS           last17
+	JCS           last18
 	VAESENC       Z26, Z0, Z0
 	VAESENC       Z27, Z0, Z0
-	JEQ           last17
+	JEQ           last18
 	VAESENC       Z28, Z0, Z0
 	VAESENC       Z29, Z0, Z0
 
-last17:
+last18:
 	VMOVDQU8.Z    (SI), K1, Z11
 	VPXORQ        Z30, Z11, Z11
 	VAESENCLAST   Z11, Z0, Z0
@@ -1034,25 +1039,25 @@ last17:
 	VPSHUFD       $0x4e, Z9, Z9
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
 	VEXTRACTI64X4 $0x01, Z10, Y11
-	VPXORQ        Y11, Y10, Y10
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
+	VPXOR         X11, X10, X10
 	ADDQ          CX, SI
 	ADDQ          CX, DI
 	JMP           tag
 
-few3:
+few4:
 	TESTQ CX, CX
-	JNE   some22
+	JNE   some23
 	JMP   lengths
 
-some22:
+some23:
 	CMPQ    CX, $0x00000040
-	JLS     tail18
-	CMPQ    CX, $0x00000080
 	JLS     tail19
-	CMPQ    CX, $0x000000c0
+	CMPQ    CX, $0x00000080
 	JLS     tail20
+	CMPQ    CX, $0x000000c0
+	JLS     tail21
 	LEAQ    -192(CX), R12
 	MOVQ    $-1, R11
 	BZHIQ   R12, R11, R11
@@ -1110,7 +1115,7 @@ some22:
 	VAESENC Z25, Z2, Z2
 	VAESENC Z25, Z3, Z3
 	CMPL    DX, $0x0c
-	JCS     last23
+	JCS     last24
 	VAESENC Z26, Z0, Z0
 	VAESENC Z26, Z1, Z1
 	VAESENC Z26, Z2, Z2
@@ -1119,7 +1124,7 @@ some22:
 	VAESENC Z27, Z1, Z1
 	VAESENC Z27, Z2, Z2
 	VAESENC Z27, Z3, Z3
-	JEQ     last23
+	JEQ     last24
 	VAESENC Z28, Z0, Z0
 	VAESENC Z28, Z1, Z1
 	VAESENC Z28, Z2, Z2
@@ -1129,7 +1134,7 @@ some22:
 	VAESENC Z29, Z2, Z2
 	VAESENC Z29, Z3, Z3
 
-last23:
+last24:
 	VMOVDQU64     (SI), Z11
 	VPXORQ        Z30, Z11, Z11
 	VAESENCLAST   Z11, Z0, Z0
@@ -1153,7 +1158,7 @@ last23:
 	VPSHUFB       Z13, Z3, Z7
 	VPXORQ        Z10, Z4, Z4
 	CMPQ          CX, $0x000000f0
-	JLS           few24
+	JLS           few25
 	VPCLMULQDQ    $0x00, (AX), Z4, Z8
 	VPCLMULQDQ    $0x01, (AX), Z4, Z9
 	VPCLMULQDQ    $0x10, (AX), Z4, Z11
@@ -1187,14 +1192,14 @@ last23:
 	VPSHUFD       $0x4e, Z9, Z9
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
 	VEXTRACTI64X4 $0x01, Z10, Y11
-	VPXORQ        Y11, Y10, Y10
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
+	VPXOR         X11, X10, X10
 	ADDQ          CX, SI
 	ADDQ          CX, DI
 	JMP           lengths
 
-few24:
+few25:
 	SHLQ          $0x03, R10
 	SHLQ          $0x03, R9
 	VMOVQ         R10, X12
@@ -1239,14 +1244,14 @@ few24:
 	VPSHUFD       $0x4e, Z9, Z9
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
 	VEXTRACTI64X4 $0x01, Z10, Y11
-	VPXORQ        Y11, Y10, Y10
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
+	VPXOR         X11, X10, X10
 	ADDQ          CX, SI
 	ADDQ          CX, DI
 	JMP           tag
 
-tail20:
+tail21:
 	LEAQ    -128(CX), R12
 	MOVQ    $-1, R11
 	BZHIQ   R12, R11, R11
@@ -1292,14 +1297,14 @@ tail20:
 	VAESENC Z25, Z1, Z1
 	VAESENC Z25, Z2, Z2
 	CMPL    DX, $0x0c
-	JCS     last25
+	JCS     last26
 	VAESENC Z26, Z0, Z0
 	VAESENC Z26, Z1, Z1
 	VAESENC Z26, Z2, Z2
 	VAESENC Z27, Z0, Z0
 	VAESENC Z27, Z1, Z1
 	VAESENC Z27, Z2, Z2
-	JEQ     last25
+	JEQ     last26
 	VAESENC Z28, Z0, Z0
 	VAESENC Z28, Z1, Z1
 	VAESENC Z28, Z2, Z2
@@ -1307,7 +1312,7 @@ tail20:
 	VAESENC Z29, Z1, Z1
 	VAESENC Z29, Z2, Z2
 
-last25:
+last26:
 	VMOVDQU64     (SI), Z11
 	VPXORQ        Z30, Z11, Z11
 	VAESENCLAST   Z11, Z0, Z0
@@ -1362,14 +1367,14 @@ last25:
 	VPSHUFD       $0x4e, Z9, Z9
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
 	VEXTRACTI64X4 $0x01, Z10, Y11
-	VPXORQ        Y11, Y10, Y10
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
+	VPXOR         X11, X10, X10
 	ADDQ          CX, SI
 	ADDQ          CX, DI
 	JMP           tag
 
-tail19:
+tail20:
 	LEAQ    -64(CX), R12
 	MOVQ    $-1, R11
 	BZHIQ   R12, R11, R11
@@ -1403,18 +1408,18 @@ tail19:
 	VAESENC Z25, Z0, Z0
 	VAESENC Z25, Z1, Z1
 	CMPL    DX, $0x0c
-	JCS     last26
+	JCS     last27
 	VAESENC Z26, Z0, Z0
 	VAESENC Z26, Z1, Z1
 	VAESENC Z27, Z0, Z0
 	VAESENC Z27, Z1, Z1
-	JEQ     last26
+	JEQ     last27
 	VAESENC Z28, Z0, Z0
 	VAESENC Z28, Z1, Z1
 	VAESENC Z29, Z0, Z0
 	VAESENC Z29, Z1, Z1
 
-last26:
+last27:
 	VMOVDQU64     (SI), Z11
 	VPXORQ        Z30, Z11, Z11
 	VAESENCLAST   Z11, Z0, Z0
@@ -1457,14 +1462,14 @@ last26:
 	VPSHUFD       $0x4e, Z9, Z9
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
 	VEXTRACTI64X4 $0x01, Z10, Y11
-	VPXORQ        Y11, Y10, Y10
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
+	VPXOR         X11, X10, X10
 	ADDQ          CX, SI
 	ADDQ          CX, DI
 	JMP           tag
 
-tail18:
+tail19:
 	LEAQ    (CX), R12
 	MOVQ    $-1, R11
 	BZHIQ   R12, R11, R11
@@ -1486,14 +1491,14 @@ tail18:
 	VAESENC Z24, Z0, Z0
 	VAESENC Z25, Z0, Z0
 	CMPL    DX, $0x0c
-	JCS     last27
+	JCS     last28
 	VAESENC Z26, Z0, Z0
 	VAESENC Z27, Z0, Z0
-	JEQ     last27
+	JEQ     last28
 	VAESENC Z28, Z0, Z0
 	VAESENC Z29, Z0, Z0
 
-last27:
+last28:
 	VMOVDQU8.Z    (SI), K1, Z11
 	VPXORQ        Z30, Z11, Z11
 	VAESENCLAST   Z11, Z0, Z0
@@ -1524,9 +1529,9 @@ last27:
 	VPSHUFD       $0x4e, Z9, Z9
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
 	VEXTRACTI64X4 $0x01, Z10, Y11
-	VPXORQ        Y11, Y10, Y10
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
+	VPXOR         X11, X10, X10
 	ADDQ          CX, SI
 	ADDQ          CX, DI
 	JMP           tag
@@ -1550,13 +1555,13 @@ lengths:
 	VPTERNLOGQ $0x96, X11, X9, X10
 
 tag:
-	MOVBLZX  497(AX), R12
-	MOVL     $0xffffffff, R11
-	BZHIL    R12, R11, R11
-	KMOVD    R11, K1
-	VPSHUFB  X13, X10, X10
-	VPXORQ   X31, X10, X10
-	VMOVDQU8 X10, K1, (DI)
+	MOVBLZX    497(AX), R12
+	LEAQ       gcm_masks<>+32(SB), R11
+	SUBQ       R12, R11
+	VMOVDQU    (R11), X12
+	VPSHUFB    swap_all<>+0(SB), X10, X10
+	VPXORQ     X31, X10, X10
+	VPMASKMOVD X10, X12, (DI)
 	VZEROUPPER
 	RET
 
@@ -1578,6 +1583,16 @@ DATA gcm_first<>+56(SB)/4, $0x00000000
 DATA gcm_first<>+60(SB)/4, $0x00000000
 GLOBL gcm_first<>(SB), RODATA|NOPTR, $64
 
+DATA gcm_two<>+0(SB)/4, $0x00000002
+DATA gcm_two<>+4(SB)/4, $0x00000000
+DATA gcm_two<>+8(SB)/4, $0x00000000
+DATA gcm_two<>+12(SB)/4, $0x00000000
+DATA gcm_two<>+16(SB)/4, $0x00000002
+DATA gcm_two<>+20(SB)/4, $0x00000000
+DATA gcm_two<>+24(SB)/4, $0x00000000
+DATA gcm_two<>+28(SB)/4, $0x00000000
+GLOBL gcm_two<>(SB), RODATA|NOPTR, $32
+
 DATA gcm_four<>+0(SB)/4, $0x00000004
 DATA gcm_four<>+4(SB)/4, $0x00000000
 DATA gcm_four<>+8(SB)/4, $0x00000000
@@ -1596,8 +1611,26 @@ DATA gcm_four<>+56(SB)/4, $0x00000000
 DATA gcm_four<>+60(SB)/4, $0x00000000
 GLOBL gcm_four<>(SB), RODATA|NOPTR, $64
 
+DATA gcm_masks<>+0(SB)/4, $0xffffffff
+DATA gcm_masks<>+4(SB)/4, $0xffffffff
+DATA gcm_masks<>+8(SB)/4, $0xffffffff
+DATA gcm_masks<>+12(SB)/4, $0xffffffff
+DATA gcm_masks<>+16(SB)/4, $0xffffffff
+DATA gcm_masks<>+20(SB)/4, $0xffffffff
+DATA gcm_masks<>+24(SB)/4, $0xffffffff
+DATA gcm_masks<>+28(SB)/4, $0xffffffff
+DATA gcm_masks<>+32(SB)/4, $0x00000000
+DATA gcm_masks<>+36(SB)/4, $0x00000000
+DATA gcm_masks<>+40(SB)/4, $0x00000000
+DATA gcm_masks<>+44(SB)/4, $0x00000000
+DATA gcm_masks<>+48(SB)/4, $0x00000000
+DATA gcm_masks<>+52(SB)/4, $0x00000000
+DATA gcm_masks<>+56(SB)/4, $0x00000000
+DATA gcm_masks<>+60(SB)/4, $0x00000000
+GLOBL gcm_masks<>(SB), RODATA|NOPTR, $64
+
 // func open512(k *byte, dst *byte, src *byte, n int, nonce *byte, aad *byte, aadLen int) uint32
-// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, BMI2, PCLMULQDQ, VAES, VPCLMULQDQ
+// Requires: AES, AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, PCLMULQDQ, VAES, VPCLMULQDQ
 TEXT ·open512(SB), NOSPLIT, $0-60
 	MOVQ            k+0(FP), AX
 	MOVQ            nonce+32(FP), BX
@@ -1615,18 +1648,18 @@ TEXT ·open512(SB), NOSPLIT, $0-60
 	VPINSRD         $0x02, 8(BX), X14, X14
 	VPINSRD         $0x03, R12, X14, X14
 	VMOVDQA64       X14, X31
-	VPSHUFB         X13, X14, X14
+	VPSHUFB         swap_all<>+0(SB), X14, X14
 	VSHUFI64X2      $0x00, Z14, Z14, Z14
 	VPADDD          gcm_first<>+0(SB), Z14, Z14
 	MOVQ            CX, R10
 	VMOVD           (R8), X4
 	VPINSRD         $0x01, 4(R8), X4, X4
 	CMPQ            R9, $0x08
-	JEQ             aad
+	JEQ             short1
 	VPINSRD         $0x02, 8(R8), X4, X4
 
-aad:
-	VPSHUFB         X13, X4, X4
+short1:
+	VPSHUFB         swap_all<>+0(SB), X4, X4
 	VPCLMULQDQ      $0x00, 240(AX), X4, X8
 	VPCLMULQDQ      $0x01, 240(AX), X4, X9
 	VPCLMULQDQ      $0x10, 240(AX), X4, X11
@@ -1649,13 +1682,13 @@ aad:
 	VBROADCASTI32X4 384(AX), Z24
 	VBROADCASTI32X4 400(AX), Z25
 	CMPL            DX, $0x0c
-	JCS             keys1
+	JCS             short2
 	VBROADCASTI32X4 416(AX), Z26
 	VBROADCASTI32X4 432(AX), Z27
 	VBROADCASTI32X4 448(AX), Z28
 	VBROADCASTI32X4 464(AX), Z29
 
-keys1:
+short2:
 	MOVL            DX, R12
 	SHLL            $0x04, R12
 	VBROADCASTI32X4 256(AX)(R12*1), Z30
@@ -1670,19 +1703,19 @@ keys1:
 	VAESENC         X24, X31, X31
 	VAESENC         X25, X31, X31
 	CMPL            DX, $0x0c
-	JCS             last2
+	JCS             last3
 	VAESENC         X26, X31, X31
 	VAESENC         X27, X31, X31
-	JEQ             last2
+	JEQ             last3
 	VAESENC         X28, X31, X31
 	VAESENC         X29, X31, X31
 
-last2:
+last3:
 	VAESENCLAST X30, X31, X31
 	CMPQ        CX, $0x00000100
-	JCS         few3
+	JCS         few4
 
-group4:
+group5:
 	VMOVDQU64     (SI), Z4
 	VPSHUFB       Z13, Z4, Z4
 	VMOVDQU64     64(SI), Z5
@@ -1695,22 +1728,22 @@ group4:
 	VPSHUFB       Z13, Z14, Z0
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z0, Z0
+	VPCLMULQDQ    $0x00, (AX), Z4, Z8
 	VPSHUFB       Z13, Z14, Z1
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z1, Z1
-	VPCLMULQDQ    $0x00, (AX), Z4, Z8
+	VPCLMULQDQ    $0x01, (AX), Z4, Z9
 	VPSHUFB       Z13, Z14, Z2
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z2, Z2
-	VPCLMULQDQ    $0x01, (AX), Z4, Z9
 	VPSHUFB       Z13, Z14, Z3
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z3, Z3
 	VPCLMULQDQ    $0x10, (AX), Z4, Z11
-	VAESENC       Z17, Z0, Z0
 	VPCLMULQDQ    $0x11, (AX), Z4, Z10
-	VAESENC       Z17, Z1, Z1
+	VAESENC       Z17, Z0, Z0
 	VPXORQ        Z11, Z9, Z9
+	VAESENC       Z17, Z1, Z1
 	VAESENC       Z17, Z2, Z2
 	VPCLMULQDQ    $0x00, 64(AX), Z5, Z11
 	VAESENC       Z17, Z3, Z3
@@ -1720,18 +1753,18 @@ group4:
 	VAESENC       Z18, Z1, Z1
 	VPCLMULQDQ    $0x10, 64(AX), Z5, Z12
 	VAESENC       Z18, Z2, Z2
-	VAESENC       Z18, Z3, Z3
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z19, Z0, Z0
+	VAESENC       Z18, Z3, Z3
 	VPCLMULQDQ    $0x11, 64(AX), Z5, Z11
-	VAESENC       Z19, Z1, Z1
+	VAESENC       Z19, Z0, Z0
 	VPXORQ        Z11, Z10, Z10
+	VAESENC       Z19, Z1, Z1
 	VAESENC       Z19, Z2, Z2
 	VPCLMULQDQ    $0x00, 128(AX), Z6, Z11
 	VAESENC       Z19, Z3, Z3
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z20, Z0, Z0
 	VPCLMULQDQ    $0x01, 128(AX), Z6, Z11
+	VAESENC       Z20, Z0, Z0
 	VAESENC       Z20, Z1, Z1
 	VPCLMULQDQ    $0x10, 128(AX), Z6, Z12
 	VAESENC       Z20, Z2, Z2
@@ -1739,16 +1772,16 @@ group4:
 	VAESENC       Z20, Z3, Z3
 	VPCLMULQDQ    $0x11, 128(AX), Z6, Z11
 	VAESENC       Z21, Z0, Z0
-	VAESENC       Z21, Z1, Z1
 	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z21, Z2, Z2
+	VAESENC       Z21, Z1, Z1
 	VPCLMULQDQ    $0x00, 192(AX), Z7, Z11
+	VAESENC       Z21, Z2, Z2
 	VAESENC       Z21, Z3, Z3
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z22, Z0, Z0
 	VPCLMULQDQ    $0x01, 192(AX), Z7, Z11
-	VAESENC       Z22, Z1, Z1
+	VAESENC       Z22, Z0, Z0
 	VPCLMULQDQ    $0x10, 192(AX), Z7, Z12
+	VAESENC       Z22, Z1, Z1
 	VAESENC       Z22, Z2, Z2
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
 	VAESENC       Z22, Z3, Z3
@@ -1758,26 +1791,26 @@ group4:
 	VAESENC       Z23, Z1, Z1
 	VPCLMULQDQ    $0x10, Z15, Z8, Z11
 	VAESENC       Z23, Z2, Z2
-	VAESENC       Z23, Z3, Z3
 	VPSHUFD       $0x4e, Z8, Z8
-	VAESENC       Z24, Z0, Z0
+	VAESENC       Z23, Z3, Z3
 	VPTERNLOGQ    $0x96, Z11, Z8, Z9
-	VAESENC       Z24, Z1, Z1
+	VAESENC       Z24, Z0, Z0
 	VPCLMULQDQ    $0x10, Z15, Z9, Z11
+	VAESENC       Z24, Z1, Z1
 	VAESENC       Z24, Z2, Z2
 	VPSHUFD       $0x4e, Z9, Z9
 	VAESENC       Z24, Z3, Z3
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
-	VAESENC       Z25, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z10, Y11
+	VAESENC       Z25, Z0, Z0
 	VAESENC       Z25, Z1, Z1
-	VPXORQ        Y11, Y10, Y10
+	VPXOR         Y11, Y10, Y10
 	VAESENC       Z25, Z2, Z2
-	VEXTRACTI32X4 $0x01, Y10, X11
+	VEXTRACTI128  $0x01, Y10, X11
 	VAESENC       Z25, Z3, Z3
-	VPXORQ        X11, X10, X10
+	VPXOR         X11, X10, X10
 	CMPL          DX, $0x0c
-	JCS           last5
+	JCS           last6
 	VAESENC       Z26, Z0, Z0
 	VAESENC       Z26, Z1, Z1
 	VAESENC       Z26, Z2, Z2
@@ -1786,7 +1819,7 @@ group4:
 	VAESENC       Z27, Z1, Z1
 	VAESENC       Z27, Z2, Z2
 	VAESENC       Z27, Z3, Z3
-	JEQ           last5
+	JEQ           last6
 	VAESENC       Z28, Z0, Z0
 	VAESENC       Z28, Z1, Z1
 	VAESENC       Z28, Z2, Z2
@@ -1796,7 +1829,7 @@ group4:
 	VAESENC       Z29, Z2, Z2
 	VAESENC       Z29, Z3, Z3
 
-last5:
+last6:
 	VPXORQ      (SI), Z30, Z11
 	VAESENCLAST Z11, Z0, Z0
 	VMOVDQU64   Z0, (DI)
@@ -1813,20 +1846,20 @@ last5:
 	ADDQ        $0x00000100, DI
 	SUBQ        $0x00000100, CX
 	CMPQ        CX, $0x00000100
-	JCC         group4
+	JCC         group5
 
-few3:
+few4:
 	TESTQ CX, CX
-	JNE   some10
+	JNE   some11
 	JMP   lengths
 
-some10:
+some11:
 	CMPQ          CX, $0x00000040
-	JLS           tail6
-	CMPQ          CX, $0x00000080
 	JLS           tail7
-	CMPQ          CX, $0x000000c0
+	CMPQ          CX, $0x00000080
 	JLS           tail8
+	CMPQ          CX, $0x000000c0
+	JLS           tail9
 	LEAQ          -192(CX), R12
 	MOVQ          $-1, R11
 	BZHIQ         R12, R11, R11
@@ -1845,26 +1878,26 @@ some10:
 	VPSHUFB       Z13, Z7, Z7
 	VPXORQ        Z10, Z4, Z4
 	CMPQ          CX, $0x000000f0
-	JLS           few11
+	JLS           few12
 	VPSHUFB       Z13, Z14, Z0
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z0, Z0
+	VPCLMULQDQ    $0x00, (AX), Z4, Z8
 	VPSHUFB       Z13, Z14, Z1
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z1, Z1
-	VPCLMULQDQ    $0x00, (AX), Z4, Z8
+	VPCLMULQDQ    $0x01, (AX), Z4, Z9
 	VPSHUFB       Z13, Z14, Z2
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z2, Z2
-	VPCLMULQDQ    $0x01, (AX), Z4, Z9
 	VPSHUFB       Z13, Z14, Z3
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z3, Z3
 	VPCLMULQDQ    $0x10, (AX), Z4, Z11
-	VAESENC       Z17, Z0, Z0
 	VPCLMULQDQ    $0x11, (AX), Z4, Z10
-	VAESENC       Z17, Z1, Z1
+	VAESENC       Z17, Z0, Z0
 	VPXORQ        Z11, Z9, Z9
+	VAESENC       Z17, Z1, Z1
 	VAESENC       Z17, Z2, Z2
 	VPCLMULQDQ    $0x00, 64(AX), Z5, Z11
 	VAESENC       Z17, Z3, Z3
@@ -1874,18 +1907,18 @@ some10:
 	VAESENC       Z18, Z1, Z1
 	VPCLMULQDQ    $0x10, 64(AX), Z5, Z12
 	VAESENC       Z18, Z2, Z2
-	VAESENC       Z18, Z3, Z3
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z19, Z0, Z0
+	VAESENC       Z18, Z3, Z3
 	VPCLMULQDQ    $0x11, 64(AX), Z5, Z11
-	VAESENC       Z19, Z1, Z1
+	VAESENC       Z19, Z0, Z0
 	VPXORQ        Z11, Z10, Z10
+	VAESENC       Z19, Z1, Z1
 	VAESENC       Z19, Z2, Z2
 	VPCLMULQDQ    $0x00, 128(AX), Z6, Z11
 	VAESENC       Z19, Z3, Z3
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z20, Z0, Z0
 	VPCLMULQDQ    $0x01, 128(AX), Z6, Z11
+	VAESENC       Z20, Z0, Z0
 	VAESENC       Z20, Z1, Z1
 	VPCLMULQDQ    $0x10, 128(AX), Z6, Z12
 	VAESENC       Z20, Z2, Z2
@@ -1893,16 +1926,16 @@ some10:
 	VAESENC       Z20, Z3, Z3
 	VPCLMULQDQ    $0x11, 128(AX), Z6, Z11
 	VAESENC       Z21, Z0, Z0
-	VAESENC       Z21, Z1, Z1
 	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z21, Z2, Z2
+	VAESENC       Z21, Z1, Z1
 	VPCLMULQDQ    $0x00, 192(AX), Z7, Z11
+	VAESENC       Z21, Z2, Z2
 	VAESENC       Z21, Z3, Z3
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z22, Z0, Z0
 	VPCLMULQDQ    $0x01, 192(AX), Z7, Z11
-	VAESENC       Z22, Z1, Z1
+	VAESENC       Z22, Z0, Z0
 	VPCLMULQDQ    $0x10, 192(AX), Z7, Z12
+	VAESENC       Z22, Z1, Z1
 	VAESENC       Z22, Z2, Z2
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
 	VAESENC       Z22, Z3, Z3
@@ -1912,162 +1945,24 @@ some10:
 	VAESENC       Z23, Z1, Z1
 	VPCLMULQDQ    $0x10, Z15, Z8, Z11
 	VAESENC       Z23, Z2, Z2
-	VAESENC       Z23, Z3, Z3
 	VPSHUFD       $0x4e, Z8, Z8
-	VAESENC       Z24, Z0, Z0
+	VAESENC       Z23, Z3, Z3
 	VPTERNLOGQ    $0x96, Z11, Z8, Z9
-	VAESENC       Z24, Z1, Z1
+	VAESENC       Z24, Z0, Z0
 	VPCLMULQDQ    $0x10, Z15, Z9, Z11
+	VAESENC       Z24, Z1, Z1
 	VAESENC       Z24, Z2, Z2
 	VPSHUFD       $0x4e, Z9, Z9
 	VAESENC       Z24, Z3, Z3
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
-	VAESENC       Z25, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z10, Y11
-	VAESENC       Z25, Z1, Z1
-	VPXORQ        Y11, Y10, Y10
-	VAESENC       Z25, Z2, Z2
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VAESENC       Z25, Z3, Z3
-	VPXORQ        X11, X10, X10
-	CMPL          DX, $0x0c
-	JCS           last12
-	VAESENC       Z26, Z0, Z0
-	VAESENC       Z26, Z1, Z1
-	VAESENC       Z26, Z2, Z2
-	VAESENC       Z26, Z3, Z3
-	VAESENC       Z27, Z0, Z0
-	VAESENC       Z27, Z1, Z1
-	VAESENC       Z27, Z2, Z2
-	VAESENC       Z27, Z3, Z3
-	JEQ           last12
-	VAESENC       Z28, Z0, Z0
-	VAESENC       Z28, Z1, Z1
-	VAESENC       Z28, Z2, Z2
-	VAESENC       Z28, Z3, Z3
-	VAESENC       Z29, Z0, Z0
-	VAESENC       Z29, Z1, Z1
-	VAESENC       Z29, Z2, Z2
-	VAESENC       Z29, Z3, Z3
-
-last12:
-	VMOVDQU64   (SI), Z11
-	VPXORQ      Z30, Z11, Z11
-	VAESENCLAST Z11, Z0, Z0
-	VMOVDQU64   Z0, (DI)
-	VMOVDQU64   64(SI), Z11
-	VPXORQ      Z30, Z11, Z11
-	VAESENCLAST Z11, Z1, Z1
-	VMOVDQU64   Z1, 64(DI)
-	VMOVDQU64   128(SI), Z11
-	VPXORQ      Z30, Z11, Z11
-	VAESENCLAST Z11, Z2, Z2
-	VMOVDQU64   Z2, 128(DI)
-	VMOVDQU8.Z  192(SI), K1, Z11
-	VPXORQ      Z30, Z11, Z11
-	VAESENCLAST Z11, Z3, Z3
-	VMOVDQU8    Z3, K1, 192(DI)
-	VMOVDQU8.Z  Z3, K1, Z3
-	ADDQ        CX, SI
-	ADDQ        CX, DI
-	JMP         lengths
-
-few11:
-	VPSHUFB       Z13, Z14, Z0
-	VPADDD        gcm_four<>+0(SB), Z14, Z14
-	VPXORQ        Z16, Z0, Z0
-	SHLQ          $0x03, R10
-	SHLQ          $0x03, R9
-	VMOVQ         R10, X12
-	VPINSRQ       $0x01, R9, X12, X12
-	VPSHUFB       Z13, Z14, Z1
-	VPADDD        gcm_four<>+0(SB), Z14, Z14
-	VPXORQ        Z16, Z1, Z1
-	VPCLMULQDQ    $0x00, 240(AX), X12, X8
-	VPSHUFB       Z13, Z14, Z2
-	VPADDD        gcm_four<>+0(SB), Z14, Z14
-	VPXORQ        Z16, Z2, Z2
-	VPCLMULQDQ    $0x01, 240(AX), X12, X9
-	VPSHUFB       Z13, Z14, Z3
-	VPADDD        gcm_four<>+0(SB), Z14, Z14
-	VPXORQ        Z16, Z3, Z3
-	VPCLMULQDQ    $0x10, 240(AX), X12, X11
-	VAESENC       Z17, Z0, Z0
-	VPCLMULQDQ    $0x11, 240(AX), X12, X10
-	VAESENC       Z17, Z1, Z1
-	VPXORQ        X11, X9, X9
-	VAESENC       Z17, Z2, Z2
-	VPCLMULQDQ    $0x00, (R11), Z4, Z11
-	VAESENC       Z17, Z3, Z3
-	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z18, Z0, Z0
-	VPCLMULQDQ    $0x01, (R11), Z4, Z11
-	VAESENC       Z18, Z1, Z1
-	VPCLMULQDQ    $0x10, (R11), Z4, Z12
-	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z18, Z2, Z2
-	VPCLMULQDQ    $0x11, (R11), Z4, Z11
-	VAESENC       Z18, Z3, Z3
-	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z19, Z0, Z0
-	VPCLMULQDQ    $0x00, 64(R11), Z5, Z11
-	VAESENC       Z19, Z1, Z1
-	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z19, Z2, Z2
-	VPCLMULQDQ    $0x01, 64(R11), Z5, Z11
-	VAESENC       Z19, Z3, Z3
-	VPCLMULQDQ    $0x10, 64(R11), Z5, Z12
-	VAESENC       Z20, Z0, Z0
-	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z20, Z1, Z1
-	VPCLMULQDQ    $0x11, 64(R11), Z5, Z11
-	VAESENC       Z20, Z2, Z2
-	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z20, Z3, Z3
-	VPCLMULQDQ    $0x00, 128(R11), Z6, Z11
-	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z21, Z0, Z0
-	VPCLMULQDQ    $0x01, 128(R11), Z6, Z11
-	VAESENC       Z21, Z1, Z1
-	VPCLMULQDQ    $0x10, 128(R11), Z6, Z12
-	VAESENC       Z21, Z2, Z2
-	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z21, Z3, Z3
-	VPCLMULQDQ    $0x11, 128(R11), Z6, Z11
-	VAESENC       Z22, Z0, Z0
-	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z22, Z1, Z1
-	VPCLMULQDQ    $0x00, 192(R11), Z7, Z11
-	VAESENC       Z22, Z2, Z2
-	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z22, Z3, Z3
-	VPCLMULQDQ    $0x01, 192(R11), Z7, Z11
-	VAESENC       Z23, Z0, Z0
-	VPCLMULQDQ    $0x10, 192(R11), Z7, Z12
-	VAESENC       Z23, Z1, Z1
-	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VPCLMULQDQ    $0x11, 192(R11), Z7, Z11
-	VAESENC       Z23, Z2, Z2
-	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z23, Z3, Z3
-	VPCLMULQDQ    $0x10, Z15, Z8, Z11
-	VAESENC       Z24, Z0, Z0
-	VPSHUFD       $0x4e, Z8, Z8
-	VAESENC       Z24, Z1, Z1
-	VPTERNLOGQ    $0x96, Z11, Z8, Z9
-	VAESENC       Z24, Z2, Z2
-	VPCLMULQDQ    $0x10, Z15, Z9, Z11
-	VAESENC       Z24, Z3, Z3
-	VPSHUFD       $0x4e, Z9, Z9
 	VAESENC       Z25, Z0, Z0
-	VPTERNLOGQ    $0x96, Z11, Z9, Z10
 	VAESENC       Z25, Z1, Z1
-	VEXTRACTI64X4 $0x01, Z10, Y11
+	VPXOR         Y11, Y10, Y10
 	VAESENC       Z25, Z2, Z2
-	VPXORQ        Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
 	VAESENC       Z25, Z3, Z3
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         X11, X10, X10
 	CMPL          DX, $0x0c
 	JCS           last13
 	VAESENC       Z26, Z0, Z0
@@ -2108,9 +2003,147 @@ last13:
 	VMOVDQU8.Z  Z3, K1, Z3
 	ADDQ        CX, SI
 	ADDQ        CX, DI
+	JMP         lengths
+
+few12:
+	VPSHUFB       Z13, Z14, Z0
+	VPADDD        gcm_four<>+0(SB), Z14, Z14
+	VPXORQ        Z16, Z0, Z0
+	SHLQ          $0x03, R10
+	SHLQ          $0x03, R9
+	VMOVQ         R10, X12
+	VPINSRQ       $0x01, R9, X12, X12
+	VPSHUFB       Z13, Z14, Z1
+	VPADDD        gcm_four<>+0(SB), Z14, Z14
+	VPXORQ        Z16, Z1, Z1
+	VPCLMULQDQ    $0x00, 240(AX), X12, X8
+	VPSHUFB       Z13, Z14, Z2
+	VPADDD        gcm_four<>+0(SB), Z14, Z14
+	VPXORQ        Z16, Z2, Z2
+	VPCLMULQDQ    $0x01, 240(AX), X12, X9
+	VPSHUFB       Z13, Z14, Z3
+	VPADDD        gcm_four<>+0(SB), Z14, Z14
+	VPXORQ        Z16, Z3, Z3
+	VPCLMULQDQ    $0x10, 240(AX), X12, X11
+	VPCLMULQDQ    $0x11, 240(AX), X12, X10
+	VAESENC       Z17, Z0, Z0
+	VPXORQ        X11, X9, X9
+	VAESENC       Z17, Z1, Z1
+	VPCLMULQDQ    $0x00, (R11), Z4, Z11
+	VAESENC       Z17, Z2, Z2
+	VAESENC       Z17, Z3, Z3
+	VPXORQ        Z11, Z8, Z8
+	VPCLMULQDQ    $0x01, (R11), Z4, Z11
+	VAESENC       Z18, Z0, Z0
+	VPCLMULQDQ    $0x10, (R11), Z4, Z12
+	VAESENC       Z18, Z1, Z1
+	VPTERNLOGQ    $0x96, Z11, Z12, Z9
+	VAESENC       Z18, Z2, Z2
+	VPCLMULQDQ    $0x11, (R11), Z4, Z11
+	VAESENC       Z18, Z3, Z3
+	VPXORQ        Z11, Z10, Z10
+	VPCLMULQDQ    $0x00, 64(R11), Z5, Z11
+	VAESENC       Z19, Z0, Z0
+	VAESENC       Z19, Z1, Z1
+	VPXORQ        Z11, Z8, Z8
+	VAESENC       Z19, Z2, Z2
+	VPCLMULQDQ    $0x01, 64(R11), Z5, Z11
+	VAESENC       Z19, Z3, Z3
+	VPCLMULQDQ    $0x10, 64(R11), Z5, Z12
+	VPTERNLOGQ    $0x96, Z11, Z12, Z9
+	VAESENC       Z20, Z0, Z0
+	VPCLMULQDQ    $0x11, 64(R11), Z5, Z11
+	VAESENC       Z20, Z1, Z1
+	VPXORQ        Z11, Z10, Z10
+	VAESENC       Z20, Z2, Z2
+	VPCLMULQDQ    $0x00, 128(R11), Z6, Z11
+	VAESENC       Z20, Z3, Z3
+	VPXORQ        Z11, Z8, Z8
+	VAESENC       Z21, Z0, Z0
+	VPCLMULQDQ    $0x01, 128(R11), Z6, Z11
+	VAESENC       Z21, Z1, Z1
+	VPCLMULQDQ    $0x10, 128(R11), Z6, Z12
+	VAESENC       Z21, Z2, Z2
+	VPTERNLOGQ    $0x96, Z11, Z12, Z9
+	VAESENC       Z21, Z3, Z3
+	VPCLMULQDQ    $0x11, 128(R11), Z6, Z11
+	VPXORQ        Z11, Z10, Z10
+	VAESENC       Z22, Z0, Z0
+	VPCLMULQDQ    $0x00, 192(R11), Z7, Z11
+	VAESENC       Z22, Z1, Z1
+	VPXORQ        Z11, Z8, Z8
+	VAESENC       Z22, Z2, Z2
+	VAESENC       Z22, Z3, Z3
+	VPCLMULQDQ    $0x01, 192(R11), Z7, Z11
+	VPCLMULQDQ    $0x10, 192(R11), Z7, Z12
+	VAESENC       Z23, Z0, Z0
+	VPTERNLOGQ    $0x96, Z11, Z12, Z9
+	VAESENC       Z23, Z1, Z1
+	VPCLMULQDQ    $0x11, 192(R11), Z7, Z11
+	VAESENC       Z23, Z2, Z2
+	VPXORQ        Z11, Z10, Z10
+	VAESENC       Z23, Z3, Z3
+	VPCLMULQDQ    $0x10, Z15, Z8, Z11
+	VPSHUFD       $0x4e, Z8, Z8
+	VAESENC       Z24, Z0, Z0
+	VAESENC       Z24, Z1, Z1
+	VPTERNLOGQ    $0x96, Z11, Z8, Z9
+	VAESENC       Z24, Z2, Z2
+	VPCLMULQDQ    $0x10, Z15, Z9, Z11
+	VAESENC       Z24, Z3, Z3
+	VPSHUFD       $0x4e, Z9, Z9
+	VPTERNLOGQ    $0x96, Z11, Z9, Z10
+	VAESENC       Z25, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z10, Y11
+	VAESENC       Z25, Z1, Z1
+	VPXOR         Y11, Y10, Y10
+	VAESENC       Z25, Z2, Z2
+	VEXTRACTI128  $0x01, Y10, X11
+	VAESENC       Z25, Z3, Z3
+	VPXOR         X11, X10, X10
+	CMPL          DX, $0x0c
+	JCS           last14
+	VAESENC       Z26, Z0, Z0
+	VAESENC       Z26, Z1, Z1
+	VAESENC       Z26, Z2, Z2
+	VAESENC       Z26, Z3, Z3
+	VAESENC       Z27, Z0, Z0
+	VAESENC       Z27, Z1, Z1
+	VAESENC       Z27, Z2, Z2
+	VAESENC       Z27, Z3, Z3
+	JEQ           last14
+	VAESENC       Z28, Z0, Z0
+	VAESENC       Z28, Z1, Z1
+	VAESENC       Z28, Z2, Z2
+	VAESENC       Z28, Z3, Z3
+	VAESENC       Z29, Z0, Z0
+	VAESENC       Z29, Z1, Z1
+	VAESENC       Z29, Z2, Z2
+	VAESENC       Z29, Z3, Z3
+
+last14:
+	VMOVDQU64   (SI), Z11
+	VPXORQ      Z30, Z11, Z11
+	VAESENCLAST Z11, Z0, Z0
+	VMOVDQU64   Z0, (DI)
+	VMOVDQU64   64(SI), Z11
+	VPXORQ      Z30, Z11, Z11
+	VAESENCLAST Z11, Z1, Z1
+	VMOVDQU64   Z1, 64(DI)
+	VMOVDQU64   128(SI), Z11
+	VPXORQ      Z30, Z11, Z11
+	VAESENCLAST Z11, Z2, Z2
+	VMOVDQU64   Z2, 128(DI)
+	VMOVDQU8.Z  192(SI), K1, Z11
+	VPXORQ      Z30, Z11, Z11
+	VAESENCLAST Z11, Z3, Z3
+	VMOVDQU8    Z3, K1, 192(DI)
+	VMOVDQU8.Z  Z3, K1, Z3
+	ADDQ        CX, SI
+	ADDQ        CX, DI
 	JMP         tag
 
-tail8:
+tail9:
 	LEAQ          -128(CX), R12
 	MOVQ          $-1, R11
 	BZHIQ         R12, R11, R11
@@ -2141,76 +2174,76 @@ tail8:
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z2, Z2
 	VPCLMULQDQ    $0x01, 240(AX), X12, X9
-	VAESENC       Z17, Z0, Z0
 	VPCLMULQDQ    $0x10, 240(AX), X12, X11
-	VAESENC       Z17, Z1, Z1
+	VAESENC       Z17, Z0, Z0
 	VPCLMULQDQ    $0x11, 240(AX), X12, X10
+	VAESENC       Z17, Z1, Z1
 	VPXORQ        X11, X9, X9
 	VAESENC       Z17, Z2, Z2
 	VPCLMULQDQ    $0x00, (R11), Z4, Z11
-	VAESENC       Z18, Z0, Z0
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z18, Z1, Z1
+	VAESENC       Z18, Z0, Z0
 	VPCLMULQDQ    $0x01, (R11), Z4, Z11
-	VAESENC       Z18, Z2, Z2
+	VAESENC       Z18, Z1, Z1
 	VPCLMULQDQ    $0x10, (R11), Z4, Z12
+	VAESENC       Z18, Z2, Z2
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z19, Z0, Z0
 	VPCLMULQDQ    $0x11, (R11), Z4, Z11
+	VAESENC       Z19, Z0, Z0
 	VAESENC       Z19, Z1, Z1
 	VPXORQ        Z11, Z10, Z10
 	VAESENC       Z19, Z2, Z2
 	VPCLMULQDQ    $0x00, 64(R11), Z5, Z11
-	VAESENC       Z20, Z0, Z0
 	VPXORQ        Z11, Z8, Z8
+	VAESENC       Z20, Z0, Z0
 	VPCLMULQDQ    $0x01, 64(R11), Z5, Z11
 	VAESENC       Z20, Z1, Z1
 	VPCLMULQDQ    $0x10, 64(R11), Z5, Z12
 	VAESENC       Z20, Z2, Z2
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z21, Z0, Z0
 	VPCLMULQDQ    $0x11, 64(R11), Z5, Z11
-	VAESENC       Z21, Z1, Z1
+	VAESENC       Z21, Z0, Z0
 	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z21, Z2, Z2
+	VAESENC       Z21, Z1, Z1
 	VPCLMULQDQ    $0x00, 128(R11), Z6, Z11
+	VAESENC       Z21, Z2, Z2
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z22, Z0, Z0
 	VPCLMULQDQ    $0x01, 128(R11), Z6, Z11
-	VAESENC       Z22, Z1, Z1
+	VAESENC       Z22, Z0, Z0
 	VPCLMULQDQ    $0x10, 128(R11), Z6, Z12
+	VAESENC       Z22, Z1, Z1
 	VAESENC       Z22, Z2, Z2
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z23, Z0, Z0
 	VPCLMULQDQ    $0x11, 128(R11), Z6, Z11
+	VAESENC       Z23, Z0, Z0
 	VPXORQ        Z11, Z10, Z10
 	VAESENC       Z23, Z1, Z1
 	VPCLMULQDQ    $0x10, Z15, Z8, Z11
 	VAESENC       Z23, Z2, Z2
 	VPSHUFD       $0x4e, Z8, Z8
-	VAESENC       Z24, Z0, Z0
 	VPTERNLOGQ    $0x96, Z11, Z8, Z9
-	VAESENC       Z24, Z1, Z1
+	VAESENC       Z24, Z0, Z0
 	VPCLMULQDQ    $0x10, Z15, Z9, Z11
+	VAESENC       Z24, Z1, Z1
 	VPSHUFD       $0x4e, Z9, Z9
 	VAESENC       Z24, Z2, Z2
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
-	VAESENC       Z25, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z10, Y11
+	VAESENC       Z25, Z0, Z0
+	VPXOR         Y11, Y10, Y10
 	VAESENC       Z25, Z1, Z1
-	VPXORQ        Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
 	VAESENC       Z25, Z2, Z2
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         X11, X10, X10
 	CMPL          DX, $0x0c
-	JCS           last14
+	JCS           last15
 	VAESENC       Z26, Z0, Z0
 	VAESENC       Z26, Z1, Z1
 	VAESENC       Z26, Z2, Z2
 	VAESENC       Z27, Z0, Z0
 	VAESENC       Z27, Z1, Z1
 	VAESENC       Z27, Z2, Z2
-	JEQ           last14
+	JEQ           last15
 	VAESENC       Z28, Z0, Z0
 	VAESENC       Z28, Z1, Z1
 	VAESENC       Z28, Z2, Z2
@@ -2218,7 +2251,7 @@ tail8:
 	VAESENC       Z29, Z1, Z1
 	VAESENC       Z29, Z2, Z2
 
-last14:
+last15:
 	VMOVDQU64   (SI), Z11
 	VPXORQ      Z30, Z11, Z11
 	VAESENCLAST Z11, Z0, Z0
@@ -2236,7 +2269,7 @@ last14:
 	ADDQ        CX, DI
 	JMP         tag
 
-tail7:
+tail8:
 	LEAQ          -64(CX), R12
 	MOVQ          $-1, R11
 	BZHIQ         R12, R11, R11
@@ -2250,76 +2283,76 @@ tail7:
 	VMOVDQU8.Z    64(SI), K1, Z5
 	VPSHUFB       Z13, Z5, Z5
 	VPXORQ        Z10, Z4, Z4
-	VPSHUFB       Z13, Z14, Z0
-	VPADDD        gcm_four<>+0(SB), Z14, Z14
-	VPXORQ        Z16, Z0, Z0
 	SHLQ          $0x03, R10
 	SHLQ          $0x03, R9
 	VMOVQ         R10, X12
 	VPINSRQ       $0x01, R9, X12, X12
+	VPSHUFB       Z13, Z14, Z0
+	VPADDD        gcm_four<>+0(SB), Z14, Z14
+	VPXORQ        Z16, Z0, Z0
+	VPCLMULQDQ    $0x00, 240(AX), X12, X8
 	VPSHUFB       Z13, Z14, Z1
 	VPADDD        gcm_four<>+0(SB), Z14, Z14
 	VPXORQ        Z16, Z1, Z1
-	VPCLMULQDQ    $0x00, 240(AX), X12, X8
 	VPCLMULQDQ    $0x01, 240(AX), X12, X9
-	VAESENC       Z17, Z0, Z0
 	VPCLMULQDQ    $0x10, 240(AX), X12, X11
-	VAESENC       Z17, Z1, Z1
+	VAESENC       Z17, Z0, Z0
 	VPCLMULQDQ    $0x11, 240(AX), X12, X10
+	VAESENC       Z17, Z1, Z1
 	VPXORQ        X11, X9, X9
-	VAESENC       Z18, Z0, Z0
 	VPCLMULQDQ    $0x00, (R11), Z4, Z11
+	VAESENC       Z18, Z0, Z0
+	VPXORQ        Z11, Z8, Z8
 	VAESENC       Z18, Z1, Z1
-	VPXORQ        Z11, Z8, Z8
 	VPCLMULQDQ    $0x01, (R11), Z4, Z11
-	VAESENC       Z19, Z0, Z0
 	VPCLMULQDQ    $0x10, (R11), Z4, Z12
+	VAESENC       Z19, Z0, Z0
+	VPTERNLOGQ    $0x96, Z11, Z12, Z9
 	VAESENC       Z19, Z1, Z1
-	VPTERNLOGQ    $0x96, Z11, Z12, Z9
 	VPCLMULQDQ    $0x11, (R11), Z4, Z11
+	VPXORQ        Z11, Z10, Z10
 	VAESENC       Z20, Z0, Z0
-	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z20, Z1, Z1
 	VPCLMULQDQ    $0x00, 64(R11), Z5, Z11
+	VAESENC       Z20, Z1, Z1
 	VPXORQ        Z11, Z8, Z8
-	VAESENC       Z21, Z0, Z0
 	VPCLMULQDQ    $0x01, 64(R11), Z5, Z11
-	VAESENC       Z21, Z1, Z1
+	VAESENC       Z21, Z0, Z0
 	VPCLMULQDQ    $0x10, 64(R11), Z5, Z12
+	VAESENC       Z21, Z1, Z1
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z22, Z0, Z0
 	VPCLMULQDQ    $0x11, 64(R11), Z5, Z11
-	VAESENC       Z22, Z1, Z1
+	VAESENC       Z22, Z0, Z0
 	VPXORQ        Z11, Z10, Z10
+	VAESENC       Z22, Z1, Z1
 	VPCLMULQDQ    $0x10, Z15, Z8, Z11
-	VAESENC       Z23, Z0, Z0
 	VPSHUFD       $0x4e, Z8, Z8
-	VAESENC       Z23, Z1, Z1
+	VAESENC       Z23, Z0, Z0
 	VPTERNLOGQ    $0x96, Z11, Z8, Z9
+	VAESENC       Z23, Z1, Z1
 	VPCLMULQDQ    $0x10, Z15, Z9, Z11
-	VAESENC       Z24, Z0, Z0
 	VPSHUFD       $0x4e, Z9, Z9
-	VAESENC       Z24, Z1, Z1
+	VAESENC       Z24, Z0, Z0
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
+	VAESENC       Z24, Z1, Z1
 	VEXTRACTI64X4 $0x01, Z10, Y11
+	VPXOR         Y11, Y10, Y10
 	VAESENC       Z25, Z0, Z0
-	VPXORQ        Y11, Y10, Y10
+	VEXTRACTI128  $0x01, Y10, X11
 	VAESENC       Z25, Z1, Z1
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VPXOR         X11, X10, X10
 	CMPL          DX, $0x0c
-	JCS           last15
+	JCS           last16
 	VAESENC       Z26, Z0, Z0
 	VAESENC       Z26, Z1, Z1
 	VAESENC       Z27, Z0, Z0
 	VAESENC       Z27, Z1, Z1
-	JEQ           last15
+	JEQ           last16
 	VAESENC       Z28, Z0, Z0
 	VAESENC       Z28, Z1, Z1
 	VAESENC       Z29, Z0, Z0
 	VAESENC       Z29, Z1, Z1
 
-last15:
+last16:
 	VMOVDQU64   (SI), Z11
 	VPXORQ      Z30, Z11, Z11
 	VAESENCLAST Z11, Z0, Z0
@@ -2333,7 +2366,7 @@ last15:
 	ADDQ        CX, DI
 	JMP         tag
 
-tail6:
+tail7:
 	LEAQ          (CX), R12
 	MOVQ          $-1, R11
 	BZHIQ         R12, R11, R11
@@ -2345,53 +2378,53 @@ tail6:
 	VMOVDQU8.Z    (SI), K1, Z4
 	VPSHUFB       Z13, Z4, Z4
 	VPXORQ        Z10, Z4, Z4
-	VPSHUFB       Z13, Z14, Z0
-	VPADDD        gcm_four<>+0(SB), Z14, Z14
-	VPXORQ        Z16, Z0, Z0
 	SHLQ          $0x03, R10
 	SHLQ          $0x03, R9
 	VMOVQ         R10, X12
 	VPINSRQ       $0x01, R9, X12, X12
+	VPSHUFB       Z13, Z14, Z0
+	VPADDD        gcm_four<>+0(SB), Z14, Z14
+	VPXORQ        Z16, Z0, Z0
 	VPCLMULQDQ    $0x00, 240(AX), X12, X8
-	VAESENC       Z17, Z0, Z0
 	VPCLMULQDQ    $0x01, 240(AX), X12, X9
+	VAESENC       Z17, Z0, Z0
 	VPCLMULQDQ    $0x10, 240(AX), X12, X11
-	VAESENC       Z18, Z0, Z0
 	VPCLMULQDQ    $0x11, 240(AX), X12, X10
+	VAESENC       Z18, Z0, Z0
 	VPXORQ        X11, X9, X9
-	VAESENC       Z19, Z0, Z0
 	VPCLMULQDQ    $0x00, (R11), Z4, Z11
 	VPXORQ        Z11, Z8, Z8
+	VAESENC       Z19, Z0, Z0
 	VPCLMULQDQ    $0x01, (R11), Z4, Z11
-	VAESENC       Z20, Z0, Z0
 	VPCLMULQDQ    $0x10, (R11), Z4, Z12
+	VAESENC       Z20, Z0, Z0
 	VPTERNLOGQ    $0x96, Z11, Z12, Z9
-	VAESENC       Z21, Z0, Z0
 	VPCLMULQDQ    $0x11, (R11), Z4, Z11
+	VAESENC       Z21, Z0, Z0
 	VPXORQ        Z11, Z10, Z10
-	VAESENC       Z22, Z0, Z0
 	VPCLMULQDQ    $0x10, Z15, Z8, Z11
+	VAESENC       Z22, Z0, Z0
 	VPSHUFD       $0x4e, Z8, Z8
 	VPTERNLOGQ    $0x96, Z11, Z8, Z9
-	VAESENC       Z23, Z0, Z0
 	VPCLMULQDQ    $0x10, Z15, Z9, Z11
+	VAESENC       Z23, Z0, Z0
 	VPSHUFD       $0x4e, Z9, Z9
-	VAESENC       Z24, Z0, Z0
 	VPTERNLOGQ    $0x96, Z11, Z9, Z10
+	VAESENC       Z24, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z10, Y11
+	VPXOR         Y11, Y10, Y10
 	VAESENC       Z25, Z0, Z0
-	VPXORQ        Y11, Y10, Y10
-	VEXTRACTI32X4 $0x01, Y10, X11
-	VPXORQ        X11, X10, X10
+	VEXTRACTI128  $0x01, Y10, X11
+	VPXOR         X11, X10, X10
 	CMPL          DX, $0x0c
-	JCS           last16
+	JCS           last17
 	VAESENC       Z26, Z0, Z0
 	VAESENC       Z27, Z0, Z0
-	JEQ           last16
+	JEQ           last17
 	VAESENC       Z28, Z0, Z0
 	VAESENC       Z29, Z0, Z0
 
-last16:
+last17:
 	VMOVDQU8.Z  (SI), K1, Z11
 	VPXORQ      Z30, Z11, Z11
 	VAESENCLAST Z11, Z0, Z0
@@ -2421,15 +2454,3047 @@ lengths:
 
 tag:
 	MOVBLZX    497(AX), R12
-	MOVL       $0xffffffff, R11
-	BZHIL      R12, R11, R11
-	KMOVD      R11, K1
-	VPSHUFB    X13, X10, X10
+	LEAQ       gcm_masks<>+32(SB), R11
+	SUBQ       R12, R11
+	VMOVDQU    (R11), X12
+	VPSHUFB    swap_all<>+0(SB), X10, X10
 	VPXORQ     X31, X10, X10
-	VMOVDQU8.Z (SI), K1, X11
-	VPXORQ     X11, X10, X10
-	VPTESTMB   X10, X10, K1, K2
-	KMOVD      K2, R12
+	VPMASKMOVD (SI), X12, X11
+	VPXOR      X11, X10, X10
+	XORL       R12, R12
+	VPTEST     X12, X10
+	SETNE      R12
+	MOVL       R12, ret+56(FP)
+	VZEROUPPER
+	RET
+
+// func seal256(k *byte, dst *byte, src *byte, n int, nonce *byte, aad *byte, aadLen int)
+// Requires: AES, AVX, AVX2, PCLMULQDQ, VAES, VPCLMULQDQ
+TEXT ·seal256(SB), NOSPLIT, $0-56
+	MOVQ        k+0(FP), AX
+	MOVQ        nonce+32(FP), BX
+	MOVQ        aad+40(FP), R8
+	MOVQ        aadLen+48(FP), R9
+	MOVQ        dst+8(FP), DI
+	MOVQ        src+16(FP), SI
+	MOVQ        n+24(FP), CX
+	MOVBLZX     496(AX), DX
+	MOVL        $0x01000000, R12
+	VMOVD       (BX), X14
+	VPINSRD     $0x01, 4(BX), X14, X14
+	VPINSRD     $0x02, 8(BX), X14, X14
+	VPINSRD     $0x03, R12, X14, X14
+	VMOVDQA     X14, X13
+	VPSHUFB     swap_all<>+0(SB), X14, X14
+	VINSERTI128 $0x01, X14, Y14, Y14
+	VPADDD      gcm_first<>+0(SB), Y14, Y14
+	MOVQ        CX, R10
+	VMOVD       (R8), X4
+	VPINSRD     $0x01, 4(R8), X4, X4
+	CMPQ        R9, $0x08
+	JEQ         short1
+	VPINSRD     $0x02, 8(R8), X4, X4
+
+short1:
+	VPSHUFB    swap_all<>+0(SB), X4, X4
+	VPCLMULQDQ $0x00, 240(AX), X4, X8
+	VPCLMULQDQ $0x01, 240(AX), X4, X9
+	VPCLMULQDQ $0x10, 240(AX), X4, X11
+	VPCLMULQDQ $0x11, 240(AX), X4, X10
+	VPXOR      X11, X9, X9
+	VPCLMULQDQ $0x10, gcm_poly<>+0(SB), X8, X11
+	VPSHUFD    $0x4e, X8, X8
+	VPXOR      X11, X9, X9
+	VPXOR      X8, X9, X9
+	VPCLMULQDQ $0x10, gcm_poly<>+0(SB), X9, X11
+	VPSHUFD    $0x4e, X9, X9
+	VPXOR      X11, X10, X10
+	VPXOR      X9, X10, X10
+	VPXOR      256(AX), X13, X13
+	VAESENC    272(AX), X13, X13
+	VAESENC    288(AX), X13, X13
+	VAESENC    304(AX), X13, X13
+	VAESENC    320(AX), X13, X13
+	VAESENC    336(AX), X13, X13
+	VAESENC    352(AX), X13, X13
+	VAESENC    368(AX), X13, X13
+	VAESENC    384(AX), X13, X13
+	VAESENC    400(AX), X13, X13
+	CMPL       DX, $0x0c
+	JCS        last2
+	VAESENC    416(AX), X13, X13
+	VAESENC    432(AX), X13, X13
+	JEQ        last2
+	VAESENC    448(AX), X13, X13
+	VAESENC    464(AX), X13, X13
+
+last2:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VAESENCLAST    256(AX)(R12*1), X13, X13
+	CMPQ           CX, $0x00000080
+	JCS            few3
+	VBROADCASTI128 256(AX), Y15
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y0
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y0, Y0
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y1
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y1, Y1
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y2
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y2, Y2
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y3
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y3, Y3
+	VBROADCASTI128 272(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 288(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 304(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 320(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 336(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 352(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 368(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 384(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 400(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	CMPL           DX, $0x0c
+	JCS            last6
+	VBROADCASTI128 416(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 432(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	JEQ            last6
+	VBROADCASTI128 448(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 464(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+
+last6:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          (SI), Y15, Y11
+	VAESENCLAST    Y11, Y0, Y0
+	VMOVDQU        Y0, (DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y0, Y4
+	VPXOR          32(SI), Y15, Y12
+	VAESENCLAST    Y12, Y1, Y1
+	VMOVDQU        Y1, 32(DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y1, Y5
+	VPXOR          64(SI), Y15, Y11
+	VAESENCLAST    Y11, Y2, Y2
+	VMOVDQU        Y2, 64(DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y2, Y6
+	VPXOR          96(SI), Y15, Y12
+	VAESENCLAST    Y12, Y3, Y3
+	VMOVDQU        Y3, 96(DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y3, Y7
+	VPXOR          Y10, Y4, Y4
+	ADDQ           $0x00000080, SI
+	ADDQ           $0x00000080, DI
+	SUBQ           $0x00000080, CX
+	CMPQ           CX, $0x00000080
+	JCS            last5
+
+group4:
+	VBROADCASTI128 256(AX), Y15
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y0
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 128(AX), Y4, Y8
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y1
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, 128(AX), Y4, Y9
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y2
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y2, Y2
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y3
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y3, Y3
+	VPCLMULQDQ     $0x10, 128(AX), Y4, Y11
+	VBROADCASTI128 272(AX), Y15
+	VPCLMULQDQ     $0x11, 128(AX), Y4, Y10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 160(AX), Y5, Y11
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 288(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x01, 160(AX), Y5, Y11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, 160(AX), Y5, Y12
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 304(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 160(AX), Y5, Y11
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 192(AX), Y6, Y11
+	VBROADCASTI128 320(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, 192(AX), Y6, Y11
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, 192(AX), Y6, Y12
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 336(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 192(AX), Y6, Y11
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 224(AX), Y7, Y11
+	VBROADCASTI128 352(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, 224(AX), Y7, Y11
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, 224(AX), Y7, Y12
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 368(AX), Y15
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 224(AX), Y7, Y11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VBROADCASTI128 384(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPSHUFD        $0x4e, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y8, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VBROADCASTI128 400(AX), Y15
+	VPSHUFD        $0x4e, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VPXOR          Y9, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VEXTRACTI128   $0x01, Y10, X11
+	VAESENC        Y15, Y3, Y3
+	VPXOR          X11, X10, X10
+	CMPL           DX, $0x0c
+	JCS            last7
+	VBROADCASTI128 416(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 432(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	JEQ            last7
+	VBROADCASTI128 448(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 464(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+
+last7:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          (SI), Y15, Y11
+	VAESENCLAST    Y11, Y0, Y0
+	VMOVDQU        Y0, (DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y0, Y4
+	VPXOR          32(SI), Y15, Y12
+	VAESENCLAST    Y12, Y1, Y1
+	VMOVDQU        Y1, 32(DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y1, Y5
+	VPXOR          64(SI), Y15, Y11
+	VAESENCLAST    Y11, Y2, Y2
+	VMOVDQU        Y2, 64(DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y2, Y6
+	VPXOR          96(SI), Y15, Y12
+	VAESENCLAST    Y12, Y3, Y3
+	VMOVDQU        Y3, 96(DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y3, Y7
+	VPXOR          Y10, Y4, Y4
+	ADDQ           $0x00000080, SI
+	ADDQ           $0x00000080, DI
+	SUBQ           $0x00000080, CX
+	CMPQ           CX, $0x00000080
+	JCC            group4
+
+last5:
+	TESTQ        CX, CX
+	JNE          some12
+	VPCLMULQDQ   $0x00, 128(AX), Y4, Y8
+	VPCLMULQDQ   $0x01, 128(AX), Y4, Y9
+	VPCLMULQDQ   $0x10, 128(AX), Y4, Y11
+	VPCLMULQDQ   $0x11, 128(AX), Y4, Y10
+	VPXOR        Y11, Y9, Y9
+	VPCLMULQDQ   $0x00, 160(AX), Y5, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, 160(AX), Y5, Y11
+	VPCLMULQDQ   $0x10, 160(AX), Y5, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, 160(AX), Y5, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x00, 192(AX), Y6, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, 192(AX), Y6, Y11
+	VPCLMULQDQ   $0x10, 192(AX), Y6, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, 192(AX), Y6, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x00, 224(AX), Y7, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, 224(AX), Y7, Y11
+	VPCLMULQDQ   $0x10, 224(AX), Y7, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, 224(AX), Y7, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VPSHUFD      $0x4e, Y8, Y8
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VPSHUFD      $0x4e, Y9, Y9
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X11
+	VPXOR        X11, X10, X10
+	JMP          lengths
+
+some12:
+	CMPQ           CX, $0x00000020
+	JLS            tail8
+	CMPQ           CX, $0x00000040
+	JLS            tail9
+	CMPQ           CX, $0x00000060
+	JLS            tail10
+	LEAQ           -96(CX), R12
+	LEAQ           gcm_masks<>+32(SB), R13
+	SUBQ           R12, R13
+	LEAQ           15(CX), R12
+	ANDQ           $-16, R12
+	LEAQ           240(AX), R11
+	SUBQ           R12, R11
+	VBROADCASTI128 256(AX), Y15
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y0
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 128(AX), Y4, Y8
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y1
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, 128(AX), Y4, Y9
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y2
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y2, Y2
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y3
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y3, Y3
+	VPCLMULQDQ     $0x10, 128(AX), Y4, Y11
+	VBROADCASTI128 272(AX), Y15
+	VPCLMULQDQ     $0x11, 128(AX), Y4, Y10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 160(AX), Y5, Y11
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 288(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x01, 160(AX), Y5, Y11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, 160(AX), Y5, Y12
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 304(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 160(AX), Y5, Y11
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 192(AX), Y6, Y11
+	VBROADCASTI128 320(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, 192(AX), Y6, Y11
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, 192(AX), Y6, Y12
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 336(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 192(AX), Y6, Y11
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 224(AX), Y7, Y11
+	VBROADCASTI128 352(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, 224(AX), Y7, Y11
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, 224(AX), Y7, Y12
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 368(AX), Y15
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 224(AX), Y7, Y11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VBROADCASTI128 384(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPSHUFD        $0x4e, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y8, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VBROADCASTI128 400(AX), Y15
+	VPSHUFD        $0x4e, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VPXOR          Y9, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VEXTRACTI128   $0x01, Y10, X11
+	VAESENC        Y15, Y3, Y3
+	VPXOR          X11, X10, X10
+	CMPL           DX, $0x0c
+	JCS            last13
+	VBROADCASTI128 416(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 432(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	JEQ            last13
+	VBROADCASTI128 448(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 464(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+
+last13:
+	VMOVDQU        (SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y0, Y0
+	VMOVDQU        Y0, (DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y0, Y4
+	VMOVDQU        32(SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y1, Y1
+	VMOVDQU        Y1, 32(DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y1, Y5
+	VMOVDQU        64(SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y2, Y2
+	VMOVDQU        Y2, 64(DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y2, Y6
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     96(SI), Y12, Y11
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole14
+	LEAQ           (SI)(CX*1), BX
+	XORL           R12, R12
+
+byte15:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte15
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y11, Y11
+
+whole14:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y3, Y3
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     Y3, Y12, 96(DI)
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole16
+	MOVQ           CX, BX
+	SHRQ           $0x02, BX
+	ANDQ           $0x07, BX
+	VMOVD          BX, X11
+	VPERMD         Y3, Y11, Y11
+	VMOVD          X11, R12
+	LEAQ           (DI)(CX*1), BX
+	SUBQ           R8, BX
+
+byte17:
+	MOVB R12, (BX)
+	SHRL $0x08, R12
+	INCQ BX
+	DECQ R8
+	JNE  byte17
+
+whole16:
+	VPAND        Y12, Y3, Y3
+	VPSHUFB      gcm_turn<>+0(SB), Y3, Y7
+	VPXOR        Y10, Y4, Y4
+	SHLQ         $0x03, R10
+	SHLQ         $0x03, R9
+	VMOVQ        R10, X12
+	VPINSRQ      $0x01, R9, X12, X12
+	VPCLMULQDQ   $0x00, 240(AX), X12, X8
+	VPCLMULQDQ   $0x01, 240(AX), X12, X9
+	VPCLMULQDQ   $0x10, 240(AX), X12, X11
+	VPCLMULQDQ   $0x11, 240(AX), X12, X10
+	VPXOR        X11, X9, X9
+	VPCLMULQDQ   $0x00, (R11), Y4, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, (R11), Y4, Y11
+	VPCLMULQDQ   $0x10, (R11), Y4, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, (R11), Y4, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x00, 32(R11), Y5, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, 32(R11), Y5, Y11
+	VPCLMULQDQ   $0x10, 32(R11), Y5, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, 32(R11), Y5, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x00, 64(R11), Y6, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, 64(R11), Y6, Y11
+	VPCLMULQDQ   $0x10, 64(R11), Y6, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, 64(R11), Y6, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x00, 96(R11), Y7, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, 96(R11), Y7, Y11
+	VPCLMULQDQ   $0x10, 96(R11), Y7, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, 96(R11), Y7, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VPSHUFD      $0x4e, Y8, Y8
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VPSHUFD      $0x4e, Y9, Y9
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X11
+	VPXOR        X11, X10, X10
+	ADDQ         CX, SI
+	ADDQ         CX, DI
+	JMP          tag
+
+tail10:
+	LEAQ           -64(CX), R12
+	LEAQ           gcm_masks<>+32(SB), R13
+	SUBQ           R12, R13
+	LEAQ           15(CX), R12
+	ANDQ           $-16, R12
+	LEAQ           240(AX), R11
+	SUBQ           R12, R11
+	VBROADCASTI128 256(AX), Y15
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y0
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 128(AX), Y4, Y8
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y1
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, 128(AX), Y4, Y9
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y2
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, 128(AX), Y4, Y11
+	VBROADCASTI128 272(AX), Y15
+	VPCLMULQDQ     $0x11, 128(AX), Y4, Y10
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y9, Y9
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 160(AX), Y5, Y11
+	VBROADCASTI128 288(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x01, 160(AX), Y5, Y11
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x10, 160(AX), Y5, Y12
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 304(AX), Y15
+	VPCLMULQDQ     $0x11, 160(AX), Y5, Y11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 192(AX), Y6, Y11
+	VBROADCASTI128 320(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x01, 192(AX), Y6, Y11
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x10, 192(AX), Y6, Y12
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 336(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 192(AX), Y6, Y11
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 224(AX), Y7, Y11
+	VBROADCASTI128 352(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x01, 224(AX), Y7, Y11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, 224(AX), Y7, Y12
+	VBROADCASTI128 368(AX), Y15
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 224(AX), Y7, Y11
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VBROADCASTI128 384(AX), Y15
+	VPSHUFD        $0x4e, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y8, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VBROADCASTI128 400(AX), Y15
+	VPSHUFD        $0x4e, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y10, Y10
+	VPXOR          Y9, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VEXTRACTI128   $0x01, Y10, X11
+	VAESENC        Y15, Y2, Y2
+	VPXOR          X11, X10, X10
+	CMPL           DX, $0x0c
+	JCS            last18
+	VBROADCASTI128 416(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VBROADCASTI128 432(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	JEQ            last18
+	VBROADCASTI128 448(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VBROADCASTI128 464(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+
+last18:
+	VMOVDQU        (SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y0, Y0
+	VMOVDQU        Y0, (DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y0, Y4
+	VMOVDQU        32(SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y1, Y1
+	VMOVDQU        Y1, 32(DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y1, Y5
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     64(SI), Y12, Y11
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole19
+	LEAQ           (SI)(CX*1), BX
+	XORL           R12, R12
+
+byte20:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte20
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y11, Y11
+
+whole19:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y2, Y2
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     Y2, Y12, 64(DI)
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole21
+	MOVQ           CX, BX
+	SHRQ           $0x02, BX
+	ANDQ           $0x07, BX
+	VMOVD          BX, X11
+	VPERMD         Y2, Y11, Y11
+	VMOVD          X11, R12
+	LEAQ           (DI)(CX*1), BX
+	SUBQ           R8, BX
+
+byte22:
+	MOVB R12, (BX)
+	SHRL $0x08, R12
+	INCQ BX
+	DECQ R8
+	JNE  byte22
+
+whole21:
+	VPAND        Y12, Y2, Y2
+	VPSHUFB      gcm_turn<>+0(SB), Y2, Y6
+	VPXOR        Y10, Y4, Y4
+	SHLQ         $0x03, R10
+	SHLQ         $0x03, R9
+	VMOVQ        R10, X12
+	VPINSRQ      $0x01, R9, X12, X12
+	VPCLMULQDQ   $0x00, 240(AX), X12, X8
+	VPCLMULQDQ   $0x01, 240(AX), X12, X9
+	VPCLMULQDQ   $0x10, 240(AX), X12, X11
+	VPCLMULQDQ   $0x11, 240(AX), X12, X10
+	VPXOR        X11, X9, X9
+	VPCLMULQDQ   $0x00, (R11), Y4, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, (R11), Y4, Y11
+	VPCLMULQDQ   $0x10, (R11), Y4, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, (R11), Y4, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x00, 32(R11), Y5, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, 32(R11), Y5, Y11
+	VPCLMULQDQ   $0x10, 32(R11), Y5, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, 32(R11), Y5, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x00, 64(R11), Y6, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, 64(R11), Y6, Y11
+	VPCLMULQDQ   $0x10, 64(R11), Y6, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, 64(R11), Y6, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VPSHUFD      $0x4e, Y8, Y8
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VPSHUFD      $0x4e, Y9, Y9
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X11
+	VPXOR        X11, X10, X10
+	ADDQ         CX, SI
+	ADDQ         CX, DI
+	JMP          tag
+
+tail9:
+	LEAQ           -32(CX), R12
+	LEAQ           gcm_masks<>+32(SB), R13
+	SUBQ           R12, R13
+	LEAQ           15(CX), R12
+	ANDQ           $-16, R12
+	LEAQ           240(AX), R11
+	SUBQ           R12, R11
+	VBROADCASTI128 256(AX), Y15
+	VPCLMULQDQ     $0x00, 128(AX), Y4, Y8
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y0
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y0, Y0
+	VPCLMULQDQ     $0x01, 128(AX), Y4, Y9
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y1
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y1, Y1
+	VPCLMULQDQ     $0x10, 128(AX), Y4, Y11
+	VBROADCASTI128 272(AX), Y15
+	VPCLMULQDQ     $0x11, 128(AX), Y4, Y10
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y9, Y9
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 160(AX), Y5, Y11
+	VBROADCASTI128 288(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x01, 160(AX), Y5, Y11
+	VPCLMULQDQ     $0x10, 160(AX), Y5, Y12
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 304(AX), Y15
+	VPCLMULQDQ     $0x11, 160(AX), Y5, Y11
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 192(AX), Y6, Y11
+	VBROADCASTI128 320(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x01, 192(AX), Y6, Y11
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x10, 192(AX), Y6, Y12
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 336(AX), Y15
+	VPCLMULQDQ     $0x11, 192(AX), Y6, Y11
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 224(AX), Y7, Y11
+	VBROADCASTI128 352(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x01, 224(AX), Y7, Y11
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x10, 224(AX), Y7, Y12
+	VBROADCASTI128 368(AX), Y15
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 224(AX), Y7, Y11
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VBROADCASTI128 384(AX), Y15
+	VPSHUFD        $0x4e, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y8, Y9, Y9
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VBROADCASTI128 400(AX), Y15
+	VPSHUFD        $0x4e, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y10, Y10
+	VPXOR          Y9, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VEXTRACTI128   $0x01, Y10, X11
+	VPXOR          X11, X10, X10
+	CMPL           DX, $0x0c
+	JCS            last23
+	VBROADCASTI128 416(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 432(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	JEQ            last23
+	VBROADCASTI128 448(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 464(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+
+last23:
+	VMOVDQU        (SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y0, Y0
+	VMOVDQU        Y0, (DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y0, Y4
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     32(SI), Y12, Y11
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole24
+	LEAQ           (SI)(CX*1), BX
+	XORL           R12, R12
+
+byte25:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte25
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y11, Y11
+
+whole24:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y1, Y1
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     Y1, Y12, 32(DI)
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole26
+	MOVQ           CX, BX
+	SHRQ           $0x02, BX
+	ANDQ           $0x07, BX
+	VMOVD          BX, X11
+	VPERMD         Y1, Y11, Y11
+	VMOVD          X11, R12
+	LEAQ           (DI)(CX*1), BX
+	SUBQ           R8, BX
+
+byte27:
+	MOVB R12, (BX)
+	SHRL $0x08, R12
+	INCQ BX
+	DECQ R8
+	JNE  byte27
+
+whole26:
+	VPAND        Y12, Y1, Y1
+	VPSHUFB      gcm_turn<>+0(SB), Y1, Y5
+	VPXOR        Y10, Y4, Y4
+	SHLQ         $0x03, R10
+	SHLQ         $0x03, R9
+	VMOVQ        R10, X12
+	VPINSRQ      $0x01, R9, X12, X12
+	VPCLMULQDQ   $0x00, 240(AX), X12, X8
+	VPCLMULQDQ   $0x01, 240(AX), X12, X9
+	VPCLMULQDQ   $0x10, 240(AX), X12, X11
+	VPCLMULQDQ   $0x11, 240(AX), X12, X10
+	VPXOR        X11, X9, X9
+	VPCLMULQDQ   $0x00, (R11), Y4, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, (R11), Y4, Y11
+	VPCLMULQDQ   $0x10, (R11), Y4, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, (R11), Y4, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x00, 32(R11), Y5, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, 32(R11), Y5, Y11
+	VPCLMULQDQ   $0x10, 32(R11), Y5, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, 32(R11), Y5, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VPSHUFD      $0x4e, Y8, Y8
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VPSHUFD      $0x4e, Y9, Y9
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X11
+	VPXOR        X11, X10, X10
+	ADDQ         CX, SI
+	ADDQ         CX, DI
+	JMP          tag
+
+tail8:
+	LEAQ           (CX), R12
+	LEAQ           gcm_masks<>+32(SB), R13
+	SUBQ           R12, R13
+	LEAQ           15(CX), R12
+	ANDQ           $-16, R12
+	LEAQ           240(AX), R11
+	SUBQ           R12, R11
+	VBROADCASTI128 256(AX), Y15
+	VPCLMULQDQ     $0x00, 128(AX), Y4, Y8
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y0
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y0, Y0
+	VPCLMULQDQ     $0x01, 128(AX), Y4, Y9
+	VPCLMULQDQ     $0x10, 128(AX), Y4, Y11
+	VBROADCASTI128 272(AX), Y15
+	VPCLMULQDQ     $0x11, 128(AX), Y4, Y10
+	VPXOR          Y11, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 160(AX), Y5, Y11
+	VBROADCASTI128 288(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VPCLMULQDQ     $0x01, 160(AX), Y5, Y11
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x10, 160(AX), Y5, Y12
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 304(AX), Y15
+	VPCLMULQDQ     $0x11, 160(AX), Y5, Y11
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y10, Y10
+	VPCLMULQDQ     $0x00, 192(AX), Y6, Y11
+	VBROADCASTI128 320(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VPCLMULQDQ     $0x01, 192(AX), Y6, Y11
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x10, 192(AX), Y6, Y12
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 336(AX), Y15
+	VPCLMULQDQ     $0x11, 192(AX), Y6, Y11
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y10, Y10
+	VPCLMULQDQ     $0x00, 224(AX), Y7, Y11
+	VBROADCASTI128 352(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VPCLMULQDQ     $0x01, 224(AX), Y7, Y11
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x10, 224(AX), Y7, Y12
+	VBROADCASTI128 368(AX), Y15
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VPCLMULQDQ     $0x11, 224(AX), Y7, Y11
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y10, Y10
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VBROADCASTI128 384(AX), Y15
+	VPSHUFD        $0x4e, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y8, Y9, Y9
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VBROADCASTI128 400(AX), Y15
+	VPSHUFD        $0x4e, Y9, Y9
+	VPXOR          Y11, Y10, Y10
+	VPXOR          Y9, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VEXTRACTI128   $0x01, Y10, X11
+	VPXOR          X11, X10, X10
+	CMPL           DX, $0x0c
+	JCS            last28
+	VBROADCASTI128 416(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 432(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	JEQ            last28
+	VBROADCASTI128 448(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 464(AX), Y15
+	VAESENC        Y15, Y0, Y0
+
+last28:
+	VMOVDQU    (R13), Y12
+	VPMASKMOVD (SI), Y12, Y11
+	MOVQ       CX, R8
+	ANDQ       $0x03, R8
+	JEQ        whole29
+	LEAQ       (SI)(CX*1), BX
+	XORL       R12, R12
+
+byte30:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte30
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y11, Y11
+
+whole29:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y0, Y0
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     Y0, Y12, (DI)
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole31
+	MOVQ           CX, BX
+	SHRQ           $0x02, BX
+	ANDQ           $0x07, BX
+	VMOVD          BX, X11
+	VPERMD         Y0, Y11, Y11
+	VMOVD          X11, R12
+	LEAQ           (DI)(CX*1), BX
+	SUBQ           R8, BX
+
+byte32:
+	MOVB R12, (BX)
+	SHRL $0x08, R12
+	INCQ BX
+	DECQ R8
+	JNE  byte32
+
+whole31:
+	VPAND        Y12, Y0, Y0
+	VPSHUFB      gcm_turn<>+0(SB), Y0, Y4
+	VPXOR        Y10, Y4, Y4
+	SHLQ         $0x03, R10
+	SHLQ         $0x03, R9
+	VMOVQ        R10, X12
+	VPINSRQ      $0x01, R9, X12, X12
+	VPCLMULQDQ   $0x00, 240(AX), X12, X8
+	VPCLMULQDQ   $0x01, 240(AX), X12, X9
+	VPCLMULQDQ   $0x10, 240(AX), X12, X11
+	VPCLMULQDQ   $0x11, 240(AX), X12, X10
+	VPXOR        X11, X9, X9
+	VPCLMULQDQ   $0x00, (R11), Y4, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, (R11), Y4, Y11
+	VPCLMULQDQ   $0x10, (R11), Y4, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, (R11), Y4, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VPSHUFD      $0x4e, Y8, Y8
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VPSHUFD      $0x4e, Y9, Y9
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X11
+	VPXOR        X11, X10, X10
+	ADDQ         CX, SI
+	ADDQ         CX, DI
+	JMP          tag
+
+few3:
+	TESTQ CX, CX
+	JNE   some37
+	JMP   lengths
+
+some37:
+	CMPQ           CX, $0x00000020
+	JLS            tail33
+	CMPQ           CX, $0x00000040
+	JLS            tail34
+	CMPQ           CX, $0x00000060
+	JLS            tail35
+	LEAQ           -96(CX), R12
+	LEAQ           gcm_masks<>+32(SB), R13
+	SUBQ           R12, R13
+	LEAQ           15(CX), R12
+	ANDQ           $-16, R12
+	LEAQ           240(AX), R11
+	SUBQ           R12, R11
+	VBROADCASTI128 256(AX), Y15
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y0
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y0, Y0
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y1
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y1, Y1
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y2
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y2, Y2
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y3
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y3, Y3
+	VBROADCASTI128 272(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 288(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 304(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 320(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 336(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 352(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 368(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 384(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 400(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	CMPL           DX, $0x0c
+	JCS            last38
+	VBROADCASTI128 416(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 432(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	JEQ            last38
+	VBROADCASTI128 448(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 464(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+
+last38:
+	VMOVDQU        (SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y0, Y0
+	VMOVDQU        Y0, (DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y0, Y4
+	VMOVDQU        32(SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y1, Y1
+	VMOVDQU        Y1, 32(DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y1, Y5
+	VMOVDQU        64(SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y2, Y2
+	VMOVDQU        Y2, 64(DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y2, Y6
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     96(SI), Y12, Y11
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole39
+	LEAQ           (SI)(CX*1), BX
+	XORL           R12, R12
+
+byte40:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte40
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y11, Y11
+
+whole39:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y3, Y3
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     Y3, Y12, 96(DI)
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole41
+	MOVQ           CX, BX
+	SHRQ           $0x02, BX
+	ANDQ           $0x07, BX
+	VMOVD          BX, X11
+	VPERMD         Y3, Y11, Y11
+	VMOVD          X11, R12
+	LEAQ           (DI)(CX*1), BX
+	SUBQ           R8, BX
+
+byte42:
+	MOVB R12, (BX)
+	SHRL $0x08, R12
+	INCQ BX
+	DECQ R8
+	JNE  byte42
+
+whole41:
+	VPAND        Y12, Y3, Y3
+	VPSHUFB      gcm_turn<>+0(SB), Y3, Y7
+	VPXOR        Y10, Y4, Y4
+	SHLQ         $0x03, R10
+	SHLQ         $0x03, R9
+	VMOVQ        R10, X12
+	VPINSRQ      $0x01, R9, X12, X12
+	VPCLMULQDQ   $0x00, 240(AX), X12, X8
+	VPCLMULQDQ   $0x01, 240(AX), X12, X9
+	VPCLMULQDQ   $0x10, 240(AX), X12, X11
+	VPCLMULQDQ   $0x11, 240(AX), X12, X10
+	VPXOR        X11, X9, X9
+	VPCLMULQDQ   $0x00, (R11), Y4, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, (R11), Y4, Y11
+	VPCLMULQDQ   $0x10, (R11), Y4, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, (R11), Y4, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x00, 32(R11), Y5, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, 32(R11), Y5, Y11
+	VPCLMULQDQ   $0x10, 32(R11), Y5, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, 32(R11), Y5, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x00, 64(R11), Y6, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, 64(R11), Y6, Y11
+	VPCLMULQDQ   $0x10, 64(R11), Y6, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, 64(R11), Y6, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x00, 96(R11), Y7, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, 96(R11), Y7, Y11
+	VPCLMULQDQ   $0x10, 96(R11), Y7, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, 96(R11), Y7, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VPSHUFD      $0x4e, Y8, Y8
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VPSHUFD      $0x4e, Y9, Y9
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X11
+	VPXOR        X11, X10, X10
+	ADDQ         CX, SI
+	ADDQ         CX, DI
+	JMP          tag
+
+tail35:
+	LEAQ           -64(CX), R12
+	LEAQ           gcm_masks<>+32(SB), R13
+	SUBQ           R12, R13
+	LEAQ           15(CX), R12
+	ANDQ           $-16, R12
+	LEAQ           240(AX), R11
+	SUBQ           R12, R11
+	VBROADCASTI128 256(AX), Y15
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y0
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y0, Y0
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y1
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y1, Y1
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y2
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y2, Y2
+	VBROADCASTI128 272(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VBROADCASTI128 288(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VBROADCASTI128 304(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VBROADCASTI128 320(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VBROADCASTI128 336(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VBROADCASTI128 352(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VBROADCASTI128 368(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VBROADCASTI128 384(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VBROADCASTI128 400(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	CMPL           DX, $0x0c
+	JCS            last43
+	VBROADCASTI128 416(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VBROADCASTI128 432(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	JEQ            last43
+	VBROADCASTI128 448(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VBROADCASTI128 464(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+
+last43:
+	VMOVDQU        (SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y0, Y0
+	VMOVDQU        Y0, (DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y0, Y4
+	VMOVDQU        32(SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y1, Y1
+	VMOVDQU        Y1, 32(DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y1, Y5
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     64(SI), Y12, Y11
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole44
+	LEAQ           (SI)(CX*1), BX
+	XORL           R12, R12
+
+byte45:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte45
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y11, Y11
+
+whole44:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y2, Y2
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     Y2, Y12, 64(DI)
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole46
+	MOVQ           CX, BX
+	SHRQ           $0x02, BX
+	ANDQ           $0x07, BX
+	VMOVD          BX, X11
+	VPERMD         Y2, Y11, Y11
+	VMOVD          X11, R12
+	LEAQ           (DI)(CX*1), BX
+	SUBQ           R8, BX
+
+byte47:
+	MOVB R12, (BX)
+	SHRL $0x08, R12
+	INCQ BX
+	DECQ R8
+	JNE  byte47
+
+whole46:
+	VPAND        Y12, Y2, Y2
+	VPSHUFB      gcm_turn<>+0(SB), Y2, Y6
+	VPXOR        Y10, Y4, Y4
+	SHLQ         $0x03, R10
+	SHLQ         $0x03, R9
+	VMOVQ        R10, X12
+	VPINSRQ      $0x01, R9, X12, X12
+	VPCLMULQDQ   $0x00, 240(AX), X12, X8
+	VPCLMULQDQ   $0x01, 240(AX), X12, X9
+	VPCLMULQDQ   $0x10, 240(AX), X12, X11
+	VPCLMULQDQ   $0x11, 240(AX), X12, X10
+	VPXOR        X11, X9, X9
+	VPCLMULQDQ   $0x00, (R11), Y4, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, (R11), Y4, Y11
+	VPCLMULQDQ   $0x10, (R11), Y4, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, (R11), Y4, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x00, 32(R11), Y5, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, 32(R11), Y5, Y11
+	VPCLMULQDQ   $0x10, 32(R11), Y5, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, 32(R11), Y5, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x00, 64(R11), Y6, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, 64(R11), Y6, Y11
+	VPCLMULQDQ   $0x10, 64(R11), Y6, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, 64(R11), Y6, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VPSHUFD      $0x4e, Y8, Y8
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VPSHUFD      $0x4e, Y9, Y9
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X11
+	VPXOR        X11, X10, X10
+	ADDQ         CX, SI
+	ADDQ         CX, DI
+	JMP          tag
+
+tail34:
+	LEAQ           -32(CX), R12
+	LEAQ           gcm_masks<>+32(SB), R13
+	SUBQ           R12, R13
+	LEAQ           15(CX), R12
+	ANDQ           $-16, R12
+	LEAQ           240(AX), R11
+	SUBQ           R12, R11
+	VBROADCASTI128 256(AX), Y15
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y0
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y0, Y0
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y1
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y1, Y1
+	VBROADCASTI128 272(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 288(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 304(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 320(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 336(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 352(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 368(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 384(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 400(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	CMPL           DX, $0x0c
+	JCS            last48
+	VBROADCASTI128 416(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 432(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	JEQ            last48
+	VBROADCASTI128 448(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 464(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+
+last48:
+	VMOVDQU        (SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y0, Y0
+	VMOVDQU        Y0, (DI)
+	VPSHUFB        gcm_turn<>+0(SB), Y0, Y4
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     32(SI), Y12, Y11
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole49
+	LEAQ           (SI)(CX*1), BX
+	XORL           R12, R12
+
+byte50:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte50
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y11, Y11
+
+whole49:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y1, Y1
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     Y1, Y12, 32(DI)
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole51
+	MOVQ           CX, BX
+	SHRQ           $0x02, BX
+	ANDQ           $0x07, BX
+	VMOVD          BX, X11
+	VPERMD         Y1, Y11, Y11
+	VMOVD          X11, R12
+	LEAQ           (DI)(CX*1), BX
+	SUBQ           R8, BX
+
+byte52:
+	MOVB R12, (BX)
+	SHRL $0x08, R12
+	INCQ BX
+	DECQ R8
+	JNE  byte52
+
+whole51:
+	VPAND        Y12, Y1, Y1
+	VPSHUFB      gcm_turn<>+0(SB), Y1, Y5
+	VPXOR        Y10, Y4, Y4
+	SHLQ         $0x03, R10
+	SHLQ         $0x03, R9
+	VMOVQ        R10, X12
+	VPINSRQ      $0x01, R9, X12, X12
+	VPCLMULQDQ   $0x00, 240(AX), X12, X8
+	VPCLMULQDQ   $0x01, 240(AX), X12, X9
+	VPCLMULQDQ   $0x10, 240(AX), X12, X11
+	VPCLMULQDQ   $0x11, 240(AX), X12, X10
+	VPXOR        X11, X9, X9
+	VPCLMULQDQ   $0x00, (R11), Y4, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, (R11), Y4, Y11
+	VPCLMULQDQ   $0x10, (R11), Y4, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, (R11), Y4, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x00, 32(R11), Y5, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, 32(R11), Y5, Y11
+	VPCLMULQDQ   $0x10, 32(R11), Y5, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, 32(R11), Y5, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VPSHUFD      $0x4e, Y8, Y8
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VPSHUFD      $0x4e, Y9, Y9
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X11
+	VPXOR        X11, X10, X10
+	ADDQ         CX, SI
+	ADDQ         CX, DI
+	JMP          tag
+
+tail33:
+	LEAQ           (CX), R12
+	LEAQ           gcm_masks<>+32(SB), R13
+	SUBQ           R12, R13
+	LEAQ           15(CX), R12
+	ANDQ           $-16, R12
+	LEAQ           240(AX), R11
+	SUBQ           R12, R11
+	VBROADCASTI128 256(AX), Y15
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y0
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 272(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 288(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 304(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 320(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 336(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 352(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 368(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 384(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 400(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	CMPL           DX, $0x0c
+	JCS            last53
+	VBROADCASTI128 416(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 432(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	JEQ            last53
+	VBROADCASTI128 448(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 464(AX), Y15
+	VAESENC        Y15, Y0, Y0
+
+last53:
+	VMOVDQU    (R13), Y12
+	VPMASKMOVD (SI), Y12, Y11
+	MOVQ       CX, R8
+	ANDQ       $0x03, R8
+	JEQ        whole54
+	LEAQ       (SI)(CX*1), BX
+	XORL       R12, R12
+
+byte55:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte55
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y11, Y11
+
+whole54:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y0, Y0
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     Y0, Y12, (DI)
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole56
+	MOVQ           CX, BX
+	SHRQ           $0x02, BX
+	ANDQ           $0x07, BX
+	VMOVD          BX, X11
+	VPERMD         Y0, Y11, Y11
+	VMOVD          X11, R12
+	LEAQ           (DI)(CX*1), BX
+	SUBQ           R8, BX
+
+byte57:
+	MOVB R12, (BX)
+	SHRL $0x08, R12
+	INCQ BX
+	DECQ R8
+	JNE  byte57
+
+whole56:
+	VPAND        Y12, Y0, Y0
+	VPSHUFB      gcm_turn<>+0(SB), Y0, Y4
+	VPXOR        Y10, Y4, Y4
+	SHLQ         $0x03, R10
+	SHLQ         $0x03, R9
+	VMOVQ        R10, X12
+	VPINSRQ      $0x01, R9, X12, X12
+	VPCLMULQDQ   $0x00, 240(AX), X12, X8
+	VPCLMULQDQ   $0x01, 240(AX), X12, X9
+	VPCLMULQDQ   $0x10, 240(AX), X12, X11
+	VPCLMULQDQ   $0x11, 240(AX), X12, X10
+	VPXOR        X11, X9, X9
+	VPCLMULQDQ   $0x00, (R11), Y4, Y11
+	VPXOR        Y11, Y8, Y8
+	VPCLMULQDQ   $0x01, (R11), Y4, Y11
+	VPCLMULQDQ   $0x10, (R11), Y4, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPCLMULQDQ   $0x11, (R11), Y4, Y11
+	VPXOR        Y11, Y10, Y10
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VPSHUFD      $0x4e, Y8, Y8
+	VPXOR        Y11, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPCLMULQDQ   $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VPSHUFD      $0x4e, Y9, Y9
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X11
+	VPXOR        X11, X10, X10
+	ADDQ         CX, SI
+	ADDQ         CX, DI
+	JMP          tag
+
+lengths:
+	SHLQ       $0x03, R10
+	SHLQ       $0x03, R9
+	VMOVQ      R10, X4
+	VPINSRQ    $0x01, R9, X4, X4
+	VPXOR      X10, X4, X4
+	VPCLMULQDQ $0x00, 240(AX), X4, X8
+	VPCLMULQDQ $0x01, 240(AX), X4, X9
+	VPCLMULQDQ $0x10, 240(AX), X4, X11
+	VPCLMULQDQ $0x11, 240(AX), X4, X10
+	VPXOR      X11, X9, X9
+	VPCLMULQDQ $0x10, gcm_poly<>+0(SB), X8, X11
+	VPSHUFD    $0x4e, X8, X8
+	VPXOR      X11, X9, X9
+	VPXOR      X8, X9, X9
+	VPCLMULQDQ $0x10, gcm_poly<>+0(SB), X9, X11
+	VPSHUFD    $0x4e, X9, X9
+	VPXOR      X11, X10, X10
+	VPXOR      X9, X10, X10
+
+tag:
+	MOVBLZX    497(AX), R12
+	LEAQ       gcm_masks<>+32(SB), R11
+	SUBQ       R12, R11
+	VMOVDQU    (R11), X12
+	VPSHUFB    swap_all<>+0(SB), X10, X10
+	VPXOR      X13, X10, X10
+	VPMASKMOVD X10, X12, (DI)
+	VZEROUPPER
+	RET
+
+DATA gcm_turn<>+0(SB)/4, $0x0c0d0e0f
+DATA gcm_turn<>+4(SB)/4, $0x08090a0b
+DATA gcm_turn<>+8(SB)/4, $0x04050607
+DATA gcm_turn<>+12(SB)/4, $0x00010203
+DATA gcm_turn<>+16(SB)/4, $0x0c0d0e0f
+DATA gcm_turn<>+20(SB)/4, $0x08090a0b
+DATA gcm_turn<>+24(SB)/4, $0x04050607
+DATA gcm_turn<>+28(SB)/4, $0x00010203
+GLOBL gcm_turn<>(SB), RODATA|NOPTR, $32
+
+// func open256(k *byte, dst *byte, src *byte, n int, nonce *byte, aad *byte, aadLen int) uint32
+// Requires: AES, AVX, AVX2, PCLMULQDQ, VAES, VPCLMULQDQ
+TEXT ·open256(SB), NOSPLIT, $0-60
+	MOVQ        k+0(FP), AX
+	MOVQ        nonce+32(FP), BX
+	MOVQ        aad+40(FP), R8
+	MOVQ        aadLen+48(FP), R9
+	MOVQ        dst+8(FP), DI
+	MOVQ        src+16(FP), SI
+	MOVQ        n+24(FP), CX
+	MOVBLZX     496(AX), DX
+	MOVL        $0x01000000, R12
+	VMOVD       (BX), X14
+	VPINSRD     $0x01, 4(BX), X14, X14
+	VPINSRD     $0x02, 8(BX), X14, X14
+	VPINSRD     $0x03, R12, X14, X14
+	VMOVDQA     X14, X13
+	VPSHUFB     swap_all<>+0(SB), X14, X14
+	VINSERTI128 $0x01, X14, Y14, Y14
+	VPADDD      gcm_first<>+0(SB), Y14, Y14
+	MOVQ        CX, R10
+	VMOVD       (R8), X4
+	VPINSRD     $0x01, 4(R8), X4, X4
+	CMPQ        R9, $0x08
+	JEQ         short1
+	VPINSRD     $0x02, 8(R8), X4, X4
+
+short1:
+	VPSHUFB    swap_all<>+0(SB), X4, X4
+	VPCLMULQDQ $0x00, 240(AX), X4, X8
+	VPCLMULQDQ $0x01, 240(AX), X4, X9
+	VPCLMULQDQ $0x10, 240(AX), X4, X11
+	VPCLMULQDQ $0x11, 240(AX), X4, X10
+	VPXOR      X11, X9, X9
+	VPCLMULQDQ $0x10, gcm_poly<>+0(SB), X8, X11
+	VPSHUFD    $0x4e, X8, X8
+	VPXOR      X11, X9, X9
+	VPXOR      X8, X9, X9
+	VPCLMULQDQ $0x10, gcm_poly<>+0(SB), X9, X11
+	VPSHUFD    $0x4e, X9, X9
+	VPXOR      X11, X10, X10
+	VPXOR      X9, X10, X10
+	VPXOR      256(AX), X13, X13
+	VAESENC    272(AX), X13, X13
+	VAESENC    288(AX), X13, X13
+	VAESENC    304(AX), X13, X13
+	VAESENC    320(AX), X13, X13
+	VAESENC    336(AX), X13, X13
+	VAESENC    352(AX), X13, X13
+	VAESENC    368(AX), X13, X13
+	VAESENC    384(AX), X13, X13
+	VAESENC    400(AX), X13, X13
+	CMPL       DX, $0x0c
+	JCS        last2
+	VAESENC    416(AX), X13, X13
+	VAESENC    432(AX), X13, X13
+	JEQ        last2
+	VAESENC    448(AX), X13, X13
+	VAESENC    464(AX), X13, X13
+
+last2:
+	MOVL        DX, R12
+	SHLL        $0x04, R12
+	VAESENCLAST 256(AX)(R12*1), X13, X13
+	CMPQ        CX, $0x00000080
+	JCS         few3
+
+group4:
+	VMOVDQU        (SI), Y4
+	VPSHUFB        gcm_turn<>+0(SB), Y4, Y4
+	VMOVDQU        32(SI), Y5
+	VPSHUFB        gcm_turn<>+0(SB), Y5, Y5
+	VMOVDQU        64(SI), Y6
+	VPSHUFB        gcm_turn<>+0(SB), Y6, Y6
+	VMOVDQU        96(SI), Y7
+	VPSHUFB        gcm_turn<>+0(SB), Y7, Y7
+	VPXOR          Y10, Y4, Y4
+	VBROADCASTI128 256(AX), Y15
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y0
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 128(AX), Y4, Y8
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y1
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, 128(AX), Y4, Y9
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y2
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y2, Y2
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y3
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y3, Y3
+	VPCLMULQDQ     $0x10, 128(AX), Y4, Y11
+	VBROADCASTI128 272(AX), Y15
+	VPCLMULQDQ     $0x11, 128(AX), Y4, Y10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 160(AX), Y5, Y11
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 288(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x01, 160(AX), Y5, Y11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, 160(AX), Y5, Y12
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 304(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 160(AX), Y5, Y11
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 192(AX), Y6, Y11
+	VBROADCASTI128 320(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, 192(AX), Y6, Y11
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, 192(AX), Y6, Y12
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 336(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 192(AX), Y6, Y11
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 224(AX), Y7, Y11
+	VBROADCASTI128 352(AX), Y15
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, 224(AX), Y7, Y11
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, 224(AX), Y7, Y12
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 368(AX), Y15
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 224(AX), Y7, Y11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VBROADCASTI128 384(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPSHUFD        $0x4e, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y8, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VBROADCASTI128 400(AX), Y15
+	VPSHUFD        $0x4e, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VPXOR          Y9, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VEXTRACTI128   $0x01, Y10, X11
+	VAESENC        Y15, Y3, Y3
+	VPXOR          X11, X10, X10
+	CMPL           DX, $0x0c
+	JCS            last5
+	VBROADCASTI128 416(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 432(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	JEQ            last5
+	VBROADCASTI128 448(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 464(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+
+last5:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          (SI), Y15, Y11
+	VAESENCLAST    Y11, Y0, Y0
+	VMOVDQU        Y0, (DI)
+	VPXOR          32(SI), Y15, Y12
+	VAESENCLAST    Y12, Y1, Y1
+	VMOVDQU        Y1, 32(DI)
+	VPXOR          64(SI), Y15, Y11
+	VAESENCLAST    Y11, Y2, Y2
+	VMOVDQU        Y2, 64(DI)
+	VPXOR          96(SI), Y15, Y12
+	VAESENCLAST    Y12, Y3, Y3
+	VMOVDQU        Y3, 96(DI)
+	ADDQ           $0x00000080, SI
+	ADDQ           $0x00000080, DI
+	SUBQ           $0x00000080, CX
+	CMPQ           CX, $0x00000080
+	JCC            group4
+
+few3:
+	TESTQ CX, CX
+	JNE   some10
+	JMP   lengths
+
+some10:
+	CMPQ       CX, $0x00000020
+	JLS        tail6
+	CMPQ       CX, $0x00000040
+	JLS        tail7
+	CMPQ       CX, $0x00000060
+	JLS        tail8
+	LEAQ       -96(CX), R12
+	LEAQ       gcm_masks<>+32(SB), R13
+	SUBQ       R12, R13
+	LEAQ       15(CX), R12
+	ANDQ       $-16, R12
+	LEAQ       240(AX), R11
+	SUBQ       R12, R11
+	VMOVDQU    (SI), Y4
+	VPSHUFB    gcm_turn<>+0(SB), Y4, Y4
+	VMOVDQU    32(SI), Y5
+	VPSHUFB    gcm_turn<>+0(SB), Y5, Y5
+	VMOVDQU    64(SI), Y6
+	VPSHUFB    gcm_turn<>+0(SB), Y6, Y6
+	VMOVDQU    (R13), Y12
+	VPMASKMOVD 96(SI), Y12, Y7
+	MOVQ       CX, R8
+	ANDQ       $0x03, R8
+	JEQ        whole11
+	LEAQ       (SI)(CX*1), BX
+	XORL       R12, R12
+
+byte12:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte12
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y7, Y7
+
+whole11:
+	VPSHUFB        gcm_turn<>+0(SB), Y7, Y7
+	VPXOR          Y10, Y4, Y4
+	VBROADCASTI128 256(AX), Y15
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y0
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y0, Y0
+	SHLQ           $0x03, R10
+	SHLQ           $0x03, R9
+	VMOVQ          R10, X12
+	VPINSRQ        $0x01, R9, X12, X12
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y1
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 240(AX), X12, X8
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y2
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y2, Y2
+	VPCLMULQDQ     $0x01, 240(AX), X12, X9
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y3
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y3, Y3
+	VPCLMULQDQ     $0x10, 240(AX), X12, X11
+	VBROADCASTI128 272(AX), Y15
+	VPCLMULQDQ     $0x11, 240(AX), X12, X10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          X11, X9, X9
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, (R11), Y4, Y11
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y11, Y8, Y8
+	VBROADCASTI128 288(AX), Y15
+	VPCLMULQDQ     $0x01, (R11), Y4, Y11
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x10, (R11), Y4, Y12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x11, (R11), Y4, Y11
+	VBROADCASTI128 304(AX), Y15
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 32(R11), Y5, Y11
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x01, 32(R11), Y5, Y11
+	VBROADCASTI128 320(AX), Y15
+	VPCLMULQDQ     $0x10, 32(R11), Y5, Y12
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x11, 32(R11), Y5, Y11
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 64(R11), Y6, Y11
+	VBROADCASTI128 336(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, 64(R11), Y6, Y11
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, 64(R11), Y6, Y12
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 352(AX), Y15
+	VPCLMULQDQ     $0x11, 64(R11), Y6, Y11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 96(R11), Y7, Y11
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y11, Y8, Y8
+	VBROADCASTI128 368(AX), Y15
+	VPCLMULQDQ     $0x01, 96(R11), Y7, Y11
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x10, 96(R11), Y7, Y12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x11, 96(R11), Y7, Y11
+	VBROADCASTI128 384(AX), Y15
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VAESENC        Y15, Y1, Y1
+	VPSHUFD        $0x4e, Y8, Y8
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y8, Y9, Y9
+	VBROADCASTI128 400(AX), Y15
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VAESENC        Y15, Y0, Y0
+	VPSHUFD        $0x4e, Y9, Y9
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VPXOR          Y9, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VEXTRACTI128   $0x01, Y10, X11
+	VAESENC        Y15, Y3, Y3
+	VPXOR          X11, X10, X10
+	CMPL           DX, $0x0c
+	JCS            last13
+	VBROADCASTI128 416(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 432(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	JEQ            last13
+	VBROADCASTI128 448(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 464(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+
+last13:
+	VMOVDQU        (SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y0, Y0
+	VMOVDQU        Y0, (DI)
+	VMOVDQU        32(SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y1, Y1
+	VMOVDQU        Y1, 32(DI)
+	VMOVDQU        64(SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y2, Y2
+	VMOVDQU        Y2, 64(DI)
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     96(SI), Y12, Y11
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole14
+	LEAQ           (SI)(CX*1), BX
+	XORL           R12, R12
+
+byte15:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte15
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y11, Y11
+
+whole14:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y3, Y3
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     Y3, Y12, 96(DI)
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole16
+	MOVQ           CX, BX
+	SHRQ           $0x02, BX
+	ANDQ           $0x07, BX
+	VMOVD          BX, X11
+	VPERMD         Y3, Y11, Y11
+	VMOVD          X11, R12
+	LEAQ           (DI)(CX*1), BX
+	SUBQ           R8, BX
+
+byte17:
+	MOVB R12, (BX)
+	SHRL $0x08, R12
+	INCQ BX
+	DECQ R8
+	JNE  byte17
+
+whole16:
+	VPAND Y12, Y3, Y3
+	ADDQ  CX, SI
+	ADDQ  CX, DI
+	JMP   tag
+
+tail8:
+	LEAQ       -64(CX), R12
+	LEAQ       gcm_masks<>+32(SB), R13
+	SUBQ       R12, R13
+	LEAQ       15(CX), R12
+	ANDQ       $-16, R12
+	LEAQ       240(AX), R11
+	SUBQ       R12, R11
+	VMOVDQU    (SI), Y4
+	VPSHUFB    gcm_turn<>+0(SB), Y4, Y4
+	VMOVDQU    32(SI), Y5
+	VPSHUFB    gcm_turn<>+0(SB), Y5, Y5
+	VMOVDQU    (R13), Y12
+	VPMASKMOVD 64(SI), Y12, Y6
+	MOVQ       CX, R8
+	ANDQ       $0x03, R8
+	JEQ        whole18
+	LEAQ       (SI)(CX*1), BX
+	XORL       R12, R12
+
+byte19:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte19
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y6, Y6
+
+whole18:
+	VPSHUFB        gcm_turn<>+0(SB), Y6, Y6
+	VPXOR          Y10, Y4, Y4
+	VBROADCASTI128 256(AX), Y15
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y0
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y0, Y0
+	SHLQ           $0x03, R10
+	SHLQ           $0x03, R9
+	VMOVQ          R10, X12
+	VPINSRQ        $0x01, R9, X12, X12
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y1
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 240(AX), X12, X8
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y2
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y2, Y2
+	VPCLMULQDQ     $0x01, 240(AX), X12, X9
+	VBROADCASTI128 272(AX), Y15
+	VPCLMULQDQ     $0x10, 240(AX), X12, X11
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 240(AX), X12, X10
+	VAESENC        Y15, Y1, Y1
+	VPXOR          X11, X9, X9
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, (R11), Y4, Y11
+	VBROADCASTI128 288(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, (R11), Y4, Y11
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, (R11), Y4, Y12
+	VBROADCASTI128 304(AX), Y15
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, (R11), Y4, Y11
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 32(R11), Y5, Y11
+	VBROADCASTI128 320(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, 32(R11), Y5, Y11
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, 32(R11), Y5, Y12
+	VBROADCASTI128 336(AX), Y15
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 32(R11), Y5, Y11
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 64(R11), Y6, Y11
+	VBROADCASTI128 352(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, 64(R11), Y6, Y11
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, 64(R11), Y6, Y12
+	VBROADCASTI128 368(AX), Y15
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 64(R11), Y6, Y11
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VBROADCASTI128 384(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPSHUFD        $0x4e, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y8, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VBROADCASTI128 400(AX), Y15
+	VPSHUFD        $0x4e, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y10, Y10
+	VPXOR          Y9, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VEXTRACTI128   $0x01, Y10, X11
+	VAESENC        Y15, Y2, Y2
+	VPXOR          X11, X10, X10
+	CMPL           DX, $0x0c
+	JCS            last20
+	VBROADCASTI128 416(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VBROADCASTI128 432(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	JEQ            last20
+	VBROADCASTI128 448(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VBROADCASTI128 464(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+
+last20:
+	VMOVDQU        (SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y0, Y0
+	VMOVDQU        Y0, (DI)
+	VMOVDQU        32(SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y1, Y1
+	VMOVDQU        Y1, 32(DI)
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     64(SI), Y12, Y11
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole21
+	LEAQ           (SI)(CX*1), BX
+	XORL           R12, R12
+
+byte22:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte22
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y11, Y11
+
+whole21:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y2, Y2
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     Y2, Y12, 64(DI)
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole23
+	MOVQ           CX, BX
+	SHRQ           $0x02, BX
+	ANDQ           $0x07, BX
+	VMOVD          BX, X11
+	VPERMD         Y2, Y11, Y11
+	VMOVD          X11, R12
+	LEAQ           (DI)(CX*1), BX
+	SUBQ           R8, BX
+
+byte24:
+	MOVB R12, (BX)
+	SHRL $0x08, R12
+	INCQ BX
+	DECQ R8
+	JNE  byte24
+
+whole23:
+	VPAND Y12, Y2, Y2
+	ADDQ  CX, SI
+	ADDQ  CX, DI
+	JMP   tag
+
+tail7:
+	LEAQ       -32(CX), R12
+	LEAQ       gcm_masks<>+32(SB), R13
+	SUBQ       R12, R13
+	LEAQ       15(CX), R12
+	ANDQ       $-16, R12
+	LEAQ       240(AX), R11
+	SUBQ       R12, R11
+	VMOVDQU    (SI), Y4
+	VPSHUFB    gcm_turn<>+0(SB), Y4, Y4
+	VMOVDQU    (R13), Y12
+	VPMASKMOVD 32(SI), Y12, Y5
+	MOVQ       CX, R8
+	ANDQ       $0x03, R8
+	JEQ        whole25
+	LEAQ       (SI)(CX*1), BX
+	XORL       R12, R12
+
+byte26:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte26
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y5, Y5
+
+whole25:
+	VPSHUFB        gcm_turn<>+0(SB), Y5, Y5
+	VPXOR          Y10, Y4, Y4
+	VBROADCASTI128 256(AX), Y15
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y0
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y0, Y0
+	SHLQ           $0x03, R10
+	SHLQ           $0x03, R9
+	VMOVQ          R10, X12
+	VPINSRQ        $0x01, R9, X12, X12
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y1
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 240(AX), X12, X8
+	VBROADCASTI128 272(AX), Y15
+	VPCLMULQDQ     $0x01, 240(AX), X12, X9
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x10, 240(AX), X12, X11
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x11, 240(AX), X12, X10
+	VBROADCASTI128 288(AX), Y15
+	VPXOR          X11, X9, X9
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, (R11), Y4, Y11
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y8, Y8
+	VBROADCASTI128 304(AX), Y15
+	VPCLMULQDQ     $0x01, (R11), Y4, Y11
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x10, (R11), Y4, Y12
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 320(AX), Y15
+	VPCLMULQDQ     $0x11, (R11), Y4, Y11
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 32(R11), Y5, Y11
+	VBROADCASTI128 336(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, 32(R11), Y5, Y11
+	VBROADCASTI128 352(AX), Y15
+	VPCLMULQDQ     $0x10, 32(R11), Y5, Y12
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x11, 32(R11), Y5, Y11
+	VBROADCASTI128 368(AX), Y15
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VAESENC        Y15, Y1, Y1
+	VPSHUFD        $0x4e, Y8, Y8
+	VBROADCASTI128 384(AX), Y15
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y8, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VAESENC        Y15, Y1, Y1
+	VPSHUFD        $0x4e, Y9, Y9
+	VBROADCASTI128 400(AX), Y15
+	VPXOR          Y11, Y10, Y10
+	VPXOR          Y9, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VEXTRACTI128   $0x01, Y10, X11
+	VAESENC        Y15, Y1, Y1
+	VPXOR          X11, X10, X10
+	CMPL           DX, $0x0c
+	JCS            last27
+	VBROADCASTI128 416(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 432(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	JEQ            last27
+	VBROADCASTI128 448(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 464(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+
+last27:
+	VMOVDQU        (SI), Y11
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y0, Y0
+	VMOVDQU        Y0, (DI)
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     32(SI), Y12, Y11
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole28
+	LEAQ           (SI)(CX*1), BX
+	XORL           R12, R12
+
+byte29:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte29
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y11, Y11
+
+whole28:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y1, Y1
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     Y1, Y12, 32(DI)
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole30
+	MOVQ           CX, BX
+	SHRQ           $0x02, BX
+	ANDQ           $0x07, BX
+	VMOVD          BX, X11
+	VPERMD         Y1, Y11, Y11
+	VMOVD          X11, R12
+	LEAQ           (DI)(CX*1), BX
+	SUBQ           R8, BX
+
+byte31:
+	MOVB R12, (BX)
+	SHRL $0x08, R12
+	INCQ BX
+	DECQ R8
+	JNE  byte31
+
+whole30:
+	VPAND Y12, Y1, Y1
+	ADDQ  CX, SI
+	ADDQ  CX, DI
+	JMP   tag
+
+tail6:
+	LEAQ       (CX), R12
+	LEAQ       gcm_masks<>+32(SB), R13
+	SUBQ       R12, R13
+	LEAQ       15(CX), R12
+	ANDQ       $-16, R12
+	LEAQ       240(AX), R11
+	SUBQ       R12, R11
+	VMOVDQU    (R13), Y12
+	VPMASKMOVD (SI), Y12, Y4
+	MOVQ       CX, R8
+	ANDQ       $0x03, R8
+	JEQ        whole32
+	LEAQ       (SI)(CX*1), BX
+	XORL       R12, R12
+
+byte33:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte33
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y4, Y4
+
+whole32:
+	VPSHUFB        gcm_turn<>+0(SB), Y4, Y4
+	VPXOR          Y10, Y4, Y4
+	VBROADCASTI128 256(AX), Y15
+	SHLQ           $0x03, R10
+	SHLQ           $0x03, R9
+	VMOVQ          R10, X12
+	VPINSRQ        $0x01, R9, X12, X12
+	VPSHUFB        gcm_turn<>+0(SB), Y14, Y0
+	VPADDD         gcm_two<>+0(SB), Y14, Y14
+	VPXOR          Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 240(AX), X12, X8
+	VBROADCASTI128 272(AX), Y15
+	VPCLMULQDQ     $0x01, 240(AX), X12, X9
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x10, 240(AX), X12, X11
+	VBROADCASTI128 288(AX), Y15
+	VPCLMULQDQ     $0x11, 240(AX), X12, X10
+	VAESENC        Y15, Y0, Y0
+	VPXOR          X11, X9, X9
+	VBROADCASTI128 304(AX), Y15
+	VPCLMULQDQ     $0x00, (R11), Y4, Y11
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y8, Y8
+	VBROADCASTI128 320(AX), Y15
+	VPCLMULQDQ     $0x01, (R11), Y4, Y11
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x10, (R11), Y4, Y12
+	VBROADCASTI128 336(AX), Y15
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, (R11), Y4, Y11
+	VBROADCASTI128 352(AX), Y15
+	VPXOR          Y11, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y8, Y11
+	VBROADCASTI128 368(AX), Y15
+	VPSHUFD        $0x4e, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y9, Y9
+	VPXOR          Y8, Y9, Y9
+	VBROADCASTI128 384(AX), Y15
+	VPCLMULQDQ     $0x10, gcm_poly<>+0(SB), Y9, Y11
+	VAESENC        Y15, Y0, Y0
+	VPSHUFD        $0x4e, Y9, Y9
+	VBROADCASTI128 400(AX), Y15
+	VPXOR          Y11, Y10, Y10
+	VPXOR          Y9, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VEXTRACTI128   $0x01, Y10, X11
+	VPXOR          X11, X10, X10
+	CMPL           DX, $0x0c
+	JCS            last34
+	VBROADCASTI128 416(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 432(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	JEQ            last34
+	VBROADCASTI128 448(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 464(AX), Y15
+	VAESENC        Y15, Y0, Y0
+
+last34:
+	VMOVDQU    (R13), Y12
+	VPMASKMOVD (SI), Y12, Y11
+	MOVQ       CX, R8
+	ANDQ       $0x03, R8
+	JEQ        whole35
+	LEAQ       (SI)(CX*1), BX
+	XORL       R12, R12
+
+byte36:
+	DECQ         BX
+	SHLL         $0x08, R12
+	MOVB         (BX), R12
+	DECQ         R8
+	JNE          byte36
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	VPAND        Y12, Y15, Y15
+	VPSRAD       $0x1f, Y12, Y12
+	VPANDN       Y15, Y12, Y15
+	VPOR         Y15, Y11, Y11
+
+whole35:
+	MOVL           DX, R12
+	SHLL           $0x04, R12
+	VBROADCASTI128 256(AX)(R12*1), Y15
+	VPXOR          Y15, Y11, Y11
+	VAESENCLAST    Y11, Y0, Y0
+	VMOVDQU        (R13), Y12
+	VPMASKMOVD     Y0, Y12, (DI)
+	MOVQ           CX, R8
+	ANDQ           $0x03, R8
+	JEQ            whole37
+	MOVQ           CX, BX
+	SHRQ           $0x02, BX
+	ANDQ           $0x07, BX
+	VMOVD          BX, X11
+	VPERMD         Y0, Y11, Y11
+	VMOVD          X11, R12
+	LEAQ           (DI)(CX*1), BX
+	SUBQ           R8, BX
+
+byte38:
+	MOVB R12, (BX)
+	SHRL $0x08, R12
+	INCQ BX
+	DECQ R8
+	JNE  byte38
+
+whole37:
+	VPAND Y12, Y0, Y0
+	ADDQ  CX, SI
+	ADDQ  CX, DI
+	JMP   tag
+
+lengths:
+	SHLQ       $0x03, R10
+	SHLQ       $0x03, R9
+	VMOVQ      R10, X4
+	VPINSRQ    $0x01, R9, X4, X4
+	VPXOR      X10, X4, X4
+	VPCLMULQDQ $0x00, 240(AX), X4, X8
+	VPCLMULQDQ $0x01, 240(AX), X4, X9
+	VPCLMULQDQ $0x10, 240(AX), X4, X11
+	VPCLMULQDQ $0x11, 240(AX), X4, X10
+	VPXOR      X11, X9, X9
+	VPCLMULQDQ $0x10, gcm_poly<>+0(SB), X8, X11
+	VPSHUFD    $0x4e, X8, X8
+	VPXOR      X11, X9, X9
+	VPXOR      X8, X9, X9
+	VPCLMULQDQ $0x10, gcm_poly<>+0(SB), X9, X11
+	VPSHUFD    $0x4e, X9, X9
+	VPXOR      X11, X10, X10
+	VPXOR      X9, X10, X10
+
+tag:
+	MOVBLZX    497(AX), R12
+	LEAQ       gcm_masks<>+32(SB), R11
+	SUBQ       R12, R11
+	VMOVDQU    (R11), X12
+	VPSHUFB    swap_all<>+0(SB), X10, X10
+	VPXOR      X13, X10, X10
+	VPMASKMOVD (SI), X12, X11
+	VPXOR      X11, X10, X10
+	XORL       R12, R12
+	VPTEST     X12, X10
+	SETNE      R12
 	MOVL       R12, ret+56(FP)
 	VZEROUPPER
 	RET

@@ -41,29 +41,34 @@ func (g guarded) place(b []byte, end bool) []byte {
 // TestTouchesNothingElse: with all that a message consists of at the border of
 // memory that must not be touched, before it or behind it.
 func TestTouchesNothingElse(t *testing.T) {
-	if !cpu.VPCLMUL {
-		t.Log("this processor has no VPCLMULQDQ")
-		return
-	}
-	r := testRand()
 	keys, in, out, nonce, aad := wantGuarded(t, 1), wantGuarded(t, 1), wantGuarded(t, 1), wantGuarded(t, 1), wantGuarded(t, 1)
-	for _, p := range everyPair(t, r) {
-		for n := range 600 {
-			for _, end := range []bool{true, false} {
-				m := testMessage(r, n)
-				want := p.want.Seal(nil, m.nonce, m.plain, m.aad)
-				k := (*Key)(unsafe.Pointer(&keys.place(make([]byte, unsafe.Sizeof(Key{})), end)[0]))
-				*k = *p.got.(*Key)
-				iv, about := nonce.place(m.nonce, end), aad.place(m.aad, end)
-				dst := out.place(make([]byte, len(want)), end)
-				if got := k.Seal(dst[:0], iv, in.place(m.plain, end), about); !bytes.Equal(got, want) {
-					t.Fatalf("%s: %d bytes sealed wrongly", p.name, n)
-				}
-				dst = out.place(make([]byte, n), end)
-				if got, err := k.Open(dst[:0], iv, in.place(want, end), about); err != nil || !bytes.Equal(got, m.plain) {
-					t.Fatalf("%s: %d bytes opened wrongly: %v", p.name, n, err)
+	each := func(f func(p pair, m message, key *Key, end bool)) {
+		tiers(t, func(name string) {
+			r := testRand()
+			for _, p := range everyPair(t, r) {
+				key, ok := p.got.(*Key)
+				p.name = name + ", " + p.name
+				for n := range 600 {
+					if ok {
+						f(p, testMessage(r, n), key, true)
+						f(p, testMessage(r, n), key, false)
+					}
 				}
 			}
-		}
+		})
 	}
+	each(func(p pair, m message, key *Key, end bool) {
+		n, want := len(m.plain), p.want.Seal(nil, m.nonce, m.plain, m.aad)
+		k := (*Key)(unsafe.Pointer(&keys.place(make([]byte, unsafe.Sizeof(Key{})), end)[0]))
+		*k = *key
+		iv, about := nonce.place(m.nonce, end), aad.place(m.aad, end)
+		dst := out.place(make([]byte, len(want)), end)
+		if got := k.Seal(dst[:0], iv, in.place(m.plain, end), about); !bytes.Equal(got, want) {
+			t.Fatalf("%s: %d bytes sealed wrongly", p.name, n)
+		}
+		dst = out.place(make([]byte, n), end)
+		if got, err := k.Open(dst[:0], iv, in.place(want, end), about); err != nil || !bytes.Equal(got, m.plain) {
+			t.Fatalf("%s: %d bytes opened wrongly: %v", p.name, n, err)
+		}
+	})
 }

@@ -13,7 +13,7 @@ import (
 
 const (
 	nonceSize = 12
-	powers    = 16 // blocks that are hashed at once
+	powers    = 16 // blocks that are hashed at once, at the most
 	// maxSize is the longest message, in bytes (NIST SP 800-38D, section 5.2.1.1).
 	maxSize = (1<<32 - 2) * aeskey.BlockSize
 )
@@ -44,15 +44,15 @@ const (
 )
 
 // New expands a key of 16, 24 or 32 bytes, which it does not keep, for tags of 12
-// to 16 bytes. The AEAD is a *Key, or the standard library's on processors that
-// there is no assembly for.
+// to 16 bytes. The AEAD is a *Key, or the standard library's: on processors that
+// there is no assembly for, and for tags of other lengths than ESP's 12 and 16.
 func New(key []byte, tag int) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, err
 	}
 	aead, err := cipher.NewGCMWithTagSize(block, tag)
-	if err != nil || !cpu.VPCLMUL {
+	if err != nil || !cpu.VAES256 || tag%4 != 0 {
 		return aead, err
 	}
 	k := &Key{tag: uint8(tag)}
@@ -74,7 +74,11 @@ func (k *Key) Seal(dst, nonce, plain, aad []byte) []byte {
 	dst = slices.Grow(dst, len(plain)+int(k.tag))
 	out := dst[len(dst) : len(dst)+len(plain)+int(k.tag)]
 	checkOverlap(out, plain)
-	seal512(k, &out[0], unsafe.SliceData(plain), len(plain), &nonce[0], &aad[0], len(aad))
+	if cpu.VPCLMUL {
+		seal512(k, &out[0], unsafe.SliceData(plain), len(plain), &nonce[0], &aad[0], len(aad))
+	} else {
+		seal256(k, &out[0], unsafe.SliceData(plain), len(plain), &nonce[0], &aad[0], len(aad))
+	}
 	return dst[:len(dst)+len(out)]
 }
 
@@ -89,11 +93,19 @@ func (k *Key) Open(dst, nonce, sealed, aad []byte) ([]byte, error) {
 	dst = slices.Grow(dst, n)
 	out := dst[len(dst) : len(dst)+n]
 	checkOverlap(out, sealed)
-	if open512(k, unsafe.SliceData(out), &sealed[0], n, &nonce[0], &aad[0], len(aad)) != 0 {
+	if !k.open(out, sealed, nonce, aad) {
 		clear(out)
 		return nil, errOpen
 	}
 	return dst[:len(dst)+n], nil
+}
+
+// open decrypts sealed to out, and reports whether it is authentic.
+func (k *Key) open(out, sealed, nonce, aad []byte) bool {
+	if cpu.VPCLMUL {
+		return open512(k, unsafe.SliceData(out), &sealed[0], len(out), &nonce[0], &aad[0], len(aad)) == 0
+	}
+	return open256(k, unsafe.SliceData(out), &sealed[0], len(out), &nonce[0], &aad[0], len(aad)) == 0
 }
 
 // check refuses what would lead the assembly out of its memory, and what it does

@@ -30,7 +30,8 @@ func Detect() Features {
 	f.AES = all(c1, 25, 28) && saved&savesAVX == savesAVX
 	f.Wide = f.AES && all(b7, 16, 17, 30, 31) && saved&savesAVX512 == savesAVX512
 	f.VAES = f.Wide && all(b7, 8) && all(c7, 9)
-	f.VPCLMUL = f.VAES && all(c1, 1) && all(c7, 10)
+	f.VAES256 = f.AES && all(b7, 5) && all(c1, 1) && all(c7, 9, 10)
+	f.VPCLMUL = f.VAES256 && f.VAES
 	return f
 }
 

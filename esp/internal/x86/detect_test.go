@@ -23,7 +23,7 @@ func TestDetect(t *testing.T) {
 		has[flag] = true
 	}
 	if f.AES != (has["aes"] && has["avx"]) || f.SHA != has["sha_ni"] || f.VAES && !has["vaes"] ||
-		f.VPCLMUL != (f.VAES && has["vpclmulqdq"]) || f.Wide != (has["avx512bw"] && has["avx512vl"] && has["avx512dq"]) {
+		f.VAES256 != (f.AES && has["avx2"] && has["vaes"] && has["vpclmulqdq"]) || f.VPCLMUL != (f.VAES && f.VAES256) || f.Wide != (has["avx512bw"] && has["avx512vl"] && has["avx512dq"]) {
 		t.Errorf("%+v", f)
 	}
 }

@@ -8,5 +8,6 @@ type Features struct {
 	SHA  bool // SHA-NI, with SSSE3 and SSE4.1
 	Wide bool // AVX-512 F, BW, DQ and VL
 
-	VPCLMUL bool // VAES, and carry-less multiplication on 512 bit registers
+	VAES256 bool // AES and carry-less multiplication on 256 bit registers, with AVX2
+	VPCLMUL bool // both on 512 bit registers, as with VAES
 }
