@@ -40,3 +40,30 @@ func TestBacklog(t *testing.T) {
 	}
 	t.Error("an empty socket has a backlog")
 }
+
+// Messages that are long come a few at a time, and short ones many.
+func TestReadBringsAboutAsMuch(t *testing.T) {
+	s := newSieved(t)
+	s.most = 50 << 10
+	read := func(want int) {
+		t.Helper()
+		if batch, err := s.Read(); err != nil || len(batch) != want {
+			t.Errorf("%d messages at once, want %d; %v", len(batch), want, err)
+		}
+	}
+	for _, c := range []struct {
+		length int
+		then   []int
+	}{{20000, []int{2, 2, 1}}, {100, []int{64, 16}}} {
+		s.send(make([]byte, c.length))
+		read(1)
+		for _, n := range c.then {
+			for range n {
+				s.send(make([]byte, c.length))
+			}
+		}
+		for _, n := range c.then {
+			read(n)
+		}
+	}
+}

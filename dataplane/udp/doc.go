@@ -38,6 +38,10 @@
 // and counted, and the rest of its batch goes on. Flush reports an error only
 // when the socket itself is unusable.
 //
+// A Reader can have the kernel drop more: see Sieve. What it is told is a filter of
+// classic BPF on the socket, which takes no privilege, costs the CPU that receives
+// some nanoseconds a datagram, and ends by itself when nobody renews it.
+//
 // # Fragments
 //
 // A datagram longer than the path's MTU leaves in fragments; it is not refused.

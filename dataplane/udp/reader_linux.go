@@ -14,6 +14,12 @@ const (
 	// bufferStride keeps the beginnings of buffers, where headers are, out of
 	// each other's cache lines.
 	bufferStride = bufferLen + 5*64
+	// batchBytes is about how much is read at once, so that it is still in the
+	// nearer caches when it is worked on, and batchPart at most which part of the
+	// receive buffer, so that who reads sees how full that is.
+	batchBytes = 512 << 10
+	batchPart  = 4
+	leastRoom  = 2 // headers
 )
 
 // reader owns the buffers that recvmmsg fills.
@@ -28,9 +34,12 @@ type reader struct {
 
 	receive func(fd uintptr) bool // built once: a closure a call would be an allocation
 	n       int                   // headers filled by the last call
+	room    int                   // headers offered to the next one
+	most    int                   // bytes that it should bring
 	errno   syscall.Errno
 	backlog float64
 	drops   uint32 // as the kernel last counted them
+	sieve   sieve
 }
 
 // NewReader makes a reader of batch receive buffers of 64 KiB each; at least
@@ -56,8 +65,9 @@ func (s *Socket) newReader(batch, length int) *reader {
 		h.Name = (*byte)(unsafe.Pointer(&r.names[i]))
 		h.Control = &r.controls[i].bytes()[0]
 	}
-	r.n = batch
-	r.receive = r.tryReceive
+	r.n, r.room = batch, batch
+	r.most = min(batchBytes, s.Granted().ReceiveBuffer/batchPart)
+	r.receive, r.sieve.control = r.tryReceive, r.attach
 	return r
 }
 
@@ -66,7 +76,10 @@ func (r *reader) Read() ([]Message, error) {
 	for {
 		r.rearm()
 		if err := r.s.raw.Read(r.receive); err != nil {
-			return nil, wantClosed(err)
+			if err = r.readError(err); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		if r.errno != 0 {
 			if aboutPeer(r.errno) {
@@ -95,7 +108,7 @@ func (r *reader) rearm() {
 // call it again when it is not.
 func (r *reader) tryReceive(fd uintptr) bool {
 	for {
-		n, errno := r.s.calls.receive(fd, r.hdrs)
+		n, errno := r.s.calls.receive(fd, r.hdrs[:r.room])
 		switch errno {
 		case syscall.EINTR:
 			continue
@@ -104,13 +117,23 @@ func (r *reader) tryReceive(fd uintptr) bool {
 		case 0:
 			r.n = n
 			r.backlog = 0
-			if n == len(r.hdrs) {
+			if n == r.room {
 				r.backlog = r.measure(fd)
 			}
+			r.makeRoom()
 		}
 		r.s.counters.calls.Add(1)
 		r.errno = errno
 		return true
+	}
+}
+
+// makeRoom decides how many headers the next call is offered: what the kernel has
+// joined is long.
+func (r *reader) makeRoom() {
+	r.room = len(r.hdrs)
+	if taken := r.taken(); taken > 0 {
+		r.room = min(max(r.most*r.n/taken, leastRoom), r.room)
 	}
 }
 
@@ -136,11 +159,28 @@ func (r *reader) measure(fd uintptr) float64 {
 		return 0
 	}
 	full := float64(info[memReceived]) / float64(info[memReceive])
-	if info[memDrops] != r.drops {
-		r.drops = info[memDrops]
+	lost := info[memDrops] != r.drops
+	r.drops = info[memDrops]
+	if r.sieve.spoilt {
+		lost = full+float64(r.taken())/float64(info[memReceive]) > brimful
+		r.sieve.spoilt = r.sieve.on
+	}
+	if lost {
 		return max(full, 1)
 	}
 	return full
+}
+
+// brimful is how full a socket is at least that loses what comes. One that is
+// thinned does not tell otherwise.
+const brimful = 0.95
+
+// taken is how many bytes the last call brought.
+func (r *reader) taken() (n int) {
+	for i := range r.hdrs[:r.n] {
+		n += int(r.hdrs[i].Len)
+	}
+	return n
 }
 
 // collect makes messages of the headers filled.

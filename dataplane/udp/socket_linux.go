@@ -25,11 +25,12 @@ type Socket struct {
 	counters counters
 }
 
-// syscalls are the two that move datagrams, and the one that asks the kernel to join
-// and split them, so that tests can have them fail.
+// syscalls are the two that move datagrams, the one that asks the kernel to join and
+// split them, and the one that has it drop some, so that tests can have them fail.
 type syscalls struct {
 	receive, send func(fd uintptr, hdrs []unix.Mmsghdr) (int, syscall.Errno)
 	option        func(fd, level, option, value int) error
+	filter        func(fd int, program *unix.SockFprog) error
 }
 
 type counters struct {
@@ -40,7 +41,7 @@ var _ Conn = (*Socket)(nil)
 
 // Listen binds a socket. An error wraps ErrConfig or is the system's.
 func Listen(c Config) (*Socket, error) {
-	return listen(c, syscalls{recvmmsg, sendmmsg, unix.SetsockoptInt})
+	return listen(c, syscalls{recvmmsg, sendmmsg, unix.SetsockoptInt, attachFilter})
 }
 
 func listen(c Config, calls syscalls) (*Socket, error) {
