@@ -48,13 +48,3 @@ func amongOthers(batch []udp.Message) bool {
 	}
 	return false
 }
-
-// relieve returns what is to be carried of a batch.
-func (w *worker) relieve(batch []udp.Message, backlog float64) []udp.Message {
-	if w.share.idle(backlog) {
-		return batch
-	}
-	kept := w.share.cut(batch, backlog, w.company.alone(batch, w.table.clients(), w.plane.visitor.Load()))
-	w.count.dropMany(DropShare, len(batch)-len(kept))
-	return kept
-}

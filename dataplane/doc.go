@@ -15,7 +15,8 @@
 // changes what becomes of a packet, or the order of those of one SA.
 //
 // When more arrives than a worker can carry, share.go divides it among the
-// clients, unless there is only one (company.go). lookahead.go has what the next
+// clients, unless there is only one (company.go), and thinning.go has the system
+// drop most of what would be cut before it takes the worker's time. lookahead.go has what the next
 // packets need fetched from memory, and lines.go is the table that it is found in:
 // a packet of one client among thousands should not wait longer than one of a
 // single client.

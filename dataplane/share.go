@@ -13,9 +13,10 @@ import (
 const crowded = 0.5
 
 const (
-	leastKept = 64          // packets that are carried of every batch,
+	leastKept = 16          // packets that are carried of every batch,
 	leastPart = 8           // and of one that is not much longer than that, one in so many
 	mostKept  = 1 << 13     // more than a batch has
+	enough    = crowded / 4 // how full a socket is at most that the worker keeps up with
 	calm      = time.Second // without crowding or cutting: the end of sharing
 )
 
@@ -28,14 +29,22 @@ const (
 // never cut.
 //
 // How much is carried of a batch is found by trying: half as much when the socket
-// lost something meanwhile, an eighth less when it was crowded, an eighth more when
-// it is getting empty; a worker that waits for packets carries none. All is carried
-// again when nothing had to be cut for a while: the moment in which a flood
+// lost something meanwhile, an eighth less while more waits in it than enough, an
+// eighth more when it is getting empty; a worker that waits for packets carries
+// none, and one whose packets wait for long finds them in no cache any more. All is
+// carried again when nothing had to be cut for a while: the moment in which a flood
 // is let in again, everybody loses.
+//
+// What no SA has claims nothing: it costs no more than a look at the table, and
+// whoever makes up SPIs would otherwise be as many clients as he likes. What is cut
+// again and again comes to be dropped before it is read: see thinning.go.
 //
 // A client that is alone is not cut: whatever is dropped would be its own, and what
 // the kernel drops costs the worker nothing. See company.go.
 type share struct {
+	known    func(esp.SPI) bool // whether an SA has it
+	thinning thinning
+
 	claims  []claim // of each SA in this batch
 	of      map[esp.SPI]int32
 	claimed []int32 // which claim each datagram of the batch is of; -1: none
@@ -59,23 +68,32 @@ func (s *share) idle(backlog float64) bool { return s.keep == 0 && backlog < cro
 // cut returns what is to be carried of a batch, in its order; it moves messages
 // within the batch. alone says that there is only one client. What is cut costs a
 // look at its SPI.
-func (s *share) cut(batch []udp.Message, backlog float64, alone bool) []udp.Message {
-	now := time.Now()
+func (s *share) cut(batch []udp.Message, backlog float64, alone bool, now time.Time) []udp.Message {
 	total := s.countEach(batch)
 	s.adapt(total, backlog, now)
-	if s.keep == 0 || total <= s.keep || alone {
+	if alone {
+		s.thinning.forget()
 		return batch
 	}
-	s.pressed = now
-	limit := s.limit(s.keep)
+	limit := total
+	if s.keep > 0 && total > s.keep {
+		s.pressed = now
+		limit = s.limit(s.keep)
+	}
 	for i := range s.claims {
-		s.claims[i].left = min(s.claims[i].left, limit)
+		c := &s.claims[i]
+		kept := min(c.left, limit)
+		s.thinning.note(c.spi, c.left, kept)
+		c.left = kept
+	}
+	if limit == total {
+		return batch
 	}
 	return s.within(batch)
 }
 
-// countEach counts the ESP packets of each SA. Packets come in runs: mostly the
-// SA is that of the packet before.
+// countEach counts the packets of each SA. Packets come in runs: mostly the SA is
+// that of the packet before.
 func (s *share) countEach(batch []udp.Message) (total int) {
 	if s.of == nil {
 		s.of = make(map[esp.SPI]int32)
@@ -92,17 +110,23 @@ func (s *share) countEach(batch []udp.Message) (total int) {
 		if last < 0 || s.claims[last].spi != spi {
 			last = s.claim(spi)
 		}
-		s.claims[last].left++
 		s.claimed = append(s.claimed, last)
-		total++
+		if last >= 0 {
+			s.claims[last].left++
+			total++
+		}
 	}
 	return total
 }
 
-// claim finds or makes the claim of an SA.
+// claim finds or makes the claim of an SA; -1: there is no such SA.
 func (s *share) claim(spi esp.SPI) int32 {
 	n, ok := s.of[spi]
-	if !ok {
+	switch {
+	case ok:
+	case !s.known(spi):
+		return -1
+	default:
 		n = int32(len(s.claims))
 		s.claims = append(s.claims, claim{spi: spi})
 		s.of[spi] = n
@@ -128,16 +152,19 @@ func (s *share) within(batch []udp.Message) []udp.Message {
 // adapt finds how much is carried of a batch of total packets.
 func (s *share) adapt(total int, backlog float64, now time.Time) {
 	least := max(min(total/leastPart, leastKept), 1)
+	if backlog >= crowded {
+		s.pressed = now
+	}
 	switch {
 	case s.keep == 0 && backlog >= crowded:
-		s.keep, s.pressed = max(total/2, least), now
+		s.keep = max(total/2, least)
 	case backlog >= 1:
-		s.keep, s.pressed = max(min(s.keep, total)/2, least), now
-	case backlog >= crowded:
-		s.keep, s.pressed = max(s.keep-s.keep/8, least), now
+		s.keep = max(min(s.keep, total)/2, least)
 	case now.Sub(s.pressed) > calm:
 		s.keep = 0
-	case backlog < crowded/2:
+	case backlog >= enough:
+		s.keep = max(s.keep-s.keep/8, least)
+	case backlog < enough/2:
 		s.keep = min(s.keep+s.keep/8+1, mostKept)
 	}
 }

@@ -72,6 +72,13 @@ func (t *saTable) forget(spi esp.SPI) {
 	}
 }
 
+// has reports whether there is an SA with that SPI.
+func (t *saTable) has(spi esp.SPI) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.sas.get(uint32(spi)) != nil
+}
+
 // clients returns how many peers have an SA.
 func (t *saTable) clients() int {
 	t.mu.Lock()

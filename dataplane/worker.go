@@ -1,6 +1,8 @@
 package dataplane
 
 import (
+	"time"
+
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/tenant"
@@ -25,6 +27,7 @@ type worker struct {
 	down    *sender // for packets from one client to another
 	share   share
 	company company
+	sieve   udp.Sieve // of its socket; nil: it has none
 }
 
 func newWorker(p *Plane, id int, l *listener, conn udp.Conn) *worker {
@@ -32,6 +35,7 @@ func newWorker(p *Plane, id int, l *listener, conn udp.Conn) *worker {
 	w.down = newSender(p, id)
 	w.count = w.down.count
 	w.table = new(saTable)
+	w.share.known = w.table.has
 	return w
 }
 
@@ -43,6 +47,7 @@ func (w *worker) run() {
 	}
 	reader := w.conn.NewReader(size)
 	pressed, _ := reader.(udp.Pressed)
+	w.sieve, _ = reader.(udp.Sieve)
 	for {
 		batch, err := reader.Read()
 		if err != nil {
@@ -53,6 +58,23 @@ func (w *worker) run() {
 		}
 		w.batch(batch)
 	}
+}
+
+// relieve returns what is to be carried of a batch.
+func (w *worker) relieve(batch []udp.Message, backlog float64) []udp.Message {
+	if w.share.idle(backlog) {
+		return batch
+	}
+	now := time.Now()
+	kept := w.share.cut(batch, backlog, w.company.alone(batch, w.table.clients(), w.plane.visitor.Load()), now)
+	w.count.dropMany(DropShare, len(batch)-len(kept))
+	if t := &w.share.thinning; w.sieve != nil && t.due(now, backlog) {
+		w.count.dropMany(DropShare, t.spared)
+		if w.sieve.Thin(t.streams, thinLease) != nil {
+			w.sieve = nil
+		}
+	}
+	return kept
 }
 
 // batch carries a batch of datagrams up.
