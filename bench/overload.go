@@ -250,14 +250,16 @@ func attemptOf(flood, sink string, used time.Duration, j FloodJob) (a attempt, e
 	return a, nil
 }
 
-// curve sends so many times what goes through, in alternating rounds, and puts
-// what arrives into the section.
+// curve sends so many times what goes through, up and down in turns so that a slow
+// while of the machine is not always that of the same rates, and puts what arrives
+// into the section.
 func (l *overloaded) curve(ctx context.Context, c *curves, factors []float64, rounds int, s *Section, p *Progress) error {
 	all := make([][]attempt, len(factors))
 	for round := range rounds {
-		for i, factor := range factors {
-			p.Update("round %d: %s, %g times capacity", round+1, c.name, factor)
-			a, err := l.send(ctx, l.capacity*factor)
+		for n := range factors {
+			i := upAndDown(round, n, len(factors))
+			p.Update("round %d: %s, %g times capacity", round+1, c.name, factors[i])
+			a, err := l.send(ctx, l.capacity*factors[i])
 			if err != nil {
 				return err
 			}
@@ -268,6 +270,14 @@ func (l *overloaded) curve(ctx context.Context, c *curves, factors []float64, ro
 		l.point(c, factor, all[i], s, p)
 	}
 	return nil
+}
+
+// upAndDown is which of count comes as the n-th in a round.
+func upAndDown(round, n, count int) int {
+	if round%2 == 0 {
+		return n
+	}
+	return count - 1 - n
 }
 
 // point puts a point of the curves into the section. It stands at what was sent:

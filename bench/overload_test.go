@@ -3,6 +3,7 @@ package bench
 import (
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,5 +64,18 @@ func TestAttemptOf(t *testing.T) {
 	}
 	if _, err := attemptOf("", "", 0, FloodJob{}); err == nil {
 		t.Error("nothing at all is an attempt")
+	}
+}
+
+// Every rate has its turn in each round, and the last of one is the first of the next.
+func TestUpAndDown(t *testing.T) {
+	var got []int
+	for round := range 3 {
+		for n := range 3 {
+			got = append(got, upAndDown(round, n, 3))
+		}
+	}
+	if !slices.Equal(got, []int{0, 1, 2, 2, 1, 0, 0, 1, 2}) {
+		t.Error(got)
 	}
 }

@@ -111,6 +111,16 @@ func TestBenchThroughput(t *testing.T) {
 	}, "throughput", "--suites", "aes256gcm16", "--egress", "tun", "--loads", "tcp,tcpdown,udp512", "--duration", "50ms", "--rounds", "1")
 }
 
+func TestBenchOverload(t *testing.T) {
+	nstest.Want(t)
+	s := wantBench(t, []string{
+		"culvert aes256-sha256 tun, 0.5 times capacity", "culvert aes256-sha256 tun, 3 times capacity", "culvert aes256-sha256 tun, 3 times capacity, sent",
+	}, "throughput", "--overload", "--suites", "aes256-sha256", "--egress", "tun", "--loads", "udp512", "--duration", "20ms", "--rounds", "1")
+	if f, _ := s.Figure("culvert aes256-sha256 tun: what is left of the peak at up to 3 times capacity"); f.Goal == nil || f.Goal.Value != 0.9 {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestBenchCompare(t *testing.T) {
 	nstest.Want(t)
 	s := wantBench(t, []string{"culvert aes256gcm16 tun against wireguard-go, TCP, one stream", "culvert aes256-sha1 tun, 3 clients, TCP, one stream"},
