@@ -19,7 +19,8 @@
 // drop most of what would be cut before it takes the worker's time. lookahead.go has what the next
 // packets need fetched from memory, and lines.go is the table that it is found in:
 // a packet of one client among thousands should not wait longer than one of a
-// single client.
+// single client. For that, what it needs lies together, too: see SA, Session and
+// household, none of which is used for another client later.
 //
 // What is not data (IKE, L2TP control, PPP control) is copied into the Inbox,
 // which is bounded; when it is full the message is dropped and counted, as a

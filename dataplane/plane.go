@@ -12,6 +12,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
+	"github.com/culvert-vpn/culvert/internal/largepages"
 	"github.com/culvert-vpn/culvert/ppp"
 	"github.com/culvert-vpn/culvert/tenant"
 )
@@ -51,6 +52,7 @@ type Plane struct {
 	late      *worker // the control loop's own, see Late
 	plain     []byte
 	visitor   atomic.Pointer[visitor]
+	heap      largepages.Heap
 
 	mu       sync.Mutex
 	counters []*counters
@@ -191,6 +193,7 @@ func (p *Plane) AddSA(spi esp.SPI, sa *SA) {
 			w.table.put(spi, sa)
 		}
 	}
+	p.settle(sa)
 }
 
 // RemoveSA forgets the SA. Its keys may be zeroed once this returns: no worker

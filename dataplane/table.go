@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"unsafe"
 
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/internal/prefetch"
@@ -34,6 +35,19 @@ func NewSA(peer *Peer, c esp.InboundConfig) (*SA, error) {
 
 // saLines is how many bytes of an SA every packet needs.
 const saLines = 16 + esp.InboundLines
+
+// manyClients is from how many on packets wait for pages of memory.
+const manyClients = 1000
+
+// settle has what packets need of SAs and peers put into large pages when there are
+// many of them.
+func (p *Plane) settle(sa *SA) {
+	fresh := p.heap.Note(unsafe.Pointer(sa))
+	fresh = p.heap.Note(unsafe.Pointer(sa.Peer)) || fresh
+	if fresh && p.workers[0].table.clients() >= manyClients {
+		p.heap.Join()
+	}
+}
 
 // saTable maps the SPIs that we chose to their SAs. Each worker has one of its
 // own: its mutex is held for the length of a batch, and by the control loop

@@ -27,13 +27,14 @@ func layers() []layer {
 		{"internal/store", []string{"ppp/auth"}},
 		{"internal/fence", nil},
 		{"internal/nstest", nil},
-		{"internal/prefetch", nil}, // what a processor can be asked for
-		{"internal/gso", nil},      // and the kernel
+		{"internal/prefetch", nil},   // what a processor can be asked for
+		{"internal/largepages", nil}, // where the heap may have large pages
+		{"internal/gso", nil},        // and the kernel
 		{"internal/ca", nil},
 		{"internal/admin", nil}, // values and a socket: what is asked for, not who answers
 		{"internal/eap", nil},   // below the protocols: IKEv2 and PPP both carry it
 		{"internal/revocation", []string{"ike/auth"}},
-		{"dataplane", []string{"internal/prefetch", "internal/gso", "esp", "l2tp", "ppp", "tenant"}},
+		{"dataplane", []string{"internal/prefetch", "internal/largepages", "internal/gso", "esp", "l2tp", "ppp", "tenant"}},
 		{"ike", []string{"internal/eap"}},
 		{"esp", []string{"internal/prefetch"}},
 		{"l2tp", nil},
