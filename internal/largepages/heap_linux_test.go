@@ -13,9 +13,6 @@ import (
 // TestJoin: objects all over a heap are in large pages then, but for those that were
 // noted last, and are what they were.
 func TestJoin(t *testing.T) {
-	if _, err := os.Stat("/sys/kernel/mm/transparent_hugepage"); err != nil {
-		t.Skip("this kernel has no large pages")
-	}
 	var h Heap
 	objects := make([]*[48]uint64, 60000) // 22 MiB
 	for i := range objects {
@@ -56,9 +53,23 @@ func largeKiB(t *testing.T) (sum int) {
 	return sum
 }
 
+// TestIsOff: the word in brackets counts.
+func TestIsOff(t *testing.T) {
+	for said, want := range map[string]bool{
+		"always madvise [never]\n": true, "always [madvise] never\n": false, "[always] madvise never\n": false, "": false,
+	} {
+		if isOff([]byte(said)) != want {
+			t.Errorf("%q is off: %v", said, !want)
+		}
+	}
+}
+
 // supported reports whether the kernel joins pages when asked to, which it has done
-// since 6.1.
+// since 6.1, and may.
 func supported() bool {
+	if said, err := os.ReadFile(setting); err != nil || isOff(said) {
+		return false
+	}
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	var major, minor int
 	_, _ = fmt.Sscanf(string(release), "%d.%d", &major, &minor)
