@@ -67,7 +67,7 @@ func (c AllConfig) parts() []part {
 		}},
 		{"flat", c.flat},
 		{"logins", func(ctx context.Context, p *Progress) (Section, error) {
-			return Logins(ctx, LoginsConfig{Target: target, Duration: c.scaled(3*time.Second, 300*time.Millisecond), Rounds: rounds, Parallel: c.scaledCount(64, 8)}, p)
+			return Logins(ctx, LoginsConfig{Target: target, Duration: c.scaled(3*time.Second, 300*time.Millisecond), Rounds: c.scaledCount(5, 1), Parallel: c.scaledCount(64, 8)}, p)
 		}},
 		{"sessions", func(ctx context.Context, p *Progress) (Section, error) {
 			return Sessions(ctx, SessionsConfig{Target: target, Sessions: c.scaledCount(20000, 4), Steps: c.scaledCount(4, 2), Hold: c.scaled(30*time.Second, 100*time.Millisecond)}, p)

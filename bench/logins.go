@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -91,11 +92,12 @@ func (c LoginsConfig) group(ctx context.Context, s *Section, group string, p *Pr
 	var idle, busy waits
 	var wrong causes
 	for range c.Rounds {
+		before := bareExponentiations(group, c.Duration/4)
 		got, err := c.once(ctx, group, &wrong)
 		if err != nil {
 			return nil, nil, err
 		}
-		alone := bareExponentiations(group, c.Duration/4)
+		alone := (before + bareExponentiations(group, c.Duration/4)) / 2
 		rates, perCore = append(rates, got.rate), append(perCore, got.perCore)
 		bare, shares = append(bare, alone), append(shares, share(got.perCore, alone))
 		idle.add(got.idle)
@@ -195,8 +197,9 @@ func (f *fleet) login(ctx context.Context, i int, suites gateway.Suites, up, fai
 	return nil
 }
 
-// bareExponentiations returns how often a second one core makes a key and a
-// shared secret of a group.
+// bareExponentiations returns how often a second of CPU time makes a key and a
+// shared secret of a group. All CPUs are at it, as they are during dial-ins: one
+// alone is faster where CPUs are shared with others, or with each other.
 func bareExponentiations(group string, d time.Duration) float64 {
 	ike, err := suite.ParseIKESuite("aes256-sha256-" + group)
 	if err != nil {
@@ -207,7 +210,7 @@ func bareExponentiations(group string, d time.Duration) float64 {
 		return 0
 	}
 	public := peer.Public()
-	return repeatOne(func() {
+	return repeatAll(func() {
 		if k, err := ike.Group.GenerateKey(rand.Reader); err == nil {
 			k.Shared(public)
 			k.Zero()
@@ -215,17 +218,32 @@ func bareExponentiations(group string, d time.Duration) float64 {
 	}, d)
 }
 
-// repeatOne is repeat for what takes long. The rate is that of a second of CPU
-// time, as the server's is: what else the machine does slows neither.
-func repeatOne(f func(), d time.Duration) float64 {
+// repeatAll is repeat for what takes long, on all CPUs at once. The rate is that of
+// a second of CPU time, as the server's is: what else the machine does slows neither.
+func repeatAll(f func(), d time.Duration) float64 {
+	var count, used atomic.Int64
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		background(&all, func() {
+			n, took := repeatHere(f, d)
+			count.Add(n)
+			used.Add(int64(took))
+		})
+	}
+	all.Wait()
+	return rate(count.Load(), time.Duration(used.Load()))
+}
+
+// repeatHere runs f for d, and returns how often and in how much CPU time.
+func repeatHere(f func(), d time.Duration) (n int64, used time.Duration) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	n, began, used := 0, time.Now(), threadCPU()
+	began, before := time.Now(), threadCPU()
 	for time.Since(began) < d || n == 0 {
 		f()
 		n++
 	}
-	return rate(n, threadCPU()-used)
+	return n, threadCPU() - before
 }
 
 // threadCPU returns what this thread has used.
