@@ -27,15 +27,7 @@ func TestReadGathers(t *testing.T) {
 
 func testReadGathers(t *testing.T, d *Device) {
 	const count = 3 * enough
-	var conn *net.UDPConn
-	err := inNamespace(d.cfg.Netns, func() (err error) {
-		conn, err = net.ListenUDP("udp", &net.UDPAddr{IP: gateway.Addr().AsSlice()})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := listenUDP(t, d)
 	for i := range count {
 		if _, err := conn.WriteTo(bytes.Repeat([]byte{byte(i)}, 10+i), &net.UDPAddr{IP: clientIP.AsSlice(), Port: 5000}); err != nil {
 			t.Fatal(err)

@@ -27,11 +27,9 @@ func datagram(port uint16, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// Datagrams that reach the kernel as one piece, and leave it as one, stay what
-// they were.
-func TestUDPThroughTheDevice(t *testing.T) {
-	d := newDevice(t, Config{MTU: 1400})
-	var conn *net.UDPConn
+// listenUDP opens a UDP socket of the kernel on the gateway's address.
+func listenUDP(t *testing.T, d *Device) (conn *net.UDPConn) {
+	t.Helper()
 	err := inNamespace(d.cfg.Netns, func() (err error) {
 		conn, err = net.ListenUDP("udp", &net.UDPAddr{IP: gateway.Addr().AsSlice()})
 		return err
@@ -39,7 +37,15 @@ func TestUDPThroughTheDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// Datagrams that reach the kernel as one piece, and leave it as one, stay what
+// they were.
+func TestUDPThroughTheDevice(t *testing.T) {
+	d := newDevice(t, Config{MTU: 1400})
+	conn := listenUDP(t, d)
 	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 
 	w := d.Writer()

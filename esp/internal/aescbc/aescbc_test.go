@@ -10,28 +10,16 @@ import (
 	"unsafe"
 
 	"github.com/culvert-vpn/culvert/esp/internal/x86"
+	"github.com/culvert-vpn/culvert/esp/internal/x86/x86test"
 )
 
 // tiers runs f as each kind of processor that this one can pass for.
 func tiers(t testing.TB, f func(name string)) {
-	real := cpu
-	defer func() { cpu = real }()
-	for _, row := range []struct {
-		name string
-		is   x86.Features
-		ok   bool
-	}{
-		{"go", x86.Features{}, true},
-		{"ni", x86.Features{AES: true}, real.AES},
-		{"vaes", x86.Features{AES: true, Wide: true, VAES: true}, real.VAES},
-	} {
-		if !row.ok {
-			t.Logf("this processor has no %s", row.name)
-			continue
-		}
-		cpu = row.is
-		f(row.name)
-	}
+	x86test.Each(t, &cpu, []x86test.Tier{
+		{Name: "go", Is: x86.Features{}},
+		{Name: "ni", Is: x86.Features{AES: true}},
+		{Name: "vaes", Is: x86.Features{AES: true, Wide: true, VAES: true}},
+	}, f)
 }
 
 func testRand() *rand.ChaCha8 { return rand.NewChaCha8([32]byte{1}) }

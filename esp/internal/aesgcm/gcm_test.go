@@ -10,28 +10,16 @@ import (
 	"unsafe"
 
 	"github.com/culvert-vpn/culvert/esp/internal/x86"
+	"github.com/culvert-vpn/culvert/esp/internal/x86/x86test"
 )
 
 // tiers runs f as each kind of processor that this one can pass for.
 func tiers(t testing.TB, f func(name string)) {
-	real := cpu
-	defer func() { cpu = real }()
-	for _, row := range []struct {
-		name string
-		is   x86.Features
-		ok   bool
-	}{
-		{"go", x86.Features{}, true},
-		{"256 bit registers", x86.Features{VAES256: true}, real.VAES256},
-		{"512 bit registers", x86.Features{VAES256: true, VPCLMUL: true}, real.VPCLMUL},
-	} {
-		if !row.ok {
-			t.Logf("this processor has no %s", row.name)
-			continue
-		}
-		cpu = row.is
-		f(row.name)
-	}
+	x86test.Each(t, &cpu, []x86test.Tier{
+		{Name: "go", Is: x86.Features{}},
+		{Name: "256 bit registers", Is: x86.Features{VAES256: true}},
+		{Name: "512 bit registers", Is: x86.Features{VAES256: true, VPCLMUL: true}},
+	}, f)
 }
 
 func testRand() *rand.ChaCha8 { return rand.NewChaCha8([32]byte{1}) }

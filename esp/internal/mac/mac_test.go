@@ -12,29 +12,17 @@ import (
 	"testing"
 
 	"github.com/culvert-vpn/culvert/esp/internal/x86"
+	"github.com/culvert-vpn/culvert/esp/internal/x86/x86test"
 )
 
 // tiers runs f as each kind of processor that this one can pass for.
 func tiers(t testing.TB, f func(name string)) {
-	real := cpu
-	defer func() { cpu = real }()
-	for _, row := range []struct {
-		name string
-		is   x86.Features
-		ok   bool
-	}{
-		{"go", x86.Features{}, true},
-		{"sha", x86.Features{SHA: true}, real.SHA},
-		{"wide", x86.Features{Wide: true}, real.Wide},
-		{"both", x86.Features{SHA: true, Wide: true}, real.SHA && real.Wide},
-	} {
-		if !row.ok {
-			t.Logf("this processor has no %s", row.name)
-			continue
-		}
-		cpu = row.is
-		f(row.name)
-	}
+	x86test.Each(t, &cpu, []x86test.Tier{
+		{Name: "go", Is: x86.Features{}},
+		{Name: "sha", Is: x86.Features{SHA: true}},
+		{Name: "wide", Is: x86.Features{Wide: true}},
+		{Name: "both", Is: x86.Features{SHA: true, Wide: true}},
+	}, f)
 }
 
 func testBytes(r *rand.ChaCha8, n int) []byte {
