@@ -1,6 +1,10 @@
 package suite
 
-import "github.com/culvert-vpn/culvert/ike/wire"
+import (
+	"slices"
+
+	"github.com/culvert-vpn/culvert/ike/wire"
+)
 
 // Cipher is a cipher with the length of its key in bits, zero where it has one
 // length only.
@@ -129,14 +133,11 @@ func decodeGroup(t wire.Transform2) (Group, bool) { return Group(t.ID), len(t.At
 // decodeESN reads an ESN transform.
 func decodeESN(t wire.Transform2) (bool, bool) { return t.ID == 1, t.ID <= 1 && len(t.Attributes) == 0 }
 
-// Optional returns an offer of the exchanges, each of which may be left out: for
-// renewals with peers that know IKE_INTERMEDIATE and no IKE_FOLLOWUP_KE. What the
-// exchanges gave at first stays in the keys, for those of a renewal are made of
-// SK_d.
-func (a Additional) Optional() (out [7][]Group) {
+// Offer returns the exchanges as a proposal has them: one of each kind.
+func (a Additional) Offer() (out [7][]Group) {
 	for i, g := range a {
 		if g != GroupNone {
-			out[i] = []Group{g, GroupNone}
+			out[i] = []Group{g}
 		}
 	}
 	return out
@@ -164,7 +165,7 @@ type ESP2Proposal struct {
 
 // Proposal returns a proposal that offers exactly s.
 func (s IKE2Suite) Proposal() IKE2Proposal {
-	p := IKE2Proposal{Ciphers: []Cipher{s.cipher()}, Groups: []Group{s.Group}, Additional: s.Additional.offer()}
+	p := IKE2Proposal{Ciphers: []Cipher{s.cipher()}, Groups: []Group{s.Group}, Additional: s.Additional.Offer()}
 	for n, h := range prfs {
 		if h == s.PRF {
 			p.PRF = []PRF2{n}
@@ -177,11 +178,43 @@ func (s IKE2Suite) Proposal() IKE2Proposal {
 // Proposal returns a proposal that offers exactly e.
 func (e ESP2) Proposal() ESP2Proposal {
 	p := ESP2Proposal{Ciphers: []Cipher{{e.Encryption, e.ESPSuite.KeyBits}}, Integ: integOffer(e.Integrity),
-		Additional: e.Additional.offer(), ESN: []bool{e.ESN}}
+		Additional: e.Additional.Offer(), ESN: []bool{e.ESN}}
 	if e.Group != GroupNone {
 		p.Groups = []Group{e.Group}
 	}
 	return p
+}
+
+// Either returns the proposals with their additional key exchanges and then, for peers
+// that know none, those without. A list of which one element were GroupNone would not do:
+// a proposal with a type of transform that a peer does not know "MUST be considered
+// unacceptable" as a whole (RFC 7296, section 3.3.6).
+func Either(list ...IKE2Proposal) []IKE2Proposal {
+	out := slices.Clone(list)
+	for _, p := range list {
+		if added(p.Additional) {
+			p.Additional = [7][]Group{}
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// EitherESP is Either for child SAs.
+func EitherESP(list ...ESP2Proposal) []ESP2Proposal {
+	out := slices.Clone(list)
+	for _, p := range list {
+		if added(p.Additional) {
+			p.Additional = [7][]Group{}
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// added reports whether there is an additional key exchange.
+func added(lists [7][]Group) bool {
+	return slices.ContainsFunc(lists[:], func(l []Group) bool { return len(l) > 0 })
 }
 
 func integOffer(i Integrity) []Integ2 {
@@ -191,15 +224,6 @@ func integOffer(i Integrity) []Integ2 {
 		}
 	}
 	return nil
-}
-
-func (a Additional) offer() (out [7][]Group) {
-	for i, g := range a {
-		if g != GroupNone {
-			out[i] = []Group{g}
-		}
-	}
-	return out
 }
 
 // OfferIKE2 returns an offer for an IKE SA. spi is that of the new SA when an IKE

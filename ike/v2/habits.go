@@ -61,11 +61,11 @@ func (s *Session) renewalGroup() suite.Group {
 	return g
 }
 
-// renewalOffer is our offer to renew an IKE SA of suite u.
+// renewalOffer is our offer to renew an IKE SA of suite u. Additional key exchanges may
+// be left out, for peers that know IKE_INTERMEDIATE and no IKE_FOLLOWUP_KE: what they
+// gave at first stays in the keys, for those of a renewal are made of SK_d.
 func (s *Session) renewalOffer(spi wire.Cookie, u suite.IKE2Suite) wire.SA2 {
-	p := u.Proposal()
-	p.Additional = u.Additional.Optional()
-	list := []suite.IKE2Proposal{p}
+	list := suite.Either(u.Proposal())
 	if h := s.habits(); len(h.RenewIKE) > 0 {
 		list = h.RenewIKE
 	}

@@ -127,13 +127,12 @@ func gcm(bits ...uint16) (list []suite.Cipher) {
 func culvert() Persona {
 	groups := []suite.Group{suite.GroupX25519, suite.GroupECP256, suite.GroupECP384, suite.GroupMODP2048}
 	prf := []suite.PRF2{suite.PRF2SHA256, suite.PRF2SHA384, suite.PRF2SHA512}
-	added := [7][]suite.Group{{suite.GroupMLKEM768, suite.GroupNone}}
+	added := [7][]suite.Group{{suite.GroupMLKEM768}}
 	aead := append(gcm(256, 128), suite.Cipher{Encryption: suite.EncChaCha20})
 	return Persona{
-		IKE: []suite.IKE2Proposal{
-			{Ciphers: aead, PRF: prf, Groups: groups, Additional: added},
-			{Ciphers: aes(256, 128), Integ: []suite.Integ2{suite.Integ2SHA256, suite.Integ2SHA384, suite.Integ2SHA512}, PRF: prf, Groups: groups, Additional: added},
-		},
+		IKE: suite.Either(
+			suite.IKE2Proposal{Ciphers: aead, PRF: prf, Groups: groups, Additional: added},
+			suite.IKE2Proposal{Ciphers: aes(256, 128), Integ: []suite.Integ2{suite.Integ2SHA256, suite.Integ2SHA384, suite.Integ2SHA512}, PRF: prf, Groups: groups, Additional: added}),
 		ESP: []suite.ESP2Proposal{
 			{Ciphers: aead},
 			{Ciphers: aes(256, 128), Integ: []suite.Integ2{suite.Integ2SHA256, suite.Integ2SHA512}},

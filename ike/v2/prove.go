@@ -477,9 +477,10 @@ func (s *Session) offerESP(old *child, spi uint32, with Exchange, other ...suite
 	for n := range list {
 		list[n].Groups, list[n].Additional = nil, [7][]suite.Group{}
 		if with.Group != suite.GroupNone {
-			list[n].Groups, list[n].Additional = append([]suite.Group{with.Group}, other...), with.Additional.Optional()
+			list[n].Groups, list[n].Additional = append([]suite.Group{with.Group}, other...), with.Additional.Offer()
 		}
 	}
+	list = suite.EitherESP(list...)
 	if old != nil && with.Group != suite.GroupNone && s.habits().OptionalPFS {
 		p := list[0]
 		p.Groups, p.Additional = nil, [7][]suite.Group{}
