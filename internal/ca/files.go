@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/culvert-vpn/culvert/internal/secretfile"
 )
 
 func (a *CA) path(name string) string { return filepath.Join(a.dir, name) }
@@ -104,6 +106,11 @@ func (a *CA) readPEM(name, kind string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ca: %w", err)
 	}
+	return a.firstBlock(name, kind, b)
+}
+
+// firstBlock returns the contents of the first block of PEM in b, which name holds.
+func (a *CA) firstBlock(name, kind string, b []byte) ([]byte, error) {
 	block, _ := pem.Decode(b)
 	if block == nil || block.Type != kind {
 		return nil, fmt.Errorf("ca: %s is no %s in PEM", a.path(name), kind)
@@ -111,15 +118,27 @@ func (a *CA) readPEM(name, kind string) ([]byte, error) {
 	return block.Bytes, nil
 }
 
+// maxKey bounds the file of a private key, in bytes.
+const maxKey = 64 << 10
+
+// owners are those besides root and ourselves who may own a key: the owner of the
+// authority's directory, who could put another one there anyway.
+func (a *CA) owners() []int {
+	if info, err := os.Stat(a.dir); err == nil {
+		if owner, ok := secretfile.Owner(info); ok {
+			return []int{owner}
+		}
+	}
+	return nil
+}
+
 func (a *CA) readKey(name string) (crypto.Signer, error) {
-	info, err := os.Stat(a.path(name))
+	file, err := secretfile.Read(a.path(name), maxKey, a.owners()...)
 	if err != nil {
 		return nil, fmt.Errorf("ca: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("ca: %s may be read by others; chmod 600 it", a.path(name))
-	}
-	der, err := a.readPEM(name, "PRIVATE KEY")
+	defer clear(file)
+	der, err := a.firstBlock(name, "PRIVATE KEY", file)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -20,7 +19,7 @@ const maxFile = 8 << 20
 // Load reads and checks a file. Secrets named by relative file: paths are
 // looked for beside it. The error is Problems when the content is at fault.
 func Load(path string) (*Config, error) {
-	return load(path, surroundings(filepath.Dir(path)))
+	return load(path, surroundings(path))
 }
 
 // load reads and checks a file with a given outside world.
@@ -84,7 +83,7 @@ func (c *Config) warnReadable(f *os.File, path string) {
 // and relative file: paths are looked for in its directory. The error is
 // always Problems.
 func Parse(name string, data []byte) (*Config, error) {
-	return parse(name, data, surroundings(filepath.Dir(name)))
+	return parse(name, data, surroundings(name))
 }
 
 // reader is the state of reading one file.

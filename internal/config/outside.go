@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/culvert-vpn/culvert/internal/secretfile"
 )
 
 // maxSecret bounds the file a secret is in, in bytes.
@@ -25,82 +26,43 @@ type outside struct {
 	outline bool
 }
 
-// surroundings are the real files, relative to a directory, and environment.
-func surroundings(dir string) outside {
+// surroundings are the real files, relative to the configuration's directory, and
+// environment. Who owns the configuration may own its secrets, too: he decides anyway.
+func surroundings(path string) outside {
+	var owners []int
+	if info, err := os.Stat(path); err == nil {
+		if owner, ok := secretfile.Owner(info); ok {
+			owners = append(owners, owner)
+		}
+	}
+	dir := filepath.Dir(path)
 	return outside{
 		file: func(path string) ([]byte, error) {
 			if !filepath.IsAbs(path) {
 				path = filepath.Join(dir, path)
 			}
-			return readSecretFile(path)
+			return secretfile.Read(path, maxSecret, owners...)
 		},
 		env: os.LookupEnv,
 	}
-}
-
-// secretError is a secret file that was refused, with what to do.
-type secretError struct{ text, remedy string }
-
-// Error implements error.
-func (e *secretError) Error() string { return e.text + "; " + e.remedy }
-
-// readSecretFile reads a file that only its owner may read.
-func readSecretFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, missingSecret(path, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, &secretError{path + " is not a file", "name a file that holds the secret and nothing else"}
-	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
-		return nil, &secretError{
-			fmt.Sprintf("%s may be read by others than its owner (mode %04o)", path, perm),
-			"chmod 600 " + path,
-		}
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, missingSecret(path, err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err != nil {
-		return nil, missingSecret(path, err)
-	}
-	if len(b) > maxSecret {
-		return nil, &secretError{fmt.Sprintf("%s is larger than %d bytes", path, maxSecret), "name a file that holds the secret and nothing else"}
-	}
-	return b, nil
-}
-
-// missingSecret says what to do about a secret file that does not open.
-func missingSecret(path string, err error) error {
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return &secretError{path + " does not exist", "write the secret into it and chmod 600 " + path}
-	case errors.Is(err, os.ErrPermission):
-		return &secretError{path + " may not be read by this user", "chown it to the user culvert runs as"}
-	}
-	return &secretError{path + " does not open: " + err.Error(), "see to the file system"}
 }
 
 // ResolveSecret returns a secret that a command was given the way a file has
 // it: as itself, file:PATH (relative to where the command runs) or env:NAME.
 func ResolveSecret(text string) (Secret, error) {
 	if path, ok := strings.CutPrefix(text, "file:"); ok {
-		b, err := readSecretFile(path)
+		b, err := secretfile.Read(path, maxSecret)
 		if err != nil {
 			return Secret{}, fmt.Errorf("config: %w", err)
 		}
 		defer clear(b)
-		text = string(bytes.TrimRight(b, "\r\n"))
+		text = string(b)
 	} else if name, ok := strings.CutPrefix(text, "env:"); ok {
 		if text, ok = os.LookupEnv(name); !ok {
 			return Secret{}, fmt.Errorf("config: the environment has no %s", name)
 		}
 	}
-	if text == "" {
+	if text = strings.TrimRight(text, newline); text == "" {
 		return Secret{}, errors.New("config: the secret is empty")
 	}
 	return NewSecret([]byte(text)), nil
@@ -125,7 +87,7 @@ func (v value) secret() (Secret, bool) {
 	v.r.src.secrets[p.Line] = append(v.r.src.secrets[p.Line], p.Column)
 	v.hideBelow(strings.Count(strings.TrimRight(v.node.GetToken().Origin, "\r\n "), "\n"))
 	v.r.config.inline = true
-	return NewSecret([]byte(s)), true
+	return v.secretText(s, v.path)
 }
 
 // hideBelow marks the lines under the value as parts of its secret.
@@ -138,8 +100,8 @@ func (v value) hideBelow(lines int) {
 // secretFile reads a secret out of a file, without the newline at its end.
 func (v value) secretFile(path string) (Secret, bool) {
 	b, err := v.r.outside.file(path)
-	if refused := (*secretError)(nil); errors.As(err, &refused) {
-		v.refuse(v.path+": "+refused.text, refused.remedy)
+	if refused := (*secretfile.Error)(nil); errors.As(err, &refused) {
+		v.refuse(v.path+": "+refused.Text, refused.Remedy)
 		return Secret{}, false
 	}
 	if err != nil {
@@ -147,7 +109,7 @@ func (v value) secretFile(path string) (Secret, bool) {
 		return Secret{}, false
 	}
 	defer clear(b)
-	trimmed := bytes.TrimRight(b, "\r\n")
+	trimmed := bytes.TrimRight(b, newline)
 	if len(trimmed) == 0 {
 		v.refuse(v.path+": "+path+" is empty", "write the secret into it")
 		return Secret{}, false
@@ -163,5 +125,22 @@ func (v value) secretEnv(name string) (Secret, bool) {
 			"set it for the process (systemd: EnvironmentFile=), or use file:PATH")
 		return Secret{}, false
 	}
-	return NewSecret([]byte(s)), true
+	return v.secretText(s, "the environment's "+name)
+}
+
+// newline is what ends a line, and no secret: nobody types it into a client.
+const newline = "\r\n"
+
+// secretText makes a secret of a text, without the newline that a block of YAML or a
+// careless export put at its end; what is where the text stands.
+func (v value) secretText(text, what string) (Secret, bool) {
+	trimmed := strings.TrimRight(text, newline)
+	if trimmed == "" {
+		v.refuse(what+" holds nothing but a newline", "write the secret into it")
+		return Secret{}, false
+	}
+	if trimmed != text {
+		v.warn(what+" ends with a newline, which is left out of the secret", "in YAML write |- in place of |, or the secret on one line; in a shell, printf in place of echo")
+	}
+	return NewSecret([]byte(trimmed)), true
 }

@@ -43,7 +43,6 @@ tenants:
   - name: default
     default: true
     psk: [%s]
-    legacy: true # Android up to 12 can do no better than 1024 bit groups
     auth: {local: {users: [{name: %s, password: %s}]}}
     pool: [%s]
     egress: netstack

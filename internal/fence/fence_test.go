@@ -23,16 +23,17 @@ func layers() []layer {
 		{"bench", []string{"internal", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
 		{"internal/gateway", []string{"internal/admin", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
 		{"internal/quickstart", []string{"internal/config"}},
-		{"internal/config", nil},
+		{"internal/config", []string{"internal/secretfile"}},
 		{"internal/store", []string{"ppp/auth"}},
 		{"internal/fence", nil},
 		{"internal/nstest", nil},
 		{"internal/prefetch", nil},   // what a processor can be asked for
 		{"internal/largepages", nil}, // where the heap may have large pages
 		{"internal/gso", nil},        // and the kernel
-		{"internal/ca", nil},
-		{"internal/admin", nil}, // values and a socket: what is asked for, not who answers
-		{"internal/eap", nil},   // below the protocols: IKEv2 and PPP both carry it
+		{"internal/ca", []string{"internal/secretfile"}},
+		{"internal/secretfile", nil}, // files that only their owner may read
+		{"internal/admin", nil},      // values and a socket: what is asked for, not who answers
+		{"internal/eap", nil},        // below the protocols: IKEv2 and PPP both carry it
 		{"internal/revocation", []string{"ike/auth"}},
 		{"dataplane", []string{"internal/prefetch", "internal/largepages", "internal/gso", "esp", "l2tp", "ppp", "tenant"}},
 		{"ike", []string{"internal/eap"}},

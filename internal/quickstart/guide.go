@@ -136,7 +136,8 @@ Android, up to version 12
     IPSec identifier          (leave empty)
     IPSec pre-shared key      {psk}
     Username, Password        {user}, {password}
-  Later versions have no L2TP any more.
+  It has 1024 bit groups only: write legacy: true below psk in {path}, which
+  allows them, and start again. Later versions have no L2TP any more.
 
 Linux with NetworkManager (package network-manager-l2tp-gnome)
   Settings > Network > VPN > + > Layer 2 Tunneling Protocol (L2TP)
