@@ -1,6 +1,7 @@
 package ike
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -20,12 +21,15 @@ type DialV2 struct {
 	Certificate    *Certificate // we prove who we are with
 	EAP            bool         // we prove who we are by EAP: see the EAP event
 	Verify         Verifier     // of the server's certificate; nil: it must use the PSK
-	Configure      bool         // ask for addresses and DNS
-	Local, Remote  []netip.Prefix
-	Transport      bool // L2TP in transport mode
-	Childless      bool // no child SA with IKE_AUTH (RFC 6023)
-	PPK, PPKID     []byte
-	PPKRequired    bool
+	// Authorities are those whose certificates Verify takes: the server is asked for one
+	// of theirs, and without any for none.
+	Authorities   []*x509.Certificate
+	Configure     bool // ask for addresses and DNS
+	Local, Remote []netip.Prefix
+	Transport     bool // L2TP in transport mode
+	Childless     bool // no child SA with IKE_AUTH (RFC 6023)
+	PPK, PPKID    []byte
+	PPKRequired   bool
 	// RedirectedFrom is the gateway that has sent us here; invalid: none has.
 	RedirectedFrom netip.Addr
 	// IKE and ESP, if set, are proposed instead of the persona's suites. The key
@@ -59,7 +63,7 @@ func (s *Server) dial2(now time.Time, c DialConfig) (Peer, error) {
 	x := c.V2
 	d := v2.DialConfig{
 		Path: v2.Path(c.Path), NATTPath: v2.Path(c.NATTPath), Persona: persona, Tenant: c.Tenant, Identity: c.Identity,
-		RemoteIdentity: x.RemoteIdentity, PSK: c.PSK, Certificate: x.Certificate, EAP: x.EAP, Verify: x.Verify, Configure: x.Configure,
+		RemoteIdentity: x.RemoteIdentity, PSK: c.PSK, Certificate: x.Certificate, EAP: x.EAP, Verify: x.Verify, Authorities: x.Authorities, Configure: x.Configure,
 		Transport: x.Transport, Childless: x.Childless, PFS: c.PFS, PPK: x.PPK, PPKID: x.PPKID, PPKRequired: x.PPKRequired, RedirectedFrom: x.RedirectedFrom,
 		Local: v2.Networks(x.Local...), Remote: v2.Networks(x.Remote...), Policy: policy2(policy),
 	}

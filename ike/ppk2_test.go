@@ -20,6 +20,7 @@ func ways(t *testing.T) map[string]func() (Candidate, DialConfig, func(*pair)) {
 		c := Candidate{Tenant: "acme", Certificate: server}
 		d := dialV2("")
 		d.PSK, d.V2.Verify, d.V2.RemoteIdentity = nil, ca.verifier(auth.PurposeServer), "vpn.example.org"
+		d.V2.Authorities = []*x509.Certificate{ca.cert}
 		edit(&c, &d)
 		return c, d, func(p *pair) { p.server.eap, p.client.eap = toy{}.server, toy{}.client }
 	}
@@ -120,7 +121,9 @@ func TestV2CertificateForKeys(t *testing.T) {
 	ca, other := newAuthority(t, "ca"), newAuthority(t, "other")
 	server := ca.issue(t, "vpn.example.org", x509.ExtKeyUsageServerAuth, 0)
 	byCertificate := func(name string, verify Verifier) func(*DialConfig) {
-		return func(c *DialConfig) { c.V2.Verify, c.V2.RemoteIdentity = verify, name }
+		return func(c *DialConfig) {
+			c.V2.Verify, c.V2.RemoteIdentity, c.V2.Authorities = verify, name, []*x509.Certificate{ca.cert}
+		}
 	}
 	good := ca.verifier(auth.PurposeServer)
 	tests := []struct {

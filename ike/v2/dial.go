@@ -2,6 +2,7 @@ package v2
 
 import (
 	"bytes"
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -26,6 +27,9 @@ type DialConfig struct {
 	Certificate              *Certificate
 	EAP                      bool     // we prove who we are by EAP; the Owner answers it
 	Verify                   Verifier // of the server's certificate; nil: it must use the PSK
+	// Authorities are those whose certificates Verify takes, named in CERTREQ. Without any
+	// the server is not asked for its certificate.
+	Authorities []*x509.Certificate
 	// Configure asks for addresses and DNS. Local and Remote are the traffic to
 	// protect; empty: everything. Transport asks for transport mode.
 	Configure     bool

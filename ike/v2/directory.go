@@ -14,7 +14,7 @@ import (
 type Directory struct {
 	list    []*Candidate
 	ike     suite.IKE2Policy // what at least one of them allows
-	request []byte           // hashes of the authorities, for CERTREQ
+	request []byte           // hashes of authorities, for CERTREQ
 	asks    bool             // there are some
 	ppk     bool             // some have post-quantum keys
 }
@@ -38,9 +38,9 @@ func NewDirectory(list []Candidate) *Directory {
 			}
 		}
 	}
-	if d.asks = len(seen) > 0; len(seen) > maxRequests {
-		d.request = nil
-	}
+	// Those that are not named are trusted all the same: a request is a preference, and
+	// one without any hash is malformed to some (RFC 7296, section 3.7).
+	d.asks, d.request = len(seen) > 0, d.request[:min(len(d.request), maxRequests*wire.AuthorityLen)]
 	d.ike = mergedIKE(d.list)
 	return d
 }

@@ -176,7 +176,8 @@ func (t *authTask) slot(a *sa, x slot) []wire.Body {
 		}
 		return d.Certificate.payloads()
 	case slotCertReq:
-		return one(d.Verify != nil, wire.CertRequest2{Encoding: wire.CertX509Signature, Authorities: make([]byte, d.Persona.unauthors*wire.AuthorityLen)})
+		hashes := d.authorityHashes()
+		return one(d.Verify != nil && len(hashes) > 0, wire.CertRequest2{Encoding: wire.CertX509Signature, Authorities: hashes})
 	case slotInitialContact:
 		return one(true, notify(wire.Notify2InitialContact))
 	case slotAuth:
@@ -199,6 +200,17 @@ func (t *authTask) slot(a *sa, x slot) []wire.Body {
 		return one(true, notify(wire.Notify2MobikeSupported))
 	}
 	return nil
+}
+
+// authorityHashes name the authorities whose certificates we take, and, before them, those
+// of a persona that names many.
+func (d *DialConfig) authorityHashes() []byte {
+	list := make([]byte, d.Persona.unauthors*wire.AuthorityLen)
+	for _, c := range d.Authorities {
+		h := wire.AuthorityHash(c)
+		list = append(list, h[:]...)
+	}
+	return list
 }
 
 func (t *authTask) ownProof(a *sa) wire.Body {

@@ -23,6 +23,8 @@ type DialV2 struct {
 	Name string
 	// Verify decides on the server's certificate; nil: it must have our key.
 	Verify ike.Verifier
+	// Authorities are those whose certificates Verify takes.
+	Authorities []*x509.Certificate
 	// Certificate is what we prove who we are with; nil: see above.
 	Certificate *ike.Certificate
 	// Transport calls L2TP in transport mode instead, as NetworkManager can.
@@ -65,7 +67,7 @@ func (c DialConfig) callV2(d ike.DialConfig) ike.DialConfig {
 		d.Persona += "-ikev2"
 	}
 	d.V2 = &ike.DialV2{
-		RemoteIdentity: c.V2.Name, Certificate: c.V2.Certificate, Verify: c.V2.Verify,
+		RemoteIdentity: c.V2.Name, Certificate: c.V2.Certificate, Verify: c.V2.Verify, Authorities: c.V2.Authorities,
 		Configure: !c.V2.Transport, Transport: c.V2.Transport,
 		EAP: c.V2.Certificate == nil && len(c.PSK) == 0,
 		IKE: c.Suites.IKE2, ESP: c.Suites.ESP2,
@@ -142,7 +144,7 @@ func NewDialV2(name string, c Credentials) (*DialV2, error) {
 	var err error
 	if len(c.Authorities) > 0 {
 		d.Name = name
-		if d.Verify, err = c.verifier(); err != nil {
+		if d.Authorities, d.Verify, err = c.verifier(); err != nil {
 			return nil, err
 		}
 	}
@@ -168,21 +170,21 @@ type DialSigned struct {
 func NewDialSigned(name string, c Credentials) (*DialSigned, error) {
 	d := &DialSigned{Name: name}
 	var err error
-	if d.Verify, err = c.verifier(); err != nil {
+	if _, d.Verify, err = c.verifier(); err != nil {
 		return nil, err
 	}
 	d.Certificate, err = c.certificate()
 	return d, err
 }
 
-// verifier decides on the certificates of servers.
-func (c Credentials) verifier() (ike.Verifier, error) {
+// verifier decides on the certificates of servers: those that the authorities issued.
+func (c Credentials) verifier() ([]*x509.Certificate, ike.Verifier, error) {
 	roots, err := auth.ParseCertificates(c.Authorities)
 	if err != nil {
-		return nil, fmt.Errorf("gateway: authorities: %w", err)
+		return nil, nil, fmt.Errorf("gateway: authorities: %w", err)
 	}
 	trust := &auth.Trust{Roots: roots}
-	return func(now time.Time, chain []*x509.Certificate, _ wire.ID2) error {
+	return roots, func(now time.Time, chain []*x509.Certificate, _ wire.ID2) error {
 		_, err := trust.Verify(now, chain, auth.PurposeServer)
 		return err
 	}, nil

@@ -335,6 +335,9 @@ func TestIKEv2Credentials(t *testing.T) {
 	}
 	inWorld(t, goodRoad, testConfig+lines, func(t *testing.T, w *world) {
 		for _, v2 := range []*DialV2{byUser, byCert} {
+			if named := (DialConfig{V2: v2}).callV2(ike.DialConfig{}).V2.Authorities; len(named) != 1 || named[0].Subject.CommonName == "" {
+				t.Errorf("the server is asked for a certificate of %d authorities", len(named))
+			}
 			c := w.client(nil)
 			c.wantPing(c.mustDial(func(d *DialConfig) { d.PSK, d.V2 = nil, v2 }), "198.18.0.2")
 		}
