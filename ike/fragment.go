@@ -71,14 +71,14 @@ func (s *Server) handleFragment(now time.Time, path Path, h wire.Header, body []
 	if i.phase1 != nil && !i.phase1.Answered() {
 		return ErrState
 	}
-	p, _, rest, err := wire.ConsumePayload(h.Version, h.Next, body)
+	chain, err := wire.ParsePayloads(nil, h.Version, h.Next, body)
 	if err != nil {
 		return malformed(err)
 	}
-	if len(rest) != 0 {
+	if len(chain) != 1 {
 		return ErrMalformed
 	}
-	piece, err := wire.ConsumeFragment(p.Body)
+	piece, err := wire.ConsumeFragment(chain[0].Body)
 	if err != nil {
 		return malformed(err)
 	}

@@ -125,6 +125,7 @@ type pair struct {
 	loss, dup      float64
 	spread         time.Duration
 	filter         func(from *node, data []byte) bool // false: lost
+	alter          func(data []byte) []byte           // on the way; nil: not at all
 }
 
 // renew has the client renew both phases, and says what is not as it was a minute later.
@@ -225,6 +226,9 @@ func (p *pair) post(from *node, e Send) {
 	from.sent = append(from.sent, bytes.Clone(e.Data))
 	if p.filter != nil && !p.filter(from, e.Data) {
 		return
+	}
+	if p.alter != nil {
+		e.Data = p.alter(e.Data)
 	}
 	to := p.server
 	if from == p.server {

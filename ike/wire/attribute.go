@@ -57,7 +57,7 @@ func ConsumeAttribute(b []byte) (Attribute, []byte, error) {
 }
 
 // All yields the attributes in the order in which they stand. It ends at the
-// first one that is cut short; a list that was read by ConsumeSA has none.
+// first one that is cut short; in a list that was read by ConsumeSA that is padding.
 func (l Attributes) All() iter.Seq[Attribute] {
 	return func(yield func(Attribute) bool) {
 		for b := []byte(l); len(b) > 0; {
@@ -78,6 +78,27 @@ func (l Attributes) Find(t AttributeType) (Attribute, bool) {
 		}
 	}
 	return Attribute{}, false
+}
+
+// maxAttributePadding is how many zero octets may follow the last attribute of IKEv1: some
+// align every payload to four octets, not only the message.
+const maxAttributePadding = 3
+
+// paddingOnly reports whether nothing but padding is left of a list of IKEv1.
+func paddingOnly(b []byte) bool { return len(b) <= maxAttributePadding && allZero(b) }
+
+// check1 is check for IKEv1, where padding may follow. The list keeps it, and All ends
+// before it.
+func (l Attributes) check1() error {
+	b := []byte(l)
+	for !paddingOnly(b) {
+		_, rest, err := ConsumeAttribute(b)
+		if err != nil {
+			return err
+		}
+		b = rest
+	}
+	return nil
 }
 
 func (l Attributes) check() error {

@@ -52,13 +52,15 @@ func ConsumePayload(v Version, t PayloadType, b []byte) (p Payload, next Payload
 }
 
 // ParsePayloads appends the payloads of the plain message body b to dst; first is
-// the type of the first one. The chain must fill b exactly.
+// the type of the first one. The chain must fill b; in IKEv1 zero octets may follow it,
+// for "any padding will be added at the end of the message to make the message 4-octet
+// aligned" (RFC 2408, section 3.6).
 func ParsePayloads(dst []Payload, v Version, first PayloadType, b []byte) ([]Payload, error) {
 	out, rest, err := parseChain(dst, v, first, b)
 	if err != nil {
 		return dst, err
 	}
-	if len(rest) != 0 {
+	if len(rest) != 0 && (v.Major() != 1 || !allZero(rest)) {
 		return dst, ErrLength
 	}
 	return out, nil

@@ -68,7 +68,9 @@ func TestChain(t *testing.T) {
 		err     error
 	}{
 		{"as it is", V1, good, nil},
-		{"bytes behind", V1, append(bytes.Clone(good), 0), ErrLength},
+		{"zeros behind in version 1", V1, append(bytes.Clone(good), 0, 0, 0), nil},
+		{"zeros behind in version 2", V2, append(bytes.Clone(good), 0, 0, 0), ErrLength},
+		{"other bytes behind", V1, append(bytes.Clone(good), 0, 0, 1), ErrLength},
 		{"payload shorter than its header", V1, change(3, 3), ErrLength},
 		{"payload longer than the message", V1, change(2, 1), ErrShort},
 		{"reserved in version 1", V1, change(1, 1), ErrReserved},

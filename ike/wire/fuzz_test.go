@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"reflect"
 	"testing"
 
@@ -13,6 +14,7 @@ func FuzzMessage(f *testing.F) {
 	for _, flow := range wiretest.All(f) {
 		if !flow.Chain() {
 			f.Add(flow.Data)
+			f.Add(padded(flow.Data))
 		}
 	}
 	for _, b := range bodies() {
@@ -36,6 +38,13 @@ func FuzzMessage(f *testing.F) {
 			t.Fatalf("written as %x, then as %x", once, twice)
 		}
 	})
+}
+
+// padded is a message with zeros behind its last payload.
+func padded(b []byte) []byte {
+	b = append(bytes.Clone(b), 0, 0, 0)
+	binary.BigEndian.PutUint32(b[24:], uint32(len(b)))
+	return b
 }
 
 // FuzzDecrypted: a chain with padding says how long it is, and that much of it

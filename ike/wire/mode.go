@@ -75,13 +75,14 @@ func (c ModeConfig) AppendBody(dst []byte) []byte {
 }
 
 // ConsumeModeConfig reads the body of an attribute payload. Attributes that are
-// not known, and lengths that a type does not have, are kept.
+// not known, and lengths that a type does not have, are kept; padding behind the last one
+// is not.
 func ConsumeModeConfig(b []byte) (ModeConfig, error) {
 	if len(b) < 4 {
 		return ModeConfig{}, ErrShort
 	}
 	c := ModeConfig{Type: ConfigType(b[0]), Identifier: binary.BigEndian.Uint16(b[2:])}
-	for b = b[4:]; len(b) > 0; {
+	for b = b[4:]; !paddingOnly(b); {
 		if len(c.Attributes) == MaxConfigAttributes {
 			return ModeConfig{}, ErrCount
 		}

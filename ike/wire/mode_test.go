@@ -23,6 +23,49 @@ func TestModeConfigTruncated(t *testing.T) {
 	}
 }
 
+// TestModeConfigPadded: whoever aligns a payload to four octets, as libreswan does, is
+// understood; what is cut short is not.
+func TestModeConfigPadded(t *testing.T) {
+	want := ModeConfig{Type: ConfigReply, Identifier: 1}
+	want.AddBytes(ModeIP4Address, []byte{10, 9, 0, 2})
+	want.AddBytes(UnitySplitInclude, AppendSplit(nil, netip.MustParsePrefix("10.0.0.0/8")))
+	for n := range 4 {
+		if got, err := ConsumeModeConfig(append(want.AppendBody(nil), make([]byte, n)...)); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("with %d zeros: %+v, %v", n, got, err)
+		}
+	}
+	for _, behind := range []string{"\x01", "\x00\x01", "\x00\x00\x01", "\x00\x01\x00\x04\x0a"} {
+		if got, err := ConsumeModeConfig(append(want.AppendBody(nil), behind...)); !errors.Is(err, ErrShort) {
+			t.Errorf("with %x behind: %+v, %v", behind, got, err)
+		}
+	}
+}
+
+// TestTransformPadded: the attributes of a transform may be aligned in the same way.
+func TestTransformPadded(t *testing.T) {
+	offer := func(behind string) []byte {
+		l := Attributes{}.AppendTV(1, 7).AppendTV(14, 256)
+		return SA{DOI: DOIIPsec, Situation: SituationIdentityOnly, Proposals: []Proposal{{Number: 1, Protocol: ProtocolISAKMP,
+			Transforms: []Transform{{Number: 1, ID: TransformKeyIKE, Attributes: append(l, behind...)}}}}}.AppendBody(nil)
+	}
+	for behind, want := range map[string]error{"\x00": nil, "\x00\x00\x00": nil, "\x00\x01": ErrShort, "\x01\x00\x00": ErrShort} {
+		sa, err := ConsumeSA(offer(behind))
+		if !errors.Is(err, want) {
+			t.Errorf("%x behind: %v", behind, err)
+		}
+		if err != nil {
+			continue
+		}
+		n := 0
+		for range sa.Proposals[0].Transforms[0].Attributes.All() {
+			n++
+		}
+		if n != 2 {
+			t.Errorf("%x behind: %d attributes", behind, n)
+		}
+	}
+}
+
 // TestModeConfigFlood: what is read of a payload is bounded.
 func TestModeConfigFlood(t *testing.T) {
 	c := ModeConfig{Type: ConfigRequest}
@@ -59,6 +102,7 @@ func TestSplitInclude(t *testing.T) {
 // read or refused.
 func FuzzModeConfig(f *testing.F) {
 	f.Add([]byte("\x01\x00\x00\x01\xc0\x88\x00\x00\x40\x89\x00\x05alice"))
+	f.Add([]byte("\x01\x00\x00\x01\xc0\x88\x00\x00\x40\x89\x00\x05alice\x00\x00\x00"))
 	f.Add(ModeConfig{Attributes: []Attribute{{Type: UnitySplitInclude, Value: AppendSplit(nil, netip.MustParsePrefix("10.0.0.0/8"))}}}.AppendBody(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := ConsumeModeConfig(b)

@@ -159,7 +159,7 @@ func consumeTransform(b []byte) (Transform, error) {
 		return Transform{}, ErrReserved
 	}
 	t := Transform{Number: b[0], ID: b[1], Attributes: Attributes(b[4:])}
-	return t, t.Attributes.check()
+	return t, t.Attributes.check1()
 }
 
 func appendProposal(dst []byte, p Proposal, last bool) []byte {
