@@ -23,8 +23,9 @@ var guest embed.FS
 type client struct {
 	t       *testing.T
 	name    string
-	tap     string
+	ns, tap string
 	job     string // a directory of ours that the client sees as /lab
+	preload string // libraries the kernel is started with
 	cmd     *exec.Cmd
 	console io.Writer
 
@@ -60,23 +61,33 @@ const bootTime = 30 * time.Second
 // tap and its process end with the test.
 func (n *network) boot(t *testing.T, p place, host int) *client {
 	t.Helper()
+	c := n.prepare(t, p, host)
+	if err := c.start(); err != nil {
+		t.Fatalf("%s does not boot: %v", c.name, err)
+	}
+	return c
+}
+
+// preloaded is built from xstate/preload.c: without it no client lives on a host with AMX.
+func preloaded() string { return filepath.Join(os.Getenv(envTree), "lab-preload.so") }
+
+// prepare makes what a client needs before it is started.
+func (n *network) prepare(t *testing.T, p place, host int) *client {
+	t.Helper()
 	ns := n.namespace(p)
 	tap := fmt.Sprintf("tap%d", n.clients.Add(1))
 	ip(t, ns, fmt.Sprintf(`
 		tuntap add dev %[1]s mode tap
 		link set %[1]s master br0 up`, tap))
-	c := &client{
-		t:     t,
-		name:  fmt.Sprintf("%s%d", p.name, host),
-		tap:   tap,
-		job:   jobDir(t, fmt.Sprintf("ADDRESS=%s%d/%d\nGATEWAY=%s\nMTU=1500\n", p.prefix, host, p.bits, p.gateway)),
-		lines: make(chan string, 1024),
+	return &client{
+		t:       t,
+		name:    fmt.Sprintf("%s%d", p.name, host),
+		ns:      ns,
+		tap:     tap,
+		job:     jobDir(t, fmt.Sprintf("ADDRESS=%s%d/%d\nGATEWAY=%s\nMTU=1500\n", p.prefix, host, p.bits, p.gateway)),
+		preload: preloaded(),
+		lines:   make(chan string, 1024),
 	}
-	c.start(ns, tap)
-	if _, err := c.collect(0, bootTime); err != nil {
-		t.Fatalf("%s does not boot: %v", c.name, err)
-	}
-	return c
 }
 
 // jobDir makes the directory a client sees as /lab.
@@ -99,25 +110,28 @@ func jobDir(t *testing.T, env string) string {
 	return job
 }
 
-func (c *client) start(ns, tap string) {
+// start boots the client and waits until it takes scripts.
+func (c *client) start() error {
 	c.t.Helper()
-	c.cmd = command(ns, "linux.uml", "mem=192M", "uml_dir="+c.job, "umid=uml", "quiet",
+	c.cmd = command(c.ns, "env", "LD_PRELOAD="+c.preload, "linux.uml", "mem=192M", "uml_dir="+c.job, "umid=uml", "quiet",
 		"rootfstype=hostfs", "rootflags="+os.Getenv(envTree), "ro", "init=/lab-init",
-		"con=null", "con0=fd:0,fd:1", "vec0:transport=tap,ifname="+tap+",depth=128,gro=1", "lab.job="+c.job)
+		"con=null", "con0=fd:0,fd:1", "vec0:transport=tap,ifname="+c.tap+",depth=128,gro=1", "lab.job="+c.job)
 	stdin, err := c.cmd.StdinPipe()
 	if err != nil {
-		c.t.Fatal(err)
+		return err
 	}
 	stdout, err := c.cmd.StdoutPipe()
 	if err != nil {
-		c.t.Fatal(err)
+		return err
 	}
 	if err := c.cmd.Start(); err != nil {
-		c.t.Fatal(err)
+		return err
 	}
 	c.console = stdin
 	go c.read(stdout)
 	c.t.Cleanup(c.kill)
+	_, err = c.collect(0, bootTime)
+	return err
 }
 
 // read turns the console into lines; the channel closes when the client is gone.
