@@ -14,7 +14,7 @@ func (n *network) air(t *testing.T) {
 	t.Helper()
 	ip(t, "", fmt.Sprintf("link add air netns %s type veth peer name air netns %s", n.gw, n.nat))
 	ip(t, n.gw, "link set air master br0 up")
-	ip(t, n.nat, "link add br1 type bridge\nlink set br1 up\nlink set air master br1 up")
+	ip(t, n.nat, "link add br1 address 02:00:0a:4d:00:02 type bridge\nlink set br1 up\nlink set air master br1 up")
 }
 
 // roam takes a client behind the NAT out of its network and into another, there to be host number

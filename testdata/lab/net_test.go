@@ -23,7 +23,9 @@ const (
 //	clients 10.77/16 -- nat (masquerades) -- 203.0.113/24 -- gw -- 198.18.0/24 -- inet
 //	                                direct clients 192.0.2/24 --'
 //
-// Every test makes its own, with the same addresses in each.
+// Every test makes its own, with the same addresses in each. A bridge has a fixed address of its own:
+// else it takes that of one of its taps, changes it whenever a client comes or goes, and cuts off the
+// others until they have asked for it again.
 type network struct {
 	gw, nat, inet string
 	clients       atomic.Int32 // numbers the taps
@@ -44,14 +46,14 @@ func newNetwork(t *testing.T) *network {
 	ip(t, n.gw, `
 		addr add 203.0.113.1/24 dev pub
 		addr add 198.18.0.1/24 dev lan
-		link add br0 type bridge
+		link add br0 address 02:00:c0:00:02:01 type bridge
 		addr add 192.0.2.1/24 dev br0
 		link set pub up
 		link set lan up
 		link set br0 up`)
 	ip(t, n.nat, `
 		addr add 203.0.113.254/24 dev pub
-		link add br0 type bridge
+		link add br0 address 02:00:0a:4d:00:01 type bridge
 		addr add 10.77.0.1/16 dev br0
 		link set pub up
 		link set br0 up`)
