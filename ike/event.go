@@ -84,6 +84,9 @@ type Removed struct {
 type Moved struct {
 	Peer Peer
 	Path Path
+	// Unproven says that nothing shows yet that the peer receives there: it is asked,
+	// and another Moved follows when it has answered.
+	Unproven bool
 }
 
 // Keepalive wants one NAT keepalive (a single byte 0xFF, RFC 3948 section 2.3)

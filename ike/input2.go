@@ -116,7 +116,7 @@ func (s *Server) whyNoProposal(q *v2.Request) Cause {
 }
 
 func (s *Server) config2() v2.Config {
-	return v2.Config{Retransmit: s.config.Retransmit, MaxChildren: s.config.Limits.Children,
+	return v2.Config{Retransmit: s.config.Retransmit, MaxChildren: s.config.Limits.Children, MaxIKEs: s.config.Limits.IKEs,
 		MaxDatagram: s.config.MaxDatagram, RawESP: s.config.RawESP}
 }
 

@@ -31,6 +31,7 @@ type peer struct {
 	born     int       // how many SAs there have been, of either kind
 	ikes     []*isakmp // all but strangers' half-open ones
 	children []*child
+	quicks   quickModes
 	lastIKE  suite.IKE // of the newest ISAKMP SA, to be proposed again
 
 	wantQuick *child    // its renewal waits for an ISAKMP SA

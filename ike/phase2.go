@@ -1,6 +1,7 @@
 package ike
 
 import (
+	"container/list"
 	"errors"
 	"net/netip"
 	"time"
@@ -15,7 +16,11 @@ import (
 // messages that may still be repeated.
 type quick struct {
 	i         *isakmp
+	p         *peer // that counts it
 	alarm     alarm
+	path      Path          // responder: of the latest message, which need not be where the peer is
+	counted   bool          // among those under way
+	past      *list.Element // among those of the peer that are over; nil: it is not
 	id        wire.MessageID
 	machine   *v1.Quick // nil: refused
 	initiator bool
@@ -29,14 +34,82 @@ type quick struct {
 	replaces  *child // what it renews, if we started it
 }
 
-// lingerTime is how long a finished exchange answers repeated messages.
-const lingerTime = 60 * time.Second
+const (
+	// lingerTime is how long a finished exchange answers repeated messages.
+	lingerTime = 60 * time.Second
+	// refusedTime is how long one that was refused does: whoever offers something
+	// else begins another.
+	refusedTime = 5 * time.Second
+	// maxQuicks bounds the quick modes of one peer, those that are over included. The
+	// oldest of these give way, and are not answered again.
+	maxQuicks = 64
+)
 
-func (i *isakmp) newQuick(now time.Time, id wire.MessageID, m *v1.Quick) *quick {
-	q := &quick{i: i, id: id, machine: m, started: now, deadline: now.Add(lingerTime)}
+func (i *isakmp) newQuick(now time.Time, id wire.MessageID, m *v1.Quick, initiator bool) *quick {
+	q := &quick{i: i, p: i.peer, path: i.peer.path, id: id, machine: m, initiator: initiator, counted: true,
+		started: now, deadline: now.Add(lingerTime)}
 	q.alarm.due = q.due
 	i.quicks[id] = q
+	q.p.quicks.begin(initiator)
 	return q
+}
+
+// quickModes counts the quick modes of a peer, so that nothing that a message costs
+// grows with how many there were.
+type quickModes struct {
+	open, ours int       // under way, and those of them that we began
+	past       list.List // *quick, over but still answering, the oldest in front
+}
+
+func (m *quickModes) begin(ours bool) {
+	m.open++
+	if ours {
+		m.ours++
+	}
+}
+
+func (m *quickModes) end(ours bool) {
+	m.open--
+	if ours {
+		m.ours--
+	}
+}
+
+// finish notes that nothing is to be negotiated any more, until when repeated messages
+// are still answered.
+func (q *quick) finish(until time.Time) {
+	q.done, q.deadline = true, until
+	if !q.counted {
+		return
+	}
+	q.counted = false
+	m := &q.p.quicks
+	m.end(q.initiator)
+	q.past = m.past.PushBack(q)
+	for m.past.Len() > max(maxQuicks-m.open, 1) {
+		m.past.Front().Value.(*quick).forget()
+	}
+}
+
+// way is where messages of the exchange go: its answers where the questions come
+// from, its questions where the peer is.
+func (q *quick) way() Path {
+	if q.initiator {
+		return q.p.path
+	}
+	return q.path
+}
+
+// uncount takes the exchange out of what is counted.
+func (q *quick) uncount() {
+	if q.counted {
+		q.counted = false
+		q.p.quicks.end(q.initiator)
+	}
+	if q.past != nil {
+		q.p.quicks.past.Remove(q.past)
+		q.past = nil
+	}
 }
 
 func (q *quick) arm() {
@@ -50,7 +123,7 @@ func (q *quick) arm() {
 func (q *quick) due(now time.Time) {
 	if timing.Passed(now, q.repeat.At()) {
 		if msg, ok := q.repeat.Fire(now, q.i.s.config.Retransmit); ok {
-			q.i.s.send(q.i.peer.path, msg)
+			q.i.s.send(q.way(), msg)
 			q.arm()
 			return
 		}
@@ -90,6 +163,12 @@ func (q *quick) forget() {
 
 // abandon stops the exchange without touching the list it is in.
 func (q *quick) abandon() {
+	q.uncount()
+	q.discard()
+}
+
+// discard stops the exchange, without forgetting what answers repeated messages.
+func (q *quick) discard() {
 	q.i.s.alarms.stop(&q.alarm)
 	q.repeat.Stop()
 	if q.machine == nil {
@@ -102,30 +181,8 @@ func (q *quick) abandon() {
 	}
 }
 
-// open counts the exchanges that are not finished.
-func (p *peer) openQuicks() int {
-	n := 0
-	for _, i := range p.ikes {
-		for _, q := range i.quicks {
-			if !q.done {
-				n++
-			}
-		}
-	}
-	return n
-}
-
 // quickUnderWay reports whether we are in the middle of a quick mode of ours.
-func (p *peer) quickUnderWay() bool {
-	for _, i := range p.ikes {
-		for _, q := range i.quicks {
-			if q.initiator && !q.done {
-				return true
-			}
-		}
-	}
-	return p.wantQuick != nil
-}
+func (p *peer) quickUnderWay() bool { return p.quicks.ours > 0 || p.wantQuick != nil }
 
 // handleQuick takes a message of a quick mode.
 func (s *Server) handleQuick(now time.Time, m message) error {
@@ -143,7 +200,7 @@ func (s *Server) handleQuick(now time.Time, m message) error {
 	if m.header.MessageID == 0 || i.recent.has(uint32(m.header.MessageID)) {
 		return ErrDuplicate
 	}
-	if i.peer.openQuicks() >= s.config.Limits.Exchanges {
+	if i.peer.quicks.open >= s.config.Limits.Exchanges {
 		return ErrLimit
 	}
 	return i.handleQM1(now, m)
@@ -189,7 +246,8 @@ func (i *isakmp) handleQM1(now time.Time, m message) error {
 	}
 	i.recent.add(uint32(m.header.MessageID))
 	i.peer.heard(now, m.path)
-	q := i.newQuick(now, m.header.MessageID, machine)
+	q := i.newQuick(now, m.header.MessageID, machine, false)
+	q.path = m.path
 	q.last.begin(m.digest)
 	out, why, err := q.choose()
 	if err != nil {
@@ -258,10 +316,11 @@ func (q *quick) refuse(now time.Time, why Cause, err error) error {
 		notify = wire.NotifyInvalidIDInformation
 	}
 	p := q.i.peer
-	q.abandon()
-	q.machine, q.done = nil, true
+	q.discard()
+	q.machine = nil
+	q.finish(now.Add(refusedTime))
 	q.last.reply = q.i.sa.Inform(q.i.randomID(), wire.Notify{DOI: wire.DOIIPsec, Protocol: wire.ProtocolESP, Type: notify})
-	q.i.s.send(p.path, q.last.reply)
+	q.i.s.send(q.way(), q.last.reply)
 	q.i.s.fail(now, Failed{Peer: p.id, Path: p.path, Tenant: p.tenant, Cause: why, Detail: err.Error()})
 	q.arm()
 	return dropped(err)
@@ -281,11 +340,11 @@ func (q *quick) follow(now time.Time, out v1.Outcome) {
 	switch {
 	case q.initiator && out.Done:
 		q.install(now, true)
-		q.done, q.deadline = true, now.Add(lingerTime)
+		q.finish(now.Add(lingerTime))
 		defer q.i.peer.continueQuick(now)
 	case out.Done:
 		q.repeat.Stop()
-		q.done = true
+		q.finish(now.Add(lingerTime))
 		q.child.activate(now)
 	case !q.initiator:
 		q.install(now, false)
@@ -304,7 +363,7 @@ func (q *quick) transmit(now time.Time, out v1.Outcome) {
 	if !out.Done {
 		q.repeat.Start(now, q.i.s.config.Retransmit, out.Send)
 	}
-	q.i.s.send(q.i.peer.path, out.Send)
+	q.i.s.send(q.way(), out.Send)
 }
 
 // computed goes on after a computation.

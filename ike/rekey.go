@@ -201,8 +201,8 @@ func (p *peer) continueQuick(now time.Time) {
 func (p *peer) launchQuick(now time.Time, i *isakmp, c v1.QuickConfig, replaces *child) {
 	c.Rand, c.ID = p.s.config.Rand, i.newID()
 	machine, out, err := v1.StartQuick(i.sa, c)
-	q := i.newQuick(now, c.ID, machine)
-	q.initiator, q.replaces, q.place = true, replaces, i.peer.beginPlace()
+	q := i.newQuick(now, c.ID, machine, true)
+	q.replaces, q.place = replaces, i.peer.beginPlace()
 	if err != nil {
 		q.forget()
 		p.quickFailed(now, q, CauseInternal, err.Error())

@@ -222,8 +222,8 @@ func (p *session2) Removed(m *v2.Session, in, out uint32) {
 }
 
 // Moved says that the peer is elsewhere.
-func (p *session2) Moved(m *v2.Session, path v2.Path) {
-	p.s.emit(Moved{Peer: p.id, Path: Path(path)})
+func (p *session2) Moved(m *v2.Session, path v2.Path, proven bool) {
+	p.s.emit(Moved{Peer: p.id, Path: Path(path), Unproven: !proven})
 }
 
 // Keepalive wants a NAT keepalive sent.

@@ -46,6 +46,9 @@ func (c Config) withDefaults() Config {
 	if c.MaxChildren == 0 {
 		c.MaxChildren = 16
 	}
+	if c.MaxIKEs == 0 {
+		c.MaxIKEs = 6
+	}
 	return c
 }
 

@@ -231,33 +231,15 @@ func (s *Session) handleNotify(now time.Time, a *sa, m *message, n wire.Notify2)
 }
 
 // handleUpdate takes the word of a peer that it has moved (RFC 4555, section 3.5).
-// The path is that by which the request came; we make sure that the peer can
+// The path is that by which the request came; moveTo makes sure that the peer can
 // receive there (section 3.7).
 func (s *Session) handleUpdate(now time.Time, a *sa, m *message) []wire.Body {
 	if _, strict := findNotify(m.chain, wire.Notify2NoNATsAllowed); strict {
 		// The peer would refuse the path that we show it.
 		return []wire.Body{notify(wire.Notify2UnexpectedNATDetected)}
 	}
-	s.moveTo(m.path)
-	if cookie, err := s.random(16); err == nil {
-		a.queue = append(a.queue, s.cookie2(cookie))
-	}
+	s.moveTo(now, m.path)
 	return s.natDetection(a)
-}
-
-// cookie2 is the return routability check with that cookie.
-func (s *Session) cookie2(cookie []byte) *informTask {
-	return &informTask{
-		payloads: func(*sa) []wire.Body { return []wire.Body{wire.Notify2{Type: wire.Notify2Cookie2, Data: cookie}} },
-		after: func(now time.Time, m *message) error {
-			n, ok := findNotify(m.chain, wire.Notify2Cookie2)
-			if !ok || !bytes.Equal(n.Data, cookie) {
-				s.end(now, ReasonFailed, CauseRefused, "the client does not answer from where it says it is", true)
-				return ErrAuth
-			}
-			return nil
-		},
-	}
 }
 
 // natDetection are the NAT detection payloads that we send. The peer that dialled
@@ -288,7 +270,7 @@ func (s *Session) Readdress(now time.Time, p Path) {
 	if !s.initiator || s.closing || s.path == p {
 		return
 	}
-	s.moveTo(p)
+	s.moveTo(now, p)
 	for _, a := range s.sas {
 		if a.flying != nil {
 			for _, d := range a.repeat.Data() {

@@ -45,7 +45,9 @@ type Owner interface {
 	Installed(s *Session, c Child)
 	Activated(s *Session, in uint32)
 	Removed(s *Session, in, out uint32)
-	Moved(s *Session, p Path)
+	// Moved says that the peer is sent to on another path, or, with proven, that it
+	// has shown that it receives on this one.
+	Moved(s *Session, p Path, proven bool)
 	Keepalive(s *Session, p Path)
 	Redirected(s *Session, gateway string)
 	Failed(now time.Time, s *Session, c Cause, detail string)

@@ -300,6 +300,10 @@ func (s *Session) handleRenewal(now time.Time, a *sa, m *message, offer wire.SA2
 		a.respond(now, m, notify(wire.Notify2TemporaryFailure))
 		return ErrState
 	}
+	if len(s.sas) >= s.config.MaxIKEs { // what it replaced has to go first
+		a.respond(now, m, notify(wire.Notify2TemporaryFailure))
+		return ErrLimit
+	}
 	choice, public, ni, no, err := s.readRenewal(m, offer)
 	if err != nil {
 		a.reject(now, m, "a renewal of the IKE SA without what it needs")

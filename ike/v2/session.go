@@ -18,6 +18,7 @@ type Config struct {
 	// IPv6 with UDP and the non-ESP marker.
 	MaxDatagram int
 	MaxChildren int  // child SAs of one peer
+	MaxIKEs     int  // IKE SAs of one peer, those that were replaced included
 	RawESP      bool // ESP without UDP may be used: NAT detection is honest
 }
 
@@ -46,6 +47,8 @@ type Session struct {
 	pending  *pending // an exchange of the peer's with key exchanges still to come
 
 	up, closing, closed bool
+	unproven            bool       // nothing shows yet that the peer receives on path
+	route               *routeTask // that asks it; nil: none
 	heardAt             time.Time
 	chosenNumber        uint8     // of the proposal that was chosen first, as initiator
 	quiet               int       // liveness questions without an answer
@@ -233,17 +236,23 @@ func (s *Session) jitter(d time.Duration, low, high int) time.Duration {
 func (s *Session) heard(now time.Time, p Path) {
 	s.heardAt, s.quiet = now, 0
 	if !s.initiator && !s.closing && (p.NATT || !s.path.NATT) {
-		s.moveTo(p)
+		s.moveTo(now, p)
 	}
 }
 
-func (s *Session) moveTo(p Path) {
+// moveTo sends to another path from now on. A client is asked whether it is there.
+func (s *Session) moveTo(now time.Time, p Path) {
 	if s.path == p {
 		return
 	}
 	s.path = p
-	if s.up && !s.closing {
-		s.owner.Moved(s, p)
+	if !s.up || s.closing {
+		return
+	}
+	s.unproven = !s.initiator
+	s.owner.Moved(s, p, !s.unproven)
+	if s.unproven {
+		s.askRoute(now)
 	}
 }
 
@@ -251,7 +260,7 @@ func (s *Session) moveTo(p Path) {
 func (s *Session) Moved(now time.Time, p Path) {
 	s.Alive(now)
 	if !s.initiator {
-		s.moveTo(p)
+		s.moveTo(now, p)
 	}
 }
 
