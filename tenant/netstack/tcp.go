@@ -16,11 +16,11 @@ import (
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
-// handleTCP takes TCP segments that belong to no connection. What it refuses,
-// the stack answers with RST.
+// handleTCP takes TCP segments that belong to no connection, before the stack
+// has validated them. What it refuses, the stack answers with RST.
 func (d *Device) handleTCP(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
 	segment := header.TCP(pkt.TransportHeader().Slice())
-	if len(segment) < header.TCPMinimumSize || segment.Flags()&(header.TCPFlagSyn|header.TCPFlagAck) != header.TCPFlagSyn {
+	if !wholeHeader(segment) || segment.Flags()&(header.TCPFlagSyn|header.TCPFlagAck) != header.TCPFlagSyn {
 		return false
 	}
 	if d.reach.Denies(addrOf(id.LocalAddress)) {
@@ -37,6 +37,16 @@ func (d *Device) handleTCP(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 		return false
 	}
 	return true
+}
+
+// wholeHeader reports whether a segment has the header that its data offset
+// says (RFC 9293 section 3.1): five words at least, options included.
+func wholeHeader(segment header.TCP) bool {
+	if len(segment) < header.TCPMinimumSize {
+		return false
+	}
+	n := int(segment.DataOffset())
+	return n >= header.TCPMinimumSize && n <= len(segment)
 }
 
 // acceptTCP dials the destination of a connection and completes the client's
