@@ -16,6 +16,8 @@ var (
 	ErrRefused     = errors.New("ike: refused by policy")
 	ErrCookie      = errors.New("ike: asked for a cookie")
 	ErrUnprotected = errors.New("ike: unprotected notification ignored")
+	// ErrBusy is also what a Compute that Waits comes back with if it was not run.
+	ErrBusy = errors.New("ike: too much waits already")
 )
 
 // Errors of Dial, Rekey and NewServer.

@@ -41,6 +41,10 @@ type Send struct {
 type Compute struct {
 	ID ComputeID
 	Do func() any
+	// Waits: Do may wait for others than a processor, since it asks a Verify.
+	Waits bool
+	// Path is where the peer is that it is done for, if Waits.
+	Path Path
 }
 
 // Up says that the first IKE SA of a peer stands and both sides are authentic.

@@ -182,6 +182,17 @@ func (s *Server) compute(do func() any, stranger bool, then func(now time.Time, 
 	s.emit(Compute{ID: s.lastID, Do: do})
 }
 
+// consult is compute for what asks a Verify, which may wait. The result is ErrBusy if too
+// much waits already.
+func (s *Server) consult(path Path, do func() any, stranger bool, then func(now time.Time, result any)) {
+	s.lastID++
+	s.computes[s.lastID] = compute{then: then, stranger: stranger}
+	if stranger {
+		s.strangers++
+	}
+	s.emit(Compute{ID: s.lastID, Do: do, Waits: true, Path: path})
+}
+
 // Computed brings back what the Do of a Compute event returned. Unknown ids are
 // ignored: their exchange may have ended meanwhile.
 func (s *Server) Computed(now time.Time, id ComputeID, result any) {

@@ -94,6 +94,15 @@ func (p *session2) Compute(do func() any, stranger bool, then func(now time.Time
 	return true
 }
 
+// Consult is Compute for what asks a Verify, which may wait; the result is ErrBusy if
+// it could not be asked.
+func (p *session2) Consult(path v2.Path, do func() any, then func(now time.Time, result any)) {
+	p.s.consult(Path(path), do, false, func(now time.Time, r any) {
+		then(now, r)
+		p.settle()
+	})
+}
+
 // AllocateSPI returns a fresh inbound SPI for ESP.
 func (p *session2) AllocateSPI() uint32 { return uint32(p.s.allocateSPI()) }
 

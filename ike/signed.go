@@ -47,7 +47,7 @@ func subjectID(c *Certificate) wire.ID {
 // judge has the peer's claim looked at, elsewhere.
 func (i *isakmp) judge(now time.Time, m message) error {
 	if i.initiator {
-		i.s.compute(i.phase1.Judge(now, []v1.Verifier{v1.Verifier(i.peer.proof.Verify)}), false, i.computed)
+		i.s.consult(m.path, i.phase1.Judge(now, []v1.Verifier{v1.Verifier(i.peer.proof.Verify)}), false, i.computed)
 		return nil
 	}
 	list := i.candidates(m.path)
@@ -59,7 +59,7 @@ func (i *isakmp) judge(now time.Time, m message) error {
 		verifiers[n] = v1.Verifier(list[n].Verify)
 	}
 	m.body = nil // borrowed
-	i.s.compute(i.phase1.Judge(now, verifiers), true, func(now time.Time, result any) { i.judged(now, m, list, result) })
+	i.s.consult(m.path, i.phase1.Judge(now, verifiers), true, func(now time.Time, result any) { i.judged(now, m, list, result) })
 	return nil
 }
 
@@ -74,7 +74,13 @@ func (i *isakmp) guessing(now time.Time, m message) error {
 // judged goes on once it is known whether message 5 is believed.
 func (i *isakmp) judged(now time.Time, m message, list []candidate, result any) {
 	v, ok := result.(*v1.Verdict)
-	if i.state != negotiating || !ok {
+	switch {
+	case i.state != negotiating:
+		return
+	case !ok: // too many are asked about already: when it says so again, perhaps
+		i.phase1.Reject()
+		i.last.forget()
+		i.arm()
 		return
 	}
 	i.chain = v.Chain

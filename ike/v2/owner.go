@@ -20,6 +20,9 @@ type Owner interface {
 	// Compute runs do anywhere and then calls then. stranger says that nobody
 	// vouches for who caused it; it is false if there is too much of that.
 	Compute(do func() any, stranger bool, then func(now time.Time, result any)) bool
+	// Consult is Compute for what asks a Verify, which may wait. The result is an error
+	// if too much waits already.
+	Consult(p Path, do func() any, then func(now time.Time, result any))
 	// AllocateSPI returns a fresh inbound SPI for ESP.
 	AllocateSPI() uint32
 	// AllocateIKE returns a fresh SPI of ours for an IKE SA and leads messages

@@ -329,7 +329,7 @@ func (s *Session) verifyCertificate(now time.Time, a *sa, m *message, id wire.ID
 		return ErrAuth
 	}
 	octets, verify, want := s.octets(a, false).Bytes(), s.dial.Verify, s.dial.RemoteIdentity
-	s.owner.Compute(func() any {
+	s.owner.Consult(s.path, func() any {
 		if err := auth.VerifySignature(chain[0].PublicKey, proof, octets); err != nil {
 			return err
 		}
@@ -343,7 +343,7 @@ func (s *Session) verifyCertificate(now time.Time, a *sa, m *message, id wire.ID
 			return err
 		}
 		return nil
-	}, false, func(now time.Time, r any) {
+	}, func(now time.Time, r any) {
 		switch {
 		case s.closing || a.state == saGone || s.opening == nil:
 		case r != nil:

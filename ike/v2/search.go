@@ -70,14 +70,21 @@ type found struct {
 }
 
 // search runs look elsewhere, which may try as many as n candidates, and takes the
-// initiator in or refuses it.
-func (s *Session) search(now time.Time, a *sa, m *message, n int, look func() found, then func(found)) error {
+// initiator in or refuses it. look may wait if it asks a Verify.
+func (s *Session) search(now time.Time, a *sa, m *message, n int, waits bool, look func() found, then func(found)) error {
 	source := s.path.Remote.Addr()
 	if !s.owner.Try(now, source, n) {
 		return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseGuessing, "too many keys tried")
 	}
-	s.owner.Compute(func() any { return look() }, false, func(now time.Time, r any) {
-		f := r.(found)
+	run := func(then func(now time.Time, r any)) { s.owner.Compute(func() any { return look() }, false, then) }
+	if waits {
+		run = func(then func(now time.Time, r any)) { s.owner.Consult(s.path, func() any { return look() }, then) }
+	}
+	run(func(now time.Time, r any) {
+		f, looked := r.(found)
+		if !looked {
+			f.err = fmt.Errorf("%w: too many certificates are asked about", ErrLimit)
+		}
 		s.owner.Tried(source, n, f.tried)
 		switch {
 		case s.closing || a.state == saGone || s.opening == nil:
@@ -97,7 +104,7 @@ func (s *Session) search(now time.Time, a *sa, m *message, n int, look func() fo
 func (s *Session) tryKeys(now time.Time, a *sa, m *message) error {
 	l, list := &s.opening.login, s.owner.Candidates(s.path).list
 	x, identity, u := s.shown(a, l), s.identity, a.suite
-	return s.search(now, a, m, len(list), func() found {
+	return s.search(now, a, m, len(list), false, func() found {
 		defer x.zero()
 		return x.byKey(list, identity, u)
 	}, func(f found) {
@@ -127,7 +134,7 @@ func (x *shown) byKey(list []*Candidate, identity string, u suite.IKE2Suite) fou
 func (s *Session) tryCertificate(now time.Time, a *sa, m *message, list []*Candidate) error {
 	l := &s.opening.login
 	x, chain, id := s.shown(a, l), l.chain, l.id
-	return s.search(now, a, m, len(list), func() found {
+	return s.search(now, a, m, len(list), true, func() found {
 		defer x.zero()
 		return x.byCertificate(now, list, chain, id)
 	}, func(found) { s.chain = chain })

@@ -36,6 +36,8 @@ var (
 		"every address of the tenant's pool is in use: enlarge pool (Windows shows error 691 or 738)"}
 	refusedFull = refusal{691, "Too many sessions", "session limit reached",
 		"the tenant has as many sessions as limits.sessions allows"}
+	refusedBusy = refusal{691, "Server busy, try again", "too many logins at once",
+		"more logins wait for an answer of the state store, a directory or an authority than culvert keeps: see what does not answer"}
 	refusedStore = refusal{691, "Access denied", "state store failed",
 		"the users cannot be read from the state directory: see the error"}
 )
@@ -54,14 +56,16 @@ func (g *Gateway) authenticate(now time.Time, s *session, e ppp.Authenticate) {
 		return
 	}
 	s.user = user
-	g.work(func() {
+	if !g.later(t, func() {
 		proof, why, err := g.verify(t, user, e)
 		g.post(func(now time.Time) {
 			if !s.ended {
 				g.authenticated(now, s, t, e, proof, why, err)
 			}
 		})
-	})
+	}) {
+		g.refuseLogin(now, s, t, e, refusedBusy, nil)
+	}
 }
 
 // authenticated answers the link.

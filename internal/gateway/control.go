@@ -41,14 +41,14 @@ func (g *Gateway) loop(ctx context.Context) {
 // wait blocks until something happened and takes what there is, up to a burst.
 // Messages of peers come before those of strangers.
 func (g *Gateway) wait(ctx context.Context, timer *time.Timer) {
-	inbox := g.plane.Inbox()
+	peers, strangers := g.messages()
 	select {
 	case <-ctx.Done():
 		return
 	case <-timer.C:
-	case m := <-inbox.Peers():
+	case m := <-peers:
 		g.message(time.Now(), m)
-	case m := <-inbox.Strangers():
+	case m := <-strangers:
 		g.message(time.Now(), m)
 	case r := <-g.computed:
 		g.ike.Computed(time.Now(), r.id, r.value)
@@ -62,13 +62,24 @@ func (g *Gateway) wait(ctx context.Context, timer *time.Timer) {
 	}
 }
 
+// messages are where those of clients come from: nowhere while more computations stand
+// in line than can be done soon. The inbox drops what it has no room for meanwhile, and
+// clients say it again.
+func (g *Gateway) messages() (peers, strangers <-chan *dataplane.Message) {
+	if g.computing.inLine() >= maxComputing {
+		return nil, nil
+	}
+	inbox := g.plane.Inbox()
+	return inbox.Peers(), inbox.Strangers()
+}
+
 // more takes one more thing without waiting and reports whether there was one.
 // What is to be sent leaves together when the burst is over.
 func (g *Gateway) more(now time.Time) bool {
 	g.events(now)
-	inbox := g.plane.Inbox()
+	peers, strangers := g.messages()
 	select {
-	case m := <-inbox.Peers():
+	case m := <-peers:
 		g.message(now, m)
 		return true
 	default:
@@ -78,7 +89,7 @@ func (g *Gateway) more(now time.Time) bool {
 		g.ike.Computed(now, r.id, r.value)
 	case f := <-g.requests:
 		f(now)
-	case m := <-inbox.Strangers():
+	case m := <-strangers:
 		g.message(now, m)
 	default:
 		return false

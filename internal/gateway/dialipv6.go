@@ -45,7 +45,7 @@ func (g *Gateway) advertised(s *session, packet []byte) {
 	}
 	d.addr, s.advertiseAt = addr, time.Time{}
 	device := d.device
-	g.work(func() { g.readdress(device, addr, a.DNS, d.config.OnIPv6) })
+	g.later(nil, func() { g.readdress(device, addr, a.DNS, d.config.OnIPv6) })
 }
 
 // readdress gives the device of a call its address of IPv6. It runs in the pool.

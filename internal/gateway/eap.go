@@ -173,9 +173,9 @@ func (g *Gateway) eapEvents(now time.Time, l *eapLogin) {
 				l.carrier.request(now, l, e.Packet)
 			}
 		case eap.Verify:
-			g.verifyEAP(l, e)
+			g.verifyEAP(now, l, e)
 		case eap.Compute:
-			g.eapWork(l, e.Do, func(r any) { l.machine.Computed(r) })
+			g.eapWork(now, l, e.Do, func(r any) { l.machine.Computed(r) })
 		case eap.Done:
 			g.settleEAP(l, e)
 			l.carrier.over(now, l, e)
@@ -186,8 +186,8 @@ func (g *Gateway) eapEvents(now time.Time, l *eapLogin) {
 }
 
 // eapWork has slow work done in the pool, and goes on with what came of it.
-func (g *Gateway) eapWork(l *eapLogin, do func() any, then func(any)) {
-	g.work(func() {
+func (g *Gateway) eapWork(now time.Time, l *eapLogin, do func() any, then func(any)) {
+	if g.later(l.owner(), func() {
 		r := do()
 		g.post(func(now time.Time) {
 			if l.carrier.holds(l) {
@@ -195,7 +195,20 @@ func (g *Gateway) eapWork(l *eapLogin, do func() any, then func(any)) {
 				g.eapEvents(now, l)
 			}
 		})
-	})
+	}) {
+		return
+	}
+	l.machine.Close()
+	l.why, l.err = &refusedBusy, nil
+	l.carrier.over(now, l, eap.Done{})
+}
+
+// owner is the tenant that a login takes the time of, as far as it is known.
+func (l *eapLogin) owner() *tenantState {
+	if len(l.group) == 0 {
+		return l.tenant
+	}
+	return l.group[0]
 }
 
 // judgement is what was found out about a response.
@@ -206,13 +219,13 @@ type judgement struct {
 }
 
 // verifyEAP finds out whether a response of MSCHAPv2 is right, in the pool.
-func (g *Gateway) verifyEAP(l *eapLogin, v eap.Verify) {
+func (g *Gateway) verifyEAP(now time.Time, l *eapLogin, v eap.Verify) {
 	l.user = v.User
 	t, user, why, err := g.choose(l.group, v.User)
 	if why == nil {
 		l.user = user
 	}
-	g.eapWork(l, func() any {
+	g.eapWork(now, l, func() any {
 		if why != nil {
 			return judgement{why: why, err: err}
 		}

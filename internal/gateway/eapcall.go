@@ -81,7 +81,7 @@ func (g *Gateway) eapCallEvents(now time.Time, d *dial, c eapCall) {
 // eapCallWork has slow work done in the pool.
 func (g *Gateway) eapCallWork(d *dial, c eapCall, e eap.Compute) {
 	machine := d.eap
-	g.work(func() {
+	g.later(nil, func() {
 		r := e.Do()
 		g.post(func(now time.Time) {
 			if d.eap == machine {

@@ -35,14 +35,16 @@ func (c *linkLogin) over(now time.Time, l *eapLogin, _ eap.Done) {
 		g.authenticated(now, s, l.tenant, c.question, "", l.why, l.err)
 		return
 	}
-	g.work(func() {
+	if !g.later(l.tenant, func() {
 		why := g.locked(l.tenant, l.user, l.chain)
 		g.post(func(now time.Time) {
 			if !s.ended {
 				g.authenticated(now, s, l.tenant, c.question, "", why, nil)
 			}
 		})
-	})
+	}) {
+		g.authenticated(now, s, l.tenant, c.question, "", &refusedBusy, nil)
+	}
 }
 
 // startEAP begins a login by EAP in a link.

@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 type relay struct {
 	far   *eap.Server
 	queue []eap.Event
+	delay time.Duration
 }
 
 // hop is one answer of the server elsewhere.
@@ -26,7 +29,7 @@ func newRelay(EAPClient) eap.Authenticator {
 	if err != nil {
 		return nil
 	}
-	return &relay{far: far}
+	return &relay{far: far, delay: farDelay}
 }
 
 func (r *relay) Start()               { r.ask(func() error { r.far.Start(); return nil }) }
@@ -43,7 +46,7 @@ func (r *relay) Input(now time.Time, packet []byte) error {
 // ask is slow: it leaves as a Compute.
 func (r *relay) ask(f func() error) {
 	r.queue = append(r.queue, eap.Compute{Do: func() any {
-		time.Sleep(farDelay)
+		time.Sleep(r.delay)
 		if f() != nil {
 			r.far.Repeat()
 		}
@@ -107,5 +110,45 @@ func TestEAPRelayed(t *testing.T) {
 		w.wantRefusal("EAP failed", "")
 		time.Sleep(3 * time.Minute)
 		w.wantEmpty()
+	})
+}
+
+// TestWaitingHoldsUpNobody: logins that wait for a server elsewhere, more of them than the
+// machine has processors, keep nobody else from exchanging keys and logging in.
+func TestWaitingHoldsUpNobody(t *testing.T) {
+	a := newAuthority(t, "a")
+	inWorld(t, goodRoad, eapConfig+a.server(vpn), func(t *testing.T, w *world) {
+		w.stop()
+		<-w.ended
+		waiting, asked := 3*runtime.GOMAXPROCS(0), 0
+		w.eap = func(c EAPClient) eap.Authenticator {
+			if asked++; asked > waiting {
+				return nil // served here
+			}
+			r := newRelay(c).(*relay)
+			r.delay = 20 * time.Second
+			return r
+		}
+		w.start()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		var dials sync.WaitGroup
+		for range waiting {
+			c := w.client(nil)
+			dials.Go(func() {
+				_, _ = c.dial(ctx, func(d *DialConfig) { d.User, d.Password, d.AllowEAP = "dora@acme", farPassword, true })
+			})
+		}
+		time.Sleep(5 * time.Second)
+		began := time.Now()
+		c := w.client(nil)
+		conn := c.mustDial(allowEAP)
+		if d := time.Since(began); d > 2*time.Second {
+			t.Errorf("a login beside %d that wait took %v", waiting, d)
+		}
+		c.wantPing(conn, "198.18.0.2")
+		conn.Close(context.Background())
+		<-conn.Done()
+		dials.Wait()
 	})
 }

@@ -27,7 +27,7 @@ func (g *Gateway) ikeEvents(now time.Time) bool {
 		case ike.Keepalive:
 			g.unsent(g.plane.SendKeepalive(planePath(e.Path)))
 		case ike.Compute:
-			g.compute(e)
+			g.compute(now, e)
 		case ike.Up:
 			g.peerUp(e)
 		case ike.Installed:
@@ -41,7 +41,7 @@ func (g *Gateway) ikeEvents(now time.Time) bool {
 		case ike.EAP:
 			g.eapTunnel(now, e)
 		case ike.Login:
-			g.xauth(e)
+			g.xauth(now, e)
 		case ike.Assign:
 			g.assign(now, e)
 		case ike.Configured:

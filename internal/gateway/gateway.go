@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -77,14 +76,14 @@ type Gateway struct {
 	refused       map[string]uint64 // messages that a machine refused, by machine
 	failures      map[string]uint64 // attempts that failed, by cause
 
-	slow     chan func()
-	computed chan result
-	requests chan func(now time.Time)
-	ended    chan struct{} // closed when the control loop has ended
-	running  sync.WaitGroup
-	standIns atomic.Int32    // see standIn
-	asking   context.Context // ends with the control loop
-	stop     context.CancelFunc
+	computing *pool // what takes a processor
+	waiting   *pool // what waits for a disk, a directory, an authority
+	computed  chan result
+	requests  chan func(now time.Time)
+	ended     chan struct{} // closed when the control loop has ended
+	running   sync.WaitGroup
+	asking    context.Context // ends with the control loop
+	stop      context.CancelFunc
 }
 
 // New opens the sockets and the tenants' devices. Nothing runs before Run.
@@ -106,9 +105,12 @@ func New(c Config) (*Gateway, error) {
 		config: c, log: c.Log, vault: new(esp.Vault),
 		peers: make(map[uint64]*peer), sessions: make(map[*dataplane.Session]*session),
 		refused: make(map[string]uint64), failures: make(map[string]uint64),
-		slow: make(chan func(), 1024), computed: make(chan result, 1024),
+		computed: make(chan result, 1024),
 		requests: make(chan func(time.Time), 64), ended: make(chan struct{}),
 	}
+	cpus := runtime.GOMAXPROCS(0)
+	g.computing = newPool(cpus, cpus, 0, 0, &g.running)
+	g.waiting = newPool(maxWaiting, maxWaitingEach, maxQueued, maxQueuedEach, &g.running)
 	g.asking, g.stop = context.WithCancel(context.Background())
 	for _, step := range []func() error{g.openPlane, g.openTenants, g.openMachines} {
 		if err := step(); err != nil {
@@ -178,10 +180,6 @@ func (g *Gateway) l2tpSecret(id l2tp.Peer) []byte {
 
 // Run serves until ctx is done, then says goodbye to every client and returns.
 func (g *Gateway) Run(ctx context.Context) error {
-	for range runtime.GOMAXPROCS(0) {
-		g.running.Add(1)
-		go g.worker(nil)
-	}
 	planeCtx, stop := context.WithCancel(context.Background())
 	g.running.Add(2)
 	go g.watchLists(planeCtx)
@@ -206,6 +204,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 // Close frees sockets and devices. Run does it by itself.
 func (g *Gateway) Close() {
 	g.stop()
+	g.computing.close()
+	g.waiting.close()
 	for _, t := range g.tenants {
 		t.close()
 	}
@@ -248,34 +248,26 @@ type result struct {
 	value any
 }
 
-// compute has a slow computation of IKE done in the pool.
-func (g *Gateway) compute(e ike.Compute) {
-	g.work(func() { g.give(result{e.ID, e.Do()}) })
-}
-
-// work has something slow done in the pool. The machines bound how much of it
-// there is; should the pool's queue be full all the same, a goroutine waits.
-func (g *Gateway) work(f func()) {
-	select {
-	case g.slow <- f:
-	default:
-		go f()
+// compute has a slow computation of IKE done, among what computes or, where it asks who
+// may not answer, among what waits.
+func (g *Gateway) compute(now time.Time, e ike.Compute) {
+	f := func() { g.give(result{e.ID, e.Do()}) }
+	switch {
+	case !e.Waits:
+		g.computing.do("", f)
+	case !g.waiting.do(e.Path.Remote.Addr().String(), f):
+		g.ike.Computed(now, e.ID, ike.ErrBusy)
 	}
 }
 
-// worker is one goroutine of the pool, until done or the end of the control loop.
-func (g *Gateway) worker(done <-chan struct{}) {
-	defer g.running.Done()
-	for {
-		select {
-		case f := <-g.slow:
-			f()
-		case <-done:
-			return
-		case <-g.ended:
-			return
-		}
+// later has something done for a tenant that may wait for a disk or a network, and reports
+// whether it will be: it is not if too much waits already.
+func (g *Gateway) later(t *tenantState, f func()) bool {
+	owner := ""
+	if t != nil {
+		owner = t.Name
 	}
+	return g.waiting.do(owner, f)
 }
 
 func (g *Gateway) give(r result) {

@@ -104,14 +104,16 @@ func (g *Gateway) assign(now time.Time, e ike.Assign) {
 	if p.login != nil {
 		chain = p.login.chain
 	}
-	g.work(func() {
+	if !g.later(t, func() {
 		why := g.locked(t, user, chain)
 		g.post(func(now time.Time) {
 			if g.peers[p.id] == p {
 				g.grant(now, p, e, why)
 			}
 		})
-	})
+	}) {
+		g.grant(now, p, e, &refusedBusy)
+	}
 }
 
 // locked says why a user who has proved himself without a password does not get

@@ -26,28 +26,9 @@ type trust struct{ now atomic.Pointer[auth.Trust] }
 
 func (g *Gateway) newTrust(t *config.Tenant) *trust {
 	in := &trust{}
-	checker := revocation.New(revocation.Config{Client: g.config.Web, Context: g.asking, Waiting: g.standIn})
+	checker := revocation.New(revocation.Config{Client: g.config.Web, Context: g.asking})
 	in.now.Store(&auth.Trust{Roots: t.CA, CRLs: t.CRL, Revocation: checker, Strict: t.StrictRevocation})
 	return in
-}
-
-// maxStandIns bounds how many goroutines work in the place of others that wait.
-const maxStandIns = 64
-
-// standIn has somebody else work in the pool while the caller, who does so, waits for
-// the network: the authority of one tenant that does not answer must not hold up the
-// logins of the others. The caller says when its waiting is over.
-func (g *Gateway) standIn() (over func()) {
-	if g.standIns.Add(1) > maxStandIns || g.asking.Err() != nil {
-		return func() { g.standIns.Add(-1) }
-	}
-	done := make(chan struct{})
-	g.running.Add(1)
-	go g.worker(done)
-	return func() {
-		close(done)
-		g.standIns.Add(-1)
-	}
 }
 
 // Verify is that of auth.Trust. It may wait for the network: it belongs into the pool.

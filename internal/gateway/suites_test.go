@@ -132,7 +132,7 @@ func TestSlowCryptoDelaysNobody(t *testing.T) {
 		conn := first.mustDial()
 		stuck := make(chan struct{})
 		for range runtime.GOMAXPROCS(0) {
-			w.server.work(func() { <-stuck })
+			w.server.computing.do("", func() { <-stuck })
 		}
 		var storm sync.WaitGroup
 		var up atomic.Int32

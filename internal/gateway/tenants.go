@@ -95,7 +95,9 @@ func (g *Gateway) restoreLeases(t *tenantState) {
 func (g *Gateway) saveLeases() {
 	g.leasesChanged = false
 	leases := g.collectLeases()
-	g.work(func() { g.storeLeases(leases) })
+	if !g.later(nil, func() { g.storeLeases(leases) }) {
+		g.leasesChanged = g.config.Store != nil // once more, when there is room
+	}
 }
 
 // collectLeases returns the leases of every tenant, in the order of g.tenants.

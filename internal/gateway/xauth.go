@@ -18,7 +18,7 @@ import (
 // several child SAs at a time, one a network.
 
 // xauth finds out whether the password of a client is right, in the pool.
-func (g *Gateway) xauth(e ike.Login) {
+func (g *Gateway) xauth(now time.Time, e ike.Login) {
 	p := g.peerOf(e.Peer)
 	if p.suite == "" { // or we renew phase 1 ourselves
 		p.label, p.path, p.identity, p.family = e.Tenant, e.Path, e.Identity, e.Family
@@ -27,7 +27,7 @@ func (g *Gateway) xauth(e ike.Login) {
 	if why != nil {
 		user = e.User
 	}
-	g.work(func() {
+	if !g.later(t, func() {
 		defer clear(e.Password)
 		if why == nil {
 			why, err = g.knows(t, user, e.Password)
@@ -37,7 +37,10 @@ func (g *Gateway) xauth(e ike.Login) {
 				g.xauthDone(now, p, &eapLogin{tenant: t, user: user, password: true, why: why, err: err})
 			}
 		})
-	})
+	}) {
+		clear(e.Password)
+		g.xauthDone(now, p, &eapLogin{user: user, password: true, why: &refusedBusy})
+	}
 }
 
 // knows says what is against a user with that password. It runs in the pool.
