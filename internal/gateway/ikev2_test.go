@@ -76,7 +76,7 @@ func (a *authority) trusts(name string) func(*DialConfig) {
 	trust := &auth.Trust{Roots: roots}
 	return func(d *DialConfig) {
 		d.PSK = nil
-		d.V2 = &DialV2{Name: name, Verify: func(now time.Time, chain []*x509.Certificate, _ wire.ID2) error {
+		d.V2 = &DialV2{Name: name, Authorities: roots, Verify: func(now time.Time, chain []*x509.Certificate, _ wire.ID2) error {
 			_, err := trust.Verify(now, chain, auth.PurposeServer)
 			return err
 		}}
