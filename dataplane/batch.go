@@ -133,9 +133,7 @@ func (s *sender) writer(l *listener) udp.Writer {
 func (s *sender) flush() {
 	s.sealWaiting()
 	for i, w := range s.touched {
-		if w.Flush() != nil {
-			s.count.drop(DropSend)
-		}
+		s.count.flushed(w.Flush())
 		s.touched[i] = nil
 	}
 	s.touched = s.touched[:0]

@@ -1,6 +1,10 @@
 package dataplane
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/culvert-vpn/culvert/dataplane/udp"
+)
 
 // Cause says why a packet was dropped.
 type Cause uint8
@@ -26,12 +30,13 @@ const (
 	DropDevice                  // the tenant's device refused
 	DropDummy                   // next header 59: traffic flow padding, RFC 4303 2.6
 	DropLink                    // for our end of the link, where nobody listens to it: mDNS and the like
+	DropFull                    // the socket's send buffer is full
 	causes
 )
 
 var causeNames = [causes]string{
 	"malformed", "share", "unknown-spi", "auth", "replay", "inner", "l2tp", "no-session", "ppp",
-	"source", "ip", "inbox-full", "peer-full", "no-route", "too-big", "send", "device", "dummy", "link",
+	"source", "ip", "inbox-full", "peer-full", "no-route", "too-big", "send", "device", "dummy", "link", "full",
 }
 
 // String returns the cause as metrics name it.
@@ -53,6 +58,15 @@ func (c *counters) drop(why Cause) { c.drops[why].Add(1) }
 func (c *counters) dropMany(why Cause, n int) {
 	if n > 0 {
 		c.drops[why].Add(uint64(n))
+	}
+}
+
+// flushed counts what a socket did not take.
+func (c *counters) flushed(err error) {
+	if full, ok := err.(udp.Full); ok {
+		c.dropMany(DropFull, int(full))
+	} else if err != nil {
+		c.drop(DropSend)
 	}
 }
 

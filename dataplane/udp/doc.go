@@ -35,8 +35,9 @@
 //
 // UDP loses datagrams, and so does this package: one that the kernel refuses (no
 // route, too long, forbidden by a firewall, a queue that is full) is dropped
-// and counted, and the rest of its batch goes on. Flush reports an error only
-// when the socket itself is unusable.
+// and counted, and the rest of its batch goes on. Nothing waits for room in the
+// send buffer: what it has none for is dropped, counted and told by Flush, which
+// reports any other error only when the socket itself is unusable.
 //
 // A Reader can have the kernel drop more: see Sieve. What it is told is a filter of
 // classic BPF on the socket, which takes no privilege, costs the CPU that receives

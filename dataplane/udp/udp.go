@@ -79,11 +79,19 @@ type Writer interface {
 	// Commit adds a datagram to the batch. data is borrowed until Flush. local
 	// is the address to send from; the zero Addr leaves it to the system.
 	Commit(data []byte, remote netip.AddrPort, local netip.Addr)
-	// Flush sends the batch. Datagrams refused by the system are counted and
-	// dropped without an error; an error says that the socket is unusable, and
-	// is net.ErrClosed after Close.
+	// Flush sends the batch, without ever waiting. Datagrams refused by the
+	// system are counted and dropped without an error. A Full says how many
+	// since the last Flush found the socket's buffer full, and were dropped;
+	// every other error says that the socket is unusable, and is net.ErrClosed
+	// after Close.
 	Flush() error
 }
+
+// Full is how many datagrams were dropped since the send buffer was full.
+type Full int
+
+// Error implements error.
+func (f Full) Error() string { return fmt.Sprintf("udp: no room for %d datagrams", int(f)) }
 
 // Config describes a socket.
 type Config struct {

@@ -24,11 +24,11 @@ type writer struct {
 	lone     control        // their control message
 
 	now     func(fd uintptr) // see attempt; built once: a closure a call would be an allocation
-	again   func(fd uintptr) bool
-	pending []unix.Mmsghdr // what attempt is to send
-	n       int            // what it sent of it
+	pending []unix.Mmsghdr   // what attempt is to send
+	n       int              // what it sent of it
 	errno   syscall.Errno
 	err     error // of a Flush that Commit did
+	full    int   // datagrams that the socket had no room for, since the last Flush
 }
 
 // NewWriter makes a writer that holds up to batch datagrams; at least one.
@@ -45,10 +45,6 @@ func (s *Socket) newWriter(batch int) *writer {
 		singles:  make([]unix.Mmsghdr, min(batch, gso.MaxDatagrams)),
 	}
 	w.now = func(fd uintptr) { w.n, w.errno = s.calls.send(fd, w.pending) }
-	w.again = func(fd uintptr) bool {
-		w.now(fd)
-		return w.errno != syscall.EAGAIN
-	}
 	return w
 }
 
@@ -67,26 +63,33 @@ func (w *writer) Commit(data []byte, remote netip.AddrPort, local netip.Addr) {
 		local = netip.Addr{}
 	}
 	if w.gather.full() {
-		if err := w.Flush(); err != nil {
-			w.err = err
-		}
+		w.flush()
 	}
 	w.gather.add(data, remote, local, w.s.gso.Load())
 }
 
 // Flush implements Writer.
 func (w *writer) Flush() error {
-	err := w.err
-	w.err = nil
-	if len(w.gather.runs) > 0 {
-		w.layout()
-		if e := w.send(w.hdrs[:len(w.gather.runs)]); e != nil {
-			err = e
-		}
-		clear(w.iovs[:len(w.gather.datagrams)])
-		w.gather.reset()
+	w.flush()
+	err, full := w.err, w.full
+	w.err, w.full = nil, 0
+	if err == nil && full > 0 {
+		return Full(full)
 	}
 	return err
+}
+
+// flush sends the batch, and notes what came of it.
+func (w *writer) flush() {
+	if len(w.gather.runs) == 0 {
+		return
+	}
+	w.layout()
+	if err := w.send(w.hdrs[:len(w.gather.runs)]); err != nil {
+		w.err = err
+	}
+	clear(w.iovs[:len(w.gather.datagrams)])
+	w.gather.reset()
 }
 
 // layout fills headers and iovecs from the batch.
@@ -128,6 +131,9 @@ func setControl(h *unix.Msghdr, c *control, n int) {
 
 // send sends what it can of hdrs. sendmmsg stops at the first header that
 // fails: that one is dropped, or tried in another way, and the next are sent.
+// When the socket's buffer is full, no other header would fit either: the rest
+// is dropped. Nobody waits for room, since a peer can keep it from coming: what
+// goes to an address that nobody answers for stays in the buffer for seconds.
 func (w *writer) send(hdrs []unix.Mmsghdr) error {
 	for len(hdrs) > 0 {
 		if err := w.attempt(hdrs); err != nil {
@@ -138,6 +144,10 @@ func (w *writer) send(hdrs []unix.Mmsghdr) error {
 			hdrs = hdrs[w.n:]
 			continue
 		}
+		if w.errno == syscall.EAGAIN {
+			w.drop(hdrs)
+			return nil
+		}
 		if err := w.recover(&hdrs[0], w.errno); err != nil {
 			return err
 		}
@@ -146,17 +156,19 @@ func (w *writer) send(hdrs []unix.Mmsghdr) error {
 	return nil
 }
 
-// attempt calls sendmmsg, without the lock that the runtime holds for writers
-// at first, so that writers of one socket do not wait for each other; only
-// when the socket's buffer is full, it waits for room.
+// drop counts what the socket had no room for.
+func (w *writer) drop(hdrs []unix.Mmsghdr) {
+	n := datagramsOf(hdrs)
+	w.s.counters.refused.Add(n)
+	w.full += int(n)
+}
+
+// attempt calls sendmmsg, without the lock that the runtime holds for writers,
+// so that writers of one socket do not wait for each other.
 func (w *writer) attempt(hdrs []unix.Mmsghdr) error {
 	w.pending = hdrs
 	for {
-		err := w.s.raw.Control(w.now)
-		if err == nil && w.errno == syscall.EAGAIN {
-			err = w.s.raw.Write(w.again)
-		}
-		if err != nil {
+		if err := w.s.raw.Control(w.now); err != nil {
 			return wantClosed(err)
 		}
 		w.s.counters.calls.Add(1)
