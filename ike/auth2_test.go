@@ -246,7 +246,7 @@ func TestV2TransportModeForL2TP(t *testing.T) {
 func TestV2Childless(t *testing.T) {
 	p := newPair(t, 1, Config{V2: true, Candidates: psk("acme", "secret", nil)})
 	c := dialV2("secret")
-	c.V2 = &DialV2{Childless: true}
+	c.V2 = &DialV2{Childless: true, Configure: true}
 	id, err := p.client.s.Dial(p.now, c)
 	if err != nil {
 		t.Fatal(err)
@@ -254,6 +254,9 @@ func TestV2Childless(t *testing.T) {
 	p.run(5*time.Second, nil)
 	if _, up := p.client.up[id]; !up || len(p.server.children) != 0 || len(p.server.up) != 1 {
 		t.Fatalf("up %v, %v", p.client.up, p.server.failed)
+	}
+	if g := p.client.granted; len(g) != 1 || !g[0].IPv4.IsValid() {
+		t.Errorf("granted %+v", g)
 	}
 	p.run(2*time.Minute, nil)
 	if len(p.server.closed) != 1 || len(p.client.closed) != 1 {

@@ -139,17 +139,36 @@ func appendDigital(algorithm, sig []byte) []byte {
 	return append(append([]byte{byte(len(algorithm))}, algorithm...), sig...)
 }
 
+// UsesPSS reports whether an AUTH payload was made by RSASSA-PSS: then its maker verifies
+// that too, and perhaps nothing else.
+func UsesPSS(a wire.Auth) bool {
+	s, _, ok := schemeOf(a.Data)
+	return a.Method == wire.AuthDigital && ok && s.pss
+}
+
+// schemeOf finds out how the data of an AUTH payload of method 14 is signed, and returns the
+// signature.
+func schemeOf(data []byte) (s scheme, sig []byte, ok bool) {
+	if len(data) < 1 || len(data) < 1+int(data[0]) {
+		return s, nil, false
+	}
+	algorithm, sig := data[1:1+int(data[0])], data[1+int(data[0]):]
+	for _, s := range schemes() {
+		if bytes.Equal(s.algorithm, algorithm) || bytes.Equal(s.withoutNull(), algorithm) {
+			return s, sig, true
+		}
+	}
+	return s, sig, false
+}
+
 func verifyDigital(pub crypto.PublicKey, data, octets []byte) error {
 	if len(data) < 1 || len(data) < 1+int(data[0]) {
 		return ErrSignature
 	}
-	algorithm, sig := data[1:1+int(data[0])], data[1+int(data[0]):]
-	for _, s := range schemes() {
-		if s.kind == kindOf(pub) && (bytes.Equal(s.algorithm, algorithm) || bytes.Equal(s.withoutNull(), algorithm)) {
-			return s.verify(pub, sig, octets)
-		}
+	if s, sig, ok := schemeOf(data); ok && s.kind == kindOf(pub) {
+		return s.verify(pub, sig, octets)
 	}
-	return fmt.Errorf("%w: signature algorithm %s with a key of type %T", ErrMethod, algorithmName(algorithm), pub)
+	return fmt.Errorf("%w: signature algorithm %s with a key of type %T", ErrMethod, algorithmName(data[1:1+int(data[0])]), pub)
 }
 
 // withoutNull is the form of an identifier in which the parameters of hashes and of

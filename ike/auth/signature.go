@@ -48,8 +48,9 @@ type SignPolicy struct {
 	// Hashes are those of the peer's SIGNATURE_HASH_ALGORITHMS. Empty: the peer
 	// does not know RFC 7427, and gets the methods of RFC 7296 and RFC 4754.
 	Hashes []HashAlgorithm
-	// PSS signs with RSASSA-PSS where RFC 7427 is used; otherwise PKCS#1 v1.5, which
-	// everybody verifies (Android's does not take PSS).
+	// PSS signs with RSASSA-PSS where RFC 7427 is used: for peers that have used it
+	// themselves. Otherwise PKCS#1 v1.5, which more verify (Android's does not take PSS),
+	// although PSS is what RFC 8247, section 3.2.1, demands.
 	PSS bool
 }
 

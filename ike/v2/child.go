@@ -272,7 +272,11 @@ func (s *Session) agree(o childOffer, old *child, first bool) (agreement, wire.S
 		g.remote, g.local = o.tsi, o.tsr
 	} else {
 		remote, local := s.allowed(old)
-		g.remote, g.local = narrow(o.tsi, remote), narrow(o.tsr, local)
+		asked := o.tsi
+		if s.wants.Request {
+			asked = unspecifiedIsAll(asked)
+		}
+		g.remote, g.local = narrow(asked, remote), narrow(o.tsr, local)
 	}
 	if len(g.remote) == 0 || len(g.local) == 0 {
 		return g, wire.SA2{}, refuse(wire.Notify2TSUnacceptable, CauseSelectors, describeRanges(o))

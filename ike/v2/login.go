@@ -365,6 +365,8 @@ func (s *Session) sendLogin(now time.Time, a *sa, m *message, list ...wire.Body)
 		list = append(list, wire.Notify2{Type: wire.Notify2Redirect, Data: gatewayData(s.grant.Redirect)})
 	case o.login.hasChild:
 		list = append(list, s.firstChild(now, a)...)
+	case s.wants.Request:
+		list = append(list, s.configAnswer(now))
 	}
 	if s.features.mobike {
 		list = append(list, notify(wire.Notify2MobikeSupported))
@@ -379,8 +381,7 @@ func (s *Session) sendLogin(now time.Time, a *sa, m *message, list ...wire.Body)
 func (s *Session) firstChild(now time.Time, a *sa) []wire.Body {
 	o := s.opening
 	if s.grant.NoAddress {
-		s.owner.Failed(now, s, CauseRefused, s.grant.Detail)
-		return []wire.Body{notify(wire.Notify2InternalAddressFailure)}
+		return []wire.Body{s.configAnswer(now)}
 	}
 	g, answer, no := s.agree(o.login.offer, nil, true)
 	if no != nil {
@@ -390,9 +391,19 @@ func (s *Session) firstChild(now time.Time, a *sa) []wire.Body {
 	s.install(now, a, g, false, nil, o.ni, o.nr, nil)
 	var list []wire.Body
 	if s.wants.Request {
-		list = append(list, s.grant.reply(s.wants))
+		list = append(list, s.configAnswer(now))
 	}
 	return append(list, g.payloads(answer)...)
+}
+
+// configAnswer is what the client is given, or that there is nothing left to give. It does
+// not depend on a child SA: one that comes later is for the same address.
+func (s *Session) configAnswer(now time.Time) wire.Body {
+	if s.grant.NoAddress {
+		s.owner.Failed(now, s, CauseRefused, s.grant.Detail)
+		return notify(wire.Notify2InternalAddressFailure)
+	}
+	return s.grant.reply(s.wants)
 }
 
 // ownID is what we call ourselves: as configured, as the client asks if our

@@ -131,7 +131,7 @@ func (s *Session) sign(a *sa, c *Certificate, what auth.Octets, then func(now ti
 		return err
 	}
 	octets := what.Bytes()
-	policy := auth.SignPolicy{}
+	policy := auth.SignPolicy{PSS: auth.UsesPSS(s.opening.login.auth)}
 	for _, h := range s.features.hashes {
 		policy.Hashes = append(policy.Hashes, auth.HashAlgorithm(h))
 	}

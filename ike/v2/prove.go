@@ -183,7 +183,7 @@ func (t *authTask) slot(a *sa, x slot) []wire.Body {
 	case slotAuth:
 		return one(!d.EAP, t.ownProof(a))
 	case slotCP:
-		return one(d.Configure && !d.Childless, s.configRequest())
+		return one(d.Configure, s.configRequest())
 	case slotNoTFC:
 		return one(!d.Childless, notify(wire.Notify2NoTFCPadding))
 	case slotNonFirst:

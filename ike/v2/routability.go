@@ -19,6 +19,10 @@ type routeTask struct {
 	cookie []byte // COOKIE2; nil: an empty question, to a peer without MOBIKE
 }
 
+// maxEvasive is how often a peer that does not return the cookie is asked again. It stays
+// unproven then: asking on and on would show nothing else.
+const maxEvasive = 10
+
 // askRoute has the peer asked on its path, unless it is about to be.
 func (s *Session) askRoute(now time.Time) {
 	if s.route != nil || s.current == nil {
@@ -66,7 +70,8 @@ func (t *routeTask) answer(now time.Time, a *sa, m *message) error {
 	case found || t.cookie == nil && m.path == t.path:
 		s.unproven = false
 		s.owner.Moved(s, s.path, true)
-	default:
+	case s.evasive < maxEvasive:
+		s.evasive++
 		s.retry(now, s.askRoute)
 	}
 	return nil

@@ -49,6 +49,7 @@ type Session struct {
 	up, closing, closed bool
 	unproven            bool       // nothing shows yet that the peer receives on path
 	route               *routeTask // that asks it; nil: none
+	evasive             int        // how often it has answered and shown nothing, since it moved
 	heardAt             time.Time
 	chosenNumber        uint8     // of the proposal that was chosen first, as initiator
 	quiet               int       // liveness questions without an answer
@@ -249,7 +250,7 @@ func (s *Session) moveTo(now time.Time, p Path) {
 	if !s.up || s.closing {
 		return
 	}
-	s.unproven = !s.initiator
+	s.unproven, s.evasive = !s.initiator, 0
 	s.owner.Moved(s, p, !s.unproven)
 	if s.unproven {
 		s.askRoute(now)

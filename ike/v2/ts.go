@@ -3,6 +3,7 @@ package v2
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -42,6 +43,18 @@ func prefixRange(p netip.Prefix) Range {
 // everything is all traffic of both families.
 func everything() []Range {
 	return []Range{prefixRange(netip.MustParsePrefix("0.0.0.0/0")), prefixRange(netip.MustParsePrefix("::/0"))}
+}
+
+// unspecifiedIsAll reads 0.0.0.0 and ::, which are nobody's address, as any: what OpenIKED
+// asks for as "the address that you give me".
+func unspecifiedIsAll(list []Range) []Range {
+	out := slices.Clone(list)
+	for n, r := range out {
+		if r.From == r.To && r.From.IsUnspecified() {
+			out[n].To = prefixRange(netip.PrefixFrom(r.From, 0)).To
+		}
+	}
+	return out
 }
 
 // maxRanges bounds what narrowing may produce.
