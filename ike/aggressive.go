@@ -54,8 +54,7 @@ func (s *Server) handleAM1(now time.Time, m message) error {
 	}
 	if s.strangers >= s.config.Limits.Computations || !s.openings.take(now, s.config.Limits.Aggressive, 1) ||
 		!s.admit(m.path.Remote.Addr()) {
-		s.fail(now, Failed{Path: m.path, Cause: CauseTooMany, Detail: "message 1 of aggressive mode dropped"})
-		return ErrLimit
+		return s.tooMany(now, m.path, "message 1 of aggressive mode dropped")
 	}
 	i := s.newISAKMP(now, m.path)
 	machine, out, err := s.answerAggressive(i, m, d)
@@ -112,20 +111,21 @@ func (s *Server) refuseAggressive(now time.Time, m message) error {
 	if _, err := wire.ParsePayloads(nil, h.Version, h.Next, m.body); err != nil {
 		return malformed(err)
 	}
-	if !s.failures.take(now, maxFailures, 1) {
-		return ErrLimit
-	}
-	s.emit(Failed{Path: m.path, Cause: CauseAggressive, Detail: "the client began an aggressive mode exchange"})
+	s.refusals.owe(now, s.config.Limits.Refusals)
+	s.fail(now, Failed{Path: m.path, Cause: CauseAggressive, Detail: "the client began an aggressive mode exchange"})
 	s.refuse(m, wire.NotifyUnsupportedExchange)
 	return ErrExchange
 }
 
 // refuseAM1 answers an offer in which nothing is acceptable.
 func (s *Server) refuseAM1(now time.Time, m message, err error) error {
+	s.refusals.owe(now, s.config.Limits.Refusals)
 	if !errors.Is(err, suite.ErrNoProposal) {
 		return dropped(err)
 	}
-	s.fail(now, Failed{Path: m.path, Cause: CauseNoProposal, Detail: err.Error() + " (aggressive mode cannot change the group)"})
+	if s.tells(now, 0) {
+		s.emit(Failed{Path: m.path, Cause: CauseNoProposal, Detail: err.Error() + " (aggressive mode cannot change the group)"})
+	}
 	s.refuse(m, wire.NotifyNoProposalChosen)
 	return dropped(err)
 }

@@ -109,6 +109,10 @@ type Failed struct {
 	Detail string // plain words, including what was offered
 }
 
+// Untold says how many attempts have failed of which there was no Failed: there were
+// more than anybody can read.
+type Untold struct{ Attempts uint64 }
+
 // Closed says that a peer has neither IKE SA nor child SA left, and that nothing
 // more will be heard of it.
 type Closed struct {
@@ -197,6 +201,7 @@ func (Removed) event()   {}
 func (Moved) event()     {}
 func (Keepalive) event() {}
 func (Failed) event()    {}
+func (Untold) event()    {}
 func (Closed) event()    {}
 
 // ChildSA is a pair of ESP SAs as negotiated, all that is needed to use it.

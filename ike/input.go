@@ -2,7 +2,6 @@ package ike
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
@@ -48,6 +47,9 @@ func (s *Server) input(now time.Time, path Path, msg []byte, whole bool) error {
 			s.answerStranger(now, path, h, v2.Unprotected(h, wire.Notify2InvalidMajorVersion))
 		}
 		return ErrVersion
+	}
+	if h.Responder.IsZero() && len(msg) > maxFirst {
+		return ErrMalformed
 	}
 	if h.Next == wire.PayloadFragmentation && !whole {
 		return s.handleFragment(now, path, h, body)
@@ -98,7 +100,7 @@ func (s *Server) refuse(m message, why wire.NotifyType) {
 	s.send(m.path, v1.Refusal(m.header.Initiator, m.header.Responder, wire.MessageID(s.random()|1), why))
 }
 
-func malformed(err error) error { return fmt.Errorf("%w: %w", ErrMalformed, err) }
+func malformed(err error) error { return wrapped{ErrMalformed, err} }
 
 // dropped says in the words of this package why a machine dropped a message.
 func dropped(err error) error {
@@ -106,11 +108,11 @@ func dropped(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, v1.ErrState):
-		return fmt.Errorf("%w: %w", ErrState, err)
+		return wrapped{ErrState, err}
 	case errors.Is(err, v1.ErrAuth):
-		return fmt.Errorf("%w: %w", ErrAuth, err)
+		return wrapped{ErrAuth, err}
 	case errors.Is(err, suite.ErrNoProposal), errors.Is(err, v1.ErrTunnel), errors.Is(err, errNotGiven), errors.Is(err, errSelectors):
-		return fmt.Errorf("%w: %w", ErrRefused, err)
+		return wrapped{ErrRefused, err}
 	}
 	return malformed(err)
 }

@@ -2,7 +2,6 @@ package ike
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
@@ -51,12 +50,17 @@ func (s *Server) handleInit(now time.Time, path Path, h wire.Header, msg []byte)
 	if s.config.Candidates == nil || !s.config.V2 {
 		return ErrVersion
 	}
+	if h.Length > maxFirst {
+		return ErrMalformed
+	}
 	q, reply, err := v2.ParseRequest(v2.Path(path), h, msg)
 	if err != nil {
+		s.refusals.owe(now, s.config.Limits.Refusals)
 		s.answerStranger(now, path, h, reply)
 		return dropped2(err)
 	}
-	if s.loaded() && !s.cookies.Good(now, s.config.Rand, q) {
+	if s.loaded(now) && !s.cookies.Good(now, s.config.Rand, q) {
+		s.refusals.owe(now, s.config.Limits.Refusals)
 		reply, err := s.cookies.Ask(now, s.config.Rand, q)
 		s.send(path, reply)
 		return errors.Join(ErrCookie, err)
@@ -71,40 +75,47 @@ func (s *Server) handleInit(now time.Time, path Path, h wire.Header, msg []byte)
 }
 
 // loaded reports whether strangers cost so much that a first message has to bring a
-// cookie: before anything is kept or computed for it. A quarter of the computations
-// is for those who have gone further than that.
-func (s *Server) loaded() bool {
-	return s.stats.HalfOpen >= s.config.Limits.Cookies || s.strangers >= max(s.config.Limits.Computations/2, 1)
+// cookie: before anything is kept, chosen or computed for it. What they cost are
+// exchanges, computations, and requests of which nothing is kept because they are
+// refused. A quarter of the computations is for those who have gone further than that.
+func (s *Server) loaded(now time.Time) bool {
+	l := s.config.Limits
+	return s.stats.HalfOpen >= l.Cookies || s.strangers >= max(l.Computations/2, 1) || !s.refusals.has(now, l.Refusals)
 }
 
 // answerInit opens a session for a request.
 func (s *Server) answerInit(now time.Time, path Path, key openKey, q *v2.Request) error {
 	d := s.directory(path).v2
 	if d.Empty() {
-		s.fail(now, Failed{Path: path, Cause: CauseNoTenant, Detail: "dialled " + path.Local.String()})
+		s.noTenantAt(now, path)
 		s.send(path, q.Refuse())
 		return ErrRefused
 	}
 	source := path.Remote.Addr()
 	if s.strangers >= max(s.config.Limits.Computations*3/4, 1) || !s.admit(source) {
-		s.fail(now, Failed{Path: path, Cause: CauseTooMany, Detail: "IKE_SA_INIT dropped"})
-		return ErrLimit
+		return s.tooMany(now, path, "IKE_SA_INIT dropped")
 	}
 	p := s.newSession2()
 	machine, reply, err := v2.Answer(now, p, s.config2(), q, d)
 	if err != nil {
 		s.sources.done(source)
-		s.send(path, reply)
-		if errors.Is(err, suite.ErrNoProposal) {
-			s.fail(now, Failed{Path: path, Cause: s.whyNoProposal(q), Detail: err.Error()})
-		}
-		return dropped2(err)
+		return s.refuseInit(now, path, q, reply, err)
 	}
 	p.machine, p.open = machine, key
 	s.opening2[key] = p
 	s.enter(p, &p.stranger, source)
 	p.settle()
 	return nil
+}
+
+// refuseInit answers a request of which no session comes.
+func (s *Server) refuseInit(now time.Time, path Path, q *v2.Request, reply []byte, err error) error {
+	s.refusals.owe(now, s.config.Limits.Refusals)
+	s.send(path, reply)
+	if errors.Is(err, suite.ErrNoProposal) && s.tells(now, 0) {
+		s.emit(Failed{Path: path, Cause: s.whyNoProposal(q), Detail: err.Error()})
+	}
+	return dropped2(err)
 }
 
 // whyNoProposal tells apart whether a legacy tenant would have taken the offer.
@@ -127,7 +138,7 @@ func dropped2(err error) error {
 		{v2.ErrWindow, ErrWindow}, {v2.ErrLimit, ErrLimit}, {v2.ErrRefused, ErrRefused},
 	} {
 		if errors.Is(err, x.from) {
-			return fmt.Errorf("%w: %w", x.to, err)
+			return wrapped{x.to, err}
 		}
 	}
 	if err != nil {

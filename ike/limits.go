@@ -12,15 +12,27 @@ type budget struct {
 }
 
 // has reports whether there is a token.
-func (b *budget) has(now time.Time, rate int) bool {
+func (b *budget) has(now time.Time, rate int) bool { return b.hasOf(now, rate, rate) }
+
+// hasOf is has with another number at once than a second.
+func (b *budget) hasOf(now time.Time, rate, burst int) bool {
 	if b.filled.IsZero() {
-		b.tokens, b.filled = float64(rate), now
+		b.tokens, b.filled = float64(burst), now
 	}
 	if d := now.Sub(b.filled); d > 0 {
-		b.tokens = min(float64(rate), b.tokens+d.Seconds()*float64(rate))
+		b.tokens = min(float64(burst), b.tokens+d.Seconds()*float64(rate))
 		b.filled = now
 	}
 	return b.tokens >= 1
+}
+
+// takeOf takes one token, with another number at once than a second.
+func (b *budget) takeOf(now time.Time, rate, burst int) bool {
+	if !b.hasOf(now, rate, burst) {
+		return false
+	}
+	b.tokens--
+	return true
 }
 
 // take takes n tokens if there is one: who takes more than there are waits until they
@@ -31,6 +43,12 @@ func (b *budget) take(now time.Time, rate, n int) bool {
 	}
 	b.tokens -= float64(n)
 	return true
+}
+
+// owe takes a token in any case. What is owed beyond a second's worth is let go.
+func (b *budget) owe(now time.Time, rate int) {
+	b.has(now, rate)
+	b.tokens = max(b.tokens-1, -float64(rate))
 }
 
 // giveBack returns tokens that were not needed.

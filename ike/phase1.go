@@ -9,6 +9,9 @@ import (
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
+// maxFirst bounds a first message, in bytes: what is kept of it is kept for anybody.
+const maxFirst = 8 << 10
+
 // handleMM1 takes the first message of a main mode, from anybody. Nothing slow
 // happens and little is kept before message 3 shows that the source is real.
 func (s *Server) handleMM1(now time.Time, m message) error {
@@ -20,14 +23,12 @@ func (s *Server) handleMM1(now time.Time, m message) error {
 	if !d.mayDial() {
 		return s.noTenant(now, m)
 	}
-	if !s.admit(m.path.Remote.Addr()) {
-		s.fail(now, Failed{Path: m.path, Cause: CauseTooMany, Detail: "message 1 dropped"})
-		return ErrLimit
-	}
 	machine, reply, err := v1.AnswerMain(s.config.Rand, m.header, m.body, d.policy)
 	if err != nil {
-		s.sources.done(m.path.Remote.Addr())
 		return s.refuseMM1(now, m, d.policy, err)
+	}
+	if !s.admit(m.path.Remote.Addr()) {
+		return s.tooMany(now, m.path, "message 1 dropped")
 	}
 	machine.Trust(d.authorities)
 	i := s.newISAKMP(now, m.path)
@@ -35,6 +36,13 @@ func (s *Server) handleMM1(now time.Time, m message) error {
 	i.halfOpen(now, key, machine)
 	s.send(m.path, reply)
 	return nil
+}
+
+// tooMany drops a first message for which there is no room.
+func (s *Server) tooMany(now time.Time, path Path, detail string) error {
+	s.refusals.owe(now, s.config.Limits.Refusals)
+	s.fail(now, Failed{Path: path, Cause: CauseTooMany, Detail: detail})
+	return ErrLimit
 }
 
 // noTenant says no to who dials an address where nobody is at home.
@@ -45,17 +53,28 @@ func (s *Server) noTenant(now time.Time, m message) error {
 	if _, err := wire.ParsePayloads(nil, m.header.Version, m.header.Next, m.body); err != nil {
 		return malformed(err)
 	}
-	s.fail(now, Failed{Path: m.path, Cause: CauseNoTenant, Detail: "dialled " + m.path.Local.String()})
+	s.noTenantAt(now, m.path)
 	s.refuse(m, wire.NotifyNoProposalChosen)
 	return ErrRefused
 }
 
+// noTenantAt says that nobody is dialled along path.
+func (s *Server) noTenantAt(now time.Time, path Path) {
+	s.refusals.owe(now, s.config.Limits.Refusals)
+	if s.tells(now, 0) {
+		s.emit(Failed{Path: path, Cause: CauseNoTenant, Detail: "dialled " + path.Local.String()})
+	}
+}
+
 // refuseMM1 answers an offer in which nothing is acceptable.
 func (s *Server) refuseMM1(now time.Time, m message, policy suite.IKEPolicy, err error) error {
+	s.refusals.owe(now, s.config.Limits.Refusals)
 	if !errors.Is(err, suite.ErrNoProposal) {
 		return dropped(err)
 	}
-	s.fail(now, Failed{Path: m.path, Cause: s.refusal(m, policy), Detail: err.Error()})
+	if s.tells(now, 0) {
+		s.emit(Failed{Path: m.path, Cause: s.refusal(m, policy), Detail: err.Error()})
+	}
 	s.refuse(m, wire.NotifyNoProposalChosen)
 	return dropped(err)
 }

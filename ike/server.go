@@ -76,9 +76,13 @@ type Server struct {
 	strangers int // computations for exchanges that nobody vouches for
 	sources   sources
 	winners   map[netip.Addr]Candidate
-	failures  budget
 	hints     budget
 	openings  budget // of aggressive mode
+	refusals  budget // of first messages, beyond which a cookie comes first
+
+	tellStrangers, tellPeers budget
+	untold                   uint64
+	summary                  alarm
 }
 
 // compute is a computation under way.
@@ -101,7 +105,7 @@ func NewServer(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{
+	s := &Server{
 		config: c, policies: newPolicies(), directories: map[listKey]*directory{}, nobody: &directory{v2: v2.NewDirectory(nil)},
 		sas: map[cookies]*isakmp{}, opening: map[openKey]*isakmp{}, dialing: map[wire.Cookie]*isakmp{},
 		waiting: list.New(), peers: map[Peer]*peer{}, members: map[memberKey]*peer{}, dialled: map[ends]*peer{},
@@ -109,7 +113,9 @@ func NewServer(c Config) (*Server, error) {
 		members2: map[memberKey]*session2{}, dialled2: map[ends]*session2{},
 		computes: map[ComputeID]compute{}, sources: newSources(), winners: map[netip.Addr]Candidate{},
 		stats: Stats{Dropped: map[string]uint64{}},
-	}, nil
+	}
+	s.summary.due = s.summarise
+	return s, nil
 }
 
 // Stats returns a copy of the counters.
@@ -162,15 +168,6 @@ func (s *Server) send(path Path, data []byte) {
 	s.stats.Sent++
 	s.emit(Send{Path: path, Data: append([]byte(nil), data...)})
 }
-
-// fail emits a Failed, but not more often than anybody can read.
-func (s *Server) fail(now time.Time, f Failed) {
-	if s.failures.take(now, maxFailures, 1) {
-		s.emit(f)
-	}
-}
-
-const maxFailures = 200 // a second
 
 // compute emits a Compute; then gets its result.
 func (s *Server) compute(do func() any, stranger bool, then func(now time.Time, result any)) {

@@ -45,32 +45,37 @@ type Signs struct {
 
 // Recognise returns the family of a peer.
 func Recognise(s Signs) Family {
-	seen := map[wire.Vendor]bool{}
+	var all vendors
 	var version []byte
 	for _, v := range s.Vendors {
 		known, rest := v.Known()
-		if seen[known] = true; known == wire.VendorMSNT5 {
+		if all |= 1 << known; known == wire.VendorMSNT5 {
 			version = rest
 		}
 	}
 	switch {
-	case seen[wire.VendorMSKeyModules]: // before NT5, whose version is that of Windows 8
+	case all.has(wire.VendorMSKeyModules): // before NT5, whose version is that of Windows 8
 		return Windows10
-	case seen[wire.VendorMSNT5]:
+	case all.has(wire.VendorMSNT5):
 		return windowsOf(version)
-	case seen[wire.VendorNATTApple]:
+	case all.has(wire.VendorNATTApple):
 		return Apple
-	case seen[wire.VendorNATTDraft00] && seen[wire.VendorFragmentation]: // racoon of Android
+	case all.has(wire.VendorNATTDraft00) && all.has(wire.VendorFragmentation): // racoon of Android
 		return Android
-	case seen[wire.VendorUnity] && !seen[wire.VendorFragmentation] && !seen[wire.VendorStrongSwan]:
+	case all.has(wire.VendorUnity) && !all.has(wire.VendorFragmentation) && !all.has(wire.VendorStrongSwan):
 		return Cisco
-	case seen[wire.VendorStrongSwan] || seen[wire.VendorXAUTH]:
+	case all.has(wire.VendorStrongSwan) || all.has(wire.VendorXAUTH):
 		return StrongSwan
 	case s.V2:
 		return s.silent()
 	}
 	return Other
 }
+
+// vendors is a set of vendor IDs.
+type vendors uint64
+
+func (v vendors) has(x wire.Vendor) bool { return v&(1<<x) != 0 }
 
 // windowsOf tells the releases apart by the version word of their vendor ID.
 func windowsOf(version []byte) Family {

@@ -78,7 +78,7 @@ func (l Layout) encodeIKE(t IKE) wire.Attributes {
 	for _, f := range l.Order {
 		switch f {
 		case FieldEncryption:
-			a = appendValue(a, wire.AttributeEncryption, phase1Ciphers[t.Encryption])
+			a = appendValue(a, wire.AttributeEncryption, phase1Number(t.Encryption))
 		case FieldKeyLength:
 			a = appendValue(a, wire.AttributeKeyLength, t.KeyBits)
 		case FieldHash:

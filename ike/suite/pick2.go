@@ -64,32 +64,29 @@ func pick[T comparable](s *sorter, t wire.TransformType, decode func(wire.Transf
 	return best
 }
 
-// ciphers returns the ciphers of the proposal that are allowed.
-func (s *sorter) ciphers(prefer []Cipher) (out []picked[Cipher]) {
-	for _, x := range s.proposal.Transforms {
-		if x.Type != wire.TransformENCR {
-			continue
-		}
-		c, ok := decodeCipher(x)
-		if i := slices.Index(prefer, c); ok && i >= 0 {
-			out = append(out, picked[Cipher]{c, x.Clone(), i, true, true})
-		}
+// cipher returns the cipher of the proposal that stands first in prefer, of those with
+// which an integrity goes, and that integrity: none with an AEAD, for which the offer
+// must have none, or say NONE (RFC 7296, section 3.3.3). What goes with a cipher is
+// looked for once, however many ciphers there are.
+func (s *sorter) cipher(prefer []Cipher, integrities []Integrity) (picked[Cipher], picked[Integrity]) {
+	alone, plain := s.alone(), pick(s, wire.TransformINTEG, decodeIntegrity, integrities)
+	plain.ok = plain.ok && plain.value != IntegNone
+	best := pick(s, wire.TransformENCR, func(t wire.Transform2) (Cipher, bool) {
+		c, ok := decodeCipher(t)
+		return c, ok && (c.Encryption.IsAEAD() && alone.ok || !c.Encryption.IsAEAD() && plain.ok)
+	}, prefer)
+	if best.value.Encryption.IsAEAD() {
+		return best, alone
 	}
-	return out
+	return best, plain
 }
 
-// integrity returns what goes with a cipher: nothing with an AEAD, for which the
-// offer must have none, or say NONE (RFC 7296, section 3.3.3).
-func (s *sorter) integrity(e Encryption, prefer []Integrity) (picked[Integrity], bool) {
-	if !e.IsAEAD() {
-		p := pick(s, wire.TransformINTEG, decodeIntegrity, prefer)
-		return p, p.ok && p.value != IntegNone
-	}
+// alone is the integrity of a cipher that needs none; ok says that the offer allows it.
+func (s *sorter) alone() picked[Integrity] {
 	if !s.has(wire.TransformINTEG) {
-		return picked[Integrity]{ok: true}, true
+		return picked[Integrity]{ok: true}
 	}
-	p := pick(s, wire.TransformINTEG, decodeIntegrity, []Integrity{IntegNone})
-	return p, p.ok
+	return pick(s, wire.TransformINTEG, decodeIntegrity, []Integrity{IntegNone})
 }
 
 // picks is what was chosen of several types.
@@ -147,18 +144,16 @@ type espPick struct {
 	rank       int
 }
 
-// espSuites returns the pairs of cipher and integrity that are allowed.
-func (s *sorter) espSuites(prefer []ESPSuite) (out []espPick) {
+// espSuite returns the first of the pairs of cipher and integrity in prefer that the
+// proposal has.
+func (s *sorter) espSuite(prefer []ESPSuite) (espPick, bool) {
 	for i, suite := range prefer {
-		c := s.ciphers([]Cipher{{suite.Encryption, suite.KeyBits}})
-		if len(c) == 0 {
-			continue
-		}
-		if integ, ok := s.integrity(suite.Encryption, []Integrity{suite.Integrity}); ok {
-			out = append(out, espPick{suite, append(c[0].all(), integ.all()...), i})
+		c, integ := s.cipher([]Cipher{{suite.Encryption, suite.KeyBits}}, []Integrity{suite.Integrity})
+		if c.ok {
+			return espPick{suite, append(c.all(), integ.all()...), i}, true
 		}
 	}
-	return out
+	return espPick{}, false
 }
 
 // answer is the proposal with nothing but what was chosen. Its SPI is left empty.

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"slices"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/wire"
@@ -199,22 +200,17 @@ func (d *decoder) attribute(a wire.Attribute, set func(v uint16) bool) bool {
 	return set(uint16(v))
 }
 
-// phase1Ciphers are the numbers that phase 1 has for ciphers (RFC 2409, appendix
-// A; RFC 3602; RFC 4312) by ours, in which phase 1 is alone.
-var phase1Ciphers = map[Encryption]uint16{
-	EncDES: 1, EncIDEA: 2, EncBlowfish: 3, EncRC5: 4, Enc3DES: 5, EncCAST: 6, EncAESCBC: 7, EncCamellia: 8,
+// phase1Ciphers are our ciphers by the numbers that phase 1 has for them, in which it
+// is alone (RFC 2409, appendix A; RFC 3602; RFC 4312).
+var phase1Ciphers = [...]Encryption{
+	1: EncDES, 2: EncIDEA, 3: EncBlowfish, 4: EncRC5, 5: Enc3DES, 6: EncCAST, 7: EncAESCBC, 8: EncCamellia,
 }
 
 func phase1Encryption(v uint16) Encryption {
-	e, _ := lookupNumber(phase1Ciphers, v)
-	return e
+	if int(v) >= len(phase1Ciphers) {
+		return 0
+	}
+	return phase1Ciphers[v]
 }
 
-func lookupNumber(numbers map[Encryption]uint16, v uint16) (Encryption, bool) {
-	for e, n := range numbers {
-		if n == v {
-			return e, true
-		}
-	}
-	return 0, false
-}
+func phase1Number(e Encryption) uint16 { return uint16(max(slices.Index(phase1Ciphers[1:], e)+1, 0)) }

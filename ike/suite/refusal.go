@@ -11,18 +11,26 @@ import (
 // maxListed bounds how many offered transforms a sentence names.
 const maxListed = 24
 
-// Refusal says why nothing was chosen: what was offered and what is allowed. It
-// holds names of algorithms and no bytes of the peer's.
-type Refusal struct {
-	Phase   string   // "IKE" or "ESP"
-	Offered []string // the distinct transforms in their order
-	Allowed string   // what the policy takes, in words
-	Legacy  string   // the suite that a legacy policy would take, if any
+// Refusal says why nothing was chosen: what was offered and what is allowed. It keeps
+// both as they are and puts them into words when it is asked, for most offers of
+// strangers are refused without anybody being told. The offer is borrowed, as it was by
+// who refused it. What is said holds names of algorithms and no bytes of the peer's.
+type Refusal struct{ refused refused }
+
+// refused is an offer and a policy that do not meet.
+type refused interface {
+	phase() string     // "IKE" or "ESP"
+	offered() []string // the distinct transforms in their order
+	allowed() string   // what the policy takes, in words
+	legacy() string    // the suite that a legacy policy would take, if any
 }
+
+// Legacy is the suite that a legacy policy would take; empty: none.
+func (r *Refusal) Legacy() string { return r.refused.legacy() }
 
 // Error is a sentence for the operator's log.
 func (r *Refusal) Error() string {
-	offered := r.Offered
+	offered := r.refused.offered()
 	more := ""
 	if n := len(offered) - maxListed; n > 0 {
 		offered, more = offered[:maxListed], fmt.Sprintf(" and %d more", n)
@@ -32,9 +40,9 @@ func (r *Refusal) Error() string {
 		list = "nothing"
 	}
 	s := fmt.Sprintf("%v: the peer offers for %s %s%s; allowed are %s",
-		ErrNoProposal, r.Phase, list, more, r.Allowed)
-	if r.Legacy != "" {
-		s += "; the legacy algorithms would allow " + r.Legacy
+		ErrNoProposal, r.refused.phase(), list, more, r.refused.allowed())
+	if legacy := r.refused.legacy(); legacy != "" {
+		s += "; the legacy algorithms would allow " + legacy
 	}
 	return s
 }
@@ -42,42 +50,62 @@ func (r *Refusal) Error() string {
 // Unwrap returns ErrNoProposal.
 func (r *Refusal) Unwrap() error { return ErrNoProposal }
 
-func refuseIKE(offer wire.SA, p IKEPolicy) *Refusal {
-	r := &Refusal{
-		Phase:   "IKE",
-		Offered: describe(offer, ikeEligible, func(t wire.Transform) (fmt.Stringer, bool) { return asStringer(DecodeIKE(t)) }),
-		Allowed: fmt.Sprintf("%s with %s and %s, authenticated by %s",
-			distinct(p.Suites, func(s IKESuite) string { return cipherName(s.Encryption, s.KeyBits) }),
-			distinct(p.Suites, func(s IKESuite) string { return s.Hash.String() }),
-			distinct(p.Suites, func(s IKESuite) string { return s.Group.String() }),
-			distinct(p.Auth, AuthMethod.String)),
-	}
-	if c, ok := choose(offer, ikeEligible, DecodeIKE, DefaultIKE(true, p.Auth...).rank); ok {
-		r.Legacy = c.typed.String()
-	}
-	return r
+type refusedIKE struct {
+	offer  wire.SA
+	policy IKEPolicy
 }
 
-func refuseESP(offer wire.SA, p ESPPolicy) *Refusal {
-	groups := "none"
-	if p.KeyExchange {
-		groups = distinct(p.Groups, Group.String)
+func (r refusedIKE) phase() string { return "IKE" }
+
+func (r refusedIKE) offered() []string {
+	return describe(r.offer, ikeEligible, func(t wire.Transform) (fmt.Stringer, bool) { return asStringer(DecodeIKE(t)) })
+}
+
+func (r refusedIKE) allowed() string {
+	p := r.policy
+	return fmt.Sprintf("%s with %s and %s, authenticated by %s",
+		distinct(p.Suites, func(s IKESuite) string { return cipherName(s.Encryption, s.KeyBits) }),
+		distinct(p.Suites, func(s IKESuite) string { return s.Hash.String() }),
+		distinct(p.Suites, func(s IKESuite) string { return s.Group.String() }),
+		distinct(p.Auth, AuthMethod.String))
+}
+
+func (r refusedIKE) legacy() string {
+	if c, ok := choose(r.offer, ikeEligible, DecodeIKE, DefaultIKE(true, r.policy.Auth...).rank); ok {
+		return c.typed.String()
 	}
-	modes := "any"
-	if len(p.Encapsulations) > 0 {
-		modes = distinct(p.Encapsulations, Encapsulation.String)
+	return ""
+}
+
+type refusedESP struct {
+	offer  wire.SA
+	policy ESPPolicy
+}
+
+func (r refusedESP) phase() string { return "ESP" }
+
+func (r refusedESP) offered() []string {
+	return describe(r.offer, espEligible, func(t wire.Transform) (fmt.Stringer, bool) { return asStringer(DecodeESP(t)) })
+}
+
+func (r refusedESP) allowed() string {
+	groups, modes := "none", "any"
+	if r.policy.KeyExchange {
+		groups = distinct(r.policy.Groups, Group.String)
 	}
-	r := &Refusal{
-		Phase:   "ESP",
-		Offered: describe(offer, espEligible, func(t wire.Transform) (fmt.Stringer, bool) { return asStringer(DecodeESP(t)) }),
-		Allowed: fmt.Sprintf("%s, encapsulation %s, group %s", distinct(p.Suites, ESPSuite.String), modes, groups),
+	if len(r.policy.Encapsulations) > 0 {
+		modes = distinct(r.policy.Encapsulations, Encapsulation.String)
 	}
-	legacy := p
+	return fmt.Sprintf("%s, encapsulation %s, group %s", distinct(r.policy.Suites, ESPSuite.String), modes, groups)
+}
+
+func (r refusedESP) legacy() string {
+	legacy := r.policy
 	legacy.Suites = DefaultESP(true).Suites
-	if c, ok := choose(offer, espEligible, DecodeESP, legacy.rank); ok {
-		r.Legacy = c.typed.String()
+	if c, ok := choose(r.offer, espEligible, DecodeESP, legacy.rank); ok {
+		return c.typed.String()
 	}
-	return r
+	return ""
 }
 
 func asStringer[T fmt.Stringer](v T, ok bool) (fmt.Stringer, bool) { return v, ok }

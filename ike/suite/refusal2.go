@@ -7,37 +7,58 @@ import (
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
-func refuseIKE2(offer wire.SA2, p IKE2Policy) *Refusal {
-	r := &Refusal{
-		Phase:   "IKE",
-		Offered: describe2(offer, ike2Eligible),
-		Allowed: fmt.Sprintf("%s with %s, %s and %s",
-			distinct(p.Ciphers, Cipher.String), distinct(p.Integrities, Integrity.String),
-			distinct(p.PRFs, func(h Hash) string { return "prf" + h.String() }), distinct(p.Groups, Group.String)),
-	}
-	legacy := DefaultIKE2(true)
-	if len(p.Ciphers) < len(legacy.Ciphers) || len(p.Groups) < len(legacy.Groups) {
-		if c, err := SelectIKE2(offer, legacy); err == nil {
-			r.Legacy = c.IKE2Suite.String()
-		}
-	}
-	return r
+type refusedIKE2 struct {
+	offer  wire.SA2
+	policy IKE2Policy
 }
 
-func refuseESP2(offer wire.SA2, p ESP2Policy) *Refusal {
-	r := &Refusal{
-		Phase:   "ESP",
-		Offered: describe2(offer, esp2Eligible),
-		Allowed: fmt.Sprintf("%s, group none|%s", distinct(p.Suites, ESPSuite.String), distinct(p.Groups, Group.String)),
+func (r refusedIKE2) phase() string { return "IKE" }
+
+func (r refusedIKE2) offered() []string { return describe2(r.offer, ike2Eligible) }
+
+func (r refusedIKE2) allowed() string {
+	p := r.policy
+	return fmt.Sprintf("%s with %s, %s and %s",
+		distinct(p.Ciphers, Cipher.String), distinct(p.Integrities, Integrity.String),
+		distinct(p.PRFs, func(h Hash) string { return "prf" + h.String() }), distinct(p.Groups, Group.String))
+}
+
+func (r refusedIKE2) legacy() string {
+	legacy := DefaultIKE2(true)
+	if len(r.policy.Ciphers) >= len(legacy.Ciphers) && len(r.policy.Groups) >= len(legacy.Groups) {
+		return ""
 	}
+	c, err := SelectIKE2(r.offer, legacy)
+	if err != nil {
+		return ""
+	}
+	return c.IKE2Suite.String()
+}
+
+type refusedESP2 struct {
+	offer  wire.SA2
+	policy ESP2Policy
+}
+
+func (r refusedESP2) phase() string { return "ESP" }
+
+func (r refusedESP2) offered() []string { return describe2(r.offer, esp2Eligible) }
+
+func (r refusedESP2) allowed() string {
+	return fmt.Sprintf("%s, group none|%s", distinct(r.policy.Suites, ESPSuite.String), distinct(r.policy.Groups, Group.String))
+}
+
+func (r refusedESP2) legacy() string {
 	legacy := DefaultESP2(true)
-	if len(p.Suites) < len(legacy.Suites) {
-		legacy.First, legacy.Sent = p.First, p.Sent
-		if c, err := SelectESP2(offer, legacy); err == nil {
-			r.Legacy = c.ESP2.String()
-		}
+	if len(r.policy.Suites) >= len(legacy.Suites) {
+		return ""
 	}
-	return r
+	legacy.First, legacy.Sent = r.policy.First, r.policy.Sent
+	c, err := SelectESP2(r.offer, legacy)
+	if err != nil {
+		return ""
+	}
+	return c.ESP2.String()
 }
 
 // describe2 names every proposal of an offer once.

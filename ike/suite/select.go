@@ -36,7 +36,7 @@ func (c ESPChoice) AnswerSPI(spi [4]byte) wire.SA {
 func SelectIKE(offer wire.SA, p IKEPolicy) (IKEChoice, error) {
 	best, found := choose(offer, ikeEligible, DecodeIKE, p.rank)
 	if !found {
-		return IKEChoice{}, refuseIKE(offer, p)
+		return IKEChoice{}, &Refusal{refusedIKE{offer, p}}
 	}
 	best.proposal.SPI = nil // cookies already name the SA (RFC 2408, section 3.5)
 	return IKEChoice{IKE: best.typed, Answer: best.answer(offer)}, nil
@@ -47,7 +47,7 @@ func SelectIKE(offer wire.SA, p IKEPolicy) (IKEChoice, error) {
 func SelectESP(offer wire.SA, p ESPPolicy) (ESPChoice, error) {
 	best, found := choose(offer, espEligible, DecodeESP, p.rank)
 	if !found {
-		return ESPChoice{}, refuseESP(offer, p)
+		return ESPChoice{}, &Refusal{refusedESP{offer, p}}
 	}
 	return ESPChoice{ESP: best.typed, SPI: [4]byte(best.proposal.SPI), Answer: best.answer(offer)}, nil
 }

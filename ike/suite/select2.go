@@ -72,43 +72,33 @@ func withSPI(sa wire.SA2, spi []byte) wire.SA2 {
 // a *Refusal.
 func SelectIKE2(offer wire.SA2, p IKE2Policy) (IKE2Choice, error) {
 	p.Groups = preferSent(p.Groups, p.Sent)
-	var best IKE2Choice
-	var bestRank rank
-	for _, proposal := range offer.Proposals {
-		if !ike2Eligible(proposal) {
-			continue
-		}
-		for _, c := range p.candidates(proposal) {
-			if bestRank == nil || slices.Compare(c.rank, bestRank) < 0 {
-				best, bestRank = c.choice, c.rank
-			}
-		}
+	if best, ok := better(offer, ike2Eligible, p.candidate); ok {
+		return best, nil
 	}
-	if bestRank == nil {
-		return IKE2Choice{}, refuseIKE2(offer, p)
-	}
-	return best, nil
+	return IKE2Choice{}, &Refusal{refusedIKE2{offer, p}}
 }
 
 // SelectESP2 chooses from the offer for a child SA what p likes best. The error is
 // a *Refusal.
 func SelectESP2(offer wire.SA2, p ESP2Policy) (ESP2Choice, error) {
-	var best ESP2Choice
+	if best, ok := better(offer, esp2Eligible, p.candidate); ok {
+		return best, nil
+	}
+	return ESP2Choice{}, &Refusal{refusedESP2{offer, p}}
+}
+
+// better returns the best choice of the proposals of an offer, of several the first.
+func better[T any](offer wire.SA2, eligible func(wire.Proposal2) bool, candidate func(wire.Proposal2) (T, rank, bool)) (best T, found bool) {
 	var bestRank rank
 	for _, proposal := range offer.Proposals {
-		if !esp2Eligible(proposal) {
+		if !eligible(proposal) {
 			continue
 		}
-		for _, c := range p.candidates(proposal) {
-			if bestRank == nil || slices.Compare(c.rank, bestRank) < 0 {
-				best, bestRank = c.choice, c.rank
-			}
+		if c, r, ok := candidate(proposal); ok && (!found || slices.Compare(r[:], bestRank[:]) < 0) {
+			best, bestRank, found = c, r, true
 		}
 	}
-	if bestRank == nil {
-		return ESP2Choice{}, refuseESP2(offer, p)
-	}
-	return best, nil
+	return best, found
 }
 
 // ike2Eligible wants an SPI of no bytes or, for an SA that renews, of eight.
@@ -122,13 +112,7 @@ func esp2Eligible(p wire.Proposal2) bool {
 }
 
 // rank compares candidates: element by element, the smaller the better.
-type rank []int
-
-// candidate is one choice within a proposal.
-type candidate[T any] struct {
-	choice T
-	rank   rank
-}
+type rank [6]int
 
 // preferSent moves the group that the client has sent a value of to the front,
 // unless it is costly or weak.
@@ -143,29 +127,25 @@ func preferSent(groups []Group, sent Group) []Group {
 	return groups
 }
 
-// candidates returns the best choice in a proposal for each of its ciphers.
-func (p IKE2Policy) candidates(proposal wire.Proposal2) (out []candidate[IKE2Choice]) {
+// candidate returns the best choice in a proposal: that with the best of its ciphers
+// with which an integrity goes.
+func (p IKE2Policy) candidate(proposal wire.Proposal2) (choice IKE2Choice, r rank, ok bool) {
 	s := sorter{proposal: proposal}
 	prf := pick(&s, wire.TransformPRF, decodeHash, p.PRFs)
 	group := pick(&s, wire.TransformKE, decodeGroup, p.Groups)
 	added := s.additional(p.Additional)
 	if !prf.ok || !group.ok || !s.only(wire.TransformENCR, wire.TransformINTEG) {
-		return nil
+		return choice, r, false
 	}
-	for _, c := range s.ciphers(p.Ciphers) {
-		integ, ok := s.integrity(c.value.Encryption, p.Integrities)
-		if !ok {
-			continue
-		}
-		suite := IKE2Suite{Encryption: c.value.Encryption, KeyBits: c.value.KeyBits, PRF: prf.value,
-			Integrity: integ.value, Group: group.value, Additional: added.value}
-		chosen := append([]wire.Transform2{c.transform}, slices.Concat(integ.all(), prf.all(), group.all(), added.transforms)...)
-		out = append(out, candidate[IKE2Choice]{
-			IKE2Choice{IKE2Suite: suite, SPI: slices.Clone(proposal.SPI), Answer: s.answer(chosen)},
-			rank{weakness(group.value), added.rank, c.rank, group.rank, integ.rank, prf.rank},
-		})
+	c, integ := s.cipher(p.Ciphers, p.Integrities)
+	if !c.ok {
+		return choice, r, false
 	}
-	return out
+	suite := IKE2Suite{Encryption: c.value.Encryption, KeyBits: c.value.KeyBits, PRF: prf.value,
+		Integrity: integ.value, Group: group.value, Additional: added.value}
+	chosen := slices.Concat(c.all(), integ.all(), prf.all(), group.all(), added.transforms)
+	return IKE2Choice{IKE2Suite: suite, SPI: slices.Clone(proposal.SPI), Answer: s.answer(chosen)},
+		rank{weakness(group.value), added.rank, c.rank, group.rank, integ.rank, prf.rank}, true
 }
 
 // weakness sorts the legacy groups behind everything else.
@@ -176,8 +156,8 @@ func weakness(g Group) int {
 	return 0
 }
 
-// candidates returns the best choice in a proposal for each of its ciphers.
-func (p ESP2Policy) candidates(proposal wire.Proposal2) (out []candidate[ESP2Choice]) {
+// candidate returns the best choice in a proposal.
+func (p ESP2Policy) candidate(proposal wire.Proposal2) (choice ESP2Choice, r rank, ok bool) {
 	s := sorter{proposal: proposal}
 	group := s.espGroup(p)
 	more := p.Additional
@@ -193,15 +173,14 @@ func (p ESP2Policy) candidates(proposal wire.Proposal2) (out []candidate[ESP2Cho
 		esn = picked[bool]{ok: true} // some clients leave it out
 	}
 	if !group.ok || !esn.ok || !s.only(wire.TransformENCR, wire.TransformINTEG) {
-		return nil
+		return choice, r, false
 	}
-	for _, suite := range s.espSuites(p.Suites) {
-		e := ESP2{ESPSuite: suite.value, Group: group.value, Additional: added.value, ESN: esn.value}
-		chosen := slices.Concat(suite.transforms, group.all(), added.transforms, esn.all())
-		out = append(out, candidate[ESP2Choice]{
-			ESP2Choice{ESP2: e, SPI: [4]byte(proposal.SPI), Answer: s.answer(chosen)},
-			rank{added.rank, suite.rank, group.rank, esn.rank},
-		})
+	suite, ok := s.espSuite(p.Suites)
+	if !ok {
+		return choice, r, false
 	}
-	return out
+	e := ESP2{ESPSuite: suite.value, Group: group.value, Additional: added.value, ESN: esn.value}
+	chosen := slices.Concat(suite.transforms, group.all(), added.transforms, esn.all())
+	return ESP2Choice{ESP2: e, SPI: [4]byte(proposal.SPI), Answer: s.answer(chosen)},
+		rank{added.rank, suite.rank, group.rank, esn.rank}, true
 }

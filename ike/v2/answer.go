@@ -23,11 +23,11 @@ func Answer(now time.Time, owner Owner, c Config, q *Request, d *Directory) (*Se
 	}
 	choice, err := suite.SelectIKE2(q.offer, policy)
 	if err != nil {
-		return nil, q.Refuse(), fmt.Errorf("%w: %w", ErrRefused, err)
+		return nil, q.Refuse(), wrapped{ErrRefused, err}
 	}
 	if uint16(choice.Group) != q.ke.Group {
 		n := wire.Uint16Notify(wire.Notify2InvalidKEPayload, uint16(choice.Group))
-		return nil, q.refusal(n), fmt.Errorf("%w: the key exchange is of group %v, not %v", ErrRefused, suite.Group(q.ke.Group), choice.Group)
+		return nil, q.refusal(n), wrapped{ErrRefused, otherGroup{choice.Group, suite.Group(q.ke.Group)}}
 	}
 	if len(q.ke.Data) != choice.Group.PublicLen() {
 		return nil, nil, fmt.Errorf("%w: length of the public value", ErrMalformed)
@@ -126,8 +126,9 @@ func (s *Session) Repeat(p Path, msg []byte) error {
 
 // Bounds of what is kept for an SA whose keys are being computed.
 const (
-	maxEarly      = 40
-	maxEarlyBytes = 48 << 10
+	maxEarly        = 40
+	maxEarlyMessage = 8 << 10
+	maxEarlyBytes   = 24 << 10
 )
 
 // inputUnkeyed takes a message of an SA whose keys are not there yet: as initiator
@@ -159,7 +160,7 @@ func (a *sa) inputUnkeyed(now time.Time, p Path, h wire.Header, msg []byte) erro
 			return ErrDuplicate
 		}
 	}
-	if len(a.early) >= maxEarly || size > maxEarlyBytes {
+	if len(a.early) >= maxEarly || len(msg) > maxEarlyMessage || size > maxEarlyBytes {
 		return ErrLimit
 	}
 	a.early = append(a.early, bytes.Clone(msg))

@@ -143,7 +143,7 @@ func findError(chain []wire.Payload) (wire.Notify2, bool) {
 // notify is a notify without data.
 func notify(t wire.Notify2Type) wire.Notify2 { return wire.Notify2{Type: t} }
 
-func malformed(err error) error { return fmt.Errorf("%w: %w", ErrMalformed, err) }
+func malformed(err error) error { return wrapped{ErrMalformed, err} }
 
 // Acceptable reports whether a policy would find something in the offer.
 func (q *Request) Acceptable(p suite.IKE2Policy) bool {

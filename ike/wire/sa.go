@@ -8,8 +8,9 @@ import (
 const (
 	// MaxProposals is the largest number of proposals an SA payload may have.
 	MaxProposals = 64
-	// MaxTransforms is the largest number of transforms in all its proposals.
-	MaxTransforms = 512
+	// MaxTransforms is the largest number of transforms in all its proposals: no client
+	// offers 100.
+	MaxTransforms = 128
 
 	proposalLen  = 8
 	transformLen = 8

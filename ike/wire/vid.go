@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"encoding/hex"
-	"strings"
-)
+import "encoding/hex"
 
 // VendorID is a vendor ID payload: a constant that announces an implementation
 // or a capability (RFC 2408, section 3.16).
@@ -54,46 +51,49 @@ const (
 
 type vendorEntry struct {
 	name    string
-	id      string // hex
+	id      string // its bytes
 	version bool   // more bytes may follow
 }
 
 var vendors = [...]vendorEntry{
-	VendorRFC3947:          {"RFC 3947", "4a131c81070358455c5728f20e95452f", false},
-	VendorNATTApple:        {"draft-ietf-ipsec-nat-t-ike", "4df37928e9fc4fd1b3262170d515c662", false},
-	VendorNATTDraft00:      {"draft-ietf-ipsec-nat-t-ike-00", "4485152d18b6bbcd0be8a8469579ddcc", false},
-	VendorNATTDraft02:      {"draft-ietf-ipsec-nat-t-ike-02", "cd60464335df21f87cfdb2fc68b6a448", false},
-	VendorNATTDraft02N:     {"draft-ietf-ipsec-nat-t-ike-02\\n", "90cb80913ebb696e086381b5ec427b1f", false},
-	VendorNATTDraft03:      {"draft-ietf-ipsec-nat-t-ike-03", "7d9419a65310ca6f2c179d9215529d56", false},
-	VendorNATTDraft04:      {"draft-ietf-ipsec-nat-t-ike-04", "9909b64eed937c6573de52ace952fa6b", false},
-	VendorNATTDraft05:      {"draft-ietf-ipsec-nat-t-ike-05", "80d0bb3def54565ee84645d4c85ce3ee", false},
-	VendorNATTDraft06:      {"draft-ietf-ipsec-nat-t-ike-06", "4d1e0e136deafa34c4f3ea9f02ec7285", false},
-	VendorNATTDraft07:      {"draft-ietf-ipsec-nat-t-ike-07", "439b59f8ba676c4c7737ae22eab8f582", false},
-	VendorNATTDraft08:      {"draft-ietf-ipsec-nat-t-ike-08", "8f8d83826d246b6fc7a8a6a428c11de8", false},
-	VendorDPD:              {"Dead Peer Detection", "afcad71368a1f1c96b8696fc7757", true},
-	VendorFragmentation:    {"FRAGMENTATION", "4048b7d56ebce88525e7de7f00d6c2d3", true},
-	VendorXAUTH:            {"XAUTH", "09002689dfd6b712", true},
-	VendorUnity:            {"Cisco Unity", "12f5f28c457168a9702d9fe274cc", true},
-	VendorStrongSwan:       {"strongSwan", "882fe56d6fd20dbc2251613b2ebe5beb", false},
-	VendorMSNT5:            {"MS NT5 ISAKMPOAKLEY", "1e2b516905991c7d7c96fcbfb587e461", true},
-	VendorMSKeyModules:     {"MS key modules", "01528bbbc00696121849ab9a1c5b2a51", true},
-	VendorMSNegotiation:    {"MS-Negotiation Discovery Capable", "fb1de3cdf341b7ea16b7e5be0855f120", false},
-	VendorMSInitialContact: {"Vid-Initial-Contact", "26244d38eddb61b3172a36e3d0cfb819", false},
-	VendorMSCGA:            {"IKE CGA version 1", "e3a5966a76379fe707228231e5ce8652", false},
+	VendorRFC3947:          {"RFC 3947", bytesOf("4a131c81070358455c5728f20e95452f"), false},
+	VendorNATTApple:        {"draft-ietf-ipsec-nat-t-ike", bytesOf("4df37928e9fc4fd1b3262170d515c662"), false},
+	VendorNATTDraft00:      {"draft-ietf-ipsec-nat-t-ike-00", bytesOf("4485152d18b6bbcd0be8a8469579ddcc"), false},
+	VendorNATTDraft02:      {"draft-ietf-ipsec-nat-t-ike-02", bytesOf("cd60464335df21f87cfdb2fc68b6a448"), false},
+	VendorNATTDraft02N:     {"draft-ietf-ipsec-nat-t-ike-02\\n", bytesOf("90cb80913ebb696e086381b5ec427b1f"), false},
+	VendorNATTDraft03:      {"draft-ietf-ipsec-nat-t-ike-03", bytesOf("7d9419a65310ca6f2c179d9215529d56"), false},
+	VendorNATTDraft04:      {"draft-ietf-ipsec-nat-t-ike-04", bytesOf("9909b64eed937c6573de52ace952fa6b"), false},
+	VendorNATTDraft05:      {"draft-ietf-ipsec-nat-t-ike-05", bytesOf("80d0bb3def54565ee84645d4c85ce3ee"), false},
+	VendorNATTDraft06:      {"draft-ietf-ipsec-nat-t-ike-06", bytesOf("4d1e0e136deafa34c4f3ea9f02ec7285"), false},
+	VendorNATTDraft07:      {"draft-ietf-ipsec-nat-t-ike-07", bytesOf("439b59f8ba676c4c7737ae22eab8f582"), false},
+	VendorNATTDraft08:      {"draft-ietf-ipsec-nat-t-ike-08", bytesOf("8f8d83826d246b6fc7a8a6a428c11de8"), false},
+	VendorDPD:              {"Dead Peer Detection", bytesOf("afcad71368a1f1c96b8696fc7757"), true},
+	VendorFragmentation:    {"FRAGMENTATION", bytesOf("4048b7d56ebce88525e7de7f00d6c2d3"), true},
+	VendorXAUTH:            {"XAUTH", bytesOf("09002689dfd6b712"), true},
+	VendorUnity:            {"Cisco Unity", bytesOf("12f5f28c457168a9702d9fe274cc"), true},
+	VendorStrongSwan:       {"strongSwan", bytesOf("882fe56d6fd20dbc2251613b2ebe5beb"), false},
+	VendorMSNT5:            {"MS NT5 ISAKMPOAKLEY", bytesOf("1e2b516905991c7d7c96fcbfb587e461"), true},
+	VendorMSKeyModules:     {"MS key modules", bytesOf("01528bbbc00696121849ab9a1c5b2a51"), true},
+	VendorMSNegotiation:    {"MS-Negotiation Discovery Capable", bytesOf("fb1de3cdf341b7ea16b7e5be0855f120"), false},
+	VendorMSInitialContact: {"Vid-Initial-Contact", bytesOf("26244d38eddb61b3172a36e3d0cfb819"), false},
+	VendorMSCGA:            {"IKE CGA version 1", bytesOf("e3a5966a76379fe707228231e5ce8652"), false},
 }
 
-// longestVendor is the length of the longest constant in bytes.
-const longestVendor = 16
+// bytesOf turns a constant of the table, in hex, into its bytes.
+func bytesOf(text string) string {
+	b, _ := hex.DecodeString(text)
+	return string(b)
+}
 
 // Known names the vendor ID and returns what follows its constant: a version or
 // capabilities, borrowed.
 func (v VendorID) Known() (Vendor, []byte) {
-	text := hex.EncodeToString(v[:min(len(v), longestVendor)])
 	for i := VendorRFC3947; int(i) < len(vendors); i++ {
-		if !strings.HasPrefix(text, vendors[i].id) {
+		id := vendors[i].id
+		if len(v) < len(id) || string(v[:len(id)]) != id {
 			continue
 		}
-		rest := v[len(vendors[i].id)/2:]
+		rest := v[len(id):]
 		if vendors[i].version || len(rest) == 0 {
 			return i, rest
 		}
@@ -107,8 +107,7 @@ func (v Vendor) ID(version ...byte) VendorID {
 	if v == VendorUnknown || int(v) >= len(vendors) {
 		return nil
 	}
-	id, _ := hex.DecodeString(vendors[v].id)
-	return append(id, version...)
+	return append([]byte(vendors[v].id), version...)
 }
 
 // String returns the usual name.

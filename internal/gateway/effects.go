@@ -48,6 +48,8 @@ func (g *Gateway) ikeEvents(now time.Time) bool {
 			g.configured(e)
 		case ike.Redirected:
 			g.redirected(now, e)
+		case ike.Untold:
+			g.attemptsUntold(e)
 		case ike.Failed:
 			g.attemptFailed(e)
 		case ike.Closed:

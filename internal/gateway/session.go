@@ -297,6 +297,13 @@ func (g *Gateway) attemptFailed(e ike.Failed) {
 		zap.String("cause", e.Cause.String()), zap.String("detail", e.Detail), zap.String("hint", e.Cause.Hint()))
 }
 
+// attemptsUntold says how many attempts are not in the log.
+func (g *Gateway) attemptsUntold(e ike.Untold) {
+	g.failures["untold"] += e.Attempts
+	g.log.Warn("ike-refused-untold", zap.Uint64("attempts", e.Attempts),
+		zap.String("hint", "more attempts failed than are worth a line each, probably a flood of first messages; those in the log are a sample"))
+}
+
 func (g *Gateway) tunnelUp(e l2tp.TunnelUp) {
 	if p := g.peers[uint64(e.Peer)]; p != nil {
 		p.host = e.HostName
