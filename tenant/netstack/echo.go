@@ -20,7 +20,11 @@ const (
 	echoPatience  = 10 * time.Second // after which an answer is not waited for
 	socketRetry   = 10 * time.Second // after an ICMP socket was refused
 	echoHeaderLen = 8
-	sendPatience  = time.Second // a worker that the system has set aside for a while must not lose the echo
+	// maxEcho is the most data of an echo, and echoBytes how much of it a source
+	// may send in a second: what goes to an address that nobody has takes room in
+	// the socket, which is the tenant's, for seconds.
+	maxEcho   = 4 << 10
+	echoBytes = 64 << 10
 )
 
 // pinger sends the ICMP echoes of clients from sockets of the host and brings
@@ -45,7 +49,7 @@ type echo struct {
 func newPinger(d *Device) *pinger {
 	return &pinger{
 		d:    d,
-		rate: echoRate{total: d.cfg.EchoesPerSecond, perSource: d.cfg.EchoesPerSource, sources: make(map[netip.Addr]int)},
+		rate: echoRate{total: d.cfg.EchoesPerSecond, perSource: d.cfg.EchoesPerSource, sources: make(map[netip.Addr]echoes)},
 		v4:   newEchoSocket(family4),
 		v6:   newEchoSocket(family6),
 	}
@@ -85,7 +89,7 @@ func echoRequestType(target netip.Addr) uint8 {
 func (p *pinger) send(e echo, data []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || !p.rate.admit(clientOf(e.client), e.sent) {
+	if p.closed || !p.rate.admit(clientOf(e.client), len(data), e.sent) {
 		return false
 	}
 	s := p.v6
@@ -192,18 +196,22 @@ type echoRate struct {
 	total, perSource int
 	second           int64
 	count            int
-	sources          map[netip.Addr]int // no more entries than echoes in a second
+	sources          map[netip.Addr]echoes // no more entries than echoes in a second
 }
 
-func (r *echoRate) admit(source netip.Addr, now time.Time) bool {
+// echoes is what a source has sent in this second.
+type echoes struct{ count, bytes int }
+
+func (r *echoRate) admit(source netip.Addr, size int, now time.Time) bool {
 	if second := now.Unix(); second != r.second {
 		r.second, r.count = second, 0
 		clear(r.sources)
 	}
-	if r.count >= r.total || r.sources[source] >= r.perSource {
+	s := r.sources[source]
+	if size > maxEcho || r.count >= r.total || s.count >= r.perSource || s.bytes+size > echoBytes {
 		return false
 	}
 	r.count++
-	r.sources[source]++
+	r.sources[source] = echoes{s.count + 1, s.bytes + size}
 	return true
 }

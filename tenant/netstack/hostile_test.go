@@ -2,9 +2,14 @@ package netstack
 
 import (
 	"encoding/binary"
+	"errors"
+	"net"
 	"net/netip"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/culvert-vpn/culvert/internal/nstest"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
@@ -49,5 +54,73 @@ func TestSegmentWithoutAHeader(t *testing.T) {
 			}
 			d.Close()
 		}
+	}
+}
+
+// TestEchoesToNobodyHoldNobodyUp: echoes to addresses of a link on which nobody
+// answers stay in the buffer of the tenant's socket for seconds. Whoever delivers
+// them carries everybody else's packets, and must not wait.
+func TestEchoesToNobodyHoldNobodyUp(t *testing.T) {
+	for name, network := range map[string]string{"ping": family4.unprivileged, "raw": family4.privileged} {
+		t.Run(name, func(t *testing.T) {
+			var conn net.PacketConn
+			nstest.Silent(t, func() (err error) {
+				conn, err = listenICMP(network, "0.0.0.0")
+				return err
+			})
+			d := newDevice(t, func(cfg *Config) {
+				cfg.EchoesPerSource, cfg.EchoesPerSecond = 1<<20, 1<<20
+				cfg.ListenPacket = func(asked, _ string) (net.PacketConn, error) {
+					if asked != network {
+						return nil, errors.New("not this one")
+					}
+					return conn, nil
+				}
+			})
+			const clients, each = 100, 30
+			done := make(chan bool)
+			go func() {
+				defer close(done)
+				w := d.Writer()
+				for i := range clients * each {
+					b := echoPacket(netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + i%8)}), 1, uint16(i), strings.Repeat("x", 1300))
+					copy(b[12:16], []byte{10, 100, 1, byte(2 + i%clients)})
+					ipkt.SetHeaderChecksum(b[:20])
+					w.Commit(b)
+					w.Flush()
+				}
+			}()
+			select {
+			case <-done:
+			case <-time.After(patience):
+				t.Fatal("who delivers waits for the socket")
+			}
+			if n := d.Counters().EchoDrops; n < clients*each/2 {
+				t.Errorf("%d of %d dropped", n, clients*each)
+			}
+		})
+	}
+}
+
+// TestEchoesAreBoundedInBytes: of the socket that a tenant's clients share, one
+// takes a part; and the pings that people use to find a path's MTU go through.
+func TestEchoesAreBoundedInBytes(t *testing.T) {
+	r := echoRate{total: 1 << 20, perSource: 1 << 20, sources: make(map[netip.Addr]echoes)}
+	now := time.Unix(1000, 0)
+	if !r.admit(clientIP, 4000, now) || r.admit(clientIP, 16000, now) {
+		t.Error("a ping of 4,000 bytes is refused, or one of 16,000 is not")
+	}
+	sent := 4000
+	for r.admit(clientIP, 1300, now) {
+		sent += 1300
+	}
+	if sent > 64<<10 || sent < 63<<10 {
+		t.Errorf("%d bytes in a second", sent)
+	}
+	if !r.admit(serverIP, 1300, now) {
+		t.Error("another source pays for it")
+	}
+	if !r.admit(clientIP, 1300, now.Add(time.Second)) {
+		t.Error("it is not over in the next second")
 	}
 }

@@ -1,12 +1,15 @@
 package netstack
 
 import (
+	"cmp"
 	"crypto/rand"
 	"net"
 	"net/netip"
+	"os"
+	"syscall"
 	"time"
 
-	"golang.org/x/net/icmp"
+	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
@@ -14,7 +17,24 @@ import (
 
 // listenICMP opens an ICMP socket of the host.
 func listenICMP(network, address string) (net.PacketConn, error) {
-	return icmp.ListenPacket(network, address)
+	switch network {
+	case family4.unprivileged:
+		return listenPing(unix.AF_INET, unix.IPPROTO_ICMP)
+	case family6.unprivileged:
+		return listenPing(unix.AF_INET6, unix.IPPROTO_ICMPV6)
+	}
+	return net.ListenPacket(network, address)
+}
+
+// listenPing opens an unprivileged ICMP socket, which the net package cannot.
+func listenPing(domain, protocol int) (net.PacketConn, error) {
+	fd, err := unix.Socket(domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	f := os.NewFile(uintptr(fd), "ping")
+	defer f.Close()
+	return net.FilePacketConn(f)
 }
 
 // family is what differs between ICMP and ICMPv6 sockets.
@@ -32,9 +52,10 @@ var (
 // numbers stand for the clients' ids and sequence numbers.
 type echoSocket struct {
 	family  family
-	conn    net.PacketConn // nil until needed
-	raw     bool           // sees everybody's answers, and ids are ours
-	id      uint16         // of a raw socket
+	conn    net.PacketConn  // nil until needed
+	direct  syscall.RawConn // of conn; nil: it is no socket of the system
+	raw     bool            // sees everybody's answers, and ids are ours
+	id      uint16          // of a raw socket
 	next    uint16
 	pending map[uint16]echo
 	failed  time.Time
@@ -58,8 +79,11 @@ func (s *echoSocket) open(listen func(network, address string) (net.PacketConn, 
 	var random [4]byte
 	rand.Read(random[:])
 	s.id, s.next = word(random[:]), word(random[2:])
-	s.conn = conn
-	return nil
+	s.conn, s.direct = conn, nil
+	if sc, ok := conn.(syscall.Conn); ok {
+		s.direct, err = sc.SyscallConn()
+	}
+	return err
 }
 
 func (s *echoSocket) close() {
@@ -87,6 +111,8 @@ func (s *echoSocket) keep(e echo) (seq uint16, ok bool) {
 	return s.next, true
 }
 
+// write sends an echo. It never waits: what the socket has no room for is lost,
+// as on any link.
 func (s *echoSocket) write(seq uint16, target netip.Addr, data []byte) error {
 	s.buf = append(s.buf[:0], s.family.request, 0, 0, 0, 0, 0, 0, 0)
 	putWord(s.buf[4:], s.id)
@@ -95,13 +121,30 @@ func (s *echoSocket) write(seq uint16, target netip.Addr, data []byte) error {
 	if target.Is4() { // the kernel sums up ICMPv6
 		putWord(s.buf[2:], ^ipkt.Checksum(s.buf, 0))
 	}
+	if s.direct != nil {
+		return s.writeDirect(target)
+	}
 	var to net.Addr = &net.UDPAddr{IP: target.AsSlice()}
 	if s.raw {
 		to = &net.IPAddr{IP: target.AsSlice()}
 	}
-	s.conn.SetWriteDeadline(time.Now().Add(sendPatience))
 	_, err := s.conn.WriteTo(s.buf, to)
 	return err
+}
+
+// writeDirect gives buf to the system. The connection's own WriteTo would wait
+// for room in the socket, which what goes to addresses that nobody has keeps full
+// for seconds.
+func (s *echoSocket) writeDirect(target netip.Addr) error {
+	var to unix.Sockaddr = &unix.SockaddrInet6{Addr: target.As16()}
+	if target.Is4() {
+		to = &unix.SockaddrInet4{Addr: target.As4()}
+	}
+	var err error
+	closed := s.direct.Control(func(fd uintptr) {
+		err = unix.Sendto(int(fd), s.buf, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, to)
+	})
+	return cmp.Or(closed, err)
 }
 
 // match finds the echo that an ICMP message answers.
