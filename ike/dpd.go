@@ -20,13 +20,20 @@ func (p *peer) watch(now time.Time) {
 		p.dpd.at = time.Time{}
 		return
 	}
-	if p.dpd.sequence == 0 {
-		// "a random number" below the middle of the range, so that it can count
-		// up (RFC 3706, section 6.2).
-		p.dpd.sequence = p.s.random() >> 2
-	}
+	p.beginDPD()
 	p.dpd.at = p.heardAt.Add(p.policy.DPD)
 }
+
+// beginDPD chooses where to count from: "a random number" below the middle of the
+// range, so that it can count up (RFC 3706, section 6.2).
+func (p *peer) beginDPD() {
+	if p.dpd.sequence == 0 {
+		p.dpd.sequence = max(p.s.random()>>2, maxUnanswered)
+	}
+}
+
+// maxUnanswered is how many questions may be answered at a time.
+const maxUnanswered = 16
 
 // ask asks a silent peer whether it lives, and gives it up after some questions.
 func (p *peer) ask(now time.Time) {

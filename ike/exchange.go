@@ -26,26 +26,3 @@ func (a *answered) begin(d digest) { *a = answered{seen: d, set: true} }
 
 // forget lets the same message be taken again.
 func (a *answered) forget() { *a = answered{} }
-
-// recent remembers the last message IDs under an SA, which "MUST be unique"
-// (RFC 2408, section 3.1): a message with one of them is a replay.
-type recent struct {
-	ids  [64]uint32
-	next int
-	n    int
-}
-
-func (r *recent) has(id uint32) bool {
-	for _, x := range r.ids[:r.n] {
-		if x == id {
-			return true
-		}
-	}
-	return false
-}
-
-func (r *recent) add(id uint32) {
-	r.ids[r.next] = id
-	r.next = (r.next + 1) % len(r.ids)
-	r.n = min(r.n+1, len(r.ids))
-}

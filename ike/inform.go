@@ -23,17 +23,20 @@ func (s *Server) handleInformational(now time.Time, m message) error {
 	if i.state != standing && i.state != extending {
 		return ErrState
 	}
-	if i.recent.has(uint32(m.header.MessageID)) {
+	if i.used(uint32(m.header.MessageID)) {
 		return ErrDuplicate
 	}
 	chain, err := i.sa.OpenInform(m.header, m.body)
 	if err != nil {
 		return dropped(err)
 	}
-	i.recent.add(uint32(m.header.MessageID))
-	i.heard(now, m.path)
+	i.remember(now, uint32(m.header.MessageID))
+	if !i.current(now, m.path, chain) {
+		return ErrDuplicate
+	}
+	i.met(now, m.path)
 	for _, p := range chain {
-		if err := i.handleNews(now, p); err != nil {
+		if err := i.handleNews(now, m.path, p); err != nil {
 			return err
 		}
 		if i.state == gone {
@@ -41,6 +44,26 @@ func (s *Server) handleInformational(now time.Time, m message) error {
 		}
 	}
 	return nil
+}
+
+// current reports whether an authentic message is none that was held back: what it says
+// of dead peer detection is not old.
+func (i *isakmp) current(now time.Time, path Path, chain []wire.Payload) bool {
+	for _, p := range chain {
+		if p.Type != wire.PayloadNotify || i.state != standing {
+			continue
+		}
+		n, err := wire.ConsumeNotify(p.Body)
+		sequence, ok := n.Sequence()
+		switch {
+		case err != nil || !ok:
+		case n.Type == wire.NotifyRUThere && !i.asksFresh(sequence):
+			return false
+		case n.Type == wire.NotifyRUThereAck && !i.peer.answered(now, path, sequence):
+			return false
+		}
+	}
+	return true
 }
 
 // handleUnprotected takes an unprotected message. Only while a dialler has no
@@ -81,14 +104,14 @@ func (i *isakmp) handleUnprotected(now time.Time, m message) error {
 // handleNews takes one payload of an authentic informational message. Unknown
 // ones are ignored, as "implementations MUST" ignore unknown status types
 // (RFC 2408, section 3.14).
-func (i *isakmp) handleNews(now time.Time, p wire.Payload) error {
+func (i *isakmp) handleNews(now time.Time, path Path, p wire.Payload) error {
 	switch p.Type {
 	case wire.PayloadNotify:
 		n, err := wire.ConsumeNotify(p.Body)
 		if err != nil {
 			return malformed(err)
 		}
-		i.handleNotify(now, n)
+		i.handleNotify(now, path, n)
 	case wire.PayloadDelete:
 		d, err := wire.ConsumeDelete(p.Body)
 		if err != nil {
@@ -99,11 +122,14 @@ func (i *isakmp) handleNews(now time.Time, p wire.Payload) error {
 	return nil
 }
 
-func (i *isakmp) handleNotify(now time.Time, n wire.Notify) {
+func (i *isakmp) handleNotify(now time.Time, path Path, n wire.Notify) {
 	switch {
 	case n.Type == wire.NotifyRUThere:
 		if sequence, ok := n.Sequence(); ok {
-			i.inform(i.sa.AreYouThere(wire.NotifyRUThereAck, sequence))
+			i.informAt(path, i.sa.AreYouThere(wire.NotifyRUThereAck, sequence))
+			if p := i.peer; i.state == standing && p.dial == nil && p.path != path && path.NATT {
+				p.askRoute(now, path) // it says nothing yet that it is there
+			}
 		}
 	case n.Type == wire.NotifyInitialContact && i.state == extending:
 		i.contact = true

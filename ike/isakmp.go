@@ -37,7 +37,7 @@ type isakmp struct {
 	fragments    *fragments
 	quicks       map[wire.MessageID]*quick
 	transactions map[wire.MessageID]*transaction
-	recent       recent
+	ids          messageIDs
 	lastID       wire.MessageID
 
 	identity   string              // what the peer calls itself
@@ -46,7 +46,9 @@ type isakmp struct {
 	user       string              // who has logged in under this SA; empty: nobody
 	loginAsked bool                // a Login is unanswered
 	denied     string              // why the login was refused
-	asked      int                 // how often we said our name
+	said       int                 // how often we said our name
+	asked      bool                // by R-U-THERE
+	lastAsked  uint32              // the number of the last of those
 
 	established, expireAt, deleteAt time.Time
 	renewAt                         time.Time // when we renew it, if it is in use then; zero: never
@@ -83,7 +85,7 @@ const (
 func grace(life time.Duration) time.Duration { return min(life/2, maxGrace) }
 
 func (s *Server) newISAKMP(now time.Time, path Path) *isakmp {
-	i := &isakmp{s: s, path: path, started: now, quicks: map[wire.MessageID]*quick{}}
+	i := &isakmp{s: s, path: path, started: now, quicks: map[wire.MessageID]*quick{}, ids: messageIDs{}}
 	i.alarm.due = i.due
 	return i
 }
@@ -176,14 +178,19 @@ func (i *isakmp) tellDeleted() {
 
 // inform sends a protected informational message.
 func (i *isakmp) inform(payloads ...wire.Body) {
-	i.s.send(i.way(), i.sa.Inform(i.randomID(), payloads...))
+	i.informAt(i.way(), payloads...)
+}
+
+// informAt sends one to where the peer may be.
+func (i *isakmp) informAt(path Path, payloads ...wire.Body) {
+	i.s.send(path, i.sa.Inform(i.randomID(), payloads...))
 }
 
 // randomID returns an unused message ID.
 func (i *isakmp) randomID() wire.MessageID {
 	for {
 		id := wire.MessageID(i.s.random())
-		if id != 0 && i.quicks[id] == nil && !i.recent.has(uint32(id)) {
+		if id != 0 && i.quicks[id] == nil && !i.ids.has(uint32(id)) {
 			return id
 		}
 	}

@@ -38,6 +38,8 @@ type peer struct {
 	wantMain  time.Time // when to try main mode again
 	heardAt   time.Time
 	dpd       dpd
+	unproven  bool      // nothing shows yet that the peer receives on path
+	route     question  // whether it is on a path
 	keepAlive time.Time // when the next NAT keepalive is due
 	childless time.Time // until when a child SA must be there
 
@@ -118,7 +120,7 @@ func (p *peer) arm() {
 		p.s.alarms.stop(&p.alarm)
 		return
 	}
-	p.s.alarms.set(&p.alarm, timing.Earliest(p.dpd.at, p.keepAlive, p.wantMain, p.pushAt, p.childless))
+	p.s.alarms.set(&p.alarm, timing.Earliest(p.dpd.at, p.route.at, p.keepAlive, p.wantMain, p.pushAt, p.childless))
 }
 
 func (p *peer) due(now time.Time) {
@@ -131,6 +133,8 @@ func (p *peer) due(now time.Time) {
 		p.startMain(now)
 	case timing.Passed(now, p.pushAt):
 		p.push(now)
+	case timing.Passed(now, p.route.at):
+		p.repeatRoute(now)
 	case timing.Passed(now, p.dpd.at):
 		p.ask(now)
 	case timing.Passed(now, p.keepAlive):
@@ -145,7 +149,7 @@ func (p *peer) ikeUp(now time.Time, i *isakmp) {
 	p.lastIKE, p.features = i.sa.Choice, i.sa.Features
 	if i.initiator {
 		p.heard(now, i.path)
-		p.moveTo(i.path)
+		p.moveTo(now, i.path, true)
 	}
 	if !p.up {
 		p.up = true
@@ -269,24 +273,32 @@ func (s *Server) Close(now time.Time, id Peer, why Reason) {
 	}
 }
 
-// heard takes an authentic message into account, and the path it came by.
-func (p *peer) heard(now time.Time, path Path) {
+// alive takes an authentic message into account.
+func (p *peer) alive(now time.Time) {
 	p.heardAt = now
 	p.dpd.tries = 0
+}
+
+// heard takes one into account that cannot have been recorded, and the path it came by.
+func (p *peer) heard(now time.Time, path Path) {
+	p.alive(now)
 	if p.dial == nil && (path.NATT || !p.path.NATT) {
-		p.moveTo(path)
+		p.moveTo(now, path, false)
 	}
 }
 
-// moveTo sends to another path from now on.
-func (p *peer) moveTo(path Path) {
-	if p.path == path {
+// moveTo sends to another path from now on. A client is asked whether it is there,
+// unless that is proven.
+func (p *peer) moveTo(now time.Time, path Path, proven bool) {
+	if p.path == path && (!proven || !p.unproven) {
 		return
 	}
 	p.path = path
+	p.unproven = p.up && p.dial == nil && !proven && p.askRoute(now, path)
 	if p.up {
-		p.s.emit(Moved{Peer: p.id, Path: path})
+		p.s.emit(Moved{Peer: p.id, Path: path, Unproven: p.unproven})
 	}
+	defer p.arm()
 	if p.member != (memberKey{}) {
 		key := p.member
 		key.local, key.remote = path.Local, path.Remote
@@ -297,8 +309,7 @@ func (p *peer) moveTo(path Path) {
 // Alive says that authenticated traffic of the peer arrived: it lives.
 func (s *Server) Alive(now time.Time, id Peer) {
 	if p := s.peers[id]; p != nil {
-		p.heardAt = now
-		p.dpd.tries = 0
+		p.alive(now)
 	}
 	if p := s.sessions[id]; p != nil {
 		p.machine.Alive(now)
@@ -310,7 +321,7 @@ func (s *Server) Alive(now time.Time, id Peer) {
 func (s *Server) Moved(now time.Time, id Peer, path Path) {
 	if p := s.peers[id]; p != nil {
 		p.heardAt = now
-		p.moveTo(path)
+		p.moveTo(now, path, false)
 	}
 	if p := s.sessions[id]; p != nil {
 		p.machine.Moved(now, v2.Path(path))

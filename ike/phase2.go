@@ -197,7 +197,7 @@ func (s *Server) handleQuick(now time.Time, m message) error {
 	if q := i.quicks[m.header.MessageID]; q != nil {
 		return q.handle(now, m)
 	}
-	if m.header.MessageID == 0 || i.recent.has(uint32(m.header.MessageID)) {
+	if i.used(uint32(m.header.MessageID)) {
 		return ErrDuplicate
 	}
 	if i.peer.quicks.open >= s.config.Limits.Exchanges {
@@ -227,6 +227,7 @@ func (q *quick) handle(now time.Time, m message) error {
 	if err != nil {
 		return dropped(err)
 	}
+	q.path = m.path
 	q.i.peer.heard(now, m.path)
 	q.last.begin(m.digest)
 	q.follow(now, out)
@@ -244,8 +245,8 @@ func (i *isakmp) handleQM1(now time.Time, m message) error {
 	if err != nil {
 		return dropped(err)
 	}
-	i.recent.add(uint32(m.header.MessageID))
-	i.peer.heard(now, m.path)
+	i.remember(now, uint32(m.header.MessageID))
+	i.peer.alive(now) // it may be an old message: the third one shows where the peer is
 	q := i.newQuick(now, m.header.MessageID, machine, false)
 	q.path = m.path
 	q.last.begin(m.digest)

@@ -208,7 +208,7 @@ func (p *peer) launchQuick(now time.Time, i *isakmp, c v1.QuickConfig, replaces 
 		p.quickFailed(now, q, CauseInternal, err.Error())
 		return
 	}
-	i.recent.add(uint32(c.ID))
+	i.remember(now, uint32(c.ID))
 	q.follow(now, out)
 }
 

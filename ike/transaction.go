@@ -14,6 +14,7 @@ type transaction struct {
 	i         *isakmp
 	alarm     alarm
 	id        wire.MessageID
+	path      Path // responder: where the request came from
 	machine   *v1.Transaction
 	initiator bool
 	done      bool
@@ -36,7 +37,7 @@ func (i *isakmp) ask(now time.Time, c wire.ModeConfig, then func(time.Time, wire
 	c.Identifier = uint16(i.s.random())
 	id := i.randomID()
 	machine, msg := v1.StartTransaction(i.sa, id, c)
-	i.recent.add(uint32(id))
+	i.remember(now, uint32(id))
 	t := i.newTransaction(now, id, machine)
 	t.initiator, t.then, t.silent = true, then, silent
 	t.repeat.Start(now, i.s.config.Retransmit, msg)
@@ -81,7 +82,16 @@ func (i *isakmp) way() Path {
 	return i.peer.path
 }
 
-// heard takes an authentic message into account.
+// met takes an authentic message into account that may have been recorded.
+func (i *isakmp) met(now time.Time, path Path) {
+	if i.state == extending {
+		i.path = path
+		return
+	}
+	i.peer.alive(now)
+}
+
+// heard takes one into account that cannot.
 func (i *isakmp) heard(now time.Time, path Path) {
 	if i.state == extending {
 		i.path = path
@@ -128,7 +138,7 @@ func (t *transaction) answer(c wire.ModeConfig) {
 	c.Identifier = t.asked.Identifier
 	t.done = true
 	t.last.reply = t.machine.Answer(c)
-	t.i.s.send(t.i.way(), t.last.reply)
+	t.i.s.send(t.path, t.last.reply)
 	t.arm()
 }
 
@@ -145,7 +155,7 @@ func (s *Server) handleTransaction(now time.Time, m message) error {
 	if t := i.transactions[m.header.MessageID]; t != nil {
 		return t.handle(now, m)
 	}
-	if m.header.MessageID == 0 || i.recent.has(uint32(m.header.MessageID)) {
+	if i.used(uint32(m.header.MessageID)) {
 		return ErrDuplicate
 	}
 	if !i.roomForTransaction() {
@@ -184,9 +194,10 @@ func (i *isakmp) handleAsked(now time.Time, m message) error {
 	if err != nil {
 		return dropped(err)
 	}
-	i.recent.add(uint32(m.header.MessageID))
-	i.heard(now, m.path)
+	i.remember(now, uint32(m.header.MessageID))
+	i.met(now, m.path)
 	t := i.newTransaction(now, m.header.MessageID, machine)
+	t.path = m.path
 	t.last.begin(m.digest)
 	t.asked = wire.ModeConfig{Type: c.Type, Identifier: c.Identifier}
 	for _, a := range c.Attributes {

@@ -228,7 +228,7 @@ func asksLogin(c wire.ModeConfig) bool {
 // answerLogin says our name and password. Other types than the generic one are
 // not known here.
 func (i *isakmp) answerLogin(t *transaction, x *DialXAUTH) error {
-	if i.asked++; i.asked > maxAsked {
+	if i.said++; i.said > maxAsked {
 		return ErrLimit
 	}
 	c := wire.ModeConfig{Type: wire.ConfigReply}
