@@ -55,13 +55,14 @@ func (q *quick) chooseTunnel(policy suite.ESPPolicy) (v1.Outcome, Cause, error) 
 
 // given reports whether a request is for what the client may have: all traffic
 // between its own address and a network of IPv4. IKEv1 cannot narrow it. Where we
-// are the client it must be what we have with the server already.
+// are the client it must be of what we have with the server already: a server that
+// narrowed what we asked for names less when it renews it.
 func (p *peer) given(r v1.Request) bool {
 	own, ok := r.IDci.Addr()
 	_, network := r.IDcr.Prefix()
 	if p.dial != nil {
-		return slices.ContainsFunc(p.children, func(c *child) bool {
-			return c.tunnel() && sameID(c.local, r.IDcr) && sameID(c.remote, r.IDci)
+		return r.HasIDs && slices.ContainsFunc(p.children, func(c *child) bool {
+			return c.tunnel() && c.local.Covers(r.IDcr) && c.remote.Covers(r.IDci)
 		})
 	}
 	whole := r.IDci.Protocol == 0 && r.IDci.Port == 0 && r.IDcr.Protocol == 0 && r.IDcr.Port == 0

@@ -163,6 +163,41 @@ func TestXAUTHRekey(t *testing.T) {
 	}
 }
 
+// TestXAUTHRekeyWithinWhatWasAgreed: a server that keeps less than we asked for names that
+// when it renews the child SA, and traffic goes on; more, or something else, it does not get.
+func TestXAUTHRekeyWithinWhatWasAgreed(t *testing.T) {
+	for _, x := range []struct {
+		name, local, remote string
+		ok                  bool
+	}{
+		{"a network of all", "10.200.0.0/24", "10.9.0.2/32", true},
+		{"as asked", "0.0.0.0/0", "10.9.0.2/32", true},
+		{"another client's address", "10.200.0.0/24", "10.9.0.3/32", false},
+		{"all for our side", "10.200.0.0/24", "0.0.0.0/0", false},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			p := newXAUTH(t, 1, watched())
+			p.dial(dialXAUTH("alice's"))
+			in := wantTunnel(t, p)
+			server := onlyPeer(t, p.server)
+			c := p.server.s.peers[server].children[0]
+			c.local, c.remote = wire.PrefixID(netip.MustParsePrefix(x.local), 0, 0), wire.PrefixID(netip.MustParsePrefix(x.remote), 0, 0)
+			if err := p.server.s.Rekey(p.now, server, Phase2); err != nil {
+				t.Fatal(err)
+			}
+			p.run(30*time.Second, nil)
+			now := wantOneChild(t, p)
+			if renewed := now != in; renewed != x.ok {
+				t.Fatalf("renewed: %v; client %v, server %v", renewed, p.client.failed, p.server.failed)
+			}
+			if r := p.client.children[now].RemoteTraffic; x.ok && (len(r) != 1 || r[0].From != netip.MustParsePrefix(x.local).Addr()) {
+				t.Errorf("for %v", r)
+			}
+			p.closeAll()
+		})
+	}
+}
+
 // assigns counts the questions for an address.
 func (n *node) assigns() (count int) {
 	for _, e := range n.events {

@@ -58,7 +58,8 @@ func (q *Quick) sendQM1() (Outcome, error) {
 }
 
 // handleQM2 takes the answer. Its IDs may differ from ours: behind a NAT, and
-// with Microsoft's servers, they do.
+// with Microsoft's servers, they do in transport mode. In tunnel mode some servers narrow
+// what we asked for (strongSwan does), and name the rest only when they renew it.
 func (q *Quick) handleQM2(h wire.Header, body []byte) (Outcome, error) {
 	o, err := q.thread.open(h, body)
 	if err != nil {
@@ -80,12 +81,20 @@ func (q *Quick) handleQM2(h wire.Header, body []byte) (Outcome, error) {
 		return Outcome{}, err
 	}
 	q.nr, q.child.NATOA = nonce, r.NATOA
+	q.narrow(r)
 	if !q.request.PFS {
 		return q.sendQM3()
 	}
 	a := &agreement{key: q.key.Take(), public: q.public}
 	q.setState(shareQuick)
 	return Outcome{Compute: func() any { a.share(r.ke); return a }}, nil
+}
+
+// narrow keeps the traffic of the answer if it is a part of what we asked for.
+func (q *Quick) narrow(r Request) {
+	if !q.choice.Encapsulation.IsTransport() && r.HasIDs && q.request.IDci.Covers(r.IDci) && q.request.IDcr.Covers(r.IDcr) {
+		q.request.IDci, q.request.IDcr = r.IDci, r.IDcr
+	}
 }
 
 func (q *Quick) sendQM3() (Outcome, error) {

@@ -68,6 +68,50 @@ func TestQuickMode(t *testing.T) {
 	}
 }
 
+// TestQuickModeNarrowed: of what we asked for in tunnel mode the answer may keep a part;
+// what is not a part of it is not believed.
+func TestQuickModeNarrowed(t *testing.T) {
+	all, own := wire.PrefixID(netip.MustParsePrefix("0.0.0.0/0"), 0, 0), wire.AddrID(netip.MustParseAddr("10.9.0.2"), 0, 0)
+	part := wire.PrefixID(netip.MustParsePrefix("10.200.0.0/24"), 0, 0)
+	for _, x := range []struct {
+		name             string
+		asked, kept      wire.ID
+		answered, wanted wire.ID
+	}{
+		{"a part", all, own, part, part},
+		{"all", all, own, all, all},
+		{"more", part, own, all, part},
+		{"a part, for another address", all, wire.AddrID(netip.MustParseAddr("10.9.0.3"), 0, 0), part, all},
+	} {
+		a, b := mainSAs(t)
+		c := quickConfig(suite.GroupNone, suite.UDPTunnel)
+		c.IDci, c.IDcr, c.NATOA = own, x.asked, nil
+		i, out, err := StartQuick(a, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, body := split(t, out.Send)
+		r, err := AnswerQuick(b, stream("p"), h, body)
+		if err == nil {
+			err = r.Choose(suite.DefaultESP(false))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.request.IDci, r.request.IDcr = x.kept, x.answered
+		if out, err = r.Reply([4]byte{1, 2, 3, 4}, nil); err != nil {
+			t.Fatal(err)
+		}
+		h, body = split(t, out.Send)
+		if out, err = i.Input(h, body); err != nil || !out.Done {
+			t.Fatal(err)
+		}
+		if got := i.Child().Request; got.IDcr.String() != x.wanted.String() || got.IDci.String() != own.String() {
+			t.Errorf("%s: for %v and %v", x.name, got.IDci, got.IDcr)
+		}
+	}
+}
+
 func wantSameChild(t *testing.T, x, y Child, pfs suite.Group) {
 	t.Helper()
 	if x.In != y.Out || x.Out != y.In || x.ESP.ESPSuite != y.ESP.ESPSuite || x.ESP.Group != pfs {

@@ -117,6 +117,14 @@ func (id ID) Addr() (netip.Addr, bool) {
 	return p.Addr(), true
 }
 
+// Covers reports whether all traffic that o stands for is traffic that id stands for.
+func (id ID) Covers(o ID) bool {
+	wide, ok := id.Prefix()
+	narrow, ok2 := o.Prefix()
+	return ok && ok2 && wide.Bits() <= narrow.Bits() && wide.Contains(narrow.Addr()) &&
+		(id.Protocol == 0 || id.Protocol == o.Protocol) && (id.Port == 0 || id.Port == o.Port)
+}
+
 // maskLen counts the leading ones of a netmask that has no others.
 func maskLen(mask []byte) (int, bool) {
 	n := 0
