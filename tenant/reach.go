@@ -3,116 +3,93 @@ package tenant
 import (
 	"fmt"
 	"net/netip"
-	"slices"
+
+	"github.com/gaissmai/bart"
 )
 
-// Reach says which destinations are denied. It is never changed after NewReach,
-// does not allocate and may be used concurrently. The zero Reach denies
-// nothing.
+// Reach says which destinations are denied, in whatever spelling a client names
+// them: an IPv6 address that stands for an IPv4 one is denied with it. It is
+// never changed after NewReach, does not allocate and may be used concurrently.
+// The zero Reach denies nothing.
 type Reach struct {
-	v4, v6 []reachRange
+	rules bart.Table[reachRule]
+	also  []Closer
 }
 
-// reachRange is the part of the address space from one address to the start of
-// the next range, in which all destinations are treated alike.
-type reachRange struct {
-	from netip.Addr
+// Closer is a set of destinations that are closed besides what a Reach was made
+// of, and that may change. It may be used concurrently.
+type Closer interface {
+	// Closes reports whether addr is closed, and how many bits long the prefix
+	// is that closes it.
+	Closes(addr netip.Addr) (bits int, closed bool)
+}
+
+// reachRule is what a prefix of so many bits says of the destinations in it.
+type reachRule struct {
+	bits int
 	deny bool
 }
 
 // NewReach compiles lists of prefixes. The longest prefix that holds a
-// destination decides, and allow decides between two of one length.
-func NewReach(deny, allow []netip.Prefix) (*Reach, error) {
-	rules := make([]reachRule, 0, len(deny)+len(allow))
-	for _, prefix := range deny {
-		rules = append(rules, reachRule{prefix, true})
-	}
-	for _, prefix := range allow {
-		rules = append(rules, reachRule{prefix, false})
-	}
-	for _, r := range rules {
-		if !r.prefix.IsValid() || r.prefix.Masked() != r.prefix {
-			return nil, fmt.Errorf("%w: %v is no prefix of destinations", ErrPrefix, r.prefix)
-		}
-	}
-	slices.SortStableFunc(rules, func(a, b reachRule) int { return b.prefix.Bits() - a.prefix.Bits() })
-	return &Reach{
-		v4: compileReach(rules, netip.IPv4Unspecified()),
-		v6: compileReach(rules, netip.IPv6Unspecified()),
-	}, nil
-}
-
-// Denies reports whether dst is not to be reached.
-func (r *Reach) Denies(dst netip.Addr) bool {
-	ranges := r.v6
-	if dst.Is4() {
-		ranges = r.v4
-	}
-	lo, hi := 0, len(ranges) // the first range behind dst
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		if ranges[mid].from.Compare(dst) <= 0 {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return lo > 0 && ranges[lo-1].deny
-}
-
-type reachRule struct {
-	prefix netip.Prefix
-	deny   bool
-}
-
-// compileReach turns the rules of one family, the longest prefix first, into
-// ranges: what a destination meets can change only where a prefix begins or
-// right behind its end.
-func compileReach(rules []reachRule, lowest netip.Addr) []reachRange {
-	starts := []netip.Addr{lowest}
-	for _, r := range rules {
-		if r.prefix.Addr().Is4() != lowest.Is4() {
-			continue
-		}
-		starts = append(starts, r.prefix.Addr())
-		if behind := lastOf(r.prefix).Next(); behind.IsValid() {
-			starts = append(starts, behind)
-		}
-	}
-	slices.SortFunc(starts, netip.Addr.Compare)
-	var ranges []reachRange
-	for _, start := range slices.Compact(starts) {
-		deny := decide(rules, start)
-		if len(ranges) == 0 || ranges[len(ranges)-1].deny != deny {
-			ranges = append(ranges, reachRange{start, deny})
-		}
-	}
-	return ranges
-}
-
-// decide finds the first of rules, sorted by length, that holds addr; among
-// those of one length a later one that allows wins.
-func decide(rules []reachRule, addr netip.Addr) bool {
-	for i, r := range rules {
-		if !r.prefix.Contains(addr) {
-			continue
-		}
-		for _, same := range rules[i:] {
-			if same.prefix == r.prefix && !same.deny {
-				return false
+// destination decides, and allow decides between two of one length; what also
+// closes is as if it stood in deny.
+func NewReach(deny, allow []netip.Prefix, also ...Closer) (*Reach, error) {
+	r := &Reach{also: also}
+	for _, prefixes := range [][]netip.Prefix{deny, allow} {
+		for _, p := range prefixes {
+			if !p.IsValid() || p.Masked() != p {
+				return nil, fmt.Errorf("%w: %v is no prefix of destinations", ErrPrefix, p)
 			}
 		}
-		return r.deny
+	}
+	for _, p := range deny {
+		r.rules.Insert(p, reachRule{p.Bits(), true})
+	}
+	for _, p := range allow {
+		r.rules.Insert(p, reachRule{p.Bits(), false})
+	}
+	return r, nil
+}
+
+// Denies reports whether dst is not to be reached. An address that stands for
+// another is denied with that, unless it is allowed itself by a prefix that is
+// at least as long as the same part of the other's.
+func (r *Reach) Denies(dst netip.Addr) bool {
+	dst = dst.WithZone("")
+	bits, denied := r.judge(dst)
+	if denied || dst.Is4() {
+		return denied
+	}
+	var forms [maxForms]form
+	for _, f := range formsOf(&forms, dst) {
+		if inner, denied := r.judge(f.addr); denied && f.end(inner) > bits {
+			return true
+		}
 	}
 	return false
 }
 
-// lastOf is the highest address of a prefix.
-func lastOf(prefix netip.Prefix) netip.Addr {
-	b := prefix.Addr().AsSlice()
-	for i := prefix.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
+// Names reports whether dst is allowed by a prefix of its own, and not just with
+// others.
+func (r *Reach) Names(dst netip.Addr) bool {
+	rule, found := r.rules.Lookup(dst)
+	return found && !rule.deny && rule.bits == dst.BitLen()
+}
+
+// Closes implements Closer.
+func (r *Reach) Closes(addr netip.Addr) (bits int, closed bool) { return r.judge(addr) }
+
+// judge is Denies for an address as it is written; bits is the length of the
+// prefix that decided, -1: there was none.
+func (r *Reach) judge(addr netip.Addr) (bits int, denied bool) {
+	rule, found := r.rules.Lookup(addr)
+	if !found {
+		rule.bits = -1
 	}
-	last, _ := netip.AddrFromSlice(b)
-	return last
+	for _, c := range r.also {
+		if n, closed := c.Closes(addr); closed && n > rule.bits {
+			rule = reachRule{n, true}
+		}
+	}
+	return rule.bits, rule.deny
 }
