@@ -227,7 +227,7 @@ func (t *tenantValues) readEgress(v value) {
 	}
 	var e Egress
 	v.fields([]field{
-		{"netstack", "{allow: [10.0.0.0/8]}", false, func(v value) { e.Netstack = readNetstack(v) }},
+		{"netstack", "{allow: [10.0.0.0/8]}", false, func(v value) { e.Netstack = t.readNetstack(v) }},
 		{"tun", "{device: tun-office}", false, func(v value) { e.TUN = readTUN(v) }},
 	})
 	switch {
@@ -238,16 +238,6 @@ func (t *tenantValues) readEgress(v value) {
 	default:
 		t.Egress = e
 	}
-}
-
-// readNetstack reads what clients may reach through the inner stack.
-func readNetstack(v value) *Netstack {
-	n := &Netstack{}
-	v.fields([]field{
-		{"allow", "[10.0.0.0/8]", false, func(v value) { n.Allow = listOf(v, value.prefix) }},
-		{"deny", "[10.0.0.0/8]", false, func(v value) { n.Deny = listOf(v, value.prefix) }},
-	})
-	return n
 }
 
 // readTUN reads the device a tenant leaves by.

@@ -24,6 +24,7 @@ func (r *reader) check() {
 	r.checkSharedGroups()
 	r.checkApart()
 	r.checkDevices()
+	r.checkAllow()
 }
 
 // checkListen refuses addresses that cannot be bound beside each other.

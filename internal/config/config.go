@@ -249,9 +249,10 @@ type Egress struct {
 }
 
 // Netstack is egress through culvert's own stack; it needs no privilege. Of
-// Allow, Deny and what is closed by default (the host itself, link-local
-// addresses, other clients) the longest range that holds a destination
-// decides; of two of one length, Allow.
+// Allow, Deny and what is closed by default (each address of the host itself,
+// link-local addresses and other metadata services, the pools of all tenants)
+// the longest range that holds a destination decides; of two of one length,
+// Allow. All else is open.
 type Netstack struct {
 	// Allow opens destinations.
 	Allow []netip.Prefix

@@ -117,6 +117,7 @@ type tenantValues struct {
 	pool, pool6           []value
 	leases, users, routes []value
 	egress, shared        value
+	opens                 []value // of egress.netstack.allow
 	identity, ca          value
 	allowed, hasPSK       bool // auth.allow, psk are written
 	certified             bool // certificate is

@@ -12,9 +12,6 @@ import (
 	"github.com/culvert-vpn/culvert/tenant/tun"
 )
 
-// everything is all destinations there are.
-var everything = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
-
 // tunQueues is how many queues a TUN device has, and with it how many goroutines
 // seal what comes out of it. The kernel keeps a flow in one queue. Two queues on
 // two cores carried no more than one, since the workers need the cores as well
@@ -29,9 +26,33 @@ func tunQueues(workers int) int {
 // maxTUNQueues is more than any link can use.
 const maxTUNQueues = 32
 
-// openDevice opens the device that a tenant's egress says, with a DNS forwarder
-// on its gateway address.
-func openDevice(t *config.Tenant, queues int) (tenant.Device, error) {
+// devices opens the tenants' devices, and has what they share.
+type devices struct {
+	queues int
+	host   *netstack.Host
+	pools  *tenant.Reach // of all tenants: none is a way from one to another
+}
+
+func newDevices(c *config.Config) (*devices, error) {
+	var all []netip.Prefix
+	for i := range c.Tenants {
+		all = append(all, c.Tenants[i].Pool...)
+		all = append(all, c.Tenants[i].Pool6...)
+	}
+	pools, err := tenant.NewReach(masked(all), nil)
+	if err != nil {
+		return nil, err
+	}
+	host, err := netstack.NewHost()
+	if err != nil {
+		return nil, err
+	}
+	return &devices{queues: tunQueues(c.Workers), host: host, pools: pools}, nil
+}
+
+// open opens the device that a tenant's egress says, with a DNS forwarder on its
+// gateway address.
+func (d *devices) open(t *config.Tenant) (tenant.Device, error) {
 	forwarder, err := dns.New(dns.Config{})
 	if err != nil {
 		return nil, err
@@ -44,20 +65,32 @@ func openDevice(t *config.Tenant, queues int) (tenant.Device, error) {
 	if e := t.Egress.TUN; e != nil {
 		return tun.New(tun.Config{
 			Name: e.Device, Netns: e.NetNS, Addresses: addresses, Routes: masked(rest), MTU: t.MTU, DNS: forwarder,
-			Queues: queues,
+			Queues: d.queues,
 		})
 	}
+	c := d.netstack(t)
+	c.Addresses, c.DNS = addresses, forwarder
+	return netstack.New(c)
+}
+
+// netstack is what the inner stack of a tenant may do.
+func (d *devices) netstack(t *config.Tenant) netstack.Config {
 	c := netstack.Config{
-		Addresses: addresses, Pool: masked(slices.Concat(t.Pool, t.Pool6)), MTU: t.MTU,
-		FlowsPerSource: t.Limits.Flows, DNS: forwarder,
+		Pool: masked(slices.Concat(t.Pool, t.Pool6)), MTU: t.MTU,
+		FlowsPerSource: t.Limits.Flows, Host: d.host, Others: d.pools,
 	}
 	if e := t.Egress.Netstack; e != nil {
 		c.Allow, c.Deny = e.Allow, e.Deny
-		if len(e.Allow) > 0 {
-			c.Deny = append(append([]netip.Prefix(nil), c.Deny...), everything...)
-		}
 	}
-	return netstack.New(c)
+	return c
+}
+
+// close frees what the devices shared, when they are closed. A nil one shared
+// nothing.
+func (d *devices) close() {
+	if d != nil {
+		d.host.Close()
+	}
 }
 
 func masked(prefixes []netip.Prefix) []netip.Prefix {

@@ -51,12 +51,13 @@ type Config struct {
 
 // Gateway is one concentrator.
 type Gateway struct {
-	config Config
-	log    *zap.Logger
-	plane  *dataplane.Plane
-	ike    *ike.Server
-	l2tp   *l2tp.Endpoint
-	vault  *esp.Vault // of all SAs
+	config  Config
+	devices *devices // nil: Config.OpenDevice shares what it wants
+	log     *zap.Logger
+	plane   *dataplane.Plane
+	ike     *ike.Server
+	l2tp    *l2tp.Endpoint
+	vault   *esp.Vault // of all SAs
 
 	tenants  []*tenantState
 	selector *tenant.Selector
@@ -97,10 +98,6 @@ func New(c Config) (*Gateway, error) {
 	if c.Listen == nil {
 		c.Listen = listenKernel
 	}
-	if c.OpenDevice == nil {
-		queues := tunQueues(c.Config.Workers)
-		c.OpenDevice = func(t *config.Tenant) (tenant.Device, error) { return openDevice(t, queues) }
-	}
 	g := &Gateway{
 		config: c, log: c.Log, vault: new(esp.Vault),
 		peers: make(map[uint64]*peer), sessions: make(map[*dataplane.Session]*session),
@@ -112,7 +109,7 @@ func New(c Config) (*Gateway, error) {
 	g.computing = newPool(cpus, cpus, 0, 0, &g.running)
 	g.waiting = newPool(maxWaiting, maxWaitingEach, maxQueued, maxQueuedEach, &g.running)
 	g.asking, g.stop = context.WithCancel(context.Background())
-	for _, step := range []func() error{g.openPlane, g.openTenants, g.openMachines} {
+	for _, step := range []func() error{g.openPlane, g.shareDevices, g.openTenants, g.openMachines} {
 		if err := step(); err != nil {
 			g.Close()
 			return nil, err
@@ -134,6 +131,17 @@ func (g *Gateway) openPlane() error {
 	g.plane = plane
 	if err == nil {
 		granted.warn(g.log)
+	}
+	return err
+}
+
+// shareDevices makes what devices of the kernel and the host's network share.
+func (g *Gateway) shareDevices() (err error) {
+	if g.config.OpenDevice != nil || g.config.dialler {
+		return nil
+	}
+	if g.devices, err = newDevices(g.config.Config); err == nil {
+		g.config.OpenDevice = g.devices.open
 	}
 	return err
 }
@@ -209,6 +217,7 @@ func (g *Gateway) Close() {
 	for _, t := range g.tenants {
 		t.close()
 	}
+	g.devices.close()
 	if g.plane != nil {
 		g.plane.Close()
 	}

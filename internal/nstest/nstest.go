@@ -29,7 +29,22 @@ func Run(tests func() int) int {
 	if os.Geteuid() == 0 {
 		return tests()
 	}
+	return startAgain(tests, command())
+}
+
+// Alone is Run in a network namespace of its own also where we are root, so that
+// tests may change addresses and routes. WantAlone is for the tests that do.
+func Alone(tests func() int) int {
+	if os.Getenv(within) != "" || os.Geteuid() != 0 {
+		return Run(tests)
+	}
 	again := command()
+	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	return startAgain(tests, again)
+}
+
+// startAgain runs the binary again, or the tests here where that is not permitted.
+func startAgain(tests func() int, again *exec.Cmd) int {
 	runtime.LockOSThread() // with the thread that starts it the binary ends
 	defer runtime.UnlockOSThread()
 	err := again.Run()
@@ -65,5 +80,14 @@ func Want(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs network namespaces, and this kernel lets only root make some")
+	}
+}
+
+// WantAlone skips a test that changes a network namespace where this one is not its
+// own: see Alone.
+func WantAlone(t testing.TB) {
+	t.Helper()
+	if os.Getenv(within) == "" {
+		t.Skip("needs a network namespace of its own, and this kernel lets nobody make one")
 	}
 }

@@ -49,8 +49,15 @@ type Config struct {
 	// MTU is the largest packet in bytes; 0: DefaultMTU.
 	MTU int
 	// Deny and Allow say which destinations are reached, as in
-	// tenant.PolicyConfig; tenant.NeverReached and Pool are denied besides.
+	// tenant.PolicyConfig; tenant.NeverReached, Pool, Others and the addresses
+	// of Host are denied besides.
 	Deny, Allow []netip.Prefix
+	// Others is what belongs to other tenants; nil: nothing does. It may be
+	// shared by devices.
+	Others tenant.Closer
+	// Host knows the addresses of the host; nil: the device makes one of its
+	// own. It may be shared by devices, and outlives them.
+	Host *Host
 	// DNS answers at the gateway addresses, port 53; nil: nobody does. It may
 	// be shared by devices.
 	DNS *dns.Forwarder
@@ -77,7 +84,8 @@ type Config struct {
 	Buffers int
 
 	// DialContext makes the host's TCP and UDP sockets; network is "tcp" or
-	// "udp" and address a literal one. nil: a net.Dialer.
+	// "udp" and address a literal one. nil: a net.Dialer, which is not led to
+	// what is closed by whatever the host does with addresses.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// ListenPacket makes the host's ICMP sockets, of the networks "udp4" and
 	// "udp6" (unprivileged) or "ip4:icmp" and "ip6:ipv6-icmp", in the manner
@@ -118,9 +126,6 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MTU < minMTU || c.MTU > maxMTU {
 		return c, fmt.Errorf("%w: MTU %d is not between %d and %d", ErrConfig, c.MTU, minMTU, maxMTU)
 	}
-	if c.DialContext == nil {
-		c.DialContext = (&net.Dialer{}).DialContext
-	}
 	if c.ListenPacket == nil {
 		c.ListenPacket = listenICMP
 	}
@@ -142,5 +147,9 @@ func (c Config) reach() (*tenant.Reach, error) {
 	for _, a := range c.Addresses {
 		deny = append(deny, netip.PrefixFrom(a.Addr(), a.Addr().BitLen()))
 	}
-	return tenant.NewReach(deny, c.Allow)
+	also := []tenant.Closer{c.Host}
+	if c.Others != nil {
+		also = append(also, c.Others)
+	}
+	return tenant.NewReach(deny, c.Allow, also...)
 }

@@ -30,6 +30,7 @@ type Device struct {
 	tcp     *tcp.Forwarder
 	pinger  *pinger
 	buffers sync.Pool // *[copySize]byte
+	private *Host     // this device's alone; nil: it is shared
 
 	allowance allowance // of the buffers of TCP connections
 
@@ -55,9 +56,30 @@ func New(cfg Config) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	mine := cfg.Host == nil
+	if mine {
+		if cfg.Host, err = NewHost(); err != nil {
+			return nil, err
+		}
+	}
+	d, err := start(cfg)
+	switch {
+	case mine && err != nil:
+		cfg.Host.Close()
+	case mine:
+		d.private = cfg.Host
+	}
+	return d, err
+}
+
+// start makes a device of a complete configuration.
+func start(cfg Config) (*Device, error) {
 	reach, err := cfg.reach()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if cfg.DialContext == nil {
+		cfg.DialContext = dialOpen(reach)
 	}
 	q := newQueue(cfg.Queue)
 	l := &link{queue: q, mtu: uint32(cfg.MTU)}
@@ -173,6 +195,9 @@ func (d *Device) shut() {
 			done = true
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+	if d.private != nil {
+		d.private.Close()
 	}
 	d.link.queue.close()
 	d.stack.RemoveNIC(nicID)
