@@ -62,8 +62,9 @@ func (s *Server) handleAM1(now time.Time, m message) error {
 		s.sources.done(m.path.Remote.Addr())
 		return s.refuseAM1(now, m, err)
 	}
-	i.first.begin(m.digest)
+	i.first.begin(m.digest, m.path)
 	i.halfOpen(now, key, machine)
+	i.allowance.Received(m.path.Remote.Addr(), int(m.header.Length))
 	if i.group.Tenant == "" {
 		s.fail(now, Failed{Path: m.path, Cause: CauseNoGroup, Detail: "the client calls itself " + machine.Identity().String()})
 	}
@@ -137,7 +138,7 @@ func (i *isakmp) wrongGroupKey(now time.Time, m message) error {
 		i.s.fail(now, Failed{Path: m.path, Tenant: i.group.Tenant, Cause: CauseWrongPSK,
 			Detail: fmt.Sprintf("message 3 of aggressive mode by %v", i.phase1.Identity())})
 	}
-	i.s.send(m.path, v1.Refusal(i.key.i, i.key.r, wire.MessageID(i.s.random()|1), wire.NotifyAuthenticationFailed))
+	i.post(m.path, v1.Refusal(i.key.i, i.key.r, wire.MessageID(i.s.random()|1), wire.NotifyAuthenticationFailed))
 	if i.badKeys >= maxBadKeys {
 		i.forget()
 	}
@@ -155,9 +156,10 @@ func (i *isakmp) repeatAM2(now time.Time, msg []byte) {
 
 // remind answers a message of phase 2 that came before message 3 did: who sent it
 // knows our cookie, and repeats message 3 for message 2.
-func (i *isakmp) remind(path Path) {
+func (i *isakmp) remind(m message) {
 	if i.state == negotiating && !i.initiator && i.phase1.Aggressive() && !i.phase1.Answered() {
-		i.s.send(path, i.first.reply)
+		i.hear(m)
+		i.post(i.path, i.first.reply)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -225,18 +226,18 @@ func netipPath(n int) Path {
 	return Path{Local: serverIKE, Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, byte(n >> 8), byte(n)}), 500)}
 }
 
-// TestAggressiveAnswersLittle: a stranger gets message 2 three times at most, and it
-// is not much longer than what asked for it.
+// TestAggressiveAnswersLittle: a stranger gets message 2 three times at most, and never
+// more than three times what asked for it.
 func TestAggressiveAnswersLittle(t *testing.T) {
 	p := newPair(t, 1, Config{Candidates: inGroups("sales")})
 	first := aggressive1(t, 1)
 	_ = p.server.s.Input(p.now, Path{Local: serverIKE, Remote: clientIKE}, bytes.Clone(first))
 	p.filter = func(*node, []byte) bool { return false }
 	p.run(5*time.Minute, nil)
-	if n := len(p.server.sent); n != 1+maxAM2 {
+	if n := len(p.server.sent); n == 0 || n > 1+maxAM2 {
 		t.Errorf("%d messages", n)
 	}
-	if n := len(p.server.sent[0]); n > 2*len(first) {
+	if n := len(slices.Concat(p.server.sent...)); n > 3*len(first) {
 		t.Errorf("%d bytes for %d", n, len(first))
 	}
 	wantEmpty(t, p.server)

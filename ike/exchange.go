@@ -1,6 +1,9 @@
 package ike
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+	"net/netip"
+)
 
 // digest recognises a repeated message.
 type digest [16]byte
@@ -13,16 +16,34 @@ func digestOf(msg []byte) digest {
 // answered is what a responder remembers of the last message of an exchange: to
 // answer a repeated one the same way, without computing anything.
 type answered struct {
-	seen  digest
-	reply []byte // nil: none yet
-	set   bool
+	seen    digest
+	reply   []byte // nil: none yet
+	set     bool
+	from    netip.Addr // where it came from, and the only place to which the answer is repeated
+	repeats int
+}
+
+// maxRepeats is how often an answer is repeated: whoever has not got it by then has
+// given up.
+const maxRepeats = 8
+
+// again reports whether the answer is repeated to who has asked again from path, and
+// counts that.
+func (a *answered) again(path Path) bool {
+	if a.from != path.Remote.Addr() || a.repeats >= maxRepeats {
+		return false
+	}
+	a.repeats++
+	return true
 }
 
 // is reports whether d was the last message.
 func (a *answered) is(d digest) bool { return a.set && a.seen == d }
 
-// begin remembers that the message d is being worked on.
-func (a *answered) begin(d digest) { *a = answered{seen: d, set: true} }
+// begin remembers that the message d, which came along path, is being worked on.
+func (a *answered) begin(d digest, path Path) {
+	*a = answered{seen: d, set: true, from: path.Remote.Addr()}
+}
 
 // forget lets the same message be taken again.
 func (a *answered) forget() { *a = answered{} }

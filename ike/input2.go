@@ -59,11 +59,9 @@ func (s *Server) handleInit(now time.Time, path Path, h wire.Header, msg []byte)
 		s.answerStranger(now, path, h, reply)
 		return dropped2(err)
 	}
-	if s.loaded(now) && !s.cookies.Good(now, s.config.Rand, q) {
+	if q.Proven = s.cookies.Good(now, s.config.Rand, q); !q.Proven && s.loaded(now) {
 		s.refusals.owe(now, s.config.Limits.Refusals)
-		reply, err := s.cookies.Ask(now, s.config.Rand, q)
-		s.send(path, reply)
-		return errors.Join(ErrCookie, err)
+		return s.askCookie(now, path, q)
 	}
 	if s.config.Redirect != nil && q.Redirectable() {
 		if gateway := s.config.Redirect(path.Local.Addr(), path.Remote.Addr()); gateway != "" {
@@ -72,6 +70,13 @@ func (s *Server) handleInit(now time.Time, path Path, h wire.Header, msg []byte)
 		}
 	}
 	return s.answerInit(now, path, key, q)
+}
+
+// askCookie has the sender of a first message show that it is where it seems to be.
+func (s *Server) askCookie(now time.Time, path Path, q *v2.Request) error {
+	reply, err := s.cookies.Ask(now, s.config.Rand, q)
+	s.send(path, reply)
+	return errors.Join(ErrCookie, err)
 }
 
 // loaded reports whether strangers cost so much that a first message has to bring a
@@ -99,6 +104,9 @@ func (s *Server) answerInit(now time.Time, path Path, key openKey, q *v2.Request
 	machine, reply, err := v2.Answer(now, p, s.config2(), q, d)
 	if err != nil {
 		s.sources.done(source)
+		if errors.Is(err, v2.ErrUnproven) {
+			return s.askCookie(now, path, q)
+		}
 		return s.refuseInit(now, path, q, reply, err)
 	}
 	p.machine, p.open = machine, key

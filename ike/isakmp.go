@@ -6,6 +6,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/v1"
+	"github.com/culvert-vpn/culvert/ike/v2"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
@@ -23,6 +24,7 @@ type isakmp struct {
 	sa        *v1.SA // nil until established
 	key       cookies
 	open      openKey
+	allowance v2.Allowance // of who dials us, until it has proved who it is
 	stranger
 
 	first    answered                // responder: message 1 and its answer

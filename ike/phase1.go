@@ -32,9 +32,11 @@ func (s *Server) handleMM1(now time.Time, m message) error {
 	}
 	machine.Trust(d.authorities)
 	i := s.newISAKMP(now, m.path)
-	i.first = answered{seen: m.digest, reply: reply, set: true}
+	i.first.begin(m.digest, m.path)
+	i.first.reply = reply
 	i.halfOpen(now, key, machine)
-	s.send(m.path, reply)
+	i.allowance.Received(m.path.Remote.Addr(), int(m.header.Length))
+	i.post(m.path, reply)
 	return nil
 }
 
@@ -101,12 +103,23 @@ func (i *isakmp) repeatAnswer(a *answered, m message) error {
 	if !a.is(m.digest) {
 		return ErrState
 	}
-	path := m.path
-	if i.initiator { // we have moved on to port 4500
-		path = i.path
+	i.hear(m)
+	switch {
+	case i.initiator: // we have moved on to port 4500
+		i.post(i.path, a.reply)
+	case a.again(m.path):
+		i.post(m.path, a.reply)
 	}
-	i.post(path, a.reply)
 	return ErrDuplicate
+}
+
+// hear notes where a message of a stranger's came from. One that has our cookie, which
+// went to where the first one came from, shows that the address there is real.
+func (i *isakmp) hear(m message) {
+	from := m.path.Remote.Addr()
+	if i.allowance.Received(from, int(m.header.Length)); m.header.Responder == i.key.r && from == i.open.remote.Addr() {
+		i.allowance.Shown(from)
+	}
 }
 
 // handlePhase1 takes the messages of a main mode after the first.
@@ -120,6 +133,7 @@ func (i *isakmp) handlePhase1(now time.Time, m message) error {
 	if !i.initiator && i.phase1.Costly() && i.peer == nil && i.s.strangers >= i.s.config.Limits.Computations {
 		return ErrLimit
 	}
+	i.hear(m)
 	out, err := i.phase1.Input(m.header, m.body, i.ends(m.path))
 	if errors.Is(err, v1.ErrAuth) && i.phase1.Aggressive() {
 		return i.wrongGroupKey(now, m)
@@ -127,7 +141,7 @@ func (i *isakmp) handlePhase1(now time.Time, m message) error {
 	if err != nil {
 		return dropped(err)
 	}
-	i.last.begin(m.digest)
+	i.last.begin(m.digest, m.path)
 	if i.initiator {
 		i.answer()
 	} else {

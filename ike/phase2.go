@@ -191,7 +191,7 @@ func (s *Server) handleQuick(now time.Time, m message) error {
 		return ErrUnknownSA
 	}
 	if i.state != standing {
-		i.remind(i.path)
+		i.remind(m)
 		return ErrState
 	}
 	if q := i.quicks[m.header.MessageID]; q != nil {
@@ -211,7 +211,9 @@ func (s *Server) handleQuick(now time.Time, m message) error {
 // responders send a fourth.
 func (q *quick) handle(now time.Time, m message) error {
 	if q.last.is(m.digest) {
-		q.i.s.send(m.path, q.last.reply)
+		if q.last.again(m.path) {
+			q.i.s.send(m.path, q.last.reply)
+		}
 		return ErrDuplicate
 	}
 	if q.done || q.machine == nil {
@@ -229,7 +231,7 @@ func (q *quick) handle(now time.Time, m message) error {
 	}
 	q.path = m.path
 	q.i.peer.heard(now, m.path)
-	q.last.begin(m.digest)
+	q.last.begin(m.digest, m.path)
 	q.follow(now, out)
 	return nil
 }
@@ -249,7 +251,7 @@ func (i *isakmp) handleQM1(now time.Time, m message) error {
 	i.peer.alive(now) // it may be an old message: the third one shows where the peer is
 	q := i.newQuick(now, m.header.MessageID, machine, false)
 	q.path = m.path
-	q.last.begin(m.digest)
+	q.last.begin(m.digest, m.path)
 	out, why, err := q.choose()
 	if err != nil {
 		return q.refuse(now, why, err)

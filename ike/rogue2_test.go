@@ -140,6 +140,15 @@ func (r *rogue) begin(more ...wire.Body) {
 		return
 	}
 	h, chain := r.parse(r.init[1])
+	if cookie, asked := notifyOf(chain, wire.Notify2Cookie); asked {
+		had = len(r.got)
+		r.init[0] = r.hello(append(more, cookie)...)
+		_ = r.give(r.init[0])
+		if r.init[1] = r.last(had); r.init[1] == nil {
+			return
+		}
+		h, chain = r.parse(r.init[1])
+	}
 	p, ok := wire.Find(chain, wire.PayloadKE2)
 	if !ok {
 		return

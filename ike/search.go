@@ -129,7 +129,7 @@ func (i *isakmp) wrongKey(now time.Time, m message, tried int) error {
 				tried, i.phase1.Features().Family, i.phase1.Choice())})
 	}
 	i.last.reply = v1.Refusal(i.key.i, i.key.r, wire.MessageID(i.s.random()|1), wire.NotifyAuthenticationFailed)
-	i.s.send(m.path, i.last.reply)
+	i.post(m.path, i.last.reply)
 	if i.badKeys >= maxBadKeys {
 		i.forget()
 	}
@@ -140,7 +140,7 @@ func (i *isakmp) wrongKey(now time.Time, m message, tried int) error {
 func (i *isakmp) accept(now time.Time, m message, c candidate) error {
 	if !i.s.policies.allowsIKE(c.policy(), i.phase1.Choice().IKESuite) {
 		i.s.fail(now, Failed{Path: m.path, Tenant: c.Tenant, Cause: CauseLegacy, Detail: i.phase1.Choice().String()})
-		i.s.send(m.path, v1.Refusal(i.key.i, i.key.r, wire.MessageID(i.s.random()|1), wire.NotifyNoProposalChosen))
+		i.post(m.path, v1.Refusal(i.key.i, i.key.r, wire.MessageID(i.s.random()|1), wire.NotifyNoProposalChosen))
 		i.forget()
 		return ErrRefused
 	}

@@ -105,7 +105,7 @@ func (i *isakmp) disbelieve(now time.Time, m message, list []candidate, why erro
 	}
 	i.s.fail(now, f)
 	i.last.reply = i.phase1.Refuse(wire.MessageID(i.s.random()|1), wire.NotifyAuthenticationFailed)
-	i.s.send(m.path, i.last.reply)
+	i.post(m.path, i.last.reply)
 	i.phase1.Reject()
 	if i.badKeys++; i.badKeys >= maxBadKeys {
 		i.forget()
@@ -188,6 +188,9 @@ func (s *Server) maxDatagram() int {
 // post sends a message of phase 1: in fragments where it is long and the peer takes
 // them. Windows takes them with certificates only.
 func (i *isakmp) post(path Path, msg []byte) {
+	if i.peer == nil && !i.initiator && !i.allowance.Allows(path.Remote.Addr(), len(msg)) {
+		return
+	}
 	if len(msg) <= i.s.maxDatagram() || !i.takesFragments() {
 		i.s.send(path, msg)
 		return

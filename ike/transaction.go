@@ -168,7 +168,9 @@ func (s *Server) handleTransaction(now time.Time, m message) error {
 func (t *transaction) handle(now time.Time, m message) error {
 	switch {
 	case t.last.is(m.digest):
-		t.i.s.send(m.path, t.last.reply)
+		if t.last.again(m.path) {
+			t.i.s.send(m.path, t.last.reply)
+		}
 		return ErrDuplicate
 	case !t.initiator || t.done:
 		return ErrState
@@ -198,7 +200,7 @@ func (i *isakmp) handleAsked(now time.Time, m message) error {
 	i.met(now, m.path)
 	t := i.newTransaction(now, m.header.MessageID, machine)
 	t.path = m.path
-	t.last.begin(m.digest)
+	t.last.begin(m.digest, m.path)
 	t.asked = wire.ModeConfig{Type: c.Type, Identifier: c.Identifier}
 	for _, a := range c.Attributes {
 		t.asked.AddBytes(a.Type, nil)

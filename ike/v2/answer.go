@@ -32,7 +32,10 @@ func Answer(now time.Time, owner Owner, c Config, q *Request, d *Directory) (*Se
 	if len(q.ke.Data) != choice.Group.PublicLen() {
 		return nil, nil, fmt.Errorf("%w: length of the public value", ErrMalformed)
 	}
-	s := &Session{owner: owner, config: c.withDefaults(), path: q.Path, features: q.features, heardAt: now}
+	s := &Session{owner: owner, config: c.withDefaults(), path: q.Path, features: q.features, heardAt: now, dialled: q.Path.Remote.Addr()}
+	if s.allowance.Received(s.dialled, len(q.raw)); q.Proven {
+		s.allowance.Shown(s.dialled)
+	}
 	if err := s.answerInit(now, q, choice, d); err != nil {
 		return nil, nil, err
 	}
@@ -63,14 +66,18 @@ func (s *Session) answerInit(now time.Time, q *Request, choice suite.IKE2Choice,
 		return err
 	}
 	a := &sa{s: s, spiI: q.header.Initiator, spiR: s.owner.AllocateIKE(s), suite: choice.IKE2Suite, nextIn: 1, made: now}
-	s.sas, s.current = []*sa{a}, a
-	s.opening = &opening{deadline: now.Add(halfOpenTime), request: bytes.Clone(q.raw), ni: q.nonce, nr: nr,
-		public: bytes.Clone(q.ke.Data), additional: choice.Additional.List()}
 	group, list := choice.Group, []wire.Body{wire.Nonce2(nr)}
 	if q.features.natt || !s.config.RawESP {
 		list = append(list, s.natDetection(a)...)
 	}
 	list = append(list, s.announce(q, d)...)
+	if !q.Proven && len(initAnswer(a, choice, make([]byte, group.PublicLen()), list)) > maxFactor*len(q.raw) {
+		s.owner.Forget(a.spiR)
+		return ErrUnproven
+	}
+	s.sas, s.current = []*sa{a}, a
+	s.opening = &opening{deadline: now.Add(halfOpenTime), request: bytes.Clone(q.raw), ni: q.nonce, nr: nr,
+		public: bytes.Clone(q.ke.Data), additional: choice.Additional.List()}
 	if !s.owner.Compute(func() any { return makeKey(seed, group) }, true, func(_ time.Time, r any) {
 		s.sendInitAnswer(a, choice, r.(madeKey), list)
 	}) {
@@ -87,9 +94,13 @@ func (s *Session) sendInitAnswer(a *sa, choice suite.IKE2Choice, made madeKey, r
 		return
 	}
 	s.opening.key = made.key
-	list := []wire.Body{choice.AnswerSPI(nil), wire.KeyExchange2{Group: uint16(choice.Group), Data: made.key.Public()}}
-	s.opening.response = plain(a.header(wire.ExchangeSAInit, 0, true), append(list, rest...))
-	s.owner.Send(s.path, s.opening.response)
+	s.opening.response = initAnswer(a, choice, made.key.Public(), rest)
+	s.answer(s.path, [][]byte{s.opening.response})
+}
+
+func initAnswer(a *sa, choice suite.IKE2Choice, public []byte, rest []wire.Body) []byte {
+	list := []wire.Body{choice.AnswerSPI(nil), wire.KeyExchange2{Group: uint16(choice.Group), Data: public}}
+	return plain(a.header(wire.ExchangeSAInit, 0, true), append(list, rest...))
 }
 
 // announce is what we say about ourselves: only what the client knows too, for
@@ -118,8 +129,10 @@ func (s *Session) Repeat(p Path, msg []byte) error {
 	if s.opening == nil || !bytes.Equal(s.opening.request, msg) {
 		return ErrState
 	}
-	if s.opening.response != nil {
-		s.owner.Send(p, s.opening.response)
+	s.allowance.Received(p.Remote.Addr(), len(msg))
+	if s.opening.response != nil && s.opening.repeats < maxRepeats {
+		s.opening.repeats++
+		s.answer(p, [][]byte{s.opening.response})
 	}
 	return ErrDuplicate
 }

@@ -16,6 +16,9 @@ var (
 	ErrWindow    = errors.New("v2: message ID outside the window")
 	ErrLimit     = errors.New("v2: limit reached")
 	ErrRefused   = errors.New("v2: refused by policy")
+	// ErrUnproven, of Answer: the answer would be so long that its receiver has to bring
+	// a cookie first.
+	ErrUnproven = errors.New("v2: a cookie comes first")
 )
 
 // wrapped is an error in the words of this package, put together when it is read: most

@@ -24,6 +24,7 @@ type opening struct {
 	deadline  time.Time
 	request   []byte // RealMessage1, the initiator's IKE_SA_INIT
 	response  []byte // RealMessage2
+	repeats   int    // of it
 	ni, nr    []byte
 	key       *suite.PrivateKey
 	public    []byte // the peer's

@@ -12,6 +12,7 @@ import (
 // kept yet.
 type Request struct {
 	Path     Path
+	Proven   bool // it brings a cookie back: its sender is where it seems to be
 	header   wire.Header
 	raw      []byte // borrowed
 	offer    wire.SA2

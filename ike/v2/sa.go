@@ -1,6 +1,7 @@
 package v2
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
@@ -35,9 +36,11 @@ type sa struct {
 	nextIn wire.MessageID
 	busy   bool // nextIn is being answered
 	reply  [][]byte
-	pieces fragments // of a request
-	parts  fragments // of a response
-	early  [][]byte  // datagrams that came before the keys were there
+	asker  netip.Addr // to whom the answer went
+	told   int        // how often the answer was repeated
+	pieces fragments  // of a request
+	parts  fragments  // of a response
+	early  [][]byte   // datagrams that came before the keys were there
 
 	made, rekeyAt, expireAt time.Time
 }
@@ -148,9 +151,7 @@ func (a *sa) window(h wire.Header, response bool) error {
 // handleRequest takes an authentic request, or repeats the answer to the last.
 func (a *sa) handleRequest(now time.Time, m *message) error {
 	if m.header.MessageID != a.nextIn {
-		for _, d := range a.reply {
-			a.s.owner.Send(m.path, d)
-		}
+		a.repeatReply(m.path)
 		return ErrDuplicate
 	}
 	a.busy = true
@@ -167,10 +168,43 @@ func (a *sa) respond(now time.Time, m *message, payloads ...wire.Body) {
 	a.busy = false
 	a.nextIn++
 	a.reply = a.protect(a.header(m.header.Exchange, m.header.MessageID, true), payloads)
-	for _, d := range a.reply {
-		a.s.owner.Send(m.path, d)
-	}
+	a.asker, a.told = m.path.Remote.Addr(), 0
+	a.s.answer(m.path, a.reply)
 	a.pump(now)
+}
+
+// maxRepeats is how often an answer is repeated: whoever has not got it by then has
+// given up.
+const maxRepeats = 8
+
+// repeatReply repeats the answer to a request that was repeated, which somebody else may
+// have recorded: to where it went before, or where the peer is known to be. A peer that
+// is elsewhere says something new first.
+func (a *sa) repeatReply(p Path) {
+	from := p.Remote.Addr()
+	if from != a.asker && !(a.s.up && from == a.s.path.Remote.Addr()) || a.told >= maxRepeats {
+		return
+	}
+	if a.s.answer(p, a.reply) {
+		a.told++
+	}
+}
+
+// answer sends what answers a request, and reports whether it did. As long as nobody has proved who it is, and its
+// address may be forged, that is not much more than the request; what is held back is
+// sent when the request is repeated often enough.
+func (s *Session) answer(p Path, data [][]byte) bool {
+	size := 0
+	for _, d := range data {
+		size += len(d)
+	}
+	if !s.initiator && !s.up && !s.allowance.Allows(p.Remote.Addr(), size) {
+		return false
+	}
+	for _, d := range data {
+		s.owner.Send(p, d)
+	}
+	return true
 }
 
 // reject answers INVALID_SYNTAX to what is authentic and badly formatted: "this

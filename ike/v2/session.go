@@ -2,6 +2,7 @@ package v2
 
 import (
 	"crypto/x509"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -29,6 +30,8 @@ type Session struct {
 	initiator bool // we dialled
 	path      Path
 	features  features
+	dialled   netip.Addr // responder: where IKE_SA_INIT came from
+	allowance Allowance  // responder, until the initiator has proved who it is
 
 	opening   *opening // until both sides are authentic
 	dial      *DialConfig
@@ -120,12 +123,25 @@ func (s *Session) Children() int { return len(s.children) }
 
 // Input takes a message. msg is borrowed and may be overwritten.
 func (s *Session) Input(now time.Time, p Path, h wire.Header, msg []byte) error {
+	s.hear(p, int(h.Length))
 	for _, a := range s.sas {
 		if a.spiI == h.Initiator && (a.spiR == h.Responder || a.spiR.IsZero() || h.Responder.IsZero()) {
 			return a.input(now, p, h, msg[:h.Length])
 		}
 	}
 	return ErrState
+}
+
+// hear notes where a message came from whose sender knows our SPI. That went to where
+// IKE_SA_INIT came from, and shows that the address there is real; another one may be
+// forged by who is there.
+func (s *Session) hear(p Path, n int) {
+	if s.initiator || s.up {
+		return
+	}
+	if s.allowance.Received(p.Remote.Addr(), n); p.Remote.Addr() == s.dialled {
+		s.allowance.Shown(s.dialled)
+	}
 }
 
 // Deadline is when Advance is wanted next; zero: never.
