@@ -95,8 +95,21 @@ configuration is at fault.`,
 	root.SetErr(s.err)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.PersistentPreRun = endAtHangup
 	root.AddCommand(newQuickstart(s), newServe(s), newConfig(s), newUser(s), newSessions(s), newCA(s), newConnect(s), newBench(s), newVersion(s))
 	return root
+}
+
+// endAtHangup has a command end as by ^C when its terminal goes, goodbyes and all; a
+// server takes that signal as the wish to read its configuration again. Who was started
+// by nohup goes on.
+func endAtHangup(cmd *cobra.Command, _ []string) {
+	if cmd.Name() == "serve" || signal.Ignored(syscall.SIGHUP) {
+		return
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+	cmd.SetContext(ctx)
+	cmd.PostRun = func(*cobra.Command, []string) { stop() }
 }
 
 // newGroup returns a command that only has others under it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,27 +26,32 @@ func newServe(s streams) *cobra.Command {
 		Short: "Serve a configuration until SIGTERM or ^C",
 		Long: `Serves a configuration. It is checked whole first: a fault is shown with its
 line, and no socket is opened. SIGTERM and ^C tell every client goodbye, which
-takes two seconds at most.
+takes two seconds at most. SIGHUP has it read the configuration again: what
+cannot be applied without a restart is named in the log, and a file with a fault
+changes nothing. Certificates, keys and secrets in files of their own are
+followed by themselves.
 
 Ports below 1024 need root or CAP_NET_BIND_SERVICE; a tenant with a TUN device
 needs CAP_NET_ADMIN. Nothing else needs privilege. The log goes to standard
 error.`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := config.Load(findConfig(path))
+			path := findConfig(path)
+			c, err := config.Load(path)
 			if err != nil {
 				return err
 			}
 			defer c.Zero()
-			return serve(cmd.Context(), s, c)
+			return serve(cmd.Context(), s, c, path)
 		},
 	}
 	c.Flags().StringVar(&path, "config", "", "configuration `FILE` (default "+defaultConfig+", or the one quickstart made)")
 	return c
 }
 
-// serve runs a gateway until the context ends.
-func serve(ctx context.Context, s streams, c *config.Config) error {
+// serve runs a gateway until the context ends. At SIGHUP it reads the configuration anew,
+// unless path is empty.
+func serve(ctx context.Context, s streams, c *config.Config, path string) error {
 	log, err := newLog(s.err, c.Log)
 	if err != nil {
 		return err
@@ -66,7 +72,47 @@ func serve(ctx context.Context, s streams, c *config.Config) error {
 	if err != nil {
 		return errors.Join(explainStart(err), kept.Close())
 	}
+	if path != "" {
+		defer reloadAtHangup(g, log, path)()
+	}
 	return errors.Join(runBoth(ctx, g, socket), kept.Close())
+}
+
+// reloadAtHangup has a server read its configuration anew at every SIGHUP, until stop is
+// called.
+func reloadAtHangup(g *gateway.Gateway, log *zap.Logger, path string) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-hangups:
+				reload(ctx, g, log, path)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { signal.Stop(hangups); cancel(); <-ended }
+}
+
+// reload applies a configuration; one with a fault changes nothing.
+func reload(ctx context.Context, g *gateway.Gateway, log *zap.Logger, path string) {
+	c, err := config.Load(path)
+	if err == nil {
+		for _, w := range c.Warnings {
+			log.Warn("config", zap.String("warning", w.Headline()))
+		}
+		if err = g.Reload(ctx, c); err != nil {
+			c.Zero()
+		}
+	}
+	if err != nil {
+		log.Error("reload-refused", zap.Error(err), zap.String("hint", "what ran before goes on: mend the file, and send SIGHUP again"))
+	}
 }
 
 // runBoth runs a gateway and the socket for operators until the context ends.

@@ -8,7 +8,11 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
+	"regexp"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -105,12 +109,7 @@ func TestServeAnswers(t *testing.T) {
 	conf := write(t, "c.yaml", fmt.Sprintf("listen: [127.0.0.1]\nstate: %s\nports: {ike: %d, nat_t: %d}\n"+
 		"tenants: [{name: acme, psk: a-long-enough-key, pool: 10.1.0.0/24}]\n", t.TempDir(), port, port+1))
 	wantCall(t, exitFailed, "no server is running", "", "sessions", "--config", conf)
-	ctx, stop := context.WithCancel(context.Background())
-	var out, log bytes.Buffer
-	ended := make(chan int, 1)
-	go func() {
-		ended <- run(ctx, []string{"serve", "--config", conf}, streams{strings.NewReader(""), &out, &log})
-	}()
+	stop, ended, log := startServe(t, conf)
 	var o outcome
 	wantSoon(t, "answer", func() bool {
 		o = call(t, "", "sessions", "--config", conf)
@@ -122,7 +121,68 @@ func TestServeAnswers(t *testing.T) {
 	wantCall(t, exitFailed, "is running", "", "serve", "--config", conf)
 	stop()
 	if code := <-ended; code != exitOK {
-		t.Errorf("code %d: %s", code, log.String())
+		t.Errorf("code %d: %s", code, log)
 	}
 	wantCall(t, exitFailed, "no server is running", "", "sessions", "--config", conf)
+}
+
+// lockedBuffer is what a server writes while a test reads.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// startServe serves a configuration until stop is called; ended has the exit code then.
+func startServe(t *testing.T, conf string) (stop func(), ended chan int, log *lockedBuffer) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	log, ended = new(lockedBuffer), make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"serve", "--config", conf}, streams{strings.NewReader(""), new(bytes.Buffer), log})
+	}()
+	t.Cleanup(cancel)
+	return cancel, ended, log
+}
+
+// TestHangupReloads: SIGHUP ends no server. What the file says now is in force, what needs
+// a restart is named, and a file with a fault changes nothing.
+func TestHangupReloads(t *testing.T) {
+	port := freePorts(t)
+	text := fmt.Sprintf("listen: [127.0.0.1]\nstate: %s\nports: {ike: %d, nat_t: %d}\ntenants:\n"+
+		"  - {name: acme, default: true, psk: a-long-enough-key, pool: 10.1.0.0/24}\n", t.TempDir(), port, port+1)
+	conf := write(t, "c.yaml", text)
+	stop, ended, log := startServe(t, conf)
+	wantSoon(t, "serve", func() bool { return call(t, "", "sessions", "--config", conf).code == exitOK || len(ended) > 0 })
+	for _, step := range []struct{ text, want string }{
+		{strings.Replace(text, "a-long", "a-longer", 1), `configuration-applied.*acme`},
+		{text + "  - {name: [}\n", `reload-refused.*c.yaml:`},
+		{text + "  - {name: globex, match: {realms: [globex]}, psk: another-long-key, pool: 10.1.0.0/24}\n", `restart-needed.*new tenant globex`},
+	} {
+		if err := os.WriteFile(conf, []byte(step.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		wantSoon(t, "reload", func() bool { return regexp.MustCompile(step.want).MatchString(log.String()) || len(ended) > 0 })
+		if o := call(t, "", "sessions", "--config", write(t, "d.yaml", text)); o.code != exitOK {
+			t.Errorf("after a reload: %+v; the log: %s", o, log)
+		}
+	}
+	stop()
+	if code := <-ended; code != exitOK {
+		t.Errorf("code %d: %s", code, log)
+	}
 }

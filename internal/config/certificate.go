@@ -86,6 +86,8 @@ func (t *tenantValues) readAuthorities(v value) {
 
 // readCRLs reads the lists of certificates that were taken back.
 func (t *tenantValues) readCRLs(v value) {
+	files := v.r.config.Files
+	defer func() { v.r.config.Files = files }() // they are CRLFiles
 	v.items(func(item value) {
 		t.CRL = append(t.CRL, readPEM(item, crlBlock, x509.ParseRevocationList)...)
 		if path, ok := item.text(); ok {
@@ -178,6 +180,7 @@ func (v value) publicFile() ([]byte, bool) {
 	if !ok || v.r.outside.outline {
 		return nil, false
 	}
+	v.r.names(path)
 	b, err := readPublicFile(v.r.beside(path))
 	if err != nil {
 		v.refuse(v.path+": "+err.Error(), "name a PEM file; relative paths start beside this file")
@@ -195,6 +198,9 @@ func (v value) privateFile() ([]byte, bool) {
 	s, ok := v.secretFile(path)
 	return s.Bytes(), ok
 }
+
+// names notes that the configuration refers to a file.
+func (r *reader) names(path string) { r.config.Files = append(r.config.Files, r.beside(path)) }
 
 // beside is a path as seen from the configuration file.
 func (r *reader) beside(path string) string {

@@ -39,10 +39,15 @@ type Config struct {
 	Redirect Redirect
 	// Tenants, in the order of the file; at least one.
 	Tenants []Tenant
+	// Files are those that the configuration refers to, but for lists of revoked
+	// certificates: secrets, certificates and their keys. They may change while it runs.
+	Files []string
 	// Warnings are the places where the file is legal and unwise.
 	Warnings Problems
 
-	inline bool // the file itself has secrets in it
+	inline bool   // the file itself has secrets in it
+	name   string // of the file
+	text   []byte // of the file
 }
 
 // Ports are the two UDP ports of IKE.
@@ -322,6 +327,7 @@ func (c *Config) realmIn(name string) (string, bool) {
 
 // Zero overwrites every secret in the configuration.
 func (c *Config) Zero() {
+	clear(c.text)
 	for i := range c.Tenants {
 		t := &c.Tenants[i]
 		for _, psk := range t.PSKs {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -42,6 +43,12 @@ func load(path string, out outside) (*Config, error) {
 	}
 	c.warnReadable(f, path)
 	return c, nil
+}
+
+// Again reads and checks the configuration as it was read once more, with what its Files
+// hold by now: the file itself may be under the hands of somebody who is not done.
+func (c *Config) Again() (*Config, error) {
+	return parse(c.name, c.text, surroundings(c.name))
 }
 
 // LoadOutline is Load without the secrets: what file: and env: name is not
@@ -113,6 +120,7 @@ func parse(name string, data []byte, out outside) (*Config, error) {
 		return nil, r.problems.finish(r.src)
 	}
 	r.config.Warnings = r.warnings.finish(r.src)
+	r.config.name, r.config.text = name, bytes.Clone(data)
 	return r.config, nil
 }
 

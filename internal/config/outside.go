@@ -99,6 +99,7 @@ func (v value) hideBelow(lines int) {
 
 // secretFile reads a secret out of a file, without the newline at its end.
 func (v value) secretFile(path string) (Secret, bool) {
+	v.r.names(path)
 	b, err := v.r.outside.file(path)
 	if refused := (*secretfile.Error)(nil); errors.As(err, &refused) {
 		v.refuse(v.path+": "+refused.Text, refused.Remedy)

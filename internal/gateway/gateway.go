@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"sync"
 	"time"
@@ -62,6 +63,9 @@ type Gateway struct {
 	tenants  []*tenantState
 	selector *tenant.Selector
 	keys     *keyring
+	// superseded are the configurations that came by Reload. What is under way may have
+	// borrowed from any of them.
+	superseded []*config.Config
 
 	// What follows belongs to the control loop.
 	peers    map[uint64]*peer
@@ -153,7 +157,7 @@ func (g *Gateway) openMachines() error {
 	}
 	ic := ike.Config{Rand: rand.Reader, AllocateSPI: spis.next, Received: g.received}
 	if !g.config.dialler {
-		ic.Candidates, ic.V2 = g.keys.candidates, true
+		ic.Candidates, ic.V2 = g.candidates, true
 		if g.config.Config.Redirect.Always {
 			ic.Redirect = g.elsewhere
 		}
@@ -165,6 +169,11 @@ func (g *Gateway) openMachines() error {
 		Rand: rand.Reader, HostName: "culvert", Vendor: "culvert", Accept: !g.config.dialler, Secret: g.l2tpSecret,
 	})
 	return err
+}
+
+// candidates are who may dial us there by now.
+func (g *Gateway) candidates(local, remote netip.Addr) []ike.Candidate {
+	return g.keys.candidates(local, remote)
 }
 
 // l2tpSecret returns the secret that a peer's tunnels are authenticated with;
@@ -189,8 +198,11 @@ func (g *Gateway) l2tpSecret(id l2tp.Peer) []byte {
 // Run serves until ctx is done, then says goodbye to every client and returns.
 func (g *Gateway) Run(ctx context.Context) error {
 	planeCtx, stop := context.WithCancel(context.Background())
-	g.running.Add(2)
-	go g.watchLists(planeCtx)
+	if !g.config.dialler {
+		g.running.Add(1)
+		go g.watch(planeCtx)
+	}
+	g.running.Add(1)
 	go func() {
 		defer g.running.Done()
 		g.plane.Run(planeCtx)
@@ -202,10 +214,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.loop(ctx)
 	close(g.ended)
 	g.stop()
-	g.storeLeases(g.collectLeases())
+	g.storeLeases(g.tenants, g.collectLeases())
 	stop()
 	g.Close()
 	g.running.Wait()
+	for _, c := range g.superseded {
+		c.Zero()
+	}
 	return nil
 }
 

@@ -63,11 +63,8 @@ func (k *keyring) relatives(label string, local netip.Addr) []*tenantState {
 		return group
 	}
 	key := relation{group[0], local}
-	if found, ok := k.related[key]; ok {
+	if found, ok := k.related.Get(key); ok {
 		return found
-	}
-	if len(k.related) >= maxRelations {
-		clear(k.related)
 	}
 	found := []*tenantState{group[0]}
 	for _, t := range k.tenants {
@@ -75,7 +72,7 @@ func (k *keyring) relatives(label string, local netip.Addr) []*tenantState {
 			found = append(found, t)
 		}
 	}
-	k.related[key] = found
+	k.related.Add(key, found)
 	return found
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/config"
 )
@@ -17,9 +19,10 @@ const maxLocals = 1024
 // a group: the realm of the login tells them apart later.
 type keyring struct {
 	tenants []*tenantState
+	named   map[string]*tenantState
 	groups  map[string][]*tenantState // by label
-	byLocal map[netip.Addr][]ike.Candidate
-	related map[relation][]*tenantState
+	byLocal *simplelru.LRU[netip.Addr, []ike.Candidate]
+	related *simplelru.LRU[relation, []*tenantState]
 }
 
 // relation is whose relatives at which of our addresses; maxRelations bounds how many
@@ -32,23 +35,41 @@ type relation struct {
 const maxRelations = 64
 
 func newKeyring(tenants []*tenantState) *keyring {
-	return &keyring{
-		tenants: tenants, groups: make(map[string][]*tenantState),
-		byLocal: make(map[netip.Addr][]ike.Candidate), related: make(map[relation][]*tenantState),
+	named := make(map[string]*tenantState, len(tenants))
+	for _, t := range tenants {
+		named[t.Name] = t
 	}
+	return &keyring{
+		tenants: tenants, named: named, groups: make(map[string][]*tenantState),
+		byLocal: remembered[netip.Addr, []ike.Candidate](maxLocals), related: remembered[relation, []*tenantState](maxRelations),
+	}
+}
+
+// remembered is what is found again without looking, of which the least recently used
+// goes first.
+func remembered[K comparable, V any](most int) *simplelru.LRU[K, V] {
+	l, err := simplelru.NewLRU[K, V](most, nil)
+	if err != nil {
+		panic(err) // most is not positive
+	}
+	return l
 }
 
 // candidates returns the keys of the tenants whose clients dial local.
 func (k *keyring) candidates(local, _ netip.Addr) []ike.Candidate {
-	if found, ok := k.byLocal[local]; ok {
+	if found, ok := k.byLocal.Get(local); ok {
 		return found
 	}
-	if len(k.byLocal) >= maxLocals {
-		clear(k.byLocal)
-	}
 	found := k.collect(local)
-	k.byLocal[local] = found
+	k.byLocal.Add(local, found)
 	return found
+}
+
+// follow finds at once what k is to know since an older one knows it: peers have its labels.
+func (k *keyring) follow(older *keyring) {
+	for _, local := range older.byLocal.Keys() {
+		k.candidates(local, netip.Addr{})
+	}
 }
 
 func (k *keyring) collect(local netip.Addr) []ike.Candidate {

@@ -2,10 +2,7 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"crypto/x509"
-	"os"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,9 +13,6 @@ import (
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/revocation"
 )
-
-// listInterval is how often the files of revoked certificates are looked at.
-const listInterval = 10 * time.Second
 
 // trust is who may issue the certificates of a tenant's clients. Its lists of
 // revoked ones change while others ask it.
@@ -43,46 +37,19 @@ func (t *trust) relist(lists []*x509.RevocationList) {
 	t.now.Store(&other)
 }
 
-// watchLists reads lists of revoked certificates anew when their files change,
-// until ctx is done.
-func (g *Gateway) watchLists(ctx context.Context) {
-	defer g.running.Done()
-	watched := slices.DeleteFunc(slices.Clone(g.tenants), func(t *tenantState) bool { return len(t.CRLFiles) == 0 })
-	if len(watched) == 0 {
-		return
-	}
-	seen := make(map[*tenantState]string)
-	for _, t := range watched {
-		seen[t] = stampOf(t.CRLFiles)
-	}
-	ticker := time.NewTicker(listInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
+// watchLists reads the lists of revoked certificates anew whose files have changed; seen
+// is what they were like, by tenant.
+func (g *Gateway) watchLists(tenants []*tenantState, seen map[string]string) {
+	for _, t := range tenants {
+		if len(t.CRLFiles) == 0 {
+			continue
 		}
-		for _, t := range watched {
-			if stamp := stampOf(t.CRLFiles); stamp != seen[t] {
-				seen[t] = stamp
-				g.rereadLists(t)
-			}
+		stamp := stampOf(t.CRLFiles)
+		if before, known := seen[t.Name]; known && stamp != before {
+			g.rereadLists(t)
 		}
+		seen[t.Name] = stamp
 	}
-}
-
-// stampOf changes when one of the files does.
-func stampOf(files []string) string {
-	var b []byte
-	for _, name := range files {
-		if s, err := os.Stat(name); err == nil {
-			b = s.ModTime().AppendFormat(b, time.RFC3339Nano)
-			b = append(b, byte(s.Size()), byte(s.Size()>>8), byte(s.Size()>>16))
-		}
-		b = append(b, '\n')
-	}
-	return string(b)
 }
 
 // rereadLists takes the lists of a tenant as its files have them now; if one cannot

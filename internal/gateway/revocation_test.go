@@ -56,7 +56,7 @@ func TestRevokedSessionEnds(t *testing.T) {
 		dave := inLink.mustDial(a.byTLS(certs["dave"]))
 		frank := good.mustDial(v2, a.byTLS(certs["frank"]))
 		a.revoke("carol", "dave", "erin")
-		time.Sleep(2 * listInterval)
+		time.Sleep(2 * watchInterval)
 		for name, conn := range map[string]*Connection{"carol": carol, "dave": dave} {
 			select {
 			case <-conn.Done():
@@ -71,7 +71,7 @@ func TestRevokedSessionEnds(t *testing.T) {
 		if err := os.WriteFile(a.path("crl.pem"), []byte("nonsense"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * listInterval)
+		time.Sleep(2 * watchInterval)
 		if n := w.log.FilterMessage("crl-refused").Len(); n != 1 {
 			t.Errorf("the broken list was refused %d times", n)
 		}

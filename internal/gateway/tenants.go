@@ -30,7 +30,6 @@ type tenantState struct {
 
 // openTenants opens what every tenant needs, and the keys that lead to it.
 func (g *Gateway) openTenants() error {
-	var names []tenant.Names
 	for i := range g.config.Config.Tenants {
 		conf := &g.config.Config.Tenants[i]
 		t, err := g.openTenant(conf)
@@ -38,12 +37,20 @@ func (g *Gateway) openTenants() error {
 			return fmt.Errorf("gateway: tenant %s: %w", conf.Name, err)
 		}
 		g.tenants = append(g.tenants, t)
-		names = append(names, tenant.Names{Tenant: conf.Name, Realms: conf.Match.Realms, Default: conf.Default})
 	}
 	var err error
-	g.selector, err = tenant.NewSelector(names)
+	g.selector, err = newSelector(g.tenants)
 	g.keys = newKeyring(g.tenants)
 	return err
+}
+
+// newSelector tells the tenants apart by the realms of their users.
+func newSelector(tenants []*tenantState) (*tenant.Selector, error) {
+	names := make([]tenant.Names, 0, len(tenants))
+	for _, t := range tenants {
+		names = append(names, tenant.Names{Tenant: t.Name, Realms: t.Match.Realms, Default: t.Default})
+	}
+	return tenant.NewSelector(names)
 }
 
 func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
@@ -94,8 +101,8 @@ func (g *Gateway) restoreLeases(t *tenantState) {
 // saveLeases has written down, in the pool, who has which address.
 func (g *Gateway) saveLeases() {
 	g.leasesChanged = false
-	leases := g.collectLeases()
-	if !g.later(nil, func() { g.storeLeases(leases) }) {
+	tenants, leases := g.tenants, g.collectLeases()
+	if !g.later(nil, func() { g.storeLeases(tenants, leases) }) {
 		g.leasesChanged = g.config.Store != nil // once more, when there is room
 	}
 }
@@ -124,10 +131,10 @@ func (t *tenantState) leases() []tenant.Lease {
 }
 
 // storeLeases writes leases into the state store.
-func (g *Gateway) storeLeases(all [][]store.Lease) {
+func (g *Gateway) storeLeases(tenants []*tenantState, all [][]store.Lease) {
 	for i, leases := range all {
-		if err := g.config.Store.PutLeases(g.tenants[i].Name, leases); err != nil {
-			g.log.Warn("leases-not-saved", zap.String("tenant", g.tenants[i].Name), zap.Error(err),
+		if err := g.config.Store.PutLeases(tenants[i].Name, leases); err != nil {
+			g.log.Warn("leases-not-saved", zap.String("tenant", tenants[i].Name), zap.Error(err),
 				zap.String("hint", "after a restart clients may get other addresses than before"))
 		}
 	}
@@ -137,6 +144,7 @@ func (g *Gateway) storeLeases(all [][]store.Lease) {
 // logged in with it elsewhere loses that session: it is the same person, back
 // sooner than the old session was missed.
 func (g *Gateway) lease(now time.Time, s *session, t *tenantState) error {
+	t = g.current(t)
 	key := s.key()
 	if old := t.sessions[t.static[key]]; old != nil {
 		g.displace(now, old)
