@@ -22,7 +22,8 @@ const (
 	DefaultFlowsPerSource     = 1024
 	DefaultHandshakes         = 4096
 	DefaultHandshakeTimeout   = 15 * time.Second
-	DefaultTCPIdle            = 2 * time.Hour
+	DefaultTCPIdle            = 124 * time.Minute // RFC 5382 REQ-5
+	DefaultTCPHalfClosed      = 10 * time.Minute
 	DefaultUDPIdle            = 60 * time.Second
 	DefaultDNSIdle            = 10 * time.Second
 	DefaultEchoesPerSecond    = 1000
@@ -75,6 +76,8 @@ type Config struct {
 	// EchoesPerSecond and EchoesPerSource bound ICMP echoes a second in total
 	// and for one client address.
 	EchoesPerSecond, EchoesPerSource int
+	// TCPHalfClosed is TCPIdle for connections one side of which sends no more.
+	TCPHalfClosed time.Duration
 	// Queue bounds the packets that wait to be read, in bytes. One flow may
 	// fill a third of it, one client half.
 	Queue int
@@ -118,6 +121,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Buffers, DefaultBuffers)
 	setDefault(&c.HandshakeTimeout, DefaultHandshakeTimeout)
 	setDefault(&c.TCPIdle, DefaultTCPIdle)
+	setDefault(&c.TCPHalfClosed, DefaultTCPHalfClosed)
 	setDefault(&c.UDPIdle, DefaultUDPIdle)
 	setDefault(&c.DNSIdle, DefaultDNSIdle)
 	if c.Queue < minQueue {

@@ -21,10 +21,11 @@ type flow struct {
 	used   atomic.Int64 // when it was last used, in nanoseconds since flows.epoch
 	epoch  time.Time
 
-	dialling bool     // guarded by flows.mu: has a place among the handshakes
-	sequence uint32   // of a TCP flow's SYN
-	mss      int      // payload bytes of a packet to a TCP flow's client
-	udp      *udpFlow // nil: TCP
+	dialling bool      // guarded by flows.mu: has a place among the handshakes
+	sequence uint32    // of a TCP flow's SYN
+	mss      int       // payload bytes of a packet to a TCP flow's client
+	alive    *liveness // guarded by flows.mu; nil: UDP, or no connection yet
+	udp      *udpFlow  // nil: TCP
 }
 
 // flowKey names a flow as packets of it do.
@@ -143,10 +144,12 @@ func (fs *flows) full(key flowKey, mine *sourceFlows) bool {
 	return len(mine.flows) >= fs.limits.perSource || key.tcp && mine.dialling >= fs.limits.handshakesPerSource
 }
 
-// established gives the flow's place among the handshakes back.
-func (fs *flows) established(f *flow) {
+// established gives the flow's place among the handshakes back, and has its
+// connection watched.
+func (fs *flows) established(f *flow, alive *liveness) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
+	f.alive = alive
 	fs.endDialling(f)
 }
 
@@ -179,6 +182,9 @@ func (fs *flows) sweep() {
 	defer fs.mu.Unlock()
 	now := int64(time.Since(fs.epoch))
 	for _, f := range fs.all {
+		if f.alive != nil && f.alive.look(time.Duration(now), time.Duration(f.idle.Load())) {
+			f.touch()
+		}
 		if now-f.used.Load() >= f.idle.Load() {
 			f.cancel()
 		}

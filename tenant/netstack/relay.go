@@ -14,9 +14,6 @@ const (
 	// copySize is the size in bytes of the buffers between sockets; a datagram
 	// fits.
 	copySize = 64 << 10
-	// halfClosedIdle is how long a connection may be unused after one side has
-	// said that it sends no more.
-	halfClosedIdle = 10 * time.Minute
 )
 
 // relay copies both ways until both have ended or the flow is to.
@@ -108,7 +105,7 @@ func (d *Device) copyDownPlain(f *flow, client *clientConn, host *hostConn) erro
 	}
 }
 
-func (d *Device) halfClose(f *flow) { f.setIdle(min(d.cfg.TCPIdle, halfClosedIdle)) }
+func (d *Device) halfClose(f *flow) { f.setIdle(min(d.cfg.TCPIdle, d.cfg.TCPHalfClosed)) }
 
 // read takes what is there: no bytes and no error when there is nothing. The
 // receive buffer grows with what is read.

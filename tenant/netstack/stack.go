@@ -20,8 +20,6 @@ const (
 	nicID       = 1
 	synRetries  = 4 // of our SYN-ACK: 31 s
 	timeWait    = 10 * time.Second
-	keepIdle    = 2 * time.Minute
-	keepEvery   = 30 * time.Second
 	userTimeout = 5 * time.Minute // data that a client does not acknowledge
 )
 

@@ -68,9 +68,10 @@ func (d *Device) acceptTCP(req *tcp.ForwarderRequest) {
 	if terr != nil {
 		return // the client gave up
 	}
-	d.flows.established(f)
+	h := newHostConn(host, &d.buffers)
+	d.flows.established(f, newLiveness(ep, h.raw, time.Since(f.epoch)))
 	f.touch()
-	d.relay(f, d.newClientConn(ep, &wq, f), newHostConn(host, &d.buffers))
+	d.relay(f, d.newClientConn(ep, &wq, f), h)
 }
 
 func destination(id stack.TransportEndpointID) string {
@@ -129,12 +130,9 @@ func (d *Device) newClientConn(ep tcpip.Endpoint, wq *waiter.Queue, f *flow) *cl
 	c.writable, c.mayWrite = waiter.NewChannelEntry(waiter.WritableEvents | endEvents)
 	wq.EventRegister(&c.readable)
 	wq.EventRegister(&c.writable)
-	ep.SocketOptions().SetKeepAlive(true)
 	ep.SocketOptions().SetDelayOption(false)
-	idle, every, timeout := tcpip.KeepaliveIdleOption(keepIdle), tcpip.KeepaliveIntervalOption(keepEvery), tcpip.TCPUserTimeoutOption(userTimeout)
-	for _, option := range []tcpip.SettableSocketOption{&idle, &every, &timeout} {
-		ep.SetSockOpt(option)
-	}
+	timeout := tcpip.TCPUserTimeoutOption(userTimeout)
+	ep.SetSockOpt(&timeout)
 	return c
 }
 
