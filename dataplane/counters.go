@@ -31,12 +31,13 @@ const (
 	DropDummy                   // next header 59: traffic flow padding, RFC 4303 2.6
 	DropLink                    // for our end of the link, where nobody listens to it: mDNS and the like
 	DropFull                    // the socket's send buffer is full
+	DropNeighbour               // from one client of a tenant to another, where that is closed
 	causes
 )
 
 var causeNames = [causes]string{
 	"malformed", "share", "unknown-spi", "auth", "replay", "inner", "l2tp", "no-session", "ppp",
-	"source", "ip", "inbox-full", "peer-full", "no-route", "too-big", "send", "device", "dummy", "link", "full",
+	"source", "ip", "inbox-full", "peer-full", "no-route", "too-big", "send", "device", "dummy", "link", "full", "neighbour",
 }
 
 // String returns the cause as metrics name it.

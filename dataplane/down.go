@@ -87,6 +87,10 @@ func (d *downlink) packet(buf []byte, off int) {
 		d.send.count.drop(DropNoRoute)
 		return
 	}
+	if !d.port.down(&ip) {
+		d.send.count.drop(DropNeighbour)
+		return
+	}
 	if len(ip.Bytes) > int(st.mtu) {
 		d.tooBig(s, st, &ip, buf, off)
 		return
@@ -138,10 +142,7 @@ func (d *downlink) tooBig(s *Session, st *sendState, ip *ipkt.Packet, buf []byte
 
 // refuse tells the sender of a packet that it is too big.
 func (d *downlink) refuse(ip *ipkt.Packet, mtu int) {
-	from := d.port.gateway
-	if !ip.Is4() {
-		from = d.port.gateway6
-	}
+	from := d.port.own(ip)
 	if !from.IsValid() {
 		return
 	}
@@ -153,32 +154,4 @@ func (d *downlink) refuse(ip *ipkt.Packet, mtu int) {
 	if d.back.Flush() != nil {
 		d.send.count.drop(DropDevice)
 	}
-}
-
-// neighbour returns the session of another client of the same tenant, when the
-// packet is for one. The caller holds no lock.
-func (p *Port) neighbour(ip *ipkt.Packet) *Session {
-	to := ip.Destination()
-	if !p.contains(to) {
-		return nil
-	}
-	p.routes.mu.RLock()
-	defer p.routes.mu.RUnlock()
-	return p.routes.exact(to)
-}
-
-// hairpin turns a packet round, from one client of a tenant to another.
-func (s *sender) hairpin(to *Session, pkt []byte) {
-	st := to.send.Load()
-	if st == nil || len(pkt) > int(st.mtu) {
-		s.count.drop(DropTooBig)
-		return
-	}
-	if s.turn == nil {
-		s.turn = make([]byte, tenant.Headroom+sealedLimit+tenant.Tailroom)
-	}
-	n := copy(s.turn[tenant.Headroom:len(s.turn)-tenant.Tailroom], pkt)
-	s.down.add(&to.Down, n)
-	mark(&to.active)
-	s.session(to, st, s.turn[:tenant.Headroom+n], tenant.Headroom)
 }

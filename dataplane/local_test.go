@@ -25,8 +25,6 @@ var (
 // newRig6 is a rig whose session has IPv6 as well.
 func newRig6(t testing.TB) *rig {
 	r := newRig(t, esp.EncryptionGCM16, 256, 0)
-	r.link.port.gateway6 = gateway6
-	r.link.port.pools = append(r.link.port.pools, netip.MustParsePrefix("2001:db8:1::/48"))
 	r.plane.Bind6(r.session, r.link.port, clientPrefix, LinkOptions{MTU: 1400})
 	return r
 }
@@ -192,21 +190,6 @@ func TestDown6(t *testing.T) {
 	icmp, err := ipkt.Parse(r.device.got[0])
 	if err != nil || icmp.Source() != gateway6 || icmp.Payload()[0] != 2 || binary.BigEndian.Uint32(icmp.Payload()[4:]) != 1400 {
 		t.Errorf("packet too big: %v %x", err, icmp.Bytes)
-	}
-}
-
-// TestNeighbours6: from one client of a tenant to another, by the prefix.
-func TestNeighbours6(t *testing.T) {
-	r := newRig6(t)
-	other := r.plane.NewSession(SessionConfig{Peer: r.peer, Tunnel: 7, Call: 10, RemoteTunnel: 70, RemoteCall: 91})
-	r.plane.Bind6(other, r.link.port, netip.MustParsePrefix("2001:db8:1:6::/64"), LinkOptions{MTU: 1400})
-	r.worker.batch([]udp.Message{r.message(r.seal6(packet6(client6, netip.MustParseAddr("2001:db8:1:6::7"), ipkt.ProtocolUDP, make([]byte, 20))))})
-	if len(r.device.got) != 0 || len(r.wire.sent) != 1 {
-		t.Fatalf("%d to the device, %d sent", len(r.device.got), len(r.wire.sent))
-	}
-	h, frame, err := l2tp.ParseData(r.open(r.wire.sent[0])[8:])
-	if proto, _, ok := ppp.ParseFrame(frame); err != nil || h.Call != 91 || !ok || proto != ppp.ProtocolIPv6 {
-		t.Errorf("%+v %v %v", h, proto, err)
 	}
 }
 

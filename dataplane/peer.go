@@ -243,8 +243,9 @@ func (p *Peer) TakeActivity() (a Activity) {
 type Port struct {
 	device   tenant.Device
 	writers  []tenant.Writer // by worker
-	pools    []netip.Prefix
-	gateway  netip.Addr // our IPv4 address there
-	gateway6 netip.Addr // our IPv6 address there; invalid: none
+	clients  addressRange
+	open     atomic.Bool // clients reach each other
+	gateway  netip.Addr  // our IPv4 address there
+	gateway6 netip.Addr  // our IPv6 address there; invalid: none
 	routes   routeTable
 }

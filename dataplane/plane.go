@@ -206,24 +206,28 @@ func (p *Plane) RemoveSA(spi esp.SPI) {
 	}
 }
 
+// PortConfig describes a tenant's place in the plane.
+type PortConfig struct {
+	Device tenant.Device
+	// Pools are the prefixes whose addresses are clients of this device.
+	Pools []netip.Prefix
+	// Gateways are our own addresses there, at most one a family: they are no
+	// client's, and ICMP errors come from them.
+	Gateways []netip.Addr
+	// ClientToClient lets clients reach each other. Without it a packet from one
+	// to another is dropped, also when the device brings it back.
+	ClientToClient bool
+}
+
 // AddDevice connects a tenant's device: it starts a downlink for each of its
-// sources. They end when the device is closed. pools are the prefixes whose
-// addresses are clients of this device, so that one can reach another;
-// gateways are the addresses, one a family, that ICMP errors come from.
-func (p *Plane) AddDevice(d tenant.Device, pools []netip.Prefix, gateways ...netip.Addr) *Port {
-	port := &Port{device: d, pools: pools}
-	for _, a := range gateways {
-		if a.Is6() {
-			port.gateway6 = a
-		} else {
-			port.gateway = a
-		}
-	}
+// sources. They end when the device is closed.
+func (p *Plane) AddDevice(c PortConfig) *Port {
+	port := newPort(c)
 	for range p.lanes {
-		port.writers = append(port.writers, d.Writer())
+		port.writers = append(port.writers, c.Device.Writer())
 	}
-	for i, source := range d.Sources() {
-		link := p.newDownlink(port, source, d.Writer(), i)
+	for i, source := range c.Device.Sources() {
+		link := p.newDownlink(port, source, c.Device.Writer(), i)
 		p.running.Add(1)
 		go func() {
 			defer p.running.Done()
@@ -233,13 +237,17 @@ func (p *Plane) AddDevice(d tenant.Device, pools []netip.Prefix, gateways ...net
 	return port
 }
 
-func (p *Port) contains(a netip.Addr) bool {
-	for _, pool := range p.pools {
-		if pool.Contains(a) {
-			return true
+func newPort(c PortConfig) *Port {
+	port := &Port{device: c.Device, clients: newRange(c.Pools)}
+	port.open.Store(c.ClientToClient)
+	for _, a := range c.Gateways {
+		if a.Is6() {
+			port.gateway6 = a
+		} else {
+			port.gateway = a
 		}
 	}
-	return false
+	return port
 }
 
 // SendIKE sends an IKE message, with the non-ESP marker of RFC 3948 section

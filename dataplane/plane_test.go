@@ -46,8 +46,11 @@ func newRig(t testing.TB, encryption uint8, bits int, integrity uint16) *rig {
 	r.path = Path{Local: netip.MustParseAddrPort("203.0.113.1:4500"), Remote: netip.MustParseAddrPort("198.51.100.7:4500")}
 	r.secure(encryption, bits, integrity)
 	r.session = plane.NewSession(SessionConfig{Peer: r.peer, Tunnel: 7, Call: 9, RemoteTunnel: 70, RemoteCall: 90})
-	port := &Port{device: r.device, writers: []tenant.Writer{r.device.Writer(), nil, r.device.Writer()}, gateway: netip.MustParseAddr("10.100.1.1"),
-		pools: []netip.Prefix{netip.MustParsePrefix("10.100.1.0/24")}}
+	port := newPort(PortConfig{
+		Device: r.device, Gateways: []netip.Addr{netip.MustParseAddr("10.100.1.1"), gateway6},
+		Pools: []netip.Prefix{netip.MustParsePrefix("10.100.1.0/24"), netip.MustParsePrefix("2001:db8:1::/48")},
+	})
+	port.writers = []tenant.Writer{r.device.Writer(), nil, r.device.Writer()}
 	plane.Bind(r.session, port, clientAddr, LinkOptions{MTU: 1400})
 	r.link = plane.newDownlink(port, nil, r.device.Writer(), 0)
 	return r
@@ -295,22 +298,6 @@ func TestDownTooBig(t *testing.T) {
 	r.link.send.flush()
 	if len(r.wire.sent) != 2 {
 		t.Errorf("%d fragments", len(r.wire.sent))
-	}
-}
-
-func TestNeighbours(t *testing.T) {
-	r := newRig(t, esp.EncryptionGCM16, 256, 0)
-	other := r.plane.NewSession(SessionConfig{Peer: r.peer, Tunnel: 7, Call: 10, RemoteTunnel: 70, RemoteCall: 91})
-	friend := netip.MustParseAddr("10.100.1.3")
-	r.plane.Bind(other, r.link.port, friend, LinkOptions{MTU: 1400})
-	ip := ipPacket(clientAddr, friend, 100)
-	r.worker.batch([]udp.Message{r.message(r.seal(ip))})
-	if len(r.device.got) != 0 || len(r.wire.sent) != 1 {
-		t.Fatalf("%d to the device, %d sent", len(r.device.got), len(r.wire.sent))
-	}
-	h, _, err := l2tp.ParseData(r.open(r.wire.sent[0])[8:])
-	if err != nil || h.Call != 91 {
-		t.Errorf("%+v %v", h, err)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 //	datagram -> Classify -> SA by SPI -> Open, at once or with others: see
 //	opening.go -> UDP 1701 -> L2TP header
 //	-> the session under its own SA -> PPP protocol -> source check -> device,
-//	or the control loop: see local.go
+//	or another client: see hop.go; or the control loop: see local.go
 
 // datagram takes one datagram of the NAT-T port; sa is the SA that ESP names.
 func (w *worker) datagram(m *udp.Message, kind esp.Kind, sa *SA) {
@@ -214,11 +214,7 @@ func (w *worker) packet(s *Session, pkt []byte) {
 	}
 	mark(&s.active)
 	w.up.add(&s.Up, len(ip.Bytes))
-	if other := b.port.neighbour(&ip); other != nil {
-		w.down.hairpin(other, ip.Bytes)
-		return
-	}
-	w.commit(b.port, ip.Bytes)
+	w.hop(s, b.port, &ip)
 }
 
 // commit hands a packet to the device; it is written at the end of the batch.

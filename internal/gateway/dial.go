@@ -249,7 +249,7 @@ func (g *Gateway) dialDevice(now time.Time, d *dial, device tenant.Device, err e
 		return
 	}
 	d.device = device
-	d.port = g.plane.AddDevice(device, nil, d.conn.Local)
+	d.port = g.plane.AddDevice(dataplane.PortConfig{Device: device, Gateways: []netip.Addr{d.conn.Local}})
 	g.plane.Bind(d.session.plane, d.port, netip.Addr{}, d.session.linkOptions)
 	g.solicit(now, d.session)
 	d.up <- d.conn

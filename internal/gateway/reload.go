@@ -115,6 +115,9 @@ func (g *Gateway) adopt(now time.Time, tenants []*tenantState, selector *tenant.
 	keys := newKeyring(tenants)
 	keys.follow(g.keys)
 	g.tenants, g.selector, g.keys = tenants, selector, keys
+	for _, t := range tenants {
+		t.port.ClientToClient(t.Tenant.ClientToClient)
+	}
 	for _, p := range g.peers {
 		for _, s := range p.sessions() {
 			if s.tenant != nil {

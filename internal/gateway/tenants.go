@@ -73,7 +73,9 @@ func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
 	if t.device, err = g.config.OpenDevice(conf); err != nil {
 		return nil, err
 	}
-	t.port = g.plane.AddDevice(t.device, t.pools(), t.gateways()...)
+	t.port = g.plane.AddDevice(dataplane.PortConfig{
+		Device: t.device, Pools: t.pools(), Gateways: t.gateways(), ClientToClient: conf.ClientToClient,
+	})
 	return t, nil
 }
 

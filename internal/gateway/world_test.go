@@ -205,8 +205,9 @@ type echoDevice struct {
 	waiting map[uint32]chan struct{}
 	next    uint32
 	seen    int
-	other   func(pkt []byte) // takes what is no ICMP for IPv4; nil: nobody does
-	slow    time.Duration    // that it takes over each packet
+	first   func(pkt []byte) bool // takes what it wants before all others; nil: nobody does
+	other   func(pkt []byte)      // takes what is no ICMP for IPv4; nil: nobody does
+	slow    time.Duration         // that it takes over each packet
 }
 
 func newEchoDevice(mtu int) *echoDevice {
@@ -265,6 +266,12 @@ func (w *echoWriter) Flush() error {
 
 // take answers an echo request, and notes an echo reply.
 func (d *echoDevice) take(pkt []byte) {
+	d.mu.Lock()
+	first := d.first
+	d.mu.Unlock()
+	if first != nil && first(pkt) {
+		return
+	}
 	ip, err := ipkt.Parse(pkt)
 	if err != nil || ip.Protocol != ipkt.ProtocolICMP || len(ip.Payload()) < 8 {
 		d.mu.Lock()
