@@ -24,6 +24,8 @@ const (
 	DropIP                      // the IP header is malformed
 	DropInboxFull               // the control loop has too much to do
 	DropPeerFull                // one peer has too many control messages waiting
+	DropSelector                // in tunnel mode: the SA, or none of them, is for such packets
+	DropUnproven                // the client has moved, and has not shown yet that it receives there
 	DropNoRoute                 // no session has that destination
 	DropTooBig                  // larger than the path carries, and may not be fragmented
 	DropSend                    // sealing or sending failed
@@ -37,7 +39,7 @@ const (
 
 var causeNames = [causes]string{
 	"malformed", "share", "unknown-spi", "auth", "replay", "inner", "l2tp", "no-session", "ppp",
-	"source", "ip", "inbox-full", "peer-full", "no-route", "too-big", "send", "device", "dummy", "link", "full", "neighbour",
+	"source", "ip", "inbox-full", "peer-full", "selector", "unproven", "no-route", "too-big", "send", "device", "dummy", "link", "full", "neighbour",
 }
 
 // String returns the cause as metrics name it.

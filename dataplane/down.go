@@ -108,8 +108,16 @@ func (d *downlink) forward(s *Session, st *sendState, buf []byte, off int) {
 
 // session seals the IP packet buf[off:] for the session.
 func (s *sender) session(to *Session, st *sendState, buf []byte, off int) {
+	if st.tried && !st.trial.take(len(buf)-off) {
+		s.count.drop(DropUnproven)
+		return
+	}
 	if st.templateAt == maxTemplate {
-		s.seal(&st.wayOut, st.toward(buf[off:], to.out.Load()), buf[off:], ipProtocol(buf[off]))
+		if sa := st.toward(buf[off:], to.out.Load()); sa != nil {
+			s.seal(&st.wayOut, sa, buf[off:], ipProtocol(buf[off]))
+		} else {
+			s.count.drop(DropSelector)
+		}
 		return
 	}
 	at := st.lay(to, buf, off)

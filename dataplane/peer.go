@@ -7,7 +7,6 @@ import (
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/tenant"
-	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
 // Path is the pair of UDP addresses between us and a peer.
@@ -80,15 +79,19 @@ type Encapsulation struct {
 	InnerLocal, InnerRemote netip.Addr
 	// OuterMTU is the size of the largest IP packet the path carries.
 	OuterMTU int
-	// Ways are SAs for single networks in tunnel mode; the first that matches a
-	// packet is taken, and Out if none does.
+	// Ways are SAs in tunnel mode that are for some packets only; the first that is
+	// for a packet is taken, and a packet that none is for is dropped. None: Out takes
+	// everything.
 	Ways []Way
+	// Trial is what may be sent on Path, on which the peer has not shown yet that it
+	// receives; nil: it has.
+	Trial *Trial
 }
 
-// Way is an SA that takes only packets between two networks.
+// Way is an SA and the packets that it is for.
 type Way struct {
-	Local, Remote netip.Prefix // of sources on our side, of destinations on the peer's
-	Out           *esp.Outbound
+	Selectors *Selectors // nil: everything
+	Out       *esp.Outbound
 }
 
 // route is an Encapsulation in use; it is immutable.
@@ -104,6 +107,7 @@ type wayOut struct {
 	localPort, remotePort uint16
 	checksum              bool // the inner UDP header has one
 	divided               bool // there are ways
+	tried                 bool // there is a trial
 	*byways
 	path Path
 }
@@ -112,34 +116,18 @@ type wayOut struct {
 type byways struct {
 	local, remote netip.Addr // of the inner UDP checksum
 	ways          []Way
+	trial         *Trial
 }
 
 func newRoute(l *listener, e Encapsulation) *route {
 	r := &route{e, wayOut{
 		listener: l, path: e.Path, localPort: e.LocalPort, remotePort: e.RemotePort,
-		checksum: e.Path.Remote.Addr().Is6(), divided: len(e.Ways) > 0,
+		checksum: e.Path.Remote.Addr().Is6(), divided: len(e.Ways) > 0, tried: e.Trial != nil,
 	}}
-	if r.checksum || r.divided {
-		r.byways = &byways{local: e.InnerLocal, remote: e.InnerRemote, ways: e.Ways}
+	if r.checksum || r.divided || r.tried {
+		r.byways = &byways{local: e.InnerLocal, remote: e.InnerRemote, ways: e.Ways, trial: e.Trial}
 	}
 	return r
-}
-
-// toward is the SA of a packet in tunnel mode: usual, unless there is a way.
-func (r *wayOut) toward(pkt []byte, usual *esp.Outbound) *esp.Outbound {
-	if !r.divided {
-		return usual
-	}
-	ip, err := ipkt.Parse(pkt)
-	if err != nil {
-		return usual
-	}
-	for i := range r.ways {
-		if w := &r.ways[i]; w.Local.Contains(ip.Source()) && w.Remote.Contains(ip.Destination()) {
-			return w.Out
-		}
-	}
-	return usual
 }
 
 // Encapsulation returns the peer's present way out, and whether it has one.

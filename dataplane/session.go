@@ -43,6 +43,7 @@ type Session struct {
 	sequencing   bool
 	settled      bool // firstBinding is taken
 	sending      bool // firstSend is taken
+	narrow       bool // there was an SA that is not for everything
 
 	firstSend sendState
 
@@ -77,6 +78,7 @@ type binding struct {
 	addr4  atomic.Uint32                // 0: none
 	any    bool                         // no addresses: the client's own end
 	host   bool                         // router advertisements are ours
+	narrow bool                         // packets are held against the selectors of their SA
 }
 
 // NewSession makes the session known to the workers under its peer's SAs.
@@ -134,9 +136,9 @@ func (s *Session) attach(port *Port, link LinkOptions, anyAddress bool) {
 	s.port, s.link = port, link
 	s.update()
 	b := s.bound.Load()
-	if host := anyAddress && link.Host; b == nil || b.port != port || b.any != anyAddress || b.host != host {
+	if host := anyAddress && link.Host; b == nil || b.port != port || b.any != anyAddress || b.host != host || b.narrow != s.narrow {
 		b = s.newBinding()
-		b.port, b.any, b.host = port, anyAddress, host
+		b.port, b.any, b.host, b.narrow = port, anyAddress, host, s.narrow
 	}
 	b.prefix.Store(s.prefix)
 	addr4 := uint32(0)

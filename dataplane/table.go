@@ -56,6 +56,8 @@ type saTable struct {
 	mu    sync.Mutex
 	sas   lines[SA]
 	peers map[*Peer]int // how many SAs each has
+
+	narrow map[*SA]*Selectors // of SAs that are for some packets only
 }
 
 func (t *saTable) put(spi esp.SPI, sa *SA) {
@@ -81,6 +83,7 @@ func (t *saTable) forget(spi esp.SPI) {
 		return
 	}
 	t.sas.remove(uint32(spi))
+	delete(t.narrow, sa)
 	if t.peers[sa.Peer]--; t.peers[sa.Peer] == 0 {
 		delete(t.peers, sa.Peer)
 	}

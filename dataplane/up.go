@@ -92,7 +92,12 @@ func (w *worker) tunnelled(sa *SA, pkt []byte) {
 		w.count.drop(DropInner)
 		return
 	}
-	if sa.Tunnel.bound.Load() != nil {
+	b := sa.Tunnel.bound.Load()
+	if (b == nil || b.narrow) && !w.table.takes(sa, pkt) {
+		w.count.drop(DropSelector)
+		return
+	}
+	if b != nil {
 		w.packet(sa.Tunnel, pkt)
 		return
 	}

@@ -60,7 +60,7 @@ func TestInform(t *testing.T) { testInform(t, routesConfig) }
 // TestIKEv2Inform: Windows asks in the same way where there is no PPP.
 func TestIKEv2Inform(t *testing.T) {
 	a := newAuthority(t, "a")
-	testInform(t, routesConfig+a.server(vpn), a.trusts(vpn))
+	testInform(t, routesConfig+a.server(vpn), a.trusts(vpn), func(d *DialConfig) { d.Persona = "windows10-ikev2" })
 }
 
 func testInform(t *testing.T, yaml string, edits ...func(*DialConfig)) {
@@ -92,6 +92,6 @@ func testInform(t *testing.T, yaml string, edits ...func(*DialConfig)) {
 				t.Error(ack.Summary())
 			}
 		}
-		c.wantPing(conn, "198.18.0.2")
+		c.wantPing(conn, "10.200.0.2")
 	})
 }

@@ -37,7 +37,7 @@ func (g *Gateway) ikeEvents(now time.Time) bool {
 		case ike.Removed:
 			g.uninstall(e)
 		case ike.Moved:
-			g.peerMoved(e)
+			g.peerMoved(now, e)
 		case ike.EAP:
 			g.eapTunnel(now, e)
 		case ike.Login:

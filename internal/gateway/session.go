@@ -38,6 +38,9 @@ type peer struct {
 	tunnel   *session  // of IKEv2 tunnel mode
 	login    *eapLogin // by EAP inside IKEv2, or by name and password in IKEv1
 	used     int       // how often it was said which child SA to send on
+	unproven bool      // it has not answered yet from where it is
+	trial    dataplane.Trial
+	triedAt  time.Time // when that was filled
 }
 
 // child is one child SA in use.
@@ -45,6 +48,7 @@ type child struct {
 	ike.ChildSA // without its keys
 	sa          *dataplane.SA
 	out         *esp.Outbound
+	only        *dataplane.Selectors // what it is for; nil: everything
 	active      bool
 	used        int // when it was said to send on this one, in their order
 }
@@ -114,7 +118,11 @@ func (g *Gateway) install(now time.Time, e ike.Installed) {
 	}
 	p.children[c.In] = c
 	c.sa.Tunnel = p.tunnelSession(c)
-	g.plane.AddSA(esp.SPI(c.In), c.sa)
+	if c.only = selectors(&c.ChildSA, p.dial != nil); c.only != nil && c.sa.Tunnel != nil {
+		g.plane.AddNarrowSA(esp.SPI(c.In), c.sa, c.only)
+	} else {
+		g.plane.AddSA(esp.SPI(c.In), c.sa)
+	}
 	if c.Active {
 		g.activate(now, e.Peer, c.In)
 	}
@@ -198,7 +206,7 @@ func (g *Gateway) reroute(p *peer) {
 	err := g.plane.Route(p.plane, dataplane.Encapsulation{
 		Out: c.out, Path: planePath(p.path), LocalPort: port, RemotePort: p.port,
 		InnerLocal: local, InnerRemote: remote, OuterMTU: g.config.OuterMTU,
-		Ways: p.ways(),
+		Ways: p.ways(), Trial: p.tried(),
 	})
 	if err != nil {
 		g.log.Error("route-refused", append(p.fields(), zap.Error(err))...)
@@ -253,12 +261,13 @@ func (p *peer) newestActive() *child {
 	return best
 }
 
-func (g *Gateway) peerMoved(e ike.Moved) {
+func (g *Gateway) peerMoved(now time.Time, e ike.Moved) {
 	p := g.peerOf(e.Peer)
 	if p.path.Remote != e.Path.Remote && p.path.Remote.IsValid() {
 		g.log.Info("peer-moved", append(p.fields(), zap.Stringer("to", e.Path.Remote))...)
 	}
 	p.path = e.Path
+	p.onTrial(now, e.Unproven)
 	g.reroute(p)
 }
 

@@ -1,13 +1,10 @@
 package gateway
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ppp"
 )
@@ -67,34 +64,4 @@ func (g *Gateway) xauthDone(now time.Time, p *peer, l *eapLogin) {
 	g.log.Warn("login-refused", fields...)
 	g.failures[l.why.cause]++
 	g.ike.LoggedIn(now, ike.Peer(p.id), ike.LoginReply{Detail: l.why.cause})
-}
-
-// ways are the child SAs for single networks, where a peer of IKEv1 has several:
-// the newest for each, those for the smallest networks first. Each side takes only
-// what an SA is for.
-func (p *peer) ways() []dataplane.Way {
-	if p.v2 || p.tunnel == nil {
-		return nil
-	}
-	list := make([]*child, 0, len(p.children))
-	for _, c := range p.children {
-		if c.active && !c.Transport {
-			list = append(list, c)
-		}
-	}
-	slices.SortFunc(list, func(a, b *child) int {
-		small := cmp.Compare(b.Local.Addr.Bits()+b.Remote.Addr.Bits(), a.Local.Addr.Bits()+a.Remote.Addr.Bits())
-		return cmp.Or(small, cmp.Compare(b.used, a.used))
-	})
-	ways := make([]dataplane.Way, 0, len(list))
-	for _, c := range list {
-		w := dataplane.Way{Local: c.Local.Addr, Remote: c.Remote.Addr, Out: c.out}
-		if !slices.ContainsFunc(ways, func(o dataplane.Way) bool { return o.Local == w.Local && o.Remote == w.Remote }) {
-			ways = append(ways, w)
-		}
-	}
-	if len(ways) < 2 {
-		return nil
-	}
-	return ways
 }
