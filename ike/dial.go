@@ -61,7 +61,7 @@ func newDialler(c DialConfig) (*dialler, error) {
 	}
 	look, ok := suite.PersonaNamed(persona)
 	if !ok {
-		return nil, fmt.Errorf("%w: %q", ErrPersona, persona)
+		return nil, fmt.Errorf("%w: %q; there are %v", ErrPersona, persona, Personas())
 	}
 	for _, p := range []Path{c.Path, c.NATTPath} {
 		if !p.Remote.IsValid() || !p.Local.IsValid() || p.Local.Addr().IsUnspecified() {

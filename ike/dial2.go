@@ -45,7 +45,7 @@ func (c *DialConfig) isV2() bool { return c.V2 != nil || strings.HasSuffix(c.Per
 func (s *Server) dial2(now time.Time, c DialConfig) (Peer, error) {
 	persona, ok := v2.PersonaNamed(c.Persona)
 	if !ok {
-		return 0, fmt.Errorf("%w: %q", ErrPersona, c.Persona)
+		return 0, fmt.Errorf("%w: %q; by IKEv2 there are %v", ErrPersona, c.Persona, PersonasV2())
 	}
 	if c.V2 == nil {
 		c.V2 = &DialV2{Configure: true}

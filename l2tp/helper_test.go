@@ -230,3 +230,14 @@ func assignedTunnel(t testing.TB, m Message) TunnelID {
 	}
 	return f.tunnel
 }
+
+// Append appends the message as it goes on the wire.
+func (m Message) Append(b []byte) []byte {
+	start := len(b)
+	b = appendHeader(b, m.Header)
+	for _, a := range m.AVPs {
+		b = appendAVP(b, a)
+	}
+	sealLength(b[start:])
+	return b
+}

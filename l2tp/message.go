@@ -99,15 +99,4 @@ func (m Message) Type() MessageType {
 	return MessageType(binary.BigEndian.Uint16(m.AVPs[0].Value))
 }
 
-// Append appends the message as it goes on the wire.
-func (m Message) Append(b []byte) []byte {
-	start := len(b)
-	b = appendHeader(b, m.Header)
-	for _, a := range m.AVPs {
-		b = appendAVP(b, a)
-	}
-	sealLength(b[start:])
-	return b
-}
-
 func decimal(n uint64) string { return strconv.FormatUint(n, 10) }

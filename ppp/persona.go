@@ -36,15 +36,6 @@ func Personas(name string) (Persona, bool) {
 	return Persona{}, false
 }
 
-// PersonaNames lists the names that Personas knows.
-func PersonaNames() []string {
-	var names []string
-	for _, p := range personas() {
-		names = append(names, p.name)
-	}
-	return names
-}
-
 func personas() []*persona {
 	return []*persona{
 		&ownPersona, &windows7, &windows10, &macos, &ios, &android,

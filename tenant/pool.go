@@ -240,12 +240,6 @@ func (p *Pool) Restore(leases []Lease) int {
 // the first prefix.
 func (p *Pool) Gateway() netip.Addr { return p.gateway }
 
-// GatewayPrefix is the gateway's address with the length of the first prefix,
-// as an interface would carry it.
-func (p *Pool) GatewayPrefix() netip.Prefix {
-	return netip.PrefixFrom(p.gateway, p.prefixes[0].Bits())
-}
-
 // Prefixes returns the pool's prefixes. The caller does not change them.
 func (p *Pool) Prefixes() []netip.Prefix { return p.prefixes }
 

@@ -1,6 +1,7 @@
 package v2
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"crypto/x509"
 	"testing"
@@ -29,9 +30,9 @@ func TestServersAreAskedForACertificateOfOurAuthority(t *testing.T) {
 		if len(list) != 1 {
 			t.Fatalf("%s: %+v", name, list)
 		}
-		got, err := wire.ConsumeCertRequest2(list[0].AppendBody(nil))
-		if err != nil || got.Encoding != wire.CertX509Signature || !got.Has(sha1.Sum([]byte("key"))) {
-			t.Errorf("%s: %+v, %v", name, got, err)
+		got, hash := list[0].AppendBody(nil), sha1.Sum([]byte("key"))
+		if got[0] != byte(wire.CertX509Signature) || len(got)%len(hash) != 1 || !bytes.Contains(got[1:], hash[:]) {
+			t.Errorf("%s: %x", name, got)
 		}
 	}
 }

@@ -35,11 +35,3 @@ func (CertRequest) PayloadType() PayloadType { return PayloadCertRequest }
 func (c CertRequest) AppendBody(dst []byte) []byte {
 	return append(append(dst, byte(c.Encoding)), c.Authority...)
 }
-
-// ConsumeCertRequest reads the body of a certificate request payload.
-func ConsumeCertRequest(b []byte) (CertRequest, error) {
-	if len(b) < 1 {
-		return CertRequest{}, ErrShort
-	}
-	return CertRequest{Encoding: CertEncoding(b[0]), Authority: b[1:]}, nil
-}

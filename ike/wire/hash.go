@@ -10,14 +10,6 @@ func (Hash) PayloadType() PayloadType { return PayloadHash }
 // AppendBody appends the hash.
 func (h Hash) AppendBody(dst []byte) []byte { return append(dst, h...) }
 
-// ConsumeHash reads the body of a hash payload.
-func ConsumeHash(b []byte) (Hash, error) {
-	if len(b) == 0 {
-		return nil, ErrShort
-	}
-	return Hash(b), nil
-}
-
 // Signature is a signature payload (RFC 2408, section 3.12).
 type Signature []byte
 
@@ -26,11 +18,3 @@ func (Signature) PayloadType() PayloadType { return PayloadSignature }
 
 // AppendBody appends the signature.
 func (s Signature) AppendBody(dst []byte) []byte { return append(dst, s...) }
-
-// ConsumeSignature reads the body of a signature payload.
-func ConsumeSignature(b []byte) (Signature, error) {
-	if len(b) == 0 {
-		return nil, ErrShort
-	}
-	return Signature(b), nil
-}

@@ -9,11 +9,3 @@ func (KeyExchange) PayloadType() PayloadType { return PayloadKE }
 
 // AppendBody appends the public value.
 func (k KeyExchange) AppendBody(dst []byte) []byte { return append(dst, k...) }
-
-// ConsumeKeyExchange reads the body of a KE payload.
-func ConsumeKeyExchange(b []byte) (KeyExchange, error) {
-	if len(b) == 0 {
-		return nil, ErrShort
-	}
-	return KeyExchange(b), nil
-}

@@ -17,14 +17,3 @@ func (n NATD) AppendBody(dst []byte) []byte { return append(dst, n.Hash...) }
 func IsNATD(t PayloadType) bool {
 	return t == PayloadNATD || t == PayloadNATDDraft || t == PayloadNATDApple
 }
-
-// ConsumeNATD reads the body of a NAT-D payload of type t.
-func ConsumeNATD(t PayloadType, b []byte) (NATD, error) {
-	if !IsNATD(t) {
-		return NATD{}, ErrNext
-	}
-	if len(b) == 0 {
-		return NATD{}, ErrShort
-	}
-	return NATD{Type: t, Hash: b}, nil
-}

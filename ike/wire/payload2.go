@@ -172,18 +172,6 @@ func (c CertRequest2) Has(hash [AuthorityLen]byte) bool {
 	return false
 }
 
-// ConsumeCertRequest2 reads the body of a certificate request payload.
-func ConsumeCertRequest2(b []byte) (CertRequest2, error) {
-	if len(b) < 1 {
-		return CertRequest2{}, ErrShort
-	}
-	c := CertRequest2{Encoding: CertEncoding(b[0]), Authorities: b[1:]}
-	if c.Encoding == CertX509Signature && len(c.Authorities)%AuthorityLen != 0 {
-		return CertRequest2{}, ErrLength
-	}
-	return c, nil
-}
-
 // VendorID2 is a vendor ID payload of IKEv2 (RFC 7296, section 3.12).
 type VendorID2 []byte
 
