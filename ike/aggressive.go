@@ -52,15 +52,17 @@ func (s *Server) handleAM1(now time.Time, m message) error {
 	if len(d.groups) == 0 {
 		return s.refuseAggressive(now, m)
 	}
-	if s.strangers >= s.config.Limits.Computations || !s.openings.take(now, s.config.Limits.Aggressive, 1) ||
-		!s.admit(m.path.Remote.Addr()) {
+	if s.strangers >= s.config.Limits.Computations || !s.openings.take(now, s.config.Limits.Aggressive, 1) {
 		return s.tooMany(now, m.path, "message 1 of aggressive mode dropped")
 	}
 	i := s.newISAKMP(now, m.path)
 	machine, out, err := s.answerAggressive(i, m, d)
 	if err != nil {
-		s.sources.done(m.path.Remote.Addr())
 		return s.refuseAM1(now, m, err)
+	}
+	if !s.admit(now, m.path.Remote.Addr(), false) {
+		machine.Close()
+		return s.tooMany(now, m.path, "message 1 of aggressive mode dropped")
 	}
 	i.first.begin(m.digest, m.path)
 	i.halfOpen(now, key, machine)
@@ -99,7 +101,7 @@ func (i *isakmp) halfOpen(now time.Time, key openKey, machine *v1.Phase1) {
 	i.key.i, i.key.r = machine.Cookies()
 	i.deadline = now.Add(halfOpenTime)
 	i.s.opening[key], i.s.sas[i.key] = i, i
-	i.s.enter(i, &i.stranger, i.path.Remote.Addr())
+	i.s.enter(i, &i.stranger, i.path.Remote.Addr(), false)
 	i.arm()
 }
 

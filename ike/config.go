@@ -119,6 +119,7 @@ type Limits struct {
 	HalfOpen          int // unauthenticated exchanges in total (4096)
 	Cookies           int // unauthenticated exchanges beyond which IKEv2 asks for a cookie first (a quarter of HalfOpen); half of Computations does so too
 	HalfOpenPerSource int // the same for one source address (256)
+	BeginsPerSource   int // exchanges that one source address may begin a second and that do not end in a login (256)
 	TriesPerSource    int // PSK trials a second for one source address (2000)
 	Tries             int // PSK trials a second in total (50000)
 	Computations      int // DH computations under way for strangers (256)
@@ -186,6 +187,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Limits.HalfOpen, 4096)
 	setDefault(&c.Limits.Cookies, max(c.Limits.HalfOpen/4, 1))
 	setDefault(&c.Limits.HalfOpenPerSource, 256)
+	setDefault(&c.Limits.BeginsPerSource, 256)
 	setDefault(&c.Limits.TriesPerSource, 2000)
 	setDefault(&c.Limits.Tries, 50000)
 	setDefault(&c.Limits.Computations, 256)

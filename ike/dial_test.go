@@ -172,7 +172,7 @@ func TestTenants(t *testing.T) {
 		p.run(time.Minute, nil)
 		delete(p.client.closed, id)
 	}
-	if w := p.server.s.winners[clientNATT.Addr()]; w.Tenant != "t77" {
+	if w, _ := p.server.s.winners.Get(clientNATT.Addr()); w.Tenant != "t77" {
 		t.Errorf("winner %q", w.Tenant)
 	}
 	p.closeAll()

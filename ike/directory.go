@@ -34,14 +34,11 @@ func (s *Server) directory(path Path) *directory {
 		return s.nobody
 	}
 	key := listKey{&list[0], len(list)}
-	if d := s.directories[key]; d != nil {
+	if d, ok := s.directories.Get(key); ok {
 		return d
 	}
-	if len(s.directories) >= maxDirectories {
-		clear(s.directories)
-	}
 	d := s.newDirectory(list)
-	s.directories[key] = d
+	s.directories.Add(key, d)
 	return d
 }
 

@@ -53,10 +53,10 @@ func TestHalfOpenPerSource(t *testing.T) {
 	wantEmpty(t, n)
 }
 
-// TestHalfOpenPerSourceEvictsNobody: when there is no room, who has as much as one
+// TestHalfOpenPerSourceEvictsNobody: when there is room only for who has nothing, who has as much as one
 // source may have does not get more by the place of others.
 func TestHalfOpenPerSourceEvictsNobody(t *testing.T) {
-	n := newNode(t, "s", Config{Candidates: psk("acme", "secret", nil), Limits: Limits{HalfOpen: 20, HalfOpenPerSource: 10}})
+	n := newNode(t, "s", Config{Candidates: psk("acme", "secret", nil), Limits: Limits{HalfOpen: 22, HalfOpenPerSource: 10}})
 	for k := range 20 {
 		source := []string{"198.51.100.1:500", "198.51.100.2:500"}[k%2]
 		if err := n.s.Input(start, pathFrom(source), message1(t, k)); err != nil {

@@ -97,21 +97,22 @@ func (s *Server) answerInit(now time.Time, path Path, key openKey, q *v2.Request
 		return ErrRefused
 	}
 	source := path.Remote.Addr()
-	if s.strangers >= max(s.config.Limits.Computations*3/4, 1) || !s.admit(source) {
+	if s.strangers >= max(s.config.Limits.Computations*3/4, 1) {
 		return s.tooMany(now, path, "IKE_SA_INIT dropped")
 	}
 	p := s.newSession2()
-	machine, reply, err := v2.Answer(now, p, s.config2(), q, d)
-	if err != nil {
-		s.sources.done(source)
-		if errors.Is(err, v2.ErrUnproven) {
-			return s.askCookie(now, path, q)
-		}
+	machine, reply, err := v2.Answer(now, p, s.config2(), q, d, func() bool { return s.admit(now, source, q.Proven) })
+	switch {
+	case errors.Is(err, v2.ErrUnproven):
+		return s.askCookie(now, path, q)
+	case errors.Is(err, v2.ErrLimit):
+		return s.tooMany(now, path, "IKE_SA_INIT dropped")
+	case err != nil:
 		return s.refuseInit(now, path, q, reply, err)
 	}
 	p.machine, p.open = machine, key
 	s.opening2[key] = p
-	s.enter(p, &p.stranger, source)
+	s.enter(p, &p.stranger, source, q.Proven)
 	p.settle()
 	return nil
 }

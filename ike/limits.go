@@ -3,6 +3,8 @@ package ike
 import (
 	"net/netip"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // A budget is a bucket of tokens: rate a second, and as many at once.
@@ -54,25 +56,32 @@ func (b *budget) owe(now time.Time, rate int) {
 // giveBack returns tokens that were not needed.
 func (b *budget) giveBack(rate, n int) { b.tokens = min(float64(rate), b.tokens+float64(n)) }
 
-// full reports whether the bucket says nothing any more.
-func (b *budget) full(now time.Time, rate int) bool {
-	return b.has(now, rate) && b.tokens >= float64(rate)
-}
-
-// sources remembers what single addresses cost, for as many addresses as there
-// is room. IPv6 sources count by their /64.
+// sources remembers what single addresses cost, for as many addresses as there is room:
+// those that were not heard of for longest are forgotten, and the total still bounds the
+// work. IPv6 sources count by their /64.
 type sources struct {
-	halfOpen map[netip.Addr]int
-	tries    map[netip.Addr]*budget
-	total    budget
+	known *simplelru.LRU[netip.Addr, *cost]
+	total budget // of trials
 }
 
-// maxSources bounds the table of budgets. Entries that are full again carry no
-// information, so the table is swept of them when it is full.
+// cost is what one source may still cost.
+type cost struct {
+	tries  budget // of keys
+	begins budget // exchanges; those that end in a login are given back
+}
+
+// maxSources bounds the table.
 const maxSources = 8192
 
-func newSources() sources {
-	return sources{halfOpen: map[netip.Addr]int{}, tries: map[netip.Addr]*budget{}}
+func newSources() sources { return sources{known: newLRU[netip.Addr, *cost](maxSources)} }
+
+// newLRU returns a table for so many entries.
+func newLRU[K comparable, V any](size int) *simplelru.LRU[K, V] {
+	table, err := simplelru.NewLRU[K, V](size, nil)
+	if err != nil {
+		panic(err) // a size that is no size
+	}
+	return table
 }
 
 // source is the address that the limits count by.
@@ -86,29 +95,17 @@ func source(a netip.Addr) netip.Addr {
 	return a.Unmap()
 }
 
-// open counts one more unfinished exchange from a, or refuses.
-func (s *sources) open(a netip.Addr, limit int) bool {
-	a = source(a)
-	if s.halfOpen[a] >= limit {
-		return false
-	}
-	s.halfOpen[a]++
-	return true
+// begin takes one exchange out of what a source may begin.
+func (s *sources) begin(now time.Time, a netip.Addr, l Limits) bool {
+	return s.of(a).begins.take(now, l.BeginsPerSource, 1)
 }
 
-// done counts one less.
-func (s *sources) done(a netip.Addr) {
-	a = source(a)
-	if s.halfOpen[a] <= 1 {
-		delete(s.halfOpen, a)
-		return
-	}
-	s.halfOpen[a]--
-}
+// welcome returns it: it ended in a login.
+func (s *sources) welcome(a netip.Addr, l Limits) { s.of(a).begins.giveBack(l.BeginsPerSource, 1) }
 
 // try takes n trials of keys out of the budgets of a and of everybody.
 func (s *sources) try(now time.Time, a netip.Addr, l Limits, n int) bool {
-	b := s.budget(now, a, l)
+	b := &s.of(a).tries
 	if !b.has(now, l.TriesPerSource) || !s.total.take(now, l.Tries, n) {
 		return false
 	}
@@ -118,39 +115,21 @@ func (s *sources) try(now time.Time, a netip.Addr, l Limits, n int) bool {
 // tryKnown takes one trial out of the budget of a alone: of the key with which it came
 // in before, whatever others cost.
 func (s *sources) tryKnown(now time.Time, a netip.Addr, l Limits) bool {
-	return s.budget(now, a, l).take(now, l.TriesPerSource, 1)
+	return s.of(a).tries.take(now, l.TriesPerSource, 1)
 }
 
 // giveBack returns n trials that there was no need of.
 func (s *sources) giveBack(a netip.Addr, l Limits, n int) {
 	s.total.giveBack(l.Tries, n)
-	if b := s.tries[source(a)]; b != nil {
-		b.giveBack(l.TriesPerSource, n)
-	}
+	s.of(a).tries.giveBack(l.TriesPerSource, n)
 }
 
-func (s *sources) budget(now time.Time, a netip.Addr, l Limits) *budget {
+func (s *sources) of(a netip.Addr) *cost {
 	a = source(a)
-	b := s.tries[a]
-	if b == nil {
-		if len(s.tries) >= maxSources {
-			s.sweep(now, l)
-		}
-		b = &budget{}
-		s.tries[a] = b
+	c, ok := s.known.Get(a)
+	if !ok {
+		c = &cost{}
+		s.known.Add(a, c)
 	}
-	return b
-}
-
-// sweep forgets the addresses whose buckets are full. If there are none the table
-// starts anew; the total still bounds the work.
-func (s *sources) sweep(now time.Time, l Limits) {
-	for a, b := range s.tries {
-		if b.full(now, l.TriesPerSource) {
-			delete(s.tries, a)
-		}
-	}
-	if len(s.tries) >= maxSources {
-		clear(s.tries)
-	}
+	return c
 }

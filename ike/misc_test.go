@@ -105,8 +105,8 @@ func TestSourcesBounded(t *testing.T) {
 		if !s.try(start.Add(time.Duration(n)*time.Millisecond), a, l, 1) {
 			t.Fatal("first trial refused")
 		}
-		if len(s.tries) > maxSources {
-			t.Fatalf("%d sources", len(s.tries))
+		if s.known.Len() > maxSources {
+			t.Fatalf("%d sources", s.known.Len())
 		}
 	}
 	a, b := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2")

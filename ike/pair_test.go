@@ -337,11 +337,11 @@ func (p *pair) usable() []SPI {
 func wantEmpty(t testing.TB, n *node) {
 	t.Helper()
 	s := n.s
-	if len(s.sas)+len(s.opening)+len(s.dialing)+len(s.peers)+len(s.members)+len(s.dialled)+s.waiting.Len()+
-		len(s.alarms)+len(s.sources.halfOpen)+s.stats.HalfOpen+s.stats.Children != 0 {
-		t.Fatalf("%s: left: sas %d opening %d dialing %d peers %d members %d dialled %d waiting %d alarms %d halfopen %d %d children %d",
-			n.name, len(s.sas), len(s.opening), len(s.dialing), len(s.peers), len(s.members), len(s.dialled), s.waiting.Len(),
-			len(s.alarms), len(s.sources.halfOpen), s.stats.HalfOpen, s.stats.Children)
+	if len(s.sas)+len(s.opening)+len(s.dialing)+len(s.peers)+len(s.members)+len(s.dialled)+len(s.halfOpen.known)+
+		len(s.alarms)+s.stats.HalfOpen+s.stats.Children != 0 {
+		t.Fatalf("%s: left: sas %d opening %d dialing %d peers %d members %d dialled %d waiting %d alarms %d halfopen %d children %d",
+			n.name, len(s.sas), len(s.opening), len(s.dialing), len(s.peers), len(s.members), len(s.dialled), len(s.halfOpen.known),
+			len(s.alarms), s.stats.HalfOpen, s.stats.Children)
 	}
 	if len(s.spis)+len(s.opening2)+len(s.sessions)+len(s.members2)+len(s.dialled2) != 0 {
 		t.Fatalf("%s: left of IKEv2: spis %d opening %d sessions %d members %d dialled %d", n.name,

@@ -27,7 +27,7 @@ func (s *Server) handleMM1(now time.Time, m message) error {
 	if err != nil {
 		return s.refuseMM1(now, m, d.policy, err)
 	}
-	if !s.admit(m.path.Remote.Addr()) {
+	if !s.admit(now, m.path.Remote.Addr(), false) {
 		return s.tooMany(now, m.path, "message 1 dropped")
 	}
 	machine.Trust(d.authorities)
@@ -245,6 +245,7 @@ func (i *isakmp) computed(now time.Time, result any) {
 
 // establish makes the ISAKMP SA of a main mode that is done part of its peer.
 func (i *isakmp) establish(now time.Time) {
+	i.s.welcome(&i.stranger)
 	i.releaseHalfOpen()
 	i.repeat.Stop()
 	i.deadline = time.Time{}

@@ -44,7 +44,7 @@ func (i *isakmp) candidates(path Path) []candidate {
 // winner is the candidate as which this source came in the last time, and negative if
 // it is none of list.
 func (s *Server) winner(source netip.Addr, list []candidate) int {
-	w, ok := s.winners[source]
+	w, ok := s.winners.Get(source)
 	if !ok {
 		return -1
 	}
@@ -54,10 +54,7 @@ func (s *Server) winner(source netip.Addr, list []candidate) int {
 }
 
 func (s *Server) remember(source netip.Addr, c Candidate) {
-	if len(s.winners) >= maxWinners {
-		clear(s.winners)
-	}
-	s.winners[source] = c
+	s.winners.Add(source, c)
 }
 
 // search finds the candidate whose key opens message 5: with the addresses

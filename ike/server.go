@@ -1,11 +1,12 @@
 package ike
 
 import (
-	"container/list"
 	"encoding/binary"
 	"io"
 	"net/netip"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/v2"
@@ -48,7 +49,7 @@ func (p Path) ends() ends { return ends{p.Local, p.Remote} }
 type Server struct {
 	config      Config
 	policies    policies
-	directories map[listKey]*directory
+	directories *simplelru.LRU[listKey, *directory]
 	nobody      *directory
 	events      []Event
 	head        int // of events
@@ -58,7 +59,6 @@ type Server struct {
 	sas      map[cookies]*isakmp     // once both cookies are known
 	opening  map[openKey]*isakmp     // we answer, and message 1 may be repeated
 	dialing  map[wire.Cookie]*isakmp // we dial, and message 2 is not here yet
-	waiting  *list.List              // *isakmp or *session2 whose initiator has not shown that it is real
 	peers    map[Peer]*peer
 	members  map[memberKey]*peer
 	dialled  map[ends]*peer
@@ -74,8 +74,9 @@ type Server struct {
 	computes  map[ComputeID]compute
 	lastID    ComputeID
 	strangers int // computations for exchanges that nobody vouches for
+	halfOpen  halfOpen
 	sources   sources
-	winners   map[netip.Addr]Candidate
+	winners   *simplelru.LRU[netip.Addr, Candidate]
 	hints     budget
 	openings  budget // of aggressive mode
 	refusals  budget // of first messages, beyond which a cookie comes first
@@ -106,12 +107,12 @@ func NewServer(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config: c, policies: newPolicies(), directories: map[listKey]*directory{}, nobody: &directory{v2: v2.NewDirectory(nil)},
+		config: c, policies: newPolicies(), directories: newLRU[listKey, *directory](maxDirectories), nobody: &directory{v2: v2.NewDirectory(nil)},
 		sas: map[cookies]*isakmp{}, opening: map[openKey]*isakmp{}, dialing: map[wire.Cookie]*isakmp{},
-		waiting: list.New(), peers: map[Peer]*peer{}, members: map[memberKey]*peer{}, dialled: map[ends]*peer{},
+		peers: map[Peer]*peer{}, members: map[memberKey]*peer{}, dialled: map[ends]*peer{},
 		spis: map[wire.Cookie]*session2{}, opening2: map[openKey]*session2{}, sessions: map[Peer]*session2{},
 		members2: map[memberKey]*session2{}, dialled2: map[ends]*session2{},
-		computes: map[ComputeID]compute{}, sources: newSources(), winners: map[netip.Addr]Candidate{},
+		computes: map[ComputeID]compute{}, sources: newSources(), halfOpen: newHalfOpen(), winners: newLRU[netip.Addr, Candidate](maxWinners),
 		stats: Stats{Dropped: map[string]uint64{}},
 	}
 	s.summary.due = s.summarise

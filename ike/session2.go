@@ -59,15 +59,19 @@ func (p *session2) announce() {
 
 // release takes the session out of what is counted against strangers.
 func (p *session2) release() {
+	p.leaveOpening()
+	p.s.release(&p.stranger)
+}
+
+// leaveOpening says that the first message is not awaited again.
+func (p *session2) leaveOpening() {
 	if p.s.opening2[p.open] == p {
 		delete(p.s.opening2, p.open)
 	}
-	p.s.release(&p.stranger)
 }
 
 // forget drops a session that nobody has shown to be real.
 func (p *session2) forget() {
-	p.s.believe(&p.stranger)
 	p.machine.Close(time.Time{})
 	p.machine.Drop(time.Time{})
 	p.settle()
@@ -143,6 +147,7 @@ func (p *session2) Claim(*v2.Session) { p.s.believe(&p.stranger) }
 // Established says that both sides are authentic.
 func (p *session2) Established(now time.Time, m *v2.Session) {
 	p.announce()
+	p.s.welcome(&p.stranger)
 	p.release()
 	p.s.emit(Up{Peer: p.id, Path: Path(m.Path()), Tenant: m.Tenant(), Identity: m.Identity(), Family: m.Family(),
 		V2: true, Suite: m.Suite(), Initiator: m.Initiator(), Certificates: m.Certificates()})
@@ -253,7 +258,8 @@ func (p *session2) Failed(now time.Time, m *v2.Session, c v2.Cause, detail strin
 // Closed says that the session has ended.
 func (p *session2) Closed(now time.Time, m *v2.Session, r v2.Reason, c v2.Cause, detail string) {
 	p.ended = true
-	p.release()
+	p.leaveOpening()
+	p.s.over(&p.stranger) // until nothing is left that answers repetitions
 	for _, path := range p.dialled {
 		if p.s.dialled2[path.ends()] == p {
 			delete(p.s.dialled2, path.ends())

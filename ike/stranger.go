@@ -1,66 +1,294 @@
 package ike
 
 import (
+	"container/heap"
 	"container/list"
 	"net/netip"
+	"time"
 )
+
+// What is kept for peers that have not shown who they are is bounded: for each source,
+// and in total. When there is no room for one more, whoever holds most gives way first,
+// counted by networks of several sizes, for one customer of a provider has 2^64 and more
+// addresses of IPv6.
 
 // stranger is the place that an exchange has among those of peers that have not yet
 // shown who they are. The zero value has none.
 type stranger struct {
-	source  netip.Addr    // the limits count by it
-	counted bool          // among the half-open
-	waiting *list.Element // in Server.waiting
+	x      interface{ forget() }
+	source netip.Addr
+	home   *network      // of its source; nil: not counted
+	stage  strangerStage // in which of the lists of home it is
+	place  *list.Element // there
+	turn   *list.Element // among all that are not believed
 }
 
-// admit reports whether one more exchange from a source may begin. Who is admitted is
-// entered, or let go by sources.done.
-func (s *Server) admit(source netip.Addr) bool {
-	if !s.sources.open(source, s.config.Limits.HalfOpenPerSource) {
-		return false
-	}
-	if !s.makeRoom() {
-		s.sources.done(source)
-		return false
-	}
-	return true
+// strangerStage is how far a stranger has come. Those of a lower stage give way first.
+type strangerStage uint8
+
+const (
+	// past: the exchange has failed, and is kept to answer repetitions.
+	past strangerStage = iota
+	// waiting: nothing shows yet that the address of the peer is real.
+	waiting
+	// believed: it is.
+	believed
+	stages
+)
+
+// network is those of a prefix: the root of all, one that is divided, or a source.
+type network struct {
+	prefix netip.Prefix
+	within *network // nil: the root
+	n      int      // exchanges
+	index  int      // in within.parts
+	parts  networks
+	lists  [stages]list.List // *stranger, the oldest in front; of sources only
 }
 
-// makeRoom lets the oldest exchange go whose initiator has not answered: in a
-// flood of false sources an honest client answers within a round trip.
-func (s *Server) makeRoom() bool {
-	if s.stats.HalfOpen < s.config.Limits.HalfOpen {
+// networks is a heap, that with most exchanges on top.
+type networks []*network
+
+func (h networks) Len() int           { return len(h) }
+func (h networks) Less(i, j int) bool { return h[i].n > h[j].n }
+func (h networks) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+func (h *networks) Push(x any) {
+	n := x.(*network)
+	n.index = len(*h)
+	*h = append(*h, n)
+}
+func (h *networks) Pop() any {
+	n := (*h)[len(*h)-1]
+	(*h)[len(*h)-1] = nil
+	*h = (*h)[:len(*h)-1]
+	return n
+}
+
+// halfOpen is all strangers.
+type halfOpen struct {
+	root  network
+	known map[netip.Prefix]*network
+	turns [believed]list.List // *stranger of past, and of waiting, the oldest in front
+}
+
+func newHalfOpen() halfOpen { return halfOpen{known: map[netip.Prefix]*network{}} }
+
+// prefixes are the networks that a source counts for, the largest first: those that are
+// given to sites and to customers, and what has one address, which in IPv6 are 2^64.
+func prefixes(a netip.Addr) []netip.Prefix {
+	a = a.Unmap().WithZone("")
+	sizes := []int{48, 56, 64}
+	if a.Is4() {
+		sizes = []int{24, 32}
+	}
+	out := make([]netip.Prefix, 0, 3)
+	for _, bits := range sizes {
+		p, _ := a.Prefix(bits)
+		out = append(out, p)
+	}
+	return out
+}
+
+// count is how many exchanges there are of a prefix.
+func (h *halfOpen) count(p netip.Prefix) int {
+	if n := h.known[p]; n != nil {
+		return n.n
+	}
+	return 0
+}
+
+// home returns the networks of a source, making them.
+func (h *halfOpen) home(a netip.Addr) *network {
+	at := &h.root
+	for _, p := range prefixes(a) {
+		n := h.known[p]
+		if n == nil {
+			n = &network{prefix: p, within: at}
+			h.known[p] = n
+			heap.Push(&at.parts, n)
+		}
+		at = n
+	}
+	return at
+}
+
+// enter gives an exchange its place.
+func (h *halfOpen) enter(t *stranger, stage strangerStage) {
+	t.home = h.home(t.source)
+	for n := t.home; n != nil; n = n.within {
+		n.n++
+		n.settle()
+	}
+	h.put(t, stage)
+}
+
+// settle puts a network where it belongs among those beside it.
+func (n *network) settle() {
+	if n.within != nil {
+		heap.Fix(&n.within.parts, n.index)
+	}
+}
+
+// put puts an exchange into the lists of its stage.
+func (h *halfOpen) put(t *stranger, stage strangerStage) {
+	t.stage, t.place = stage, t.home.lists[stage].PushBack(t)
+	if stage < believed {
+		t.turn = h.turns[stage].PushBack(t)
+	}
+}
+
+// take takes it out of them.
+func (h *halfOpen) take(t *stranger) {
+	t.home.lists[t.stage].Remove(t.place)
+	if t.turn != nil {
+		h.turns[t.stage].Remove(t.turn)
+	}
+	t.place, t.turn = nil, nil
+}
+
+// move moves an exchange to another stage.
+func (h *halfOpen) move(t *stranger, stage strangerStage) {
+	if t.home != nil && t.stage != stage {
+		h.take(t)
+		h.put(t, stage)
+	}
+}
+
+// leave takes an exchange out of all that is counted.
+func (h *halfOpen) leave(t *stranger) {
+	if t.home == nil {
+		return
+	}
+	h.take(t)
+	for n := t.home; n != nil; n = n.within {
+		n.n--
+		n.settle()
+	}
+	for n := t.home; n.within != nil && n.n == 0; n = n.within {
+		heap.Remove(&n.within.parts, n.index)
+		delete(h.known, n.prefix)
+	}
+	t.home = nil
+}
+
+// oldest is who gives way first of a network: of the source that holds most the oldest
+// of the lowest stage.
+func (n *network) oldest() *stranger {
+	for len(n.parts) > 0 {
+		n = n.parts[0]
+	}
+	for stage := range n.lists {
+		if first := n.lists[stage].Front(); first != nil {
+			return first.Value.(*stranger)
+		}
+	}
+	return nil
+}
+
+// first is the oldest of all that are past or waiting.
+func (h *halfOpen) first() *stranger {
+	for stage := range h.turns {
+		if e := h.turns[stage].Front(); e != nil {
+			return e.Value.(*stranger)
+		}
+	}
+	return nil
+}
+
+// admit reports whether one more exchange from a source may begin, for which somebody
+// else may have to give way. Who is admitted is entered at once. proven says that the
+// address is real.
+func (s *Server) admit(now time.Time, source netip.Addr, proven bool) bool {
+	l := s.config.Limits
+	all := prefixes(source)
+	own := s.halfOpen.count(all[len(all)-1])
+	if own >= l.HalfOpenPerSource && !s.forgetPast(all[len(all)-1]) {
+		return false
+	}
+	if !s.sources.begin(now, source, l) {
+		return false
+	}
+	room := l.HalfOpen
+	if own > 0 {
+		room -= room / 8 // for those who have nothing
+	}
+	if s.stats.HalfOpen < room {
 		return true
 	}
-	oldest := s.waiting.Front()
-	if oldest == nil {
+	out := s.whoGivesWay(all[0], proven)
+	if out == nil {
 		return false
 	}
-	oldest.Value.(interface{ forget() }).forget()
+	out.x.forget()
 	return true
+}
+
+// forgetPast makes room in a source that has as much as it may have: what failed there
+// gives way.
+func (s *Server) forgetPast(p netip.Prefix) bool {
+	n := s.halfOpen.known[p]
+	if n == nil || n.lists[past].Len() == 0 {
+		return false
+	}
+	n.lists[past].Front().Value.(*stranger).x.forget()
+	return true
+}
+
+// whoGivesWay is the exchange that makes room for one from a network. For who is known to
+// be where it seems to be, it is one of the network that holds most. Others, who may be
+// anywhere, do not push out anybody who is believed as long as somebody is not: in a
+// flood of false sources an honest client answers within a round trip. Nor does one
+// network push out others.
+func (s *Server) whoGivesWay(p netip.Prefix, proven bool) *stranger {
+	h := &s.halfOpen
+	if len(h.root.parts) == 0 {
+		return nil
+	}
+	most, own := h.root.parts[0], h.known[p]
+	switch {
+	case own != nil && (own.n >= most.n || !proven && own.n > s.config.Limits.HalfOpen/64):
+		return own.oldest()
+	case proven:
+		return most.oldest()
+	}
+	if first := h.first(); first != nil {
+		return first
+	}
+	return most.oldest()
 }
 
 // enter gives an exchange, x, its place. It was admitted.
-func (s *Server) enter(x interface{ forget() }, t *stranger, source netip.Addr) {
+func (s *Server) enter(x interface{ forget() }, t *stranger, source netip.Addr, proven bool) {
+	stage := waiting
+	if proven {
+		stage = believed
+	}
+	*t = stranger{x: x, source: source}
+	s.halfOpen.enter(t, stage)
 	s.stats.HalfOpen++
-	*t = stranger{source: source, counted: true, waiting: s.waiting.PushBack(x)}
 }
 
-// believe notes that the address of the peer is real: the exchange gives way to
-// nobody any more.
-func (s *Server) believe(t *stranger) {
-	if t.waiting != nil {
-		s.waiting.Remove(t.waiting)
-		t.waiting = nil
-	}
-}
+// believe notes that the address of the peer is real.
+func (s *Server) believe(t *stranger) { s.halfOpen.move(t, believed) }
+
+// over notes that the exchange has failed. As long as it is kept it counts.
+func (s *Server) over(t *stranger) { s.halfOpen.move(t, past) }
 
 // release takes an exchange out of what is counted against strangers.
 func (s *Server) release(t *stranger) {
-	s.believe(t)
-	if t.counted {
-		t.counted = false
+	if t.home != nil {
+		s.halfOpen.leave(t)
 		s.stats.HalfOpen--
-		s.sources.done(t.source)
 	}
+}
+
+// welcome releases one that has shown who it is, and did not cost its source anything.
+func (s *Server) welcome(t *stranger) {
+	if t.home != nil {
+		s.sources.welcome(t.source, s.config.Limits)
+	}
+	s.release(t)
 }

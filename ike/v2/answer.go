@@ -15,7 +15,8 @@ import (
 // slow happens: the shared secret is computed when the initiator has shown that it
 // received our answer. Where no Session comes of the request the answer, if any,
 // is returned.
-func Answer(now time.Time, owner Owner, c Config, q *Request, d *Directory) (*Session, []byte, error) {
+// admit is asked, when it is certain that one would come of it, whether there is room.
+func Answer(now time.Time, owner Owner, c Config, q *Request, d *Directory, admit func() bool) (*Session, []byte, error) {
 	policy := d.ike
 	policy.Sent = suite.Group(q.ke.Group)
 	if !q.features.intermediate || !q.features.fragmentation {
@@ -36,7 +37,7 @@ func Answer(now time.Time, owner Owner, c Config, q *Request, d *Directory) (*Se
 	if s.allowance.Received(s.dialled, len(q.raw)); q.Proven {
 		s.allowance.Shown(s.dialled)
 	}
-	if err := s.answerInit(now, q, choice, d); err != nil {
+	if err := s.answerInit(now, q, choice, d, admit); err != nil {
 		return nil, nil, err
 	}
 	return s, nil, nil
@@ -56,7 +57,7 @@ func (c Config) withDefaults() Config {
 }
 
 // answerInit makes the SA, and has the key of the answer made.
-func (s *Session) answerInit(now time.Time, q *Request, choice suite.IKE2Choice, d *Directory) error {
+func (s *Session) answerInit(now time.Time, q *Request, choice suite.IKE2Choice, d *Directory, admit func() bool) error {
 	seed, err := s.random(64)
 	if err != nil {
 		return err
@@ -74,6 +75,10 @@ func (s *Session) answerInit(now time.Time, q *Request, choice suite.IKE2Choice,
 	if !q.Proven && len(initAnswer(a, choice, make([]byte, group.PublicLen()), list)) > maxFactor*len(q.raw) {
 		s.owner.Forget(a.spiR)
 		return ErrUnproven
+	}
+	if !admit() {
+		s.owner.Forget(a.spiR)
+		return ErrLimit
 	}
 	s.sas, s.current = []*sa{a}, a
 	s.opening = &opening{deadline: now.Add(halfOpenTime), request: bytes.Clone(q.raw), ni: q.nonce, nr: nr,
@@ -165,7 +170,6 @@ func (a *sa) inputUnkeyed(now time.Time, p Path, h wire.Header, msg []byte) erro
 			return ErrLimit
 		}
 		o.computing = true
-		s.owner.Claim(s)
 	}
 	size := len(msg)
 	for _, e := range a.early {

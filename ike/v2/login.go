@@ -46,7 +46,7 @@ func (s *Session) handleAuth(now time.Time, a *sa, m *message) error {
 	}
 	s.opening.authID = m.header.MessageID
 	s.opening.idI = s.opening.login.idBody()
-	s.opening.deadline = now.Add(loginTime)
+	s.opening.deadline = now.Add(halfOpenTime)
 	l := &s.opening.login
 	s.identity = identityText(l.id)
 	if !s.path.NATT && !s.config.RawESP {
@@ -195,8 +195,26 @@ func (s *Session) handleEAP(now time.Time, a *sa, m *message) error {
 		return s.refuseLogin(now, a, m, wire.Notify2InvalidSyntax, CauseMalformed, err.Error())
 	}
 	s.opening.waiting = m
+	s.opening.named = s.opening.named || namesUser(packet)
+	s.opening.deadline = now.Add(loginTime) // we are asked, not the client
 	s.owner.EAP(s, bytes.Clone(packet))
 	return nil
+}
+
+// namesUser reports whether an EAP packet answers a question other than by refusing its
+// method (RFC 3748, sections 4.1 and 5).
+func namesUser(packet []byte) bool {
+	const response, nak = 2, 3
+	return len(packet) > 5 && packet[0] == response && packet[4] != nak
+}
+
+// awaitEAP gives the client time for its answer: who has named a user may have to ask
+// for a password first.
+func (s *Session) awaitEAP(now time.Time) {
+	s.opening.deadline = now.Add(halfOpenTime)
+	if s.opening.named {
+		s.opening.deadline = now.Add(loginTime)
+	}
 }
 
 // EAPReply is what EAP answers.
@@ -238,6 +256,7 @@ func (s *Session) EAPReply(now time.Time, r EAPReply) {
 		s.sendFirstEAP(now, a, m, r.Packet)
 		return
 	}
+	s.awaitEAP(now)
 	a.respond(now, m, wire.EAP(r.Packet))
 	if r.Done && !r.OK {
 		s.fail(now, CauseAuthentication, r.Detail)
@@ -251,6 +270,7 @@ func (s *Session) sendFirstEAP(now time.Time, a *sa, m *message, packet []byte) 
 	c := s.candidate.Certificate
 	err := s.sign(a, c, s.octets(a, false), func(now time.Time, proof wire.Auth) {
 		list := append([]wire.Body{id}, c.payloads()...)
+		s.awaitEAP(now)
 		a.respond(now, m, append(list, proof, wire.EAP(packet))...)
 	})
 	if err != nil {

@@ -39,6 +39,7 @@ type opening struct {
 	login    login  // responder: what the initiator said in its first IKE_AUTH
 	msk      []byte // of EAP
 	eapOver  bool   // EAP has ended in success
+	named    bool   // the client has named a user
 	waiting  *message
 	ppk      []byte // that both sides use
 	dial     dialState

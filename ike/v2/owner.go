@@ -34,7 +34,8 @@ type Owner interface {
 	Try(now time.Time, source netip.Addr, n int) bool
 	Tried(source netip.Addr, allowed, took int)
 
-	// Claim says that the Session is no stranger's any more.
+	// Claim says that a message of the peer's was authentic: it has received what was
+	// sent to its address.
 	Claim(s *Session)
 	// Established says that both sides are authentic.
 	Established(now time.Time, s *Session)

@@ -155,6 +155,9 @@ func (a *sa) handleRequest(now time.Time, m *message) error {
 		return ErrDuplicate
 	}
 	a.busy = true
+	if a.state == saOpening && !a.initiator {
+		a.s.owner.Claim(a.s)
+	}
 	a.s.heard(now, m.path)
 	if t, found := wire.UnknownCritical(m.chain); found {
 		a.respond(now, m, wire.Notify2{Type: wire.Notify2UnsupportedCriticalPayload, Data: []byte{byte(t)}})

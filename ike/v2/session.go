@@ -70,8 +70,8 @@ type delayed struct {
 
 // Times of a Session.
 const (
-	halfOpenTime  = 30 * time.Second  // of a stranger, from IKE_SA_INIT on
-	loginTime     = 120 * time.Second // of one who is asked by EAP
+	halfOpenTime  = 30 * time.Second  // of a stranger, for its next message
+	loginTime     = 120 * time.Second // of one who has named a user, or for whom we find something out
 	keepAliveTime = 20 * time.Second  // RFC 3948, section 4
 	defaultIKE    = 4 * time.Hour
 	defaultChild  = time.Hour
