@@ -49,9 +49,9 @@ type Config struct {
 	Pool []netip.Prefix
 	// MTU is the largest packet in bytes; 0: DefaultMTU.
 	MTU int
-	// Deny and Allow say which destinations are reached, as in
-	// tenant.PolicyConfig; tenant.NeverReached, Pool, Others and the addresses
-	// of Host are denied besides.
+	// Deny and Allow say which destinations are reached: an entry of Allow counts
+	// where it is at least as long as what it contradicts. tenant.NeverReached,
+	// Pool, Others and the addresses of Host are denied besides.
 	Deny, Allow []netip.Prefix
 	// Others is what belongs to other tenants; nil: nothing does. It may be
 	// shared by devices.
