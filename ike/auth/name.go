@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/certificate"
 )
 
 // maxCertificates bounds the certificates taken from one message or file.
@@ -122,7 +123,7 @@ func ParseCertificates(b []byte) ([]*x509.Certificate, error) {
 // ParseCRLs reads a file of revocation lists in PEM or DER. Signatures are checked
 // when a list is used.
 func ParseCRLs(b []byte) ([]*x509.RevocationList, error) {
-	return parseAll(b, "X509 CRL", x509.ParseRevocationList)
+	return parseAll(b, "X509 CRL", certificate.ParseList)
 }
 
 func parseAll[T any](b []byte, kind string, parse func([]byte) (*T, error)) ([]*T, error) {
@@ -130,7 +131,7 @@ func parseAll[T any](b []byte, kind string, parse func([]byte) (*T, error)) ([]*
 	if block == nil {
 		v, err := parse(b)
 		if err != nil {
-			return nil, fault(FaultMalformed, nil, "neither PEM nor DER")
+			return nil, fault(FaultMalformed, nil, "neither PEM nor DER: %v", err)
 		}
 		return []*T{v}, nil
 	}
@@ -140,8 +141,11 @@ func parseAll[T any](b []byte, kind string, parse func([]byte) (*T, error)) ([]*
 			continue
 		}
 		v, err := parse(block.Bytes)
-		if err != nil || len(out) == maxCertificates {
-			return nil, fault(FaultMalformed, nil, "number %d of the file", len(out)+1)
+		switch {
+		case err != nil:
+			return nil, fault(FaultMalformed, nil, "number %d of the file: %v", len(out)+1, err)
+		case len(out) == maxCertificates:
+			return nil, fault(FaultMalformed, nil, "the file has more than %d", maxCertificates)
 		}
 		out = append(out, v)
 	}

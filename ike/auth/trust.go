@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/certificate"
 )
 
 // maxChain bounds the certificates of a path.
@@ -250,7 +252,7 @@ func usages(c *x509.Certificate) string {
 
 // revoked asks the lists, then Revocation.
 func (t *Trust) revoked(now time.Time, c, issuer *x509.Certificate) error {
-	known := false
+	known, why := false, "the authority's list is missing or out of date"
 	for _, list := range t.CRLs {
 		if !bytes.Equal(list.RawIssuer, issuer.RawSubject) || list.CheckSignatureFrom(issuer) != nil {
 			continue
@@ -258,13 +260,17 @@ func (t *Trust) revoked(now time.Time, c, issuer *x509.Certificate) error {
 		if when, ok := Listed(list, c); ok {
 			return fault(FaultRevoked, c, "at %s, by the authority's list", stamp(when))
 		}
+		if err := certificate.Covers(list, c); err != nil {
+			why = err.Error()
+			continue
+		}
 		known = known || !now.Before(list.ThisUpdate) && (list.NextUpdate.IsZero() || now.Before(list.NextUpdate))
 	}
 	if known {
 		return nil
 	}
 	if t.Revocation == nil {
-		return t.unknown(c, "the authority's list is missing or out of date")
+		return t.unknown(c, why)
 	}
 	err := t.Revocation.Check(now, c, issuer)
 	switch {

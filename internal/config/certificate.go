@@ -12,6 +12,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/culvert-vpn/culvert/internal/certificate"
 )
 
 const crlBlock = "X509 CRL"
@@ -89,7 +91,7 @@ func (t *tenantValues) readCRLs(v value) {
 	files := v.r.config.Files
 	defer func() { v.r.config.Files = files }() // they are CRLFiles
 	v.items(func(item value) {
-		t.CRL = append(t.CRL, readPEM(item, crlBlock, x509.ParseRevocationList)...)
+		t.CRL = append(t.CRL, readPEM(item, crlBlock, certificate.ParseList)...)
 		if path, ok := item.text(); ok {
 			t.CRLFiles = append(t.CRLFiles, v.r.beside(path))
 		}
@@ -103,7 +105,7 @@ func ReadCRLs(files []string) (all []*x509.RevocationList, err error) {
 		if err != nil {
 			return nil, err
 		}
-		lists, err := parsePEM(b, crlBlock, x509.ParseRevocationList)
+		lists, err := parsePEM(b, crlBlock, certificate.ParseList)
 		if err == nil && len(lists) == 0 {
 			err = errors.New("it has no " + crlBlock)
 		}
@@ -124,7 +126,7 @@ func readPEM[T any](v value, kind string, parse func([]byte) (*T, error)) (list 
 	list, err := parsePEM(b, kind, parse)
 	switch {
 	case err != nil:
-		v.refuse(fmt.Sprintf("%s: one of the file cannot be read: %v", v.path, err), "name a PEM file with "+kind+" in it")
+		v.refuse(fmt.Sprintf("%s: %v", v.path, err), "name a PEM file with "+kind+" in it")
 	case len(list) == 0:
 		v.refuse(v.path+": the file has no "+kind, "name a PEM file, as `culvert ca` writes it")
 	}
@@ -139,7 +141,7 @@ func parsePEM[T any](b []byte, kind string, parse func([]byte) (*T, error)) (lis
 		}
 		x, err := parse(block.Bytes)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("number %d of the file cannot be used: %w", len(list)+1, err)
 		}
 		list = append(list, x)
 	}

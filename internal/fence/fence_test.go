@@ -23,7 +23,7 @@ func layers() []layer {
 		{"bench", []string{"internal", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
 		{"internal/gateway", []string{"internal/admin", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
 		{"internal/quickstart", []string{"internal/config"}},
-		{"internal/config", []string{"internal/secretfile"}},
+		{"internal/config", []string{"internal/secretfile", "internal/certificate"}},
 		{"internal/store", []string{"ppp/auth"}},
 		{"internal/fence", nil},
 		{"internal/nstest", nil},
@@ -31,12 +31,13 @@ func layers() []layer {
 		{"internal/largepages", nil}, // where the heap may have large pages
 		{"internal/gso", nil},        // and the kernel
 		{"internal/ca", []string{"internal/secretfile"}},
-		{"internal/secretfile", nil}, // files that only their owner may read
-		{"internal/admin", nil},      // values and a socket: what is asked for, not who answers
-		{"internal/eap", nil},        // below the protocols: IKEv2 and PPP both carry it
-		{"internal/revocation", []string{"ike/auth"}},
+		{"internal/secretfile", nil},                       // files that only their owner may read
+		{"internal/certificate", nil},                      // X.509 as it is met with
+		{"internal/admin", nil},                            // values and a socket: what is asked for, not who answers
+		{"internal/eap", []string{"internal/certificate"}}, // below the protocols: IKEv2 and PPP both carry it
+		{"internal/revocation", []string{"ike/auth", "internal/certificate"}},
 		{"dataplane", []string{"internal/prefetch", "internal/largepages", "internal/gso", "esp", "l2tp", "ppp", "tenant"}},
-		{"ike", []string{"internal/eap"}},
+		{"ike", []string{"internal/eap", "internal/certificate"}},
 		{"esp", []string{"internal/prefetch"}},
 		{"l2tp", nil},
 		{"ppp", []string{"internal/eap"}},

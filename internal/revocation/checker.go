@@ -9,13 +9,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/crypto/ocsp"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/internal/certificate"
 )
 
 // ErrUnknown: nobody could say whether a certificate is good.
@@ -32,26 +35,22 @@ type Config struct {
 	Client  http.RoundTripper // nil: over the network, no connection kept
 	// Context ends all asking; nil: nothing does.
 	Context context.Context
-	// Waiting is told when a Check begins to wait for the network, and calls what it
-	// returned when that is over; nil: nobody is told.
-	Waiting func() (over func())
 }
 
 // The bounds of how long answers are kept.
 const (
 	keepAnswer  = time.Hour
 	keepFailure = time.Minute
-	maxPlaces   = 4 // asked for one certificate
+	keepUndated = 24 * time.Hour // since it was made, where it does not say itself
+	maxPlaces   = 4              // asked for one certificate
 )
 
 // Checker finds out about certificates.
 type Checker struct {
-	c    Config
-	http *http.Client
-
-	mu    sync.Mutex
-	cache map[string]answer
-	asked map[string]chan struct{} // what somebody asks now; closed when it is in the cache
+	c     Config
+	http  *http.Client
+	cache *lru.Cache[string, answer]
+	asked singleflight.Group
 }
 
 // answer is what was found out, good or bad.
@@ -75,15 +74,13 @@ func New(c Config) *Checker {
 	if c.Context == nil {
 		c.Context = context.Background()
 	}
-	if c.Waiting == nil {
-		c.Waiting = func() func() { return func() {} }
-	}
 	if c.Client == nil { // asked once an hour and place: no connection is kept
 		c.Client = &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
 	}
 	client := &http.Client{Transport: c.Client, Timeout: c.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return &Checker{c: c, http: client, cache: make(map[string]answer), asked: make(map[string]chan struct{})}
+	cache, _ := lru.New[string, answer](c.Entries) // refuses a size below one
+	return &Checker{c: c, http: client, cache: cache}
 }
 
 // Check returns nil if the certificate is good, an error around auth.ErrRevoked if
@@ -127,7 +124,10 @@ func (c *Checker) checkOCSP(now time.Time, url string, cert, issuer *x509.Certif
 		if err != nil {
 			return answer{err: err}
 		}
-		r, err := ocsp.ParseResponseForCert(b, cert, issuer)
+		r, err := ocsp.ParseResponseForCert(b, cert, nil)
+		if err == nil {
+			err = checkSigner(now, r, issuer)
+		}
 		if err != nil {
 			return answer{err: fmt.Errorf("%s: %w", url, err)}
 		}
@@ -135,12 +135,51 @@ func (c *Checker) checkOCSP(now time.Time, url string, cert, issuer *x509.Certif
 	}).err
 }
 
+// errSigner: somebody has signed who may not speak for the issuer.
+var errSigner = errors.New("the answer is signed by somebody who may not")
+
+// checkSigner wants the issuer's own signature, or that of a responder which the issuer
+// itself has named: "a certificate's issuer MUST ... sign the OCSP responses itself or
+// explicitly designate this authority ... by the inclusion of id-kp-OCSPSigning in an extended
+// key usage certificate extension", issued "directly" by it (RFC 6960, section 4.2.2.2).
+// A certificate that comes with the answer has signed it; that was checked.
+func checkSigner(now time.Time, r *ocsp.Response, issuer *x509.Certificate) error {
+	signer := r.Certificate
+	if signer == nil {
+		return r.CheckSignatureFrom(issuer)
+	}
+	if bytes.Equal(signer.RawSubjectPublicKeyInfo, issuer.RawSubjectPublicKeyInfo) {
+		return nil
+	}
+	switch {
+	case !bytes.Equal(signer.RawIssuer, issuer.RawSubject) || signer.CheckSignatureFrom(issuer) != nil:
+		return fmt.Errorf("%w: the issuer did not issue its certificate", errSigner)
+	case !slices.Contains(signer.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning):
+		return fmt.Errorf("%w: its certificate is not for OCSP", errSigner)
+	case now.Before(signer.NotBefore) || now.After(signer.NotAfter):
+		return fmt.Errorf("%w: its certificate is out of date", errSigner)
+	case signer.KeyUsage != 0 && signer.KeyUsage&x509.KeyUsageDigitalSignature == 0:
+		return fmt.Errorf("%w: the key of its certificate is not for signatures", errSigner)
+	}
+	return nil
+}
+
+// inForce reports whether an answer made at this is in force, and until when. One that does
+// not say when it ends does so after a day: else an old one could be played back for ever.
+func inForce(now, this, next time.Time) (until time.Time, ok bool) {
+	if next.IsZero() {
+		next = this.Add(keepUndated)
+	}
+	return soonest(now.Add(keepAnswer), next), now.Before(next)
+}
+
 // judge reads an answer of OCSP whose signature is good.
 func judge(now time.Time, url string, r *ocsp.Response) answer {
-	if now.Before(r.ThisUpdate.Add(-keepAnswer)) || !r.NextUpdate.IsZero() && !now.Before(r.NextUpdate) {
+	until, ok := inForce(now, r.ThisUpdate, r.NextUpdate)
+	if !ok || now.Before(r.ThisUpdate.Add(-keepAnswer)) {
 		return answer{err: fmt.Errorf("%s: the answer is out of date", url)}
 	}
-	a := answer{until: soonest(now.Add(keepAnswer), r.NextUpdate)}
+	a := answer{until: until}
 	switch r.Status {
 	case ocsp.Good:
 	case ocsp.Revoked:
@@ -161,6 +200,9 @@ func (c *Checker) checkList(now time.Time, url string, cert, issuer *x509.Certif
 	if when, ok := auth.Listed(a.list, cert); ok {
 		return fmt.Errorf("%w at %s, says %s", auth.ErrRevoked, when.UTC().Format(time.RFC3339), url)
 	}
+	if err := certificate.Covers(a.list, cert); err != nil {
+		return fmt.Errorf("%s: %w", url, err)
+	}
 	return nil
 }
 
@@ -175,17 +217,18 @@ func (c *Checker) fetchList(now time.Time, url string, issuer *x509.Certificate)
 		return answer{err: fmt.Errorf("%s: %w", url, err)}
 	}
 	list := lists[0]
+	until, ok := inForce(now, list.ThisUpdate, list.NextUpdate)
 	switch {
 	case !bytes.Equal(list.RawIssuer, issuer.RawSubject) || list.CheckSignatureFrom(issuer) != nil:
 		return answer{err: fmt.Errorf("%s: the list is not the issuer's", url)}
-	case now.Before(list.ThisUpdate) || !list.NextUpdate.IsZero() && !now.Before(list.NextUpdate):
+	case !ok || now.Before(list.ThisUpdate):
 		return answer{err: fmt.Errorf("%s: the list is out of date", url)}
 	}
-	return answer{list: list, until: soonest(now.Add(keepAnswer), list.NextUpdate)}
+	return answer{list: list, until: until}
 }
 
 func soonest(a, b time.Time) time.Time {
-	if b.IsZero() || a.Before(b) {
+	if a.Before(b) {
 		return a
 	}
 	return b
@@ -223,31 +266,23 @@ func (c *Checker) fetch(method, url, kind string, body []byte) ([]byte, error) {
 // cached returns what is known, or has it found out at a place and keeps it. Who wants
 // to know the same meanwhile waits for that.
 func (c *Checker) cached(now time.Time, place, key string, find func() answer) answer {
-	for {
-		c.mu.Lock()
-		a, known := c.known(now, place, key)
-		busy := c.asked[key]
-		if !known && busy == nil {
-			c.asked[key] = make(chan struct{})
-		}
-		c.mu.Unlock()
-		switch {
-		case known:
-			return a
-		case busy == nil:
-			return c.ask(now, place, key, find)
-		}
-		over := c.c.Waiting()
-		<-busy
-		over()
+	if a, known := c.known(now, place, key); known {
+		return a
 	}
+	v, _, _ := c.asked.Do(key, func() (any, error) {
+		if a, known := c.known(now, place, key); known { // since we looked
+			return a, nil
+		}
+		return c.ask(now, place, key, find), nil
+	})
+	return v.(answer)
 }
 
 // known looks into the cache. A place that did not answer is not asked again at once,
 // whatever about.
 func (c *Checker) known(now time.Time, place, key string) (answer, bool) {
 	for _, k := range []string{key, place} {
-		if a, ok := c.cache[k]; ok && now.Before(a.until) {
+		if a, ok := c.cache.Get(k); ok && now.Before(a.until) {
 			return a, true
 		}
 	}
@@ -256,42 +291,13 @@ func (c *Checker) known(now time.Time, place, key string) (answer, bool) {
 
 // ask finds an answer out and keeps it.
 func (c *Checker) ask(now time.Time, place, key string, find func() answer) answer {
-	over := c.c.Waiting()
 	a := find()
-	over()
 	if a.until.IsZero() {
 		a.until = now.Add(keepFailure)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.keep(now, key, a)
+	c.cache.Add(key, a)
 	if errors.Is(a.err, errSilent) {
-		c.keep(now, place, a)
+		c.cache.Add(place, a)
 	}
-	close(c.asked[key])
-	delete(c.asked, key)
 	return a
-}
-
-func (c *Checker) keep(now time.Time, key string, a answer) {
-	c.makeRoom(now)
-	c.cache[key] = a
-}
-
-// makeRoom drops what is out of date, and if that is nothing, anything.
-func (c *Checker) makeRoom(now time.Time) {
-	if len(c.cache) < c.c.Entries {
-		return
-	}
-	for key, a := range c.cache {
-		if !now.Before(a.until) {
-			delete(c.cache, key)
-		}
-	}
-	for key := range c.cache {
-		if len(c.cache) < c.c.Entries {
-			return
-		}
-		delete(c.cache, key)
-	}
 }
