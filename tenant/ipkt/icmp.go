@@ -17,6 +17,7 @@ const (
 	ReasonHost                     // v4: 3/1; v6: 1/3
 	ReasonPort                     // v4: 3/3; v6: 1/4
 	ReasonProhibited               // v4: 3/13; v6: 1/1
+	ReasonTTL                      // v4: 11/0; v6: 3/0
 	numReasons
 )
 
@@ -27,6 +28,27 @@ var codes = [numReasons][4]uint8{
 	ReasonHost:       {3, 1, 1, 3},
 	ReasonPort:       {3, 3, 1, 4},
 	ReasonProhibited: {3, 13, 1, 1},
+	ReasonTTL:        {11, 0, 3, 0},
+}
+
+// Message is what an ICMP or ICMPv6 error says.
+type Message struct {
+	Type, Code uint8
+	// MTU of the next hop in bytes, where the packet was too big; else 0.
+	MTU int
+}
+
+// message is how a reason is said in the family of p.
+func (p *Packet) message(reason Reason, mtu int) Message {
+	c := codes[reason]
+	m := Message{Type: c[2], Code: c[3]}
+	if p.Is4() {
+		m = Message{Type: c[0], Code: c[1]}
+	}
+	if reason == ReasonTooBig {
+		m.MTU = mtu
+	}
+	return m
 }
 
 const (
@@ -47,52 +69,52 @@ const ErrorLen = maxError6
 // 2.4 (e)). dst and p do not overlap; with capacity enough in dst nothing is
 // allocated.
 func AppendError(dst []byte, p *Packet, reason Reason, mtu int, from netip.Addr) []byte {
+	return AppendMessage(dst, p, p.message(reason, mtu), from)
+}
+
+// AppendMessage appends an ICMP or ICMPv6 error in the words of m, of the family
+// of p; all else is as AppendError has it. It is for passing on what somebody
+// else said.
+func AppendMessage(dst []byte, p *Packet, m Message, from netip.Addr) []byte {
 	if p.Is4() != from.Is4() || p.Offset != 0 || !p.mayBeAnswered() {
 		return dst
 	}
 	start := len(dst)
 	if p.Is4() {
-		dst = appendError4(dst, p, reason, mtu, from)
+		dst = appendError4(dst, p, m, from)
 		SetHeaderChecksum(dst[start : start+ipv4HeaderLen])
 		icmp := dst[start+ipv4HeaderLen:]
 		binary.BigEndian.PutUint16(icmp[2:], ^Checksum(icmp, 0))
 		return dst
 	}
-	dst = appendError6(dst, p, reason, mtu, from)
+	dst = appendError6(dst, p, m, from)
 	whole := Packet{Bytes: dst[start:], HeaderLen: ipv6HeaderLen, Protocol: ProtocolICMPv6}
 	icmp := whole.Payload()
 	binary.BigEndian.PutUint16(icmp[2:], ^Checksum(icmp, whole.PseudoChecksum(len(icmp))))
 	return dst
 }
 
-func appendError4(dst []byte, p *Packet, reason Reason, mtu int, from netip.Addr) []byte {
+func appendError4(dst []byte, p *Packet, m Message, from netip.Addr) []byte {
 	quote := min(len(p.Bytes), maxError4-ipv4HeaderLen-icmpHeaderLen)
 	total := ipv4HeaderLen + icmpHeaderLen + quote
 	src := from.As4()
 	dst = append(dst, 0x45, 0xc0, uint8(total>>8), uint8(total), 0, 0, 0, 0, errorTTL, ProtocolICMP, 0, 0)
 	dst = append(dst, src[:]...)
 	dst = append(dst, p.Bytes[12:16]...)
-	next := uint16(0) // RFC 1191 section 4
-	if reason == ReasonTooBig {
-		next = uint16(min(mtu, 0xffff))
-	}
-	dst = append(dst, codes[reason][0], codes[reason][1], 0, 0, 0, 0, uint8(next>>8), uint8(next))
+	next := uint16(min(m.MTU, 0xffff)) // RFC 1191 section 4
+	dst = append(dst, m.Type, m.Code, 0, 0, 0, 0, uint8(next>>8), uint8(next))
 	return append(dst, p.Bytes[:quote]...)
 }
 
-func appendError6(dst []byte, p *Packet, reason Reason, mtu int, from netip.Addr) []byte {
+func appendError6(dst []byte, p *Packet, m Message, from netip.Addr) []byte {
 	quote := min(len(p.Bytes), maxError6-ipv6HeaderLen-icmpHeaderLen)
 	length := icmpHeaderLen + quote
 	src := from.As16()
 	dst = append(dst, 0x60, 0, 0, 0, uint8(length>>8), uint8(length), ProtocolICMPv6, errorTTL)
 	dst = append(dst, src[:]...)
 	dst = append(dst, p.Bytes[8:24]...)
-	dst = append(dst, codes[reason][2], codes[reason][3], 0, 0)
-	next := uint32(0)
-	if reason == ReasonTooBig {
-		next = uint32(mtu)
-	}
-	dst = binary.BigEndian.AppendUint32(dst, next)
+	dst = append(dst, m.Type, m.Code, 0, 0)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(m.MTU))
 	return append(dst, p.Bytes[:quote]...)
 }
 

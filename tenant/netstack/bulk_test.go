@@ -134,7 +134,7 @@ func TestThousandsOfFlows(t *testing.T) {
 	port := echoTCP(t)
 	d := newDevice(t, func(c *Config) { c.FlowsPerSource = flows })
 	c := newClient(t, d)
-	before := heap()
+	before := heapInUse()
 	conns := make([]*gonet.TCPConn, flows)
 	var running sync.WaitGroup
 	for i := range conns {
@@ -145,7 +145,7 @@ func TestThousandsOfFlows(t *testing.T) {
 	}
 	running.Wait()
 	wantFlows(t, d, flows)
-	each := (heap() - before) / flows
+	each := (heapInUse() - before) / flows
 	t.Logf("%d bytes a flow", each)
 	if each > most {
 		t.Errorf("%d bytes a flow, want at most %d", each, most)
@@ -174,7 +174,7 @@ func wantEcho(t *testing.T, c *client, to netip.AddrPort, fill byte) *gonet.TCPC
 	return conn
 }
 
-func heap() int {
+func heapInUse() int {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats

@@ -14,7 +14,7 @@ func TestClientOf(t *testing.T) {
 	for addr, want := range map[string]string{
 		"10.0.0.7": "10.0.0.7", "2001:db8:1:5:a:b:c:d": "2001:db8:1:5::", "2001:db8:1:5::": "2001:db8:1:5::",
 	} {
-		if got := clientOf(netip.MustParseAddr(addr)); got != netip.MustParseAddr(want) {
+		if got := newClients(64).of(netip.MustParseAddr(addr)); got != netip.MustParseAddr(want) {
 			t.Errorf("%s: %v", addr, got)
 		}
 	}
@@ -26,12 +26,12 @@ func TestFlowsOfOnePrefix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fs := newFlows(context.Background(), cfg)
+	fs := newFlows(context.Background(), cfg, newClients(64))
 	defer fs.close()
 	opened := 0
 	for i := range 30 {
 		remote := netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, 1, 0, 5, 15: byte(i)})
-		f, fresh := fs.open(flowKey{id: stack.TransportEndpointID{RemoteAddress: tcpip.AddrFrom16(remote.As16())}}, time.Minute)
+		f, fresh := fs.open(flowKey{tcp: true, id: stack.TransportEndpointID{RemoteAddress: tcpip.AddrFrom16(remote.As16())}}, time.Minute)
 		if fresh {
 			opened++
 			defer fs.end(f)
@@ -40,7 +40,7 @@ func TestFlowsOfOnePrefix(t *testing.T) {
 	if opened != 10 {
 		t.Errorf("%d flows", opened)
 	}
-	fs.forget(clientOf(netip.MustParseAddr("2001:db8:1:5::")))
+	fs.forget(fs.clients.of(netip.MustParseAddr("2001:db8:1:5::")))
 	for _, f := range fs.all {
 		if f.ctx.Err() == nil {
 			t.Error("a flow is not forgotten")

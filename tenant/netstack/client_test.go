@@ -206,13 +206,10 @@ func serveTCP(t *testing.T, serve func(*net.TCPConn)) uint16 {
 	return ln.Addr().(*net.TCPAddr).AddrPort().Port()
 }
 
-// echoUDP is a server that sends back what it gets; it returns its port.
+// echoUDP is a server at serverIP that sends back what it gets; it returns its port.
 func echoUDP(t *testing.T) uint16 {
 	t.Helper()
-	pc, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	pc := theWorld(t).listen(t, serverIP)
 	var running sync.WaitGroup
 	running.Go(func() {
 		buf := make([]byte, 65536)

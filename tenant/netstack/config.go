@@ -24,8 +24,8 @@ const (
 	DefaultHandshakeTimeout   = 15 * time.Second
 	DefaultTCPIdle            = 124 * time.Minute // RFC 5382 REQ-5
 	DefaultTCPHalfClosed      = 10 * time.Minute
-	DefaultUDPIdle            = 60 * time.Second
-	DefaultDNSIdle            = 10 * time.Second
+	DefaultUDPIdle            = 5 * time.Minute  // RFC 4787 REQ-5
+	DefaultDNSIdle            = 30 * time.Second // the RFC lets known ports have less
 	DefaultEchoesPerSecond    = 1000
 	DefaultEchoesPerSource    = 100
 	DefaultQueue              = 16 << 20
@@ -35,6 +35,8 @@ const (
 	maxMTU                    = 65535
 	handshakeShare            = 16 // one source may have a 16th of the handshakes
 	minHandshakesPerSource    = 64
+	maxErrors                 = 5000     // ICMP errors a second in total
+	maxErrorsPerSource        = 200      // and for one client
 	maxBuffer                 = 16 << 20 // of one direction of one TCP flow, in bytes
 	defaultBuffer, minBufSize = 128 << 10, 4 << 10
 )
@@ -63,15 +65,24 @@ type Config struct {
 	// be shared by devices.
 	DNS *dns.Forwarder
 
-	// Flows and FlowsPerSource bound the TCP and UDP flows in total and for
-	// one client address.
+	// ClientBits is the length of the IPv6 prefix that one client is given; 0: 64.
+	ClientBits int
+	// Hairpin lets clients reach each other where they are seen from outside.
+	Hairpin bool
+
+	// Flows and FlowsPerSource bound the TCP flows, and apart from them the UDP
+	// mappings, in total and for one client.
 	Flows, FlowsPerSource int
+	// Ports are what devices share for their UDP mappings; nil: this one has
+	// what the host has.
+	Ports *Ports
 	// Handshakes bounds the TCP connections that are being dialled.
 	Handshakes int
 	// HandshakeTimeout is how long dialling may take.
 	HandshakeTimeout time.Duration
-	// TCPIdle, UDPIdle and DNSIdle are how long flows of TCP, of UDP and of
-	// UDP to port 53 last without a byte.
+	// TCPIdle is how long TCP flows last without a byte. UDPIdle and DNSIdle are
+	// how long UDP mappings last without a datagram, those that have sent to port
+	// 53 alone less; and whoever was sent to may answer as long.
 	TCPIdle, UDPIdle, DNSIdle time.Duration
 	// EchoesPerSecond and EchoesPerSource bound ICMP echoes a second in total
 	// and for one client address.
@@ -86,10 +97,12 @@ type Config struct {
 	// less.
 	Buffers int
 
-	// DialContext makes the host's TCP and UDP sockets; network is "tcp" or
-	// "udp" and address a literal one. nil: a net.Dialer, which is not led to
-	// what is closed by whatever the host does with addresses.
+	// DialContext makes the host's TCP sockets; network is "tcp" and address a
+	// literal one. nil: a net.Dialer, which is not led to what is closed by
+	// whatever the host does with addresses.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// ListenUDP makes the host's UDP sockets, unconnected; nil: as the host has them.
+	ListenUDP func(is4 bool) (*net.UDPConn, error)
 	// ListenPacket makes the host's ICMP sockets, of the networks "udp4" and
 	// "udp6" (unprivileged) or "ip4:icmp" and "ip6:ipv6-icmp", in the manner
 	// of golang.org/x/net/icmp. nil: that package.
@@ -112,6 +125,7 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	setDefault(&c.MTU, DefaultMTU)
+	setDefault(&c.ClientBits, 64)
 	setDefault(&c.Flows, DefaultFlows)
 	setDefault(&c.FlowsPerSource, DefaultFlowsPerSource)
 	setDefault(&c.Handshakes, DefaultHandshakes)
@@ -129,6 +143,15 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MTU < minMTU || c.MTU > maxMTU {
 		return c, fmt.Errorf("%w: MTU %d is not between %d and %d", ErrConfig, c.MTU, minMTU, maxMTU)
+	}
+	if c.ClientBits < 1 || c.ClientBits > 128 {
+		return c, fmt.Errorf("%w: a client's prefix of %d bits", ErrConfig, c.ClientBits)
+	}
+	if c.ListenUDP == nil {
+		c.ListenUDP = listenUDP
+	}
+	if c.Ports == nil {
+		c.Ports = NewPorts(0)
 	}
 	if c.ListenPacket == nil {
 		c.ListenPacket = listenICMP

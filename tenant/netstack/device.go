@@ -27,6 +27,10 @@ type Device struct {
 	stack   *stack.Stack
 	sources []tenant.Source
 	flows   *flows
+	udp     *mappings
+	judge   *judge
+	clients *clients
+	errors  errorRate
 	tcp     *tcp.Forwarder
 	pinger  *pinger
 	buffers sync.Pool // *[copySize]byte
@@ -44,8 +48,8 @@ var _ tenant.Device = (*Device)(nil)
 
 // Counters are what a Device refused so far, and the flows that it has.
 type Counters struct {
-	Flows        int    // now
-	FlowsRefused uint64 // beyond the limits
+	Flows        int    // TCP flows and UDP mappings, now
+	FlowsRefused uint64 // beyond the limits, or given up for others
 	QueueDrops   uint64 // packets that nobody read in time
 	EchoDrops    uint64 // ICMP echoes beyond the limits, or without a socket
 }
@@ -88,13 +92,18 @@ func start(cfg Config) (*Device, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	clients := newClients(cfg.ClientBits)
 	d := &Device{
 		cfg: cfg, reach: reach, link: l, stack: s, cancel: cancel,
 		sources: []tenant.Source{newSource(q, cfg.MTU)},
-		flows:   newFlows(ctx, cfg),
+		clients: clients,
+		flows:   newFlows(ctx, cfg, clients),
 
 		allowance: allowance{stack: s, budget: cfg.Buffers},
 	}
+	d.errors.rate = echoRate{total: maxErrors, perSource: maxErrorsPerSource, sources: make(map[netip.Addr]echoes)}
+	d.udp, d.judge = newMappings(d, cfg), newJudge(d)
+	d.running.Go(func() { d.judge.run(ctx) })
 	d.buffers.New = func() any { return new([copySize]byte) }
 	d.pinger = newPinger(d)
 	d.handleTransports()
@@ -156,17 +165,21 @@ func (d *Device) Writer() tenant.Writer { return &writer{link: d.link} }
 // MTU implements tenant.Device.
 func (d *Device) MTU() int { return d.cfg.MTU }
 
-// Forget ends all flows of a client's address, or of the /64 that an IPv6
-// address is in, so that the next client with it inherits none.
+// Forget ends all flows of the session that has an address, so that the next client with it inherits none.
 func (d *Device) Forget(addr netip.Addr) {
-	client := clientOf(addr.Unmap())
+	addr = addr.Unmap()
+	client := d.clients.of(addr)
 	d.flows.forget(client)
+	d.udp.forget(client)
 	d.pinger.forget(client)
+	if addr.Is6() {
+		d.clients.part(addr)
+	}
 }
 
 // Counters returns what the device refused so far.
 func (d *Device) Counters() Counters {
-	return Counters{d.flows.count(), d.flows.refused.Load(), d.link.queue.dropped.Load(), d.pinger.dropped.Load()}
+	return Counters{d.flows.count() + d.udp.count(), d.flows.refused.Load() + d.udp.refused.Load(), d.link.queue.dropped.Load(), d.pinger.dropped.Load()}
 }
 
 // Close implements tenant.Device. It returns when every goroutine has ended.
@@ -177,6 +190,7 @@ func (d *Device) Close() error {
 
 func (d *Device) shut() {
 	d.flows.close()
+	d.udp.close()
 	d.cancel()
 	d.pinger.close()
 	for _, l := range d.listeners {
@@ -186,6 +200,7 @@ func (d *Device) shut() {
 	go func() {
 		d.running.Wait()
 		d.flows.running.Wait()
+		d.udp.running.Wait()
 		close(ended)
 	}()
 	for done := false; !done; {

@@ -42,6 +42,7 @@ type pinger struct {
 // echo is an echo of a client that waits for its answer.
 type echo struct {
 	client, target netip.Addr
+	source         netip.Addr // what stands for the client
 	id, seq        uint16
 	sent           time.Time
 }
@@ -72,7 +73,7 @@ func (p *pinger) handleEcho(id stack.TransportEndpointID, pkt *stack.PacketBuffe
 		p.d.sendErrorAbout(pkt, ipkt.ReasonProhibited)
 		return true
 	}
-	e := echo{client: client, target: target, id: word(b[4:]), seq: word(b[6:]), sent: time.Now()}
+	e := echo{client: client, target: target, source: p.d.clients.of(client), id: word(b[4:]), seq: word(b[6:]), sent: time.Now()}
 	if !p.send(e, b[echoHeaderLen:]) {
 		p.dropped.Add(1)
 	}
@@ -89,7 +90,7 @@ func echoRequestType(target netip.Addr) uint8 {
 func (p *pinger) send(e echo, data []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || !p.rate.admit(clientOf(e.client), len(data), e.sent) {
+	if p.closed || !p.rate.admit(e.source, len(data), e.sent) {
 		return false
 	}
 	s := p.v6

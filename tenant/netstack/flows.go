@@ -10,6 +10,9 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
+// sweepAtLeast is for flows that are given less time than the configuration has.
+const sweepAtLeast = 10 * time.Second
+
 // flow is what every flow of a client has: whose it is, when it was last used,
 // and how to end it.
 type flow struct {
@@ -24,8 +27,7 @@ type flow struct {
 	dialling bool      // guarded by flows.mu: has a place among the handshakes
 	sequence uint32    // of a TCP flow's SYN
 	mss      int       // payload bytes of a packet to a TCP flow's client
-	alive    *liveness // guarded by flows.mu; nil: UDP, or no connection yet
-	udp      *udpFlow  // nil: TCP
+	alive    *liveness // guarded by flows.mu; nil: no connection yet
 }
 
 // flowKey names a flow as packets of it do.
@@ -43,10 +45,11 @@ func (f *flow) setIdle(d time.Duration) { f.idle.Store(int64(d)) }
 // flows are the flows of a device, bounded in total and by source. Flows that
 // are not used are ended by a timer that runs only while there are flows.
 type flows struct {
-	limits flowLimits
-	epoch  time.Time
-	ctx    context.Context // parent of all flows'
-	every  time.Duration   // how often idle flows are looked for
+	limits  flowLimits
+	clients *clients
+	epoch   time.Time
+	ctx     context.Context // parent of all flows'
+	every   time.Duration   // how often idle flows are looked for
 
 	mu       sync.Mutex
 	all      map[flowKey]*flow
@@ -68,7 +71,7 @@ type sourceFlows struct {
 	dialling int
 }
 
-func newFlows(ctx context.Context, cfg Config) *flows {
+func newFlows(ctx context.Context, cfg Config, c *clients) *flows {
 	fs := &flows{
 		limits: flowLimits{
 			total:               cfg.Flows,
@@ -76,9 +79,10 @@ func newFlows(ctx context.Context, cfg Config) *flows {
 			handshakes:          cfg.Handshakes,
 			handshakesPerSource: min(max(cfg.Handshakes/handshakeShare, minHandshakesPerSource), cfg.Handshakes),
 		},
+		clients: c,
 		epoch:   time.Now(),
 		ctx:     ctx,
-		every:   max(min(cfg.TCPIdle, cfg.UDPIdle, cfg.DNSIdle)/4, 10*time.Millisecond),
+		every:   max(min(cfg.TCPIdle, sweepAtLeast)/4, 10*time.Millisecond),
 		all:     make(map[flowKey]*flow),
 		sources: make(map[netip.Addr]*sourceFlows),
 	}
@@ -86,6 +90,9 @@ func newFlows(ctx context.Context, cfg Config) *flows {
 	fs.timer.Stop()
 	return fs
 }
+
+// now is the time since the epoch, in nanoseconds.
+func (fs *flows) now() int64 { return int64(time.Since(fs.epoch)) }
 
 // find returns the flow of key, or nil.
 func (fs *flows) find(key flowKey) *flow {
@@ -102,7 +109,7 @@ func (fs *flows) open(key flowKey, idle time.Duration) (f *flow, fresh bool) {
 	if f := fs.all[key]; f != nil {
 		return f, false
 	}
-	source := clientOf(addrOf(key.id.RemoteAddress))
+	source := fs.clients.of(addrOf(key.id.RemoteAddress))
 	mine := fs.sources[source]
 	if fs.full(key, mine) {
 		fs.refused.Add(1)
@@ -119,8 +126,6 @@ func (fs *flows) open(key flowKey, idle time.Duration) (f *flow, fresh bool) {
 	if f.dialling {
 		fs.dialling++
 		mine.dialling++
-	} else {
-		f.udp = &udpFlow{}
 	}
 	fs.running.Add(1)
 	if len(fs.all) == 0 {

@@ -162,7 +162,7 @@ func (s *echoSocket) match(b []byte, from net.Addr) (echo, bool) {
 
 func (s *echoSocket) forget(client netip.Addr) {
 	for seq, e := range s.pending {
-		if clientOf(e.client) == client {
+		if e.source == client {
 			delete(s.pending, seq)
 		}
 	}

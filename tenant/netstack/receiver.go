@@ -2,12 +2,22 @@ package netstack
 
 import (
 	"encoding/binary"
+	"errors"
+	"net/netip"
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// receiver reads the datagrams of a flow from a host's socket: several of one
+// receiveTries is how many errors in a row are taken for what the network said,
+// each of which is told once.
+const receiveTries = 1000
+
+// errSaid says that the host's network has said something about a datagram.
+var errSaid = errors.New("netstack: an ICMP error")
+
+// receiver reads the datagrams of a mapping from a host's socket: several of one
 // size at once where the kernel joined them (UDP_GRO). It holds no buffer while
 // there is nothing to read. One goroutine has it.
 type receiver struct {
@@ -18,9 +28,12 @@ type receiver struct {
 	n       int
 	segment int // size of every datagram but the last
 	err     error
+	from    netip.AddrPort // whose datagrams they are
+	said    said           // with errSaid
 	msg     unix.Msghdr
 	iov     unix.Iovec
-	control [4]uint64 // room for one control message, aligned
+	name    unix.RawSockaddrInet6 // has room for IPv4's
+	control [controlWords]uint64  // of control messages, aligned
 }
 
 func newReceiver(host *hostConn) *receiver {
@@ -36,11 +49,11 @@ func newReceiver(host *hostConn) *receiver {
 
 // read returns a buffer that the caller gives back, unless there is an error,
 // with n bytes of datagrams, each segment bytes long but for the last, which
-// may be shorter. No bytes are an empty datagram.
+// may be shorter. No bytes are an empty datagram. They are from one source, which
+// is left in r.from. With errSaid r.said tells what the network said.
 func (r *receiver) read() (buf *[copySize]byte, n, segment int, err error) {
 	if r.host.raw == nil {
-		buf, n, err = r.host.read()
-		return buf, n, n, err
+		return nil, 0, 0, os.ErrInvalid
 	}
 	if err := r.host.raw.Read(r.try); err != nil {
 		return nil, 0, 0, err
@@ -55,34 +68,46 @@ func (r *receiver) read() (buf *[copySize]byte, n, segment int, err error) {
 // tryRead reports false, for the runtime to wait, when there is nothing to read.
 func (r *receiver) tryRead(fd uintptr) bool {
 	buf := r.host.buffers.Get().(*[copySize]byte)
-	for {
-		n, errno := r.receive(fd, buf)
+	for tries := 0; ; tries++ {
+		n, errno := r.receive(fd, buf[:], 0)
+		if errno != 0 && errno != unix.EAGAIN && tries > receiveTries {
+			r.buf, r.err = buf, errno
+			return true
+		}
 		switch errno {
-		case unix.EINTR:
-			continue
-		case unix.EAGAIN:
+		case 0:
+			r.buf, r.n, r.segment, r.err = buf, n, n, nil
+			r.from = addrPortOf(&r.name)
+			if s := r.joined(); s > 0 {
+				r.segment = s
+			}
+			return true
+		case unix.EAGAIN: // what a send got to know of is not known here
+			heard, ok := r.hear(fd, buf)
+			if heard {
+				r.buf, r.err = buf, errSaid
+				return true
+			}
+			if ok {
+				continue
+			}
 			r.host.buffers.Put(buf)
 			return false
 		}
-		r.buf, r.n, r.segment, r.err = buf, n, n, nil
-		if errno != 0 {
-			r.err = errno
-		} else if s := r.joined(); s > 0 {
-			r.segment = s
-		}
-		return true
+		// EINTR, or the error of a message that waits to be heard
 	}
 }
 
 // receive calls recvmsg(2).
-func (r *receiver) receive(fd uintptr, buf *[copySize]byte) (int, unix.Errno) {
-	r.iov.Base = &buf[0]
-	r.iov.SetLen(len(buf))
+func (r *receiver) receive(fd uintptr, b []byte, flags uintptr) (int, unix.Errno) {
+	r.iov.Base = &b[0]
+	r.iov.SetLen(len(b))
 	r.msg.Iov = &r.iov
 	r.msg.SetIovlen(1)
+	r.msg.Name, r.msg.Namelen = (*byte)(unsafe.Pointer(&r.name)), unix.SizeofSockaddrInet6
 	r.msg.Control = (*byte)(unsafe.Pointer(&r.control))
 	r.msg.SetControllen(int(unsafe.Sizeof(r.control)))
-	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&r.msg)), unix.MSG_DONTWAIT)
+	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&r.msg)), unix.MSG_DONTWAIT|flags)
 	r.iov.Base = nil
 	return int(n), errno
 }

@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // What a host sends in one piece is read at once, and the client gets the
@@ -23,7 +21,7 @@ func TestReceiverTakesWhatIsJoined(t *testing.T) {
 		{[]int{100, 100, 40}, []int{240}},
 		{[]int{100, 40, 40}, []int{140, 40}},
 	} {
-		sendSizes(s, row.sizes)
+		sendSizes(s, headingTo(to), row.sizes)
 		var reads []int
 		for range row.reads {
 			buf, n, size, err := r.read()
@@ -47,9 +45,9 @@ func TestReceiverDoesNotAllocate(t *testing.T) {
 	buffers := newBuffers()
 	s, to, _ := newSenderTo(t)
 	r := newReceiver(newHostConn(to.(*net.UDPConn), buffers))
-	b := make([]byte, 1000)
+	b, h := make([]byte, 1000), headingTo(to)
 	n := testing.AllocsPerRun(100, func() {
-		s.send(b)
+		s.send(h, b)
 		s.outbox.flush()
 		if buf, _, _, err := r.read(); err == nil {
 			buffers.Put(buf)
@@ -62,16 +60,12 @@ func TestReceiverDoesNotAllocate(t *testing.T) {
 
 // A client gets answers that its destination sent in one piece one by one.
 func TestUDPAnswersInOnePiece(t *testing.T) {
-	pc, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { pc.Close() })
+	pc := theWorld(t).listen(t, serverIP)
 	sizes := []int{700, 700, 700, 700, 10}
 	go func() {
-		if _, from, err := pc.ReadFrom(make([]byte, 1)); err == nil {
-			connect(pc, from.(*net.UDPAddr).Port)
-			sendSizes(newSender(newHostConn(pc, newBuffers()), &outbox{}), sizes)
+		if _, from, err := pc.ReadFromUDPAddrPort(make([]byte, 1)); err == nil {
+			to := netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+			sendSizes(newSender(newHostConn(pc, newBuffers()), &outbox{}), heading{to: to, hops: 64}, sizes)
 		}
 	}()
 	conn := newClient(t, newDevice(t, nil)).dialUDP(netip.AddrPortFrom(serverIP, uint16(pc.LocalAddr().(*net.UDPAddr).Port)))
@@ -82,14 +76,5 @@ func TestUDPAnswersInOnePiece(t *testing.T) {
 		if n, err := conn.Read(buf); err != nil || n != size || buf[n-1] != byte(i) {
 			t.Fatalf("datagram %d: %d bytes, %v", i, n, err)
 		}
-	}
-}
-
-// connect fixes where a socket sends to: a port of 127.0.0.1.
-func connect(pc *net.UDPConn, port int) {
-	if raw, err := pc.SyscallConn(); err == nil {
-		raw.Control(func(fd uintptr) {
-			unix.Connect(int(fd), &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}})
-		})
 	}
 }

@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"sync"
 	"unsafe"
 
@@ -42,12 +43,25 @@ func (o *outbox) flush() {
 	o.mu.Unlock()
 }
 
-// sender sends the datagrams of a flow, without ever blocking: what the socket
-// has no room for is lost, as on any link. Those of one size that follow each
-// other leave in one segmented send, of which only the last may be shorter.
+// heading is how a datagram is to travel.
+type heading struct {
+	to    netip.AddrPort
+	hops  uint8 // TTL, or hop limit
+	whole bool  // not in fragments
+}
+
+// sendTries is how often a send is tried: an error of the socket may be what
+// the network said about earlier ones.
+const sendTries = 3
+
+// sender sends the datagrams of a mapping, without ever blocking: what the socket
+// has no room for is lost, as on any link. Those of one size and heading that
+// follow each other leave in one segmented send, of which only the last may be
+// shorter.
 type sender struct {
 	host   *hostConn
 	outbox *outbox
+	failed func(to netip.AddrPort, err error) // the host has no way there; nil: nobody is told
 
 	mu       sync.Mutex
 	segments bool            // the kernel takes segmented sends
@@ -56,8 +70,13 @@ type sender struct {
 	held     int             // bytes in it
 	count    int             // datagrams in it
 	size     int             // of every one but the last
+	heading  heading         // of all of them
+	socket   heading         // as the socket is set
 
 	try     func(fd uintptr) bool
+	address unix.Sockaddr // where try sends to,
+	in4     unix.SockaddrInet4
+	in6     unix.SockaddrInet6
 	b       []byte // what try sends,
 	control []byte // with this control message,
 	err     error  // and what came of it
@@ -77,15 +96,15 @@ func newSender(host *hostConn, o *outbox) *sender {
 
 // send takes a datagram, of which it keeps no reference. It leaves with the
 // next flush, or now.
-func (s *sender) send(b []byte) {
+func (s *sender) send(h heading, b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.host.raw == nil {
-		s.host.conn.Write(b)
 		return
 	}
-	if !s.takes(len(b)) {
+	if h != s.heading || !s.takes(len(b)) {
 		s.leave()
+		s.heading = h
 	}
 	if !s.segments || len(b) == 0 || len(b) > gso.MaxBytes {
 		s.write(b, nil)
@@ -154,15 +173,42 @@ func (s *sender) write(b, control []byte) {
 	if err := s.host.raw.Write(s.try); err != nil {
 		s.err = err
 	}
+	if s.err != nil && control == nil && s.failed != nil {
+		s.failed(s.heading.to, s.err)
+	}
 	s.b, s.control = nil, nil
 }
 
 func (s *sender) trySend(fd uintptr) bool {
-	for range 2 {
-		_, s.err = unix.SendmsgN(int(fd), s.b, s.control, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		if s.err != unix.ECONNREFUSED {
-			break // else it was about an earlier one, and nothing was sent
+	s.prepare(int(fd))
+	for range sendTries {
+		_, s.err = unix.SendmsgN(int(fd), s.b, s.control, s.address, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		if s.err == nil || s.err == unix.EAGAIN || s.err == unix.ENOBUFS {
+			break // else it may be about an earlier one, and nothing was sent
 		}
 	}
 	return true
+}
+
+// prepare sets what the heading says that the socket has not.
+func (s *sender) prepare(fd int) {
+	to := s.heading.to
+	if s.socket.to != to {
+		s.socket.to = to
+		if to.Addr().Is4() {
+			s.in4 = unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+			s.address = &s.in4
+		} else {
+			s.in6 = unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()}
+			s.address = &s.in6
+		}
+	}
+	if s.socket.hops != s.heading.hops {
+		s.socket.hops = s.heading.hops
+		setHops(fd, to.Addr().Is4(), s.heading.hops)
+	}
+	if s.socket.whole != s.heading.whole {
+		s.socket.whole = s.heading.whole
+		setWhole(fd, to.Addr().Is4(), s.heading.whole)
+	}
 }

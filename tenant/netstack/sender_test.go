@@ -20,7 +20,7 @@ func newSenderTo(t *testing.T) (s *sender, to net.PacketConn, calls *int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := net.Dial("udp", to.LocalAddr().String())
+	conn, err := listenUDP(true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,6 +29,11 @@ func newSenderTo(t *testing.T) (s *sender, to net.PacketConn, calls *int) {
 	try := s.try
 	s.try = func(fd uintptr) bool { *calls++; return try(fd) }
 	return s, to, calls
+}
+
+// headingTo is how datagrams get to a socket.
+func headingTo(to net.PacketConn) heading {
+	return heading{to: addrPort(to.(*net.UDPConn)), hops: 63}
 }
 
 // arriving returns the sizes of n datagrams, and checks that they hold what
@@ -49,13 +54,13 @@ func arriving(t *testing.T, from net.PacketConn, n int) (sizes []int) {
 	return sizes
 }
 
-func sendSizes(s *sender, sizes []int) {
+func sendSizes(s *sender, to heading, sizes []int) {
 	for i, n := range sizes {
 		b := make([]byte, n)
 		for j := range b {
 			b[j] = byte(i)
 		}
-		s.send(b)
+		s.send(to, b)
 	}
 	s.outbox.flush()
 }
@@ -84,7 +89,7 @@ func TestSenderPutsTogether(t *testing.T) {
 		{many, 2},
 	} {
 		*calls = 0
-		sendSizes(s, row.sizes)
+		sendSizes(s, headingTo(to), row.sizes)
 		if got := arriving(t, to, len(row.sizes)); fmt.Sprint(got) != fmt.Sprint(row.sizes) {
 			t.Errorf("%v came as %v", row.sizes, got)
 		}
@@ -106,7 +111,7 @@ func TestSenderWithoutSegments(t *testing.T) {
 	s.segments = true
 	for range 2 {
 		*calls = 0
-		sendSizes(s, []int{100, 100, 100, 10})
+		sendSizes(s, headingTo(to), []int{100, 100, 100, 10})
 		if got := arriving(t, to, 4); fmt.Sprint(got) != "[100 100 100 10]" {
 			t.Errorf("got %v", got)
 		}
@@ -117,11 +122,12 @@ func TestSenderWithoutSegments(t *testing.T) {
 }
 
 func TestSenderDoesNotAllocate(t *testing.T) {
-	s, _, _ := newSenderTo(t)
+	s, to, _ := newSenderTo(t)
+	h := headingTo(to)
 	b := make([]byte, 1000)
 	n := testing.AllocsPerRun(100, func() {
 		for range 10 {
-			s.send(b)
+			s.send(h, b)
 		}
 		s.outbox.flush()
 	})

@@ -1,39 +1,29 @@
 package netstack
 
 import (
-	"context"
 	"errors"
-	"sync"
-	"time"
+	"net/netip"
 
-	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
-
-	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
 const (
-	// maxPending is how many datagrams wait while a flow's socket is made.
-	maxPending = 16
-	replyTTL   = 64
-	dnsPort    = 53
+	replyTTL = 64
+	dnsPort  = 53
 )
-
-// udpFlow is a UDP flow: the host's socket, connected to the destination.
-type udpFlow struct {
-	mu      sync.Mutex
-	pending [][]byte // before there is a socket
-	sender  *sender  // nil before
-}
 
 // handleUDP takes the datagrams of clients. What it refuses, the stack answers
 // with ICMP "port unreachable". It runs in the caller of Flush and does not
 // block.
 func (d *Device) handleUDP(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
-	if d.reach.Denies(addrOf(id.LocalAddress)) {
+	if d.expired(pkt) {
+		return true
+	}
+	to := netip.AddrPortFrom(addrOf(id.LocalAddress), id.LocalPort)
+	if d.reach.Denies(to.Addr()) && !d.hairpinOpen(to) {
 		return false
 	}
 	if !validUDP(pkt) {
@@ -43,20 +33,39 @@ func (d *Device) handleUDP(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 	if !ok && pkt.Data().Size() > 0 {
 		return true
 	}
-	idle := d.cfg.UDPIdle
-	if id.LocalPort == dnsPort {
-		idle = d.cfg.DNSIdle
-	}
-	f, fresh := d.flows.open(flowKey{id: id}, idle)
-	if f == nil {
+	m := d.udp.open(netip.AddrPortFrom(addrOf(id.RemoteAddress), id.RemotePort))
+	if m == nil {
 		return true // one too many
 	}
-	if fresh {
-		go d.runUDP(f)
+	h, now := heading{to: to, hops: hopsOf(pkt) - 1, whole: isWhole(pkt)}, d.flows.now()
+	idle, known := m.filter.sent(to, now, &d.cfg, false)
+	if !known {
+		d.judge.ask(m, h, payload)
+		return true
 	}
-	f.touch()
-	f.udp.send(payload)
+	m.touch(now, idle)
+	m.sender.send(h, payload)
 	return true
+}
+
+// hairpinOpen reports whether an address is where a client of this device is
+// seen from outside, and clients may reach each other (RFC 4787 REQ-9).
+func (d *Device) hairpinOpen(to netip.AddrPort) bool {
+	if !d.cfg.Hairpin {
+		return false
+	}
+	of, hairpin := d.cfg.Ports.hairpins(to)
+	return hairpin && of == d.udp
+}
+
+// isWhole reports whether a packet is not to be cut on its way: by DF, or in
+// IPv6 by having come in one piece.
+func isWhole(pkt *stack.PacketBuffer) bool {
+	b := pkt.NetworkHeader().Slice()
+	if pkt.NetworkProtocolNumber == header.IPv4ProtocolNumber {
+		return header.IPv4(b).Flags()&header.IPv4FlagDontFragment != 0
+	}
+	return header.IPv6(b).NextHeader() != uint8(header.IPv6FragmentExtHdrIdentifier)
 }
 
 // validUDP checks length and checksum of a datagram (RFC 768).
@@ -71,88 +80,73 @@ func validUDP(pkt *stack.PacketBuffer) bool {
 	return lengthOK && sumOK
 }
 
-// send sends a datagram, or keeps a copy of it until there is a socket.
-func (u *udpFlow) send(b []byte) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	switch {
-	case u.sender != nil:
-		u.sender.send(b)
-	case len(u.pending) < maxPending:
-		u.pending = append(u.pending, append([]byte(nil), b...))
-	}
-}
-
-// connected sends what waited for the socket.
-func (u *udpFlow) connected(s *sender) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.sender = s
-	for _, b := range u.pending {
-		s.send(b)
-	}
-	s.flush()
-	u.pending = nil
-}
-
-// runUDP makes the flow's socket and carries answers back until the flow ends.
-// It is a goroutine a flow.
-func (d *Device) runUDP(f *flow) {
-	defer d.flows.end(f)
-	ctx, cancel := context.WithTimeout(f.ctx, d.cfg.HandshakeTimeout)
-	conn, err := d.cfg.DialContext(ctx, "udp", destination(f.key.id))
-	cancel()
-	if err != nil {
-		if reason, ok := reasonOf(err); ok {
-			d.sendError(f, reason)
-		}
-		return
-	}
-	defer conn.Close()
-	defer context.AfterFunc(f.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	host := newHostConn(conn, &d.buffers)
-	f.udp.connected(newSender(host, &d.link.outbox))
-	d.copyAnswers(f, newReceiver(host))
-}
-
-// copyAnswers carries datagrams to the client; ICMP errors that the host's
-// socket reports are told the client and do not end the flow.
-func (d *Device) copyAnswers(f *flow, host *receiver) {
-	id := f.key.id
-	route, terr := d.stack.FindRoute(nicID, id.LocalAddress, id.RemoteAddress, protocolFor(f.source), false)
-	if terr != nil {
-		return
-	}
-	defer route.Release()
-	for f.ctx.Err() == nil {
+// copyAnswers carries datagrams to a mapping's client, and what the host's
+// network says about those that the client sent, until the mapping ends.
+func (d *Device) copyAnswers(m *mapping, host *receiver) {
+	var way udpWay
+	defer way.release()
+	for {
 		buf, n, size, err := host.read()
 		switch {
-		case err == nil:
-			f.touch()
-			d.sendDatagrams(route, id, buf[:n], size)
-			d.buffers.Put(buf)
-		case errors.Is(err, unix.ECONNREFUSED):
-			d.sendError(f, ipkt.ReasonPort)
-		case errors.Is(err, unix.EHOSTUNREACH):
-			d.sendError(f, ipkt.ReasonHost)
-		default:
+		case errors.Is(err, errSaid):
+			d.passOn(m, &host.said)
+			continue
+		case err != nil:
 			return
 		}
+		now := d.flows.now()
+		if idle, ok := m.filter.admits(host.from, now, &d.cfg); ok {
+			m.touch(now, idle)
+			if way.lead(d.stack, host.from, m.client) {
+				d.sendDatagrams(&way, buf[:n], size)
+			}
+		}
+		d.buffers.Put(buf)
+	}
+}
+
+// udpWay is how datagrams get from a host to a client.
+type udpWay struct {
+	from, to netip.AddrPort
+	route    *stack.Route // nil: none yet
+}
+
+// lead makes the way one from and to these, and reports whether there is one.
+func (w *udpWay) lead(s *stack.Stack, from, to netip.AddrPort) bool {
+	w.to = to
+	if w.route != nil && w.from.Addr() == from.Addr() {
+		w.from = from
+		return true
+	}
+	w.release()
+	route, err := s.FindRoute(nicID, addressOf(from.Addr()), addressOf(to.Addr()), protocolFor(to.Addr()), false)
+	if err != nil {
+		return false
+	}
+	w.from, w.route = from, route
+	return true
+}
+
+func (w *udpWay) release() {
+	if w.route != nil {
+		w.route.Release()
+		w.route = nil
 	}
 }
 
 // sendDatagrams sends the client datagrams of one size, of which only the last
 // may be shorter.
-func (d *Device) sendDatagrams(route *stack.Route, id stack.TransportEndpointID, b []byte, size int) {
+func (d *Device) sendDatagrams(way *udpWay, b []byte, size int) {
 	for len(b) > size {
-		d.sendDatagram(route, id, b[:size])
+		d.sendDatagram(way, b[:size])
 		b = b[size:]
 	}
-	d.sendDatagram(route, id, b)
+	d.sendDatagram(way, b)
 }
 
 // sendDatagram sends one datagram to the client, in fragments if need be.
-func (d *Device) sendDatagram(route *stack.Route, id stack.TransportEndpointID, payload []byte) {
+func (d *Device) sendDatagram(way *udpWay, payload []byte) {
+	route := way.route
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{
 		ReserveHeaderBytes: header.UDPMinimumSize + int(route.MaxHeaderLength()),
 		Payload:            buffer.MakeWithData(payload),
@@ -161,7 +155,7 @@ func (d *Device) sendDatagram(route *stack.Route, id stack.TransportEndpointID, 
 	pkt.TransportProtocolNumber = header.UDPProtocolNumber
 	length := uint16(header.UDPMinimumSize + len(payload))
 	hdr := header.UDP(pkt.TransportHeader().Push(header.UDPMinimumSize))
-	hdr.Encode(&header.UDPFields{SrcPort: id.LocalPort, DstPort: id.RemotePort, Length: length})
+	hdr.Encode(&header.UDPFields{SrcPort: way.from.Port(), DstPort: way.to.Port(), Length: length})
 	sum := route.PseudoHeaderChecksum(header.UDPProtocolNumber, length)
 	sum = ^hdr.CalculateChecksum(checksum.Checksum(payload, sum))
 	if sum == 0 {
