@@ -113,4 +113,9 @@ func (g *Gateway) lease6(s *session, t *tenantState) {
 		return
 	}
 	s.prefix = prefix
+	if d, ok := t.device.(interface {
+		Join(addr netip.Addr, prefix netip.Prefix)
+	}); ok {
+		d.Join(s.addr, prefix)
+	}
 }

@@ -30,6 +30,7 @@ const maxTUNQueues = 32
 type devices struct {
 	queues int
 	host   *netstack.Host
+	ports  *netstack.Ports
 	pools  *tenant.Reach // of all tenants: none is a way from one to another
 }
 
@@ -47,7 +48,7 @@ func newDevices(c *config.Config) (*devices, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &devices{queues: tunQueues(c.Workers), host: host, pools: pools}, nil
+	return &devices{queues: tunQueues(c.Workers), host: host, ports: netstack.NewPorts(0), pools: pools}, nil
 }
 
 // open opens the device that a tenant's egress says, with a DNS forwarder on its
@@ -77,7 +78,7 @@ func (d *devices) open(t *config.Tenant) (tenant.Device, error) {
 func (d *devices) netstack(t *config.Tenant) netstack.Config {
 	c := netstack.Config{
 		Pool: masked(slices.Concat(t.Pool, t.Pool6)), MTU: t.MTU,
-		FlowsPerSource: t.Limits.Flows, Host: d.host, Others: d.pools,
+		FlowsPerSource: t.Limits.Flows, Host: d.host, Others: d.pools, Ports: d.ports, ClientBits: t.PrefixBits(), Hairpin: t.ClientToClient,
 	}
 	if e := t.Egress.Netstack; e != nil {
 		c.Allow, c.Deny = e.Allow, e.Deny

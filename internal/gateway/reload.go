@@ -117,6 +117,9 @@ func (g *Gateway) adopt(now time.Time, tenants []*tenantState, selector *tenant.
 	g.tenants, g.selector, g.keys = tenants, selector, keys
 	for _, t := range tenants {
 		t.port.ClientToClient(t.Tenant.ClientToClient)
+		if d, ok := t.device.(interface{ Hairpin(open bool) }); ok {
+			d.Hairpin(t.Tenant.ClientToClient)
+		}
 	}
 	for _, p := range g.peers {
 		for _, s := range p.sessions() {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -35,6 +36,7 @@ type Device struct {
 	pinger  *pinger
 	buffers sync.Pool // *[copySize]byte
 	private *Host     // this device's alone; nil: it is shared
+	hairpin atomic.Bool
 
 	allowance allowance // of the buffers of TCP connections
 
@@ -102,6 +104,7 @@ func start(cfg Config) (*Device, error) {
 		allowance: allowance{stack: s, budget: cfg.Buffers},
 	}
 	d.errors.rate = echoRate{total: maxErrors, perSource: maxErrorsPerSource, sources: make(map[netip.Addr]echoes)}
+	d.hairpin.Store(cfg.Hairpin)
 	d.udp, d.judge = newMappings(d, cfg), newJudge(d)
 	d.running.Go(func() { d.judge.run(ctx) })
 	d.buffers.New = func() any { return new([copySize]byte) }
@@ -176,6 +179,10 @@ func (d *Device) Forget(addr netip.Addr) {
 		d.clients.part(addr)
 	}
 }
+
+// Hairpin says whether clients reach each other where they are seen from outside,
+// from now on.
+func (d *Device) Hairpin(open bool) { d.hairpin.Store(open) }
 
 // Counters returns what the device refused so far.
 func (d *Device) Counters() Counters {

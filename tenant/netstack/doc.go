@@ -7,15 +7,18 @@
 // New makes a Device with its stack, and goroutines that last until Close. The
 // stack answers for every destination: a TCP connection is dialled from the
 // host first and completed towards the client only when that worked, so that a
-// client sees refused ports as refused; each UDP flow gets a host socket of its
-// own; an ICMP echo is sent by the host, and answered when the destination
-// answers. The tenant's gateway address answers echo and DNS itself. Forget
-// ends everything that an address had under way: for when its session ends.
+// client sees refused ports as refused; each address and port of a client that
+// sends UDP gets a host socket of its own, a mapping; an ICMP echo is sent by the
+// host, and answered when the destination answers. The tenant's gateway address
+// answers echo and DNS itself. Join says which addresses are of one session, and
+// Forget ends everything that one has under way: for when its session ends.
 //
 // # Bounds
 //
-// Flows are bounded in total and by client address, TCP handshakes under way
-// likewise; idle flows are closed. A destination that tenant.NeverReached
+// Flows are bounded in total and by client, TCP handshakes under way likewise;
+// idle flows are closed. UDP mappings are bounded apart, by the ports and
+// descriptors that devices share (Ports): when they are all in use, who holds
+// most gives up what it used longest ago. A destination that tenant.NeverReached
 // lists, or the pool holds, or the configuration denies, is refused as if
 // nothing listened there.
 //
@@ -31,8 +34,17 @@
 // The stack sends TCP data in pieces of up to 64 KB, which Next cuts into
 // packets. Flush joins packets of one connection that follow each other, so
 // the stack sees few large ones. Checksums of clients are always verified. The
-// datagrams of a flow that come in one batch leave in few segmented sends, and
-// those that a host sends so are read at once.
+// datagrams of a mapping to one destination that come in one batch leave in few
+// segmented sends, and those that a host sends so are read at once.
+//
+// # As a NAT
+//
+// A mapping is the same for all destinations (RFC 4787 REQ-1), whoever was sent
+// to may answer, and nobody else. TTLs are counted; what routers and hosts say
+// about a datagram is passed on in their name, and what this host says is the
+// gateway's. What leads back to the host or to another mapping is refused unless
+// Hairpin is set. The first datagram to a destination waits for a goroutine of the
+// device that asks the kernel about it.
 //
 // # Memory
 //

@@ -82,7 +82,7 @@ func newFlows(ctx context.Context, cfg Config, c *clients) *flows {
 		clients: c,
 		epoch:   time.Now(),
 		ctx:     ctx,
-		every:   max(min(cfg.TCPIdle, sweepAtLeast)/4, 10*time.Millisecond),
+		every:   max(min(cfg.TCPIdle, cfg.TCPHalfClosed, sweepAtLeast)/4, 10*time.Millisecond),
 		all:     make(map[flowKey]*flow),
 		sources: make(map[netip.Addr]*sourceFlows),
 	}

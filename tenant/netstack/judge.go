@@ -71,7 +71,7 @@ func (j *judge) decide(f first) {
 // makes of it: not to the host itself, nor by way of it to each other.
 func (d *Device) leadsOut(to netip.AddrPort) bool {
 	if of, hairpin := d.cfg.Ports.hairpins(to); hairpin {
-		return d.cfg.Hairpin && of == d.udp
+		return d.hairpin.Load() && of == d.udp
 	}
 	return !closed(d.reach, to.Addr())
 }

@@ -51,7 +51,7 @@ func (d *Device) handleUDP(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 // hairpinOpen reports whether an address is where a client of this device is
 // seen from outside, and clients may reach each other (RFC 4787 REQ-9).
 func (d *Device) hairpinOpen(to netip.AddrPort) bool {
-	if !d.cfg.Hairpin {
+	if !d.hairpin.Load() {
 		return false
 	}
 	of, hairpin := d.cfg.Ports.hairpins(to)
