@@ -46,7 +46,10 @@ type Login struct {
 type LoginReply struct {
 	OK bool
 	// User is the name to know the user by, unique within the candidate's label.
-	User   string
+	User string
+	// Policy is that of the tenant that the login names, where that need not be the
+	// event's: its floor of algorithms counts for phase 1, too. Nil: the event's.
+	Policy *Policy
 	Detail string // why not, for the log
 }
 
@@ -118,11 +121,20 @@ func (s *Server) LoggedIn(now time.Time, id Peer, r LoginReply) {
 			i.refuseLogin(now, r.Detail)
 		case p.user != "" && p.user != r.User:
 			i.refuseLogin(now, "another user than before")
+		case r.Policy != nil && !s.policies.allowsIKE(r.Policy, i.sa.Choice.IKESuite):
+			i.refuseLogin(now, notAllowed(i.sa.Choice.IKESuite.String()))
 		default:
-			i.admit(now, r.User)
+			if i.admit(now, r.User); r.Policy != nil {
+				i.peer.policy = *r.Policy
+			}
 		}
 		return
 	}
+}
+
+// notAllowed says that a login is right, and was protected too weakly for its tenant.
+func notAllowed(suite string) string {
+	return "the tenant that the login names does not allow " + suite + ", with which the client came"
 }
 
 // status is what the server says at the end.

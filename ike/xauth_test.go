@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/family"
+	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -392,5 +393,24 @@ func TestXAUTHVendors(t *testing.T) {
 			}
 		}
 		p.closeAll()
+	}
+}
+
+// The floor of algorithms is that of the tenant that the login names, not only of the one
+// whose key or certificate phase 1 was about.
+func TestXAUTHFloorOfTheLoginsTenant(t *testing.T) {
+	weak := []suite.IKESuite{{Encryption: suite.Enc3DES, Hash: suite.HashSHA1, Group: suite.GroupMODP1024}}
+	for _, legacy := range []bool{false, true} {
+		p := newXAUTH(t, 1, &Policy{Legacy: true})
+		p.server.login = func(e Login) LoginReply {
+			return LoginReply{OK: true, User: e.User, Policy: &Policy{Legacy: legacy}}
+		}
+		c := dialXAUTH("alice's")
+		c.IKE = weak
+		p.dial(c)
+		p.run(30*time.Second, nil)
+		if got := len(p.server.children) > 0; got != legacy {
+			t.Errorf("a tenant with legacy %v has a client with %v: %v", legacy, weak[0], got)
+		}
 	}
 }

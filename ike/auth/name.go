@@ -20,6 +20,9 @@ const maxCertificates = 64
 // alternative names, or be the subject itself. The error is a *CertificateError.
 func MatchID(c *x509.Certificate, id wire.ID2, p Purpose) error {
 	data := string(id.Data)
+	if data == "" { // no name is that of a certificate which has none
+		return fault(FaultName, c, "the identity is empty, and the certificate's names are %s", strings.Join(Names(c), ", "))
+	}
 	ok := false
 	switch id.Type {
 	case wire.IDDERASN1DN:
@@ -28,12 +31,12 @@ func MatchID(c *x509.Certificate, id wire.ID2, p Purpose) error {
 		a, valid := id.Addr()
 		ok = valid && hasAddr(c, a)
 	case wire.IDFQDN:
-		ok = matchHost(c, data) || p == PurposeClient && (matchMail(c, data) || data == c.Subject.CommonName && data != "")
+		ok = matchHost(c, data) || p == PurposeClient && (matchMail(c, data) || data == c.Subject.CommonName)
 	case wire.IDUserFQDN:
 		ok = matchMail(c, data) || p == PurposeClient && data == c.Subject.CommonName
 	case wire.IDKeyID:
 		ok = len(c.SubjectKeyId) > 0 && bytes.Equal(id.Data, c.SubjectKeyId) ||
-			p == PurposeClient && data == c.Subject.CommonName && data != ""
+			p == PurposeClient && data == c.Subject.CommonName
 	}
 	if ok {
 		return nil

@@ -258,3 +258,13 @@ func TestParseCertificates(t *testing.T) {
 	_, err = ParseCerts(append(payloads, wire.Cert2{Encoding: wire.CertX509Signature, Data: c.Raw[:9]}))
 	wantFault(t, err, FaultMalformed, "number 2")
 }
+
+// A certificate without names is nobody's who says nothing.
+func TestEmptyIdentityIsNobody(t *testing.T) {
+	nameless := newAuthority(t, "root", nil).issue(&x509.Certificate{Subject: pkix.Name{Organization: []string{"acme"}}})
+	for _, kind := range []wire.IDType{wire.IDFQDN, wire.IDUserFQDN, wire.IDKeyID, wire.IDDERASN1DN} {
+		if MatchID(nameless, wire.ID2{Type: kind}, PurposeClient) == nil {
+			t.Errorf("an empty %v is the certificate's", kind)
+		}
+	}
+}

@@ -246,6 +246,11 @@ func (s *Session) EAPReply(now time.Time, r EAPReply) {
 	if r.Identity != "" {
 		s.identity = r.Identity
 	}
+	if r.Done && r.OK && r.Accept != nil && !allowsSuite(r.Accept.Policy, a.suite) {
+		_ = s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseNoProposal,
+			"the tenant that the login names does not allow "+a.suite.String()+", with which the client came")
+		return
+	}
 	if r.Done && r.OK {
 		s.opening.eapOver, s.opening.msk = true, bytes.Clone(r.MSK)
 		if r.Accept != nil {

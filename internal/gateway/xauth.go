@@ -53,7 +53,7 @@ func (g *Gateway) knows(t *tenantState, user string, password []byte) (*refusal,
 func (g *Gateway) xauthDone(now time.Time, p *peer, l *eapLogin) {
 	if l.why == nil {
 		p.login = l
-		g.ike.LoggedIn(now, ike.Peer(p.id), ike.LoginReply{OK: true, User: l.user + "@" + l.tenant.Name})
+		g.ike.LoggedIn(now, ike.Peer(p.id), ike.LoginReply{OK: true, User: l.user + "@" + l.tenant.Name, Policy: policyOf(l.tenant.Tenant)})
 		return
 	}
 	fields := append(p.fields(), zap.String("user", l.user), zap.String("method", "XAUTH"),
