@@ -205,6 +205,10 @@ func (g *Gateway) advance(now time.Time) {
 		g.nextSweep = now.Add(sweepInterval)
 		g.sweep(now)
 	}
+	if !now.Before(g.nextReport) {
+		g.nextReport = now.Add(reportInterval)
+		g.report()
+	}
 	if g.leasesChanged && !now.Before(g.nextSave) {
 		g.nextSave = now.Add(saveInterval)
 		g.saveLeases()
@@ -215,12 +219,12 @@ func due(deadline, now time.Time) bool { return !deadline.IsZero() && !now.Befor
 
 // arm sets the timer to the earliest deadline there is.
 func (g *Gateway) arm(timer *time.Timer, now time.Time) {
-	deadlines := [...]time.Time{g.ike.Deadline(), g.l2tp.Deadline(), g.links.earliest(), {}, {}}
+	deadlines := [...]time.Time{g.ike.Deadline(), g.l2tp.Deadline(), g.links.earliest(), g.nextReport, {}, {}}
 	if len(g.peers) > 0 {
-		deadlines[3] = g.nextSweep
+		deadlines[4] = g.nextSweep
 	}
 	if g.leasesChanged {
-		deadlines[4] = g.nextSave
+		deadlines[5] = g.nextSave
 	}
 	next := now.Add(time.Hour)
 	for _, d := range deadlines {

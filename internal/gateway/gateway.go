@@ -76,6 +76,8 @@ type Gateway struct {
 	lastSession uint64
 	nextSweep   time.Time
 	nextSave    time.Time
+	nextReport  time.Time
+	reported    tally // what the log has said
 	// leasesChanged: the state store does not know the latest leases.
 	leasesChanged bool
 	refused       map[string]uint64 // messages that a machine refused, by machine
