@@ -61,6 +61,7 @@ tenants:
     psk: [%[1]s]
     auth: {local: {users: [{name: bench, password: %[1]s}]}}
     pool: [10.128.0.0/16]
+    limits: {sessions_per_user: 0}
     ike: {dpd: {interval: 0s}}
 `
 

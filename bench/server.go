@@ -37,6 +37,7 @@ tenants:
     psk: [%s]
     auth: {local: {users: [{name: %s, password: %s}]}}
     pool: [%s]
+    limits: {sessions_per_user: 0}
     egress: %s
 `, c.listen, c.ike, c.natt, state, c.workers, c.secret, benchUser, c.secret, poolNetwork, c.egress)
 }

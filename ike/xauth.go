@@ -2,6 +2,7 @@ package ike
 
 import (
 	"bytes"
+	"crypto/x509"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/family"
@@ -40,6 +41,9 @@ type Login struct {
 	Family   family.Family
 	User     string
 	Password []byte
+	// Certificates are what the peer proved itself with in phase 1, its own first;
+	// nil: by key.
+	Certificates []*x509.Certificate
 }
 
 // LoginReply is the answer to a Login.
@@ -92,7 +96,7 @@ func (i *isakmp) handleCredentials(now time.Time, c wire.ModeConfig) {
 	i.loginAsked = true
 	p := i.peer
 	i.s.emit(Login{Peer: p.id, Path: i.path, Tenant: p.tenant, Identity: i.identity, Family: i.sa.Features.Family,
-		User: string(user), Password: password})
+		User: string(user), Password: password, Certificates: i.chain})
 }
 
 // credential copies a value and overwrites it where it came from. Android ends it

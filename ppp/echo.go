@@ -39,6 +39,18 @@ func (e *echo) advance(l *Link, now time.Time) {
 	}
 	e.missed++
 	e.deadline = now.Add(e.interval)
+	l.AskEcho()
+}
+
+// AskEcho asks the peer at once whether it lives, if LCP is open. Heard tells when it
+// has answered; nothing ends if it does not.
+func (l *Link) AskEcho() {
+	if l.lcp.state != stateOpened {
+		return
+	}
 	b := startFrame(ProtocolLCP, echoRequest, l.lcp.nextID())
 	l.send(finishFrame(binary.BigEndian.AppendUint32(b, l.lcp.magic)))
 }
+
+// Heard is when the peer last showed life, as far as the link was told.
+func (l *Link) Heard() time.Time { return l.heardAt }

@@ -20,6 +20,10 @@ const (
 	DefaultDPDInterval   = 30 * time.Second
 	DefaultDPDTries      = 5
 	DefaultFlows         = 4096
+	// DefaultSessionsPerUser is for a person's telephones and computers, and a router.
+	DefaultSessionsPerUser = 16
+	// DefaultLoginFailures are what people need who have forgotten their password.
+	DefaultLoginFailures = 5
 )
 
 // Config is a whole configuration file, checked.
@@ -239,6 +243,11 @@ type DPD struct {
 type Limits struct {
 	// Sessions up at once; 0: as many as the pool has addresses.
 	Sessions int
+	// SessionsPerUser one user may have up at once; 0: as many as the tenant.
+	SessionsPerUser int
+	// LoginFailures are the wrong passwords that a device may try of a user before its
+	// logins wait; 0: as many as it likes.
+	LoginFailures int
 	// SessionTimeout ends a session after that long; 0: never.
 	SessionTimeout time.Duration
 	// IdleTimeout ends a session after that long without traffic; 0: never.

@@ -28,7 +28,7 @@ func defaultTenant() Tenant {
 			ChildLifetime: DefaultChildLifetime,
 			DPD:           DPD{Interval: DefaultDPDInterval, Tries: DefaultDPDTries},
 		},
-		Limits: Limits{Flows: DefaultFlows},
+		Limits: Limits{Flows: DefaultFlows, SessionsPerUser: DefaultSessionsPerUser, LoginFailures: DefaultLoginFailures},
 		Egress: Egress{Netstack: &Netstack{}},
 	}
 }
@@ -343,6 +343,8 @@ func (t *tenantValues) readLimits(v value) {
 	const most = 366 * 24 * time.Hour
 	v.fields([]field{
 		{"sessions", "100", false, func(v value) { v.integer(&t.Limits.Sessions, 0, math.MaxInt32) }},
+		{"sessions_per_user", "16", false, func(v value) { v.integer(&t.Limits.SessionsPerUser, 0, math.MaxInt32) }},
+		{"login_failures", "5", false, func(v value) { v.integer(&t.Limits.LoginFailures, 0, 1000) }},
 		{"session_timeout", "12h", false, func(v value) { v.duration(&t.Limits.SessionTimeout, time.Second, most, true) }},
 		{"idle_timeout", "1h", false, func(v value) { v.duration(&t.Limits.IdleTimeout, time.Second, most, true) }},
 		{"flows", "4096", false, func(v value) { v.integer(&t.Limits.Flows, 1, 1<<20) }},

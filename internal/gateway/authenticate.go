@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"crypto/x509"
 	"errors"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/eap"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/ppp"
 	"github.com/culvert-vpn/culvert/ppp/auth"
@@ -38,9 +41,111 @@ var (
 		"the tenant has as many sessions as limits.sessions allows"}
 	refusedBusy = refusal{691, "Server busy, try again", "too many logins at once",
 		"more logins wait for an answer of the state store, a directory or an authority than culvert keeps: see what does not answer"}
+	refusedOther = refusal{691, "Another user than before", "another user than before",
+		"within one session a client may log in anew as the same user only: the session ends"}
+	refusedUserFull = refusal{691, "Too many sessions of this user", "too many sessions of this user",
+		"the user has as many sessions as limits.sessions_per_user allows, and none of them is dead: `culvert sessions` shows them"}
+	refusedThrottled = refusal{691, "Too many wrong passwords", "too many wrong passwords",
+		"the password was not looked at: see logins-throttled, and limits.login_failures (Windows shows error 691)"}
 	refusedStore = refusal{691, "Access denied", "state store failed",
 		"the users cannot be read from the state directory: see the error"}
 )
+
+// judgement is what was found out about a password.
+type judgement struct {
+	proof   string      // of MS-CHAPv2 in PPP
+	verdict eap.Verdict // of MSCHAPv2 in EAP
+	why     *refusal    // nil: it is right, and the account is in order
+	err     error
+}
+
+// outcome is what a judgement says of the password alone.
+func (j judgement) outcome() outcome {
+	switch j.why {
+	case nil, &refusedDisabled:
+		return rightPassword
+	case &refusedUser, &refusedPassword:
+		return wrongPassword
+	}
+	return notJudged
+}
+
+// maxHeldUp bounds the logins that wait at a time.
+const maxHeldUp = 4096
+
+// attemptOf is an attempt of a client to log in to a tenant, nil if its name leads to none.
+func (p *peer) attemptOf(now time.Time, t *tenantState, user string) *attempt {
+	a := &attempt{client: p.path.Remote, device: p.identity, user: user, failures: config.DefaultLoginFailures, began: now, zero: func() {}}
+	if t != nil {
+		a.owner, a.tenant, a.failures = t, t.Name, t.Limits.LoginFailures
+	}
+	return a
+}
+
+// judge is the way of every password, whatever protocol brings it: check looks at it,
+// in the pool, when the throttle lets it, and then takes what came of it. Nobody is
+// told while the client that it is for is gone.
+func (g *Gateway) judge(now time.Time, a *attempt, check func() judgement, then func(now time.Time, j judgement)) {
+	if !a.alive() {
+		a.zero()
+		return
+	}
+	switch r := g.throttle.ask(now, a); {
+	case r.refuse:
+		a.zero()
+		if r.tell {
+			g.tellThrottled(a, r.by)
+		}
+		g.after(longestDelay-now.Sub(a.began), func(now time.Time) { g.judged(now, a, judgement{why: &refusedThrottled}, then) })
+	case r.wait > 0 && g.heldUp < maxHeldUp:
+		g.after(r.wait, func(now time.Time) { g.judge(now, a, check, then) })
+	case r.wait > 0:
+		a.zero()
+		g.judged(now, a, judgement{why: &refusedThrottled}, then)
+	default:
+		if !g.later(a.owner, func() {
+			j := check()
+			a.zero()
+			g.post(func(now time.Time) {
+				g.throttle.settle(now, a, j.outcome())
+				g.judged(now, a, j, then)
+			})
+		}) {
+			a.zero()
+			g.throttle.settle(now, a, notJudged)
+			g.judged(now, a, judgement{why: &refusedBusy}, then)
+		}
+	}
+}
+
+func (g *Gateway) judged(now time.Time, a *attempt, j judgement, then func(now time.Time, j judgement)) {
+	if a.alive() {
+		then(now, j)
+	}
+}
+
+// after has f done in the control loop after a while; at once where too much waits.
+func (g *Gateway) after(d time.Duration, f func(now time.Time)) {
+	if d <= 0 || g.heldUp >= maxHeldUp {
+		f(time.Now())
+		return
+	}
+	g.heldUp++
+	time.AfterFunc(d, func() {
+		g.post(func(now time.Time) {
+			g.heldUp--
+			f(now)
+		})
+	})
+}
+
+// tellThrottled says in the log that somebody is held up, once until it is over.
+func (g *Gateway) tellThrottled(a *attempt, by scoreKind) {
+	g.log.Warn("logins-throttled", zap.String("tenant", a.tenant), zap.String("user", a.user), zap.Stringer("client", a.client),
+		zap.String("device", a.device), zap.Stringer("what", by),
+		zap.String("hint", "too many wrong passwords: a device with an old one, or somebody who guesses. Logins of "+by.String()+
+			" are refused for some minutes, without a look at the password; whoever was in before from his address, and others there, are not held up"))
+}
 
 // authenticate finds out what a link asks about its client. The state store is
 // on a disk, so that happens in the pool.
@@ -49,36 +154,61 @@ func (g *Gateway) authenticate(now time.Time, s *session, e ppp.Authenticate) {
 		g.startEAP(now, s, e)
 		return
 	}
-	s.user = e.User
 	t, user, why, err := g.identify(s, e.User)
 	if why != nil {
-		g.refuseLogin(now, s, t, e, *why, err)
-		return
+		user = e.User
 	}
-	s.user = user
-	if !g.later(t, func() {
-		proof, why, err := g.verify(t, user, e)
-		g.post(func(now time.Time) {
-			if !s.ended {
-				g.authenticated(now, s, t, e, proof, why, err)
-			}
-		})
-	}) {
-		g.refuseLogin(now, s, t, e, refusedBusy, nil)
-	}
+	a := s.peer.attemptOf(now, t, user)
+	a.alive, a.zero = func() bool { return !s.ended }, e.Zero
+	g.judge(now, a, func() judgement { return g.verify(t, user, e, why, err) }, func(now time.Time, j judgement) {
+		g.authenticated(now, s, login{t, user, nil}, e, j)
+	})
 }
 
-// authenticated answers the link.
-func (g *Gateway) authenticated(now time.Time, s *session, t *tenantState, e ppp.Authenticate, proof string, why *refusal, err error) {
-	if why == nil {
-		why = g.admit(now, s, t)
+// login is who has logged in, or wants to.
+type login struct {
+	tenant *tenantState        // nil: its name leads to none
+	user   string              // within the tenant
+	chain  []*x509.Certificate // that the user was proved with, by EAP; nil: in another way
+}
+
+// key is the name that the user's sessions are found under.
+func (l login) key() string { return config.UserKey(l.user) }
+
+// is reports whether a login is that of the session's user.
+func (s *session) is(l login) bool {
+	return l.tenant == s.tenant && l.key() == s.key()
+}
+
+// authenticated answers the link. The client may log in anew within it, as the user
+// that it was: another one ends it, whatever he has proved.
+func (g *Gateway) authenticated(now time.Time, s *session, l login, e ppp.Authenticate, j judgement) {
+	switch {
+	case !s.leased:
+		s.user, s.chain = l.user, l.chain
+	case j.why == nil && !s.is(l):
+		j.why = &refusedOther
 	}
-	if why != nil {
-		g.refuseLogin(now, s, t, e, *why, err)
+	if j.why != nil {
+		g.refuseLogin(now, s, l, e, *j.why, j.err)
 		return
 	}
-	s.link.Authenticated(now, e.ID, t.verdict(s, proof))
-	g.touch(s)
+	if s.leased {
+		s.link.Authenticated(now, e.ID, s.tenant.verdict(s, j.proof))
+		g.touch(s)
+		return
+	}
+	g.findPlace(now, s.peer, s.call.Tunnel, l, func(now time.Time) {
+		if s.ended {
+			return
+		}
+		if why := g.admit(now, s, l.tenant); why != nil {
+			g.refuseLogin(now, s, l, e, *why, nil)
+			return
+		}
+		s.link.Authenticated(now, e.ID, l.tenant.verdict(s, j.proof))
+		g.touch(s)
+	})
 }
 
 // identify finds the tenant and the user that a login name means, among the
@@ -141,30 +271,34 @@ func (g *Gateway) account(t *tenantState, user string) (account, *refusal, error
 
 // admit takes a user whose secret is right into the tenant.
 func (g *Gateway) admit(now time.Time, s *session, t *tenantState) *refusal {
-	if s.leased { // authenticated anew within one link
-		return nil
-	}
-	if t.full() {
+	switch {
+	case t.full():
 		return &refusedFull
-	}
-	if g.lease(now, s, t) != nil {
+	case t.crowded(s.key()):
+		return &refusedUserFull
+	case g.lease(now, s, t) != nil:
 		return &refusedPool
 	}
 	return nil
 }
 
-// refuseLogin tells the client and the log.
-func (g *Gateway) refuseLogin(now time.Time, s *session, t *tenantState, e ppp.Authenticate, why refusal, err error) {
-	fields := s.fields()
-	if t != nil {
-		fields[0] = zap.String("tenant", t.Name)
-	}
-	fields = append(fields, zap.Stringer("method", e.Method), zap.String("cause", why.cause), zap.String("hint", why.hint))
-	if err != nil {
-		fields = append(fields, zap.Error(err))
-	}
-	g.log.Warn("login-refused", fields...)
+// refuseLogin tells the client and the log. What the throttle refuses is told there.
+func (g *Gateway) refuseLogin(now time.Time, s *session, l login, e ppp.Authenticate, why refusal, err error) {
 	g.failures[why.cause]++
+	if why != refusedThrottled {
+		fields := s.fields()
+		if l.tenant != nil {
+			fields[0] = zap.String("tenant", l.tenant.Name)
+		}
+		if s.leased && l.user != s.user {
+			fields = append(fields, zap.String("login", l.user))
+		}
+		fields = append(fields, zap.Stringer("method", e.Method), zap.String("cause", why.cause), zap.String("hint", why.hint))
+		if err != nil {
+			fields = append(fields, zap.Error(err))
+		}
+		g.log.Warn("login-refused", fields...)
+	}
 	s.because(why.cause)
 	s.link.Authenticated(now, e.ID, ppp.Verdict{Code: why.code, Message: why.message})
 	g.touch(s)

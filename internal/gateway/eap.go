@@ -49,6 +49,8 @@ type eapLogin struct {
 
 // eapCarrier brings the packets of a login to its client.
 type eapCarrier interface {
+	// peer is the client.
+	peer() *peer
 	// holds reports whether the login is still the one under way.
 	holds(l *eapLogin) bool
 	// request carries a request to the client.
@@ -211,51 +213,46 @@ func (l *eapLogin) owner() *tenantState {
 	return l.group[0]
 }
 
-// judgement is what was found out about a response.
-type judgement struct {
-	verdict eap.Verdict
-	why     *refusal
-	err     error
-}
-
-// verifyEAP finds out whether a response of MSCHAPv2 is right, in the pool.
+// verifyEAP finds out whether a response of MSCHAPv2 is right.
 func (g *Gateway) verifyEAP(now time.Time, l *eapLogin, v eap.Verify) {
-	l.user = v.User
 	t, user, why, err := g.choose(l.group, v.User)
-	if why == nil {
-		l.user = user
+	if why != nil {
+		user = v.User
 	}
-	g.eapWork(now, l, func() any {
-		if why != nil {
-			return judgement{why: why, err: err}
-		}
-		return g.judgeEAP(t, user, v)
-	}, func(r any) {
-		j := r.(judgement)
+	l.user = user
+	a := l.carrier.peer().attemptOf(now, t, user)
+	a.alive = func() bool { return l.carrier.holds(l) }
+	g.judge(now, a, func() judgement { return g.judgeEAP(t, user, v, why, err) }, func(now time.Time, j judgement) {
 		l.tenant, l.why, l.err, l.password = t, j.why, j.err, true
 		if j.why != nil {
 			j.verdict = eap.Verdict{Code: j.why.code, Message: j.why.message}
 		}
 		l.machine.Verified(j.verdict)
+		g.eapEvents(now, l)
 	})
 }
 
-// judgeEAP compares a response with what is known of the user.
-func (g *Gateway) judgeEAP(t *tenantState, user string, v eap.Verify) judgement {
-	if !t.allows(ppp.EAP) {
+// judgeEAP compares a response with what is known of the user, unless its name leads
+// to no tenant, which takes as long. It runs in the pool.
+func (g *Gateway) judgeEAP(t *tenantState, user string, v eap.Verify, why *refusal, err error) judgement {
+	if why == nil && !t.allows(ppp.EAP) {
 		return judgement{why: &refusedMethod}
 	}
-	a, why, err := g.account(t, user)
+	a := account{hash: pppauth.NTHash(nobody)}
 	defer clear(a.hash[:])
+	if why == nil {
+		var known account
+		if known, why, err = g.account(t, user); why == nil {
+			a = known
+			clear(known.hash[:])
+		}
+	}
+	proof, ok := pppauth.Verify(a.hash, v.Challenge, v.PeerChallenge, v.NTResponse, v.User)
 	if why != nil {
 		return judgement{why: why, err: err}
 	}
-	proof, ok := pppauth.Verify(a.hash, v.Challenge, v.PeerChallenge, v.NTResponse, v.User)
-	switch {
-	case !ok:
-		return judgement{why: &refusedPassword}
-	case a.disabled:
-		return judgement{why: &refusedDisabled}
+	if why = a.verdict(ok); why != nil {
+		return judgement{why: why}
 	}
 	return judgement{verdict: eap.Verdict{OK: true, Success: proof, MSK: masterSession(a.hash, v.NTResponse)}}
 }

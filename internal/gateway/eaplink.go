@@ -19,6 +19,8 @@ type linkLogin struct {
 	question ppp.Authenticate // of the link
 }
 
+func (c *linkLogin) peer() *peer { return c.s.peer }
+
 func (c *linkLogin) holds(l *eapLogin) bool { return !c.s.ended && c.s.eap == l }
 
 func (c *linkLogin) request(now time.Time, _ *eapLogin, packet []byte) {
@@ -30,20 +32,21 @@ func (c *linkLogin) request(now time.Time, _ *eapLogin, packet []byte) {
 // out, which the state store knows.
 func (c *linkLogin) over(now time.Time, l *eapLogin, _ eap.Done) {
 	g, s := c.g, c.s
-	s.eap, s.chain, s.user, c.question.User = nil, l.chain, l.user, l.user
+	who := login{l.tenant, l.user, l.chain}
+	s.eap, c.question.User = nil, l.user
 	if l.why != nil || l.password {
-		g.authenticated(now, s, l.tenant, c.question, "", l.why, l.err)
+		g.authenticated(now, s, who, c.question, judgement{why: l.why, err: l.err})
 		return
 	}
 	if !g.later(l.tenant, func() {
 		why := g.locked(l.tenant, l.user, l.chain)
 		g.post(func(now time.Time) {
 			if !s.ended {
-				g.authenticated(now, s, l.tenant, c.question, "", why, nil)
+				g.authenticated(now, s, who, c.question, judgement{why: why})
 			}
 		})
 	}) {
-		g.authenticated(now, s, l.tenant, c.question, "", &refusedBusy, nil)
+		g.authenticated(now, s, who, c.question, judgement{why: &refusedBusy})
 	}
 }
 
@@ -54,7 +57,7 @@ func (g *Gateway) startEAP(now time.Time, s *session, e ppp.Authenticate) {
 	who := EAPClient{Family: string(s.peer.family), Client: s.peer.path.Remote}
 	l, err := g.newEAPLogin(group, who, &linkLogin{g, s, e}, min(1024, s.link.EAPRoom()-eapHeaderLen))
 	if err != nil {
-		g.refuseLogin(now, s, nil, e, refusedEAP, err)
+		g.refuseLogin(now, s, login{user: s.user}, e, refusedEAP, err)
 		return
 	}
 	s.eap = l

@@ -3,8 +3,6 @@ package gateway
 import (
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/eap"
 )
@@ -14,6 +12,8 @@ type tunnelLogin struct {
 	g *Gateway
 	p *peer
 }
+
+func (c tunnelLogin) peer() *peer { return c.p }
 
 func (c tunnelLogin) holds(l *eapLogin) bool { return c.p.login == l }
 
@@ -43,13 +43,7 @@ func (c tunnelLogin) left(l *eapLogin) {
 
 // refused tells the log.
 func (c tunnelLogin) refused(l *eapLogin, d eap.Done) {
-	fields := append(c.p.fields(), zap.String("user", l.user), zap.String("method", d.Method.String()),
-		zap.String("cause", l.why.cause), zap.String("hint", l.why.hint))
-	if l.err != nil {
-		fields = append(fields, zap.Error(l.err))
-	}
-	c.g.log.Warn("login-refused", fields...)
-	c.g.failures[l.why.cause]++
+	c.g.loginRefused(c.p, l.user, d.Method.String(), *l.why, l.err)
 	c.p.login = nil
 }
 

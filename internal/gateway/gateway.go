@@ -82,6 +82,8 @@ type Gateway struct {
 	leasesChanged bool
 	refused       map[string]uint64 // messages that a machine refused, by machine
 	failures      map[string]uint64 // attempts that failed, by cause
+	throttle      *throttle
+	heldUp        int // logins that the throttle lets wait
 
 	computing *pool // what takes a processor
 	waiting   *pool // what waits for a disk, a directory, an authority
@@ -109,6 +111,7 @@ func New(c Config) (*Gateway, error) {
 		peers: make(map[uint64]*peer), sessions: make(map[*dataplane.Session]*session),
 		refused: make(map[string]uint64), failures: make(map[string]uint64),
 		computed: make(chan result, 1024),
+		throttle: newThrottle(),
 		requests: make(chan func(time.Time), 64), ended: make(chan struct{}),
 	}
 	cpus := runtime.GOMAXPROCS(0)

@@ -246,9 +246,12 @@ func TestBadRoad(t *testing.T) {
 	}
 }
 
+// manySessions lets one user have as many sessions as a test makes.
+const manySessions = "    limits: {sessions_per_user: 0}\n"
+
 // 200 clients of every family behind one address: all up, all echo.
 func TestFleetBehindOneNAT(t *testing.T) {
-	inWorld(t, goodRoad, testConfig+"    legacy: true\n", func(t *testing.T, w *world) {
+	inWorld(t, goodRoad, testConfig+"    legacy: true\n"+manySessions, func(t *testing.T, w *world) {
 		nat := w.net.NAT(w.addr("198.51.100.7"))
 		names := l2tp.PersonaNames()
 		var fleet sync.WaitGroup

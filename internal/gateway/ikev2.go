@@ -54,12 +54,12 @@ func (k *keyring) certificateCandidate(t *tenantState) ike.Candidate {
 	return c
 }
 
-// relatives are the tenants whose users may log in by EAP to a client that was
-// shown that one's certificate: those that have the same one and are dialled at
-// the same address.
+// relatives are the tenants whose users may log in to a client that was shown that
+// one's certificate: those that have the same one and are dialled at the same address.
+// A key opens the tenants that have it, whatever certificates they have beside it.
 func (k *keyring) relatives(label string, local netip.Addr) []*tenantState {
 	group, _ := k.group(label)
-	if len(group) != 1 || group[0].Certificate == nil {
+	if !strings.HasSuffix(label, byCertificate) || len(group) != 1 {
 		return group
 	}
 	key := relation{group[0], local}
@@ -104,8 +104,16 @@ func (g *Gateway) assign(now time.Time, e ike.Assign) {
 	if !g.later(t, func() {
 		why := g.locked(t, user, chain)
 		g.post(func(now time.Time) {
-			if g.peers[p.id] == p {
+			switch {
+			case g.peers[p.id] != p:
+			case why != nil:
 				g.grant(now, p, e, why)
+			default:
+				g.findPlace(now, p, 0, login{tenant: t, user: user}, func(now time.Time) {
+					if g.peers[p.id] == p {
+						g.grant(now, p, e, nil)
+					}
+				})
 			}
 		})
 	}) {

@@ -50,39 +50,54 @@ func newClientLink(d DialConfig, mru uint16) (*ppp.Link, error) {
 	})
 }
 
-// verify compares what the client proved with what is known of the user. It
-// runs in the pool, and only there is the user's secret seen.
-func (g *Gateway) verify(t *tenantState, user string, e ppp.Authenticate) (proof string, why *refusal, err error) {
-	defer e.Zero()
-	if !t.allows(e.Method) {
-		return "", &refusedMethod, nil
+// verify compares what the client proved with what is known of the user, unless its
+// name leads to no tenant, which takes as long. It runs in the pool, and only there is
+// the user's secret seen.
+func (g *Gateway) verify(t *tenantState, user string, e ppp.Authenticate, why *refusal, err error) judgement {
+	switch {
+	case why != nil:
+		e.VerifyPassword([]byte(nobody))
+		return judgement{why: why, err: err}
+	case !t.allows(e.Method):
+		return judgement{why: &refusedMethod}
 	}
 	return g.prove(t, user, e)
 }
 
+// nobody is a password that is compared where there is no user, so that the time an
+// answer takes does not say whether there is one.
+const nobody = "the password of nobody"
+
 // prove is verify for a method that is allowed. It runs in the pool.
-func (g *Gateway) prove(t *tenantState, user string, e ppp.Authenticate) (proof string, why *refusal, err error) {
+func (g *Gateway) prove(t *tenantState, user string, e ppp.Authenticate) judgement {
 	a, why, err := g.account(t, user)
 	defer clear(a.hash[:])
 	if why != nil {
-		return "", why, err
+		e.VerifyPassword([]byte(nobody))
+		return judgement{why: why, err: err}
 	}
+	var proof string
 	var ok bool
 	switch {
 	case a.password != nil:
 		proof, ok = e.VerifyPassword(a.password)
 	case e.Method == ppp.CHAPMD5:
-		return "", &refusedCHAP, nil
+		return judgement{why: &refusedCHAP}
 	default:
 		proof, ok = e.VerifyHash(a.hash)
 	}
+	return judgement{proof: proof, why: a.verdict(ok)}
+}
+
+// verdict says what is against a user whose password is right, or not.
+func (a account) verdict(right bool) *refusal {
 	switch {
-	case !ok:
-		return "", &refusedPassword, nil
+	case !right:
+		return &refusedPassword
 	case a.disabled:
-		return "", &refusedDisabled, nil
+		return &refusedDisabled
 	}
-	return proof, nil, nil
+	return nil
 }
 
 func (t *tenantState) allows(m ppp.Method) bool {

@@ -213,7 +213,7 @@ func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
 // seconds, and nobody else any.
 func TestSilentAuthority(t *testing.T) {
 	a := newAuthority(t, "a")
-	yaml := testConfig + a.withoutList()
+	yaml := testConfig + manySessions + a.withoutList()
 	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
 		w.stop()
 		<-w.ended

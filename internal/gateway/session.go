@@ -320,18 +320,6 @@ func (g *Gateway) tunnelUp(e l2tp.TunnelUp) {
 	}
 }
 
-// supersede ends the calls of a peer's earlier tunnels: a client that dials
-// again from the same address and port has lost them, and its address is wanted.
-func (g *Gateway) supersede(now time.Time, p *peer, call l2tp.Call) {
-	for _, s := range p.calls {
-		if s.call.Tunnel != call.Tunnel {
-			s.because("the client dialled again")
-			g.l2tp.ForgetTunnel(call.Peer, s.call.Tunnel)
-			g.end(now, s)
-		}
-	}
-}
-
 // newSession returns a session of the peer that holds nothing yet.
 func (g *Gateway) newSession(p *peer) *session {
 	g.lastSession++
@@ -343,9 +331,6 @@ func (g *Gateway) callUp(now time.Time, e l2tp.CallUp) {
 	p := g.peers[uint64(e.Call.Peer)]
 	if p == nil {
 		return
-	}
-	if !e.LAC {
-		g.supersede(now, p, e.Call)
 	}
 	s := g.newSession(p)
 	s.call = e.Call

@@ -127,7 +127,7 @@ func TestDialInsWaitForNoTimer(t *testing.T) {
 // TestSlowCryptoDelaysNobody: with the pool for slow crypto stuck, a storm of
 // logins waits, and whoever is connected notices nothing.
 func TestSlowCryptoDelaysNobody(t *testing.T) {
-	inWorld(t, simnet.Config{Latency: time.Millisecond}, testConfig, func(t *testing.T, w *world) {
+	inWorld(t, simnet.Config{Latency: time.Millisecond}, testConfig+manySessions, func(t *testing.T, w *world) {
 		first := w.client(nil)
 		conn := first.mustDial()
 		stuck := make(chan struct{})

@@ -24,6 +24,7 @@ type tenantState struct {
 	port     *dataplane.Port
 	static   map[string]netip.Addr   // the addresses that belong to a user
 	sessions map[netip.Addr]*session // by the address given
+	users    map[string][]*session   // those by the user, oldest first
 	tells    *autoconf.Responder     // what clients ask once they are up
 	trust    *trust                  // in certificates of clients
 }
@@ -54,7 +55,7 @@ func newSelector(tenants []*tenantState) (*tenant.Selector, error) {
 }
 
 func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
-	t := &tenantState{Tenant: conf, sessions: make(map[netip.Addr]*session), static: make(map[string]netip.Addr), trust: g.newTrust(conf)}
+	t := &tenantState{Tenant: conf, sessions: make(map[netip.Addr]*session), users: make(map[string][]*session), static: make(map[string]netip.Addr), trust: g.newTrust(conf)}
 	g.warnOfCertificates(conf)
 	for _, l := range conf.Leases {
 		t.static[config.UserKey(l.User)] = l.Addr
@@ -158,6 +159,7 @@ func (g *Gateway) lease(now time.Time, s *session, t *tenantState) error {
 	s.tenant, s.addr, s.leased = t, addr, true
 	g.leasesChanged = g.config.Store != nil
 	t.sessions[addr] = s
+	t.users[key] = append(t.users[key], s)
 	g.lease6(s, t)
 	return nil
 }
@@ -167,11 +169,27 @@ func (t *tenantState) full() bool {
 	return t.Limits.Sessions > 0 && len(t.sessions) >= t.Limits.Sessions
 }
 
+// crowded reports whether a user has as many sessions as he may. Who has one address
+// has one session, and another takes its place.
+func (t *tenantState) crowded(key string) bool {
+	return t.Limits.SessionsPerUser > 0 && len(t.users[key]) >= t.Limits.SessionsPerUser && !t.static[key].IsValid()
+}
+
+// leave takes a session out of its user's.
+func (t *tenantState) leave(s *session) {
+	key := s.key()
+	t.users[key] = slices.DeleteFunc(t.users[key], func(o *session) bool { return o == s })
+	if len(t.users[key]) == 0 {
+		delete(t.users, key)
+	}
+}
+
 // release gives back what a session held.
 func (t *tenantState) release(s *session) {
 	if s.leased {
 		s.leased = false
 		delete(t.sessions, s.addr)
+		t.leave(s)
 		t.pool.Release(s.addr)
 		if d, ok := t.device.(interface{ Forget(netip.Addr) }); ok {
 			d.Forget(s.addr)

@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"errors"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/ppp"
 )
 
@@ -14,54 +17,96 @@ import (
 // those of IKEv2 (ikev2.go); the login is by name and password, and there may be
 // several child SAs at a time, one a network.
 
-// xauth finds out whether the password of a client is right, in the pool.
+// xauth finds out whether the password of a client is right. Where it has proved itself
+// by a certificate, and several tenants show the one of ours that it was shown, the
+// users that it may be are those of the tenants that trust its authority.
 func (g *Gateway) xauth(now time.Time, e ike.Login) {
 	p := g.peerOf(e.Peer)
 	if p.suite == "" { // or we renew phase 1 ourselves
 		p.label, p.path, p.identity, p.family = e.Tenant, e.Path, e.Identity, e.Family
 	}
-	t, user, why, err := g.choose(g.keys.relatives(e.Tenant, e.Path.Local.Addr()), e.User)
+	group := g.keys.relatives(e.Tenant, e.Path.Local.Addr())
+	if len(group) < 2 || len(e.Certificates) == 0 {
+		g.xauthAmong(now, p, e, group)
+		return
+	}
+	if !g.later(group[0], func() {
+		group := slices.DeleteFunc(slices.Clone(group), func(t *tenantState) bool { return t.certifies(now, e) != nil })
+		g.post(func(now time.Time) { g.xauthAmong(now, p, e, group) })
+	}) {
+		clear(e.Password)
+		g.xauthDone(now, p, &eapLogin{user: e.User, password: true, why: &refusedBusy})
+	}
+}
+
+// certifies says what is against a client's certificate in a tenant. It runs in the pool.
+func (t *tenantState) certifies(now time.Time, e ike.Login) error {
+	if !t.Auth.Allow.Certificate {
+		return errNoCertificates
+	}
+	_, err := t.trust.Verify(now, e.Certificates, auth.PurposeClient)
+	return err
+}
+
+var errNoCertificates = errors.New("gateway: the tenant takes no certificates of clients")
+
+// xauthAmong is xauth where it is known whose user the client may be.
+func (g *Gateway) xauthAmong(now time.Time, p *peer, e ike.Login, group []*tenantState) {
+	t, user, why, err := g.choose(group, e.User)
 	if why != nil {
 		user = e.User
 	}
-	if !g.later(t, func() {
-		defer clear(e.Password)
-		if why == nil {
-			why, err = g.knows(t, user, e.Password)
-		}
-		g.post(func(now time.Time) {
-			if g.peers[p.id] == p {
-				g.xauthDone(now, p, &eapLogin{tenant: t, user: user, password: true, why: why, err: err})
-			}
-		})
-	}) {
-		clear(e.Password)
-		g.xauthDone(now, p, &eapLogin{user: user, password: true, why: &refusedBusy})
-	}
+	a := p.attemptOf(now, t, user)
+	a.alive, a.zero = func() bool { return g.peers[p.id] == p }, func() { clear(e.Password) }
+	g.judge(now, a, func() judgement { return g.knows(t, user, e.Password, why, err) }, func(now time.Time, j judgement) {
+		g.xauthDone(now, p, &eapLogin{tenant: t, user: user, password: true, why: j.why, err: j.err})
+	})
 }
 
-// knows says what is against a user with that password. It runs in the pool.
-func (g *Gateway) knows(t *tenantState, user string, password []byte) (*refusal, error) {
-	if !t.Auth.Allow.XAUTH {
-		return &refusedMethod, nil
+// knows says what is against a user with that password, unless its name leads to no
+// tenant, which takes as long. It runs in the pool.
+func (g *Gateway) knows(t *tenantState, user string, password []byte, why *refusal, err error) judgement {
+	e := ppp.Authenticate{Method: ppp.PAP, User: user, Response: password}
+	switch {
+	case why != nil:
+		e.VerifyPassword([]byte(nobody))
+		return judgement{why: why, err: err}
+	case !t.Auth.Allow.XAUTH:
+		return judgement{why: &refusedMethod}
 	}
-	_, why, err := g.prove(t, user, ppp.Authenticate{Method: ppp.PAP, User: user, Response: password})
-	return why, err
+	return g.prove(t, user, e)
 }
 
-// xauthDone answers IKE. Who it was stays with the peer: Assign asks for it.
+// xauthDone answers IKE. Who it was stays with the peer: Assign asks for it. A peer
+// that has a session renews phase 1, and is who it was, or the session ends.
 func (g *Gateway) xauthDone(now time.Time, p *peer, l *eapLogin) {
+	s := p.tunnel
+	if s != nil && l.why == nil && !s.is(login{tenant: l.tenant, user: l.user}) {
+		l.why = &refusedOther
+	}
 	if l.why == nil {
 		p.login = l
 		g.ike.LoggedIn(now, ike.Peer(p.id), ike.LoginReply{OK: true, User: l.user + "@" + l.tenant.Name, Policy: policyOf(l.tenant.Tenant)})
 		return
 	}
-	fields := append(p.fields(), zap.String("user", l.user), zap.String("method", "XAUTH"),
-		zap.String("cause", l.why.cause), zap.String("hint", l.why.hint))
-	if l.err != nil {
-		fields = append(fields, zap.Error(l.err))
+	g.loginRefused(p, l.user, "XAUTH", *l.why, l.err)
+	g.ike.LoggedIn(now, ike.Peer(p.id), ike.LoginReply{Detail: l.why.cause})
+	if s != nil && l.why == &refusedOther {
+		g.cut(now, s, refusedOther.cause, ike.ReasonLocal)
+	}
+}
+
+// loginRefused tells the log that a login of tunnel mode has failed. What the throttle
+// refuses is told there.
+func (g *Gateway) loginRefused(p *peer, user, method string, why refusal, err error) {
+	g.failures[why.cause]++
+	if why == refusedThrottled {
+		return
+	}
+	fields := append(p.fields(), zap.String("user", user), zap.String("method", method),
+		zap.String("cause", why.cause), zap.String("hint", why.hint))
+	if err != nil {
+		fields = append(fields, zap.Error(err))
 	}
 	g.log.Warn("login-refused", fields...)
-	g.failures[l.why.cause]++
-	g.ike.LoggedIn(now, ike.Peer(p.id), ike.LoginReply{Detail: l.why.cause})
 }

@@ -85,7 +85,7 @@ func TestXAUTHStored(t *testing.T) {
 	}
 	g := &Gateway{config: Config{Store: kept}}
 	acme := &tenantState{Tenant: &config.Tenant{Name: "acme"}}
-	if why, _ := g.knows(acme, "carol", []byte("secret")); why != &refusedMethod {
+	if why := g.knows(acme, "carol", []byte("secret"), nil, nil).why; why != &refusedMethod {
 		t.Errorf("where it is not allowed: %+v", why)
 	}
 	acme.Auth.Allow.XAUTH = true
@@ -94,7 +94,7 @@ func TestXAUTHStored(t *testing.T) {
 		want           *refusal
 	}{{"carol", "secret", nil}, {"Carol", "secret", nil}, {"carol", "Secret", &refusedPassword}, {"carol", "", &refusedPassword},
 		{"dave", "secret", &refusedDisabled}, {"dave", "wrong", &refusedPassword}, {"eve", "secret", &refusedUser}} {
-		if why, _ := g.knows(acme, x.user, []byte(x.password)); why != x.want {
+		if why := g.knows(acme, x.user, []byte(x.password), nil, nil).why; why != x.want {
 			t.Errorf("%s with %q: %+v", x.user, x.password, why)
 		}
 	}

@@ -1,0 +1,274 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"net/netip"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/time/rate"
+
+	"github.com/culvert-vpn/culvert/internal/config"
+)
+
+// Wrong passwords, counted for whoever has the key already. Each one counts for the
+// device it came from, for the user from its address, for the device with all users,
+// for the address, and for the user from everywhere; what a count allows grows in that
+// order, so that a guesser is stopped long before anybody beside him is. Counts that
+// are too high make logins wait, then refuse them without a look at the password.
+//
+// A device whose user was in before from its address is held up by its own wrong
+// passwords alone, whatever is tried beside it or elsewhere; another device of his
+// there not by what is tried elsewhere.
+
+const (
+	// forgetOwn is how long until all failures that are free are forgotten of one user
+	// and device, forgetOthers of the counts that are for more.
+	forgetOwn    = 15 * time.Minute
+	forgetOthers = time.Hour
+	// failureStep is how much longer each failure beyond those that are free makes the
+	// next login wait, up to longestDelay; after patientFailures of them it is refused.
+	failureStep     = 500 * time.Millisecond
+	longestDelay    = 2 * time.Second
+	patientFailures = 4
+	// askAgain is when a login asks once more that waits for what others come to, later
+	// each time, and askLongest how long it does.
+	askAgain   = 20 * time.Millisecond
+	askLongest = 10 * time.Second
+	// atOnce is how many times the free failures may be looked at at a time where
+	// there was no failure: right logins come in crowds.
+	atOnce = 4
+
+	maxScores = 1 << 16
+	maxKnown  = 1 << 16
+	knownTime = 30 * 24 * time.Hour
+)
+
+// scoreKind is what failures are counted for.
+type scoreKind uint8
+
+const (
+	scoreDeviceUser scoreKind = iota // one user from one device
+	scoreSourceUser                  // one user from one address
+	scoreDevice                      // one device, whatever the user
+	scoreSource                      // one address, whatever the device and the user
+	scoreUser                        // one user, from everywhere
+	scoreKinds
+)
+
+// free is how many failures a kind of count has free: a multiple of
+// limits.login_failures.
+func (a *attempt) free(k scoreKind) float64 {
+	return float64(a.failures) * [scoreKinds]float64{1, 4, 8, 40, 20}[k]
+}
+
+// String says in the log what is held up.
+func (k scoreKind) String() string {
+	return [scoreKinds]string{"this user from this device", "this user from this address", "this device", "unknown users from this address",
+		"this user from unknown addresses"}[k]
+}
+
+// attempt is one password that a client tries.
+type attempt struct {
+	client   netip.AddrPort // where it comes from
+	device   string         // what its device calls itself in IKE
+	owner    *tenantState   // nil: its name leads to none
+	tenant   string         // the name of that
+	user     string
+	failures int         // limits.login_failures of the tenant; 0: nothing is held up
+	began    time.Time   // when it was asked for first
+	alive    func() bool // whether anybody waits for the answer
+	zero     func()      // overwrites the password
+	counts   []*score    // where it is counted as being asked about
+}
+
+// score is a count of failures.
+type score struct {
+	failures float64 // as of at; they are forgotten evenly
+	at       time.Time
+	asking   int  // logins whose password is being looked at
+	told     bool // the log knows
+}
+
+// level is how many failures are not forgotten yet.
+func (s *score) level(now time.Time, k scoreKind, free float64) float64 {
+	forget := forgetOthers
+	if k == scoreDeviceUser {
+		forget = forgetOwn
+	}
+	return max(0, s.failures-free*now.Sub(s.at).Seconds()/forget.Seconds())
+}
+
+// scoreKey is a hash: names of any length, and none that anybody can choose to collide.
+type scoreKey [16]byte
+
+// throttle counts wrong passwords. It belongs to the control loop.
+type throttle struct {
+	scores *simplelru.LRU[scoreKey, *score]
+	known  *simplelru.LRU[scoreKey, time.Time] // who was in, and when last
+	lines  *rate.Limiter                       // of the log
+}
+
+func newThrottle() *throttle {
+	scores, _ := simplelru.NewLRU[scoreKey, *score](maxScores, nil) // it fails for sizes below 1
+	known, _ := simplelru.NewLRU[scoreKey, time.Time](maxKnown, nil)
+	return &throttle{scores: scores, known: known, lines: rate.NewLimiter(1, 20)}
+}
+
+// source is the address that counts: of IPv6 the /64, which is one subscriber's.
+func (a *attempt) source() netip.Addr {
+	addr := a.client.Addr().Unmap()
+	if addr.Is4() {
+		return addr
+	}
+	p, _ := addr.Prefix(64)
+	return p.Addr()
+}
+
+func (a *attempt) key(k scoreKind) scoreKey {
+	var device, source, user string
+	if k == scoreDeviceUser || k == scoreDevice {
+		device = a.device
+	}
+	if k != scoreUser {
+		source = a.source().String()
+	}
+	if k == scoreDeviceUser || k == scoreSourceUser || k == scoreUser {
+		user = a.tenant + "\x00" + config.UserKey(a.user)
+	}
+	h := sha256.New()
+	h.Write([]byte{byte(k)})
+	for _, s := range [...]string{source, device, user} {
+		sum := sha256.Sum256([]byte(s)) // so that no two lists of names are one text
+		h.Write(sum[:])
+	}
+	return scoreKey(h.Sum(nil))
+}
+
+// wasIn reports whether a login of that kind succeeded, not too long ago.
+func (t *throttle) wasIn(now time.Time, a *attempt, k scoreKind) bool {
+	last, ok := t.known.Get(a.key(k))
+	return ok && now.Sub(last) < knownTime
+}
+
+// judged are the counts that an attempt is judged by.
+func (t *throttle) judged(now time.Time, a *attempt) []scoreKind {
+	switch {
+	case t.wasIn(now, a, scoreDeviceUser):
+		return []scoreKind{scoreDeviceUser}
+	case t.wasIn(now, a, scoreSourceUser):
+		return []scoreKind{scoreDeviceUser, scoreSourceUser, scoreDevice, scoreSource}
+	}
+	return []scoreKind{scoreDeviceUser, scoreSourceUser, scoreDevice, scoreSource, scoreUser}
+}
+
+// ruling is what becomes of an attempt.
+type ruling struct {
+	wait   time.Duration // ask again after that
+	refuse bool
+	by     scoreKind // why it is refused
+	tell   bool      // the log is to know
+}
+
+// ask decides whether the password of an attempt is looked at now: if the ruling is
+// zero, it is, and settle must follow.
+func (t *throttle) ask(now time.Time, a *attempt) ruling {
+	if a.failures <= 0 {
+		return ruling{}
+	}
+	kinds := t.judged(now, a)
+	var least time.Duration
+	busy := false
+	for _, k := range kinds {
+		s, _ := t.scores.Get(a.key(k))
+		if s == nil {
+			continue
+		}
+		free := a.free(k)
+		over := s.level(now, k, free) - free
+		switch {
+		case over >= patientFailures:
+			return ruling{refuse: true, by: k, tell: t.tells(now, s)}
+		case over >= 0:
+			least = max(least, min(longestDelay, time.Duration((over+1)*float64(failureStep))))
+			busy = busy || s.asking > 0
+		case over > -free:
+			busy = busy || over+float64(s.asking) >= 0
+		default:
+			busy = busy || float64(s.asking) >= atOnce*free
+		}
+	}
+	waited := now.Sub(a.began)
+	switch {
+	case waited < least:
+		return ruling{wait: least - waited}
+	case busy && waited > askLongest:
+		return ruling{refuse: true}
+	case busy:
+		return ruling{wait: max(askAgain, waited/2)}
+	}
+	for _, k := range kinds {
+		s := t.score(now, a.key(k))
+		s.asking++
+		a.counts = append(a.counts, s)
+	}
+	return ruling{}
+}
+
+// tells reports whether the log is to know that a count holds logins up: once until
+// it has fallen, and not too often in all.
+func (t *throttle) tells(now time.Time, s *score) bool {
+	if s.told || !t.lines.AllowN(now, 1) {
+		return false
+	}
+	s.told = true
+	return true
+}
+
+// score returns a count and makes it if it is not there.
+func (t *throttle) score(now time.Time, key scoreKey) *score {
+	s, ok := t.scores.Get(key)
+	if !ok {
+		s = &score{at: now}
+		t.scores.Add(key, s)
+	}
+	return s
+}
+
+// outcome is what the look at a password came to.
+type outcome uint8
+
+const (
+	notJudged outcome = iota // something else was against the login
+	wrongPassword
+	rightPassword
+)
+
+// settle notes what an attempt that was let through came to.
+func (t *throttle) settle(now time.Time, a *attempt, o outcome) {
+	for _, s := range a.counts {
+		s.asking--
+	}
+	a.counts = nil
+	if a.failures <= 0 {
+		return
+	}
+	switch o {
+	case wrongPassword:
+		for k := range scoreKinds {
+			t.fail(now, a, k)
+		}
+	case rightPassword:
+		t.scores.Remove(a.key(scoreDeviceUser))
+		t.known.Add(a.key(scoreDeviceUser), now)
+		t.known.Add(a.key(scoreSourceUser), now)
+	}
+}
+
+func (t *throttle) fail(now time.Time, a *attempt, k scoreKind) {
+	s := t.score(now, a.key(k))
+	free := a.free(k)
+	level := s.level(now, k, free)
+	s.told = s.told && level >= free
+	s.failures, s.at = level+1, now
+}
