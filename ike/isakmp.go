@@ -31,6 +31,7 @@ type isakmp struct {
 	last     answered                // responder: the latest message after it
 	repeat   timing.Repeater[[]byte] // initiator
 	hint     wire.NotifyType         // an unprotected notification that came meanwhile
+	lookFor  message                 // responder: message 5 while keys are to be tried for it, without its body
 	badKeys  int                     // messages 5 that no key opened
 	group    candidate               // responder of aggressive mode: who the initiator says it is
 	started  time.Time

@@ -28,6 +28,14 @@ func (b *budget) hasOf(now time.Time, rate, burst int) bool {
 	return b.tokens >= 1
 }
 
+// wait is how long it takes until there is a token.
+func (b *budget) wait(now time.Time, rate int) time.Duration {
+	if b.has(now, rate) {
+		return 0
+	}
+	return time.Duration((1 - b.tokens) / float64(rate) * float64(time.Second))
+}
+
 // takeOf takes one token, with another number at once than a second.
 func (b *budget) takeOf(now time.Time, rate, burst int) bool {
 	if !b.hasOf(now, rate, burst) {

@@ -69,20 +69,52 @@ func (i *isakmp) search(now time.Time, m message) error {
 		return i.judge(now, m)
 	}
 	source, list := m.path.Remote.Addr(), i.candidates(m.path)
-	known := i.s.winner(source, list)
-	switch {
-	case i.s.sources.try(now, source, i.s.config.Limits, len(list)):
-	case known >= 0 && i.s.sources.tryKnown(now, source, i.s.config.Limits):
-		list, known = list[known:known+1], 0
-	default:
-		return i.guessing(now, m)
-	}
 	m.body = nil // borrowed
+	i.lookFor = m
+	if known := i.s.winner(source, list); known >= 0 && i.s.sources.tryKnown(now, source, i.s.config.Limits) {
+		i.look(now, list[known:known+1], 0)
+		return nil
+	}
+	i.await(now, len(list))
+	return nil
+}
+
+// await has n keys or certificates tried, now or when it is i's turn.
+func (i *isakmp) await(now time.Time, n int) {
+	if i.s.mayTry(now, i.lookFor.path.Remote.Addr(), n, i) {
+		i.searchNow(now)
+		return
+	}
+	i.deadline = now.Add(queueTime)
+	i.s.fail(now, Failed{Path: i.lookFor.path, Cause: CauseGuessing, Detail: waitsForTrials})
+}
+
+// waitsForTrials is told of who has to wait.
+const waitsForTrials = "it waits until it is its turn"
+
+// searching reports whether message 5 still waits for keys to be tried.
+func (i *isakmp) searching() bool { return i.state == negotiating && i.lookFor.path != Path{} }
+
+// searchNow tries all keys, or has all look at the certificates.
+func (i *isakmp) searchNow(now time.Time) {
+	list := i.candidates(i.lookFor.path)
+	if i.phase1.Choice().Auth.Signed() {
+		i.consult(now, list)
+		return
+	}
+	i.look(now, list, len(list))
+}
+
+// look tries the keys of list, of which paid were taken out of the budgets; none if list
+// is the key with which the source came in before.
+func (i *isakmp) look(now time.Time, list []candidate, paid int) {
+	m := i.lookFor
+	i.lookFor = message{}
+	known := i.s.winner(m.path.Remote.Addr(), list)
 	look := i.phase1.Search(len(list), func(n int) []byte { return list[turn(n, known)].PSK })
 	// Not among those of strangers: their first messages must not keep out who is
 	// nearly in, and the trials are bounded by themselves.
-	i.s.compute(look, false, func(now time.Time, result any) { i.searched(now, m, list, known, result) })
-	return nil
+	i.s.compute(look, false, func(now time.Time, result any) { i.searched(now, m, list, known, paid, result) })
 }
 
 // turn is which candidate is tried as the n-th: the known one first.
@@ -97,18 +129,25 @@ func turn(n, known int) int {
 }
 
 // searched goes on once it is known whose key opens message 5.
-func (i *isakmp) searched(now time.Time, m message, list []candidate, known int, result any) {
+func (i *isakmp) searched(now time.Time, m message, list []candidate, known, paid int, result any) {
 	found, ok := result.(*v1.Found)
 	if !ok {
 		return
 	}
-	i.s.sources.giveBack(m.path.Remote.Addr(), i.s.config.Limits, len(list)-found.Tried)
+	if paid > 0 {
+		i.s.tried(now, m.path.Remote.Addr(), paid, found.Tried, found.Key())
+	}
 	if i.state != negotiating {
 		v1.Discard(found)
 		return
 	}
 	defer i.arm()
-	if !i.phase1.Adopt(found) {
+	switch adopted := i.phase1.Adopt(found); {
+	case !adopted && paid == 0: // it has another key now
+		i.lookFor = m
+		i.await(now, len(i.candidates(m.path)))
+		return
+	case !adopted:
 		_ = i.wrongKey(now, m, found.Tried)
 		return
 	}

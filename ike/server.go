@@ -71,15 +71,17 @@ type Server struct {
 	dialled2 map[ends]*session2
 	cookies  v2.Cookies
 
-	computes  map[ComputeID]compute
-	lastID    ComputeID
-	strangers int // computations for exchanges that nobody vouches for
-	halfOpen  halfOpen
-	sources   sources
-	winners   *simplelru.LRU[netip.Addr, Candidate]
-	hints     budget
-	openings  budget // of aggressive mode
-	refusals  budget // of first messages, beyond which a cookie comes first
+	computes      map[ComputeID]compute
+	lastID        ComputeID
+	strangers     int // computations for exchanges that nobody vouches for
+	halfOpen      halfOpen
+	trials        trials
+	sources       sources
+	acquaintances *simplelru.LRU[acquaintance, string] // tenants, by IKEv2
+	winners       *simplelru.LRU[netip.Addr, Candidate]
+	hints         budget
+	openings      budget // of aggressive mode
+	refusals      budget // of first messages, beyond which a cookie comes first
 
 	tellStrangers, tellPeers budget
 	untold                   uint64
@@ -112,10 +114,11 @@ func NewServer(c Config) (*Server, error) {
 		peers: map[Peer]*peer{}, members: map[memberKey]*peer{}, dialled: map[ends]*peer{},
 		spis: map[wire.Cookie]*session2{}, opening2: map[openKey]*session2{}, sessions: map[Peer]*session2{},
 		members2: map[memberKey]*session2{}, dialled2: map[ends]*session2{},
-		computes: map[ComputeID]compute{}, sources: newSources(), halfOpen: newHalfOpen(), winners: newLRU[netip.Addr, Candidate](maxWinners),
+		computes: map[ComputeID]compute{}, sources: newSources(), halfOpen: newHalfOpen(), acquaintances: newLRU[acquaintance, string](2 * maxWinners), winners: newLRU[netip.Addr, Candidate](maxWinners),
 		stats: Stats{Dropped: map[string]uint64{}},
 	}
-	s.summary.due = s.summarise
+	s.trials.known = newLRU[netip.Prefix, *searches](maxSources)
+	s.summary.due, s.trials.alarm.due = s.summarise, s.tryWaiting
 	return s, nil
 }
 

@@ -131,14 +131,43 @@ func (p *session2) Forget(c wire.Cookie) {
 	}
 }
 
-// Try takes as many trials of keys out of the budgets as there may be.
-func (p *session2) Try(now time.Time, source netip.Addr, n int) bool {
-	return p.s.sources.try(now, source, p.s.config.Limits, n)
+// Try takes as many trials of keys out of the budgets as there may be, or has the
+// session wait for its turn.
+func (p *session2) Try(now time.Time, m *v2.Session, source netip.Addr, n int) bool {
+	if p.s.mayTry(now, source, n, p) {
+		return true
+	}
+	p.s.fail(now, Failed{Path: Path(m.Path()), Cause: CauseGuessing, Detail: waitsForTrials})
+	return false
+}
+
+// searching reports whether the session waits for that.
+func (p *session2) searching() bool { return p.machine.Searching() }
+
+// searchNow says that it is its turn.
+func (p *session2) searchNow(now time.Time) {
+	p.machine.Search(now)
+	p.settle()
 }
 
 // Tried gives those back that there were not.
-func (p *session2) Tried(source netip.Addr, allowed, took int) {
-	p.s.sources.giveBack(source, p.s.config.Limits, allowed-took)
+func (p *session2) Tried(now time.Time, source netip.Addr, allowed, took int, fits bool) {
+	p.s.tried(now, source, allowed, took, fits)
+}
+
+// Known names the tenants whose client it was before.
+func (p *session2) Known(source netip.Addr, identity string) []string {
+	return p.s.known(source, identity)
+}
+
+// TryKnown takes a trial of these out of the budget of the source alone.
+func (p *session2) TryKnown(now time.Time, source netip.Addr) bool {
+	return p.s.sources.tryKnown(now, source, p.s.config.Limits)
+}
+
+// Met remembers whose client it is.
+func (p *session2) Met(source netip.Addr, identity, tenant string) {
+	p.s.meet(source, identity, tenant)
 }
 
 // Claim says that the address of the peer is real.

@@ -50,25 +50,21 @@ func (i *isakmp) judge(now time.Time, m message) error {
 		i.s.consult(m.path, i.phase1.Judge(now, []v1.Verifier{v1.Verifier(i.peer.proof.Verify)}), false, i.computed)
 		return nil
 	}
-	list := i.candidates(m.path)
-	if !i.s.sources.try(now, m.path.Remote.Addr(), i.s.config.Limits, len(list)) {
-		return i.guessing(now, m)
-	}
+	m.body = nil // borrowed
+	i.lookFor = m
+	i.await(now, len(i.candidates(m.path)))
+	return nil
+}
+
+// consult asks list about the peer's claim.
+func (i *isakmp) consult(now time.Time, list []candidate) {
+	m := i.lookFor
+	i.lookFor = message{}
 	verifiers := make([]v1.Verifier, len(list))
 	for n := range list {
 		verifiers[n] = v1.Verifier(list[n].Verify)
 	}
-	m.body = nil // borrowed
 	i.s.consult(m.path, i.phase1.Judge(now, verifiers), true, func(now time.Time, result any) { i.judged(now, m, list, result) })
-	return nil
-}
-
-// guessing drops a message 5 of a source that sends too many.
-func (i *isakmp) guessing(now time.Time, m message) error {
-	i.phase1.Reject()
-	i.last.forget()
-	i.s.fail(now, Failed{Path: m.path, Cause: CauseGuessing, Detail: "message 5 dropped"})
-	return ErrLimit
 }
 
 // judged goes on once it is known whether message 5 is believed.
@@ -78,6 +74,7 @@ func (i *isakmp) judged(now time.Time, m message, list []candidate, result any) 
 	case i.state != negotiating:
 		return
 	case !ok: // too many are asked about already: when it says so again, perhaps
+		i.s.sources.giveBack(m.path.Remote.Addr(), i.s.config.Limits, len(list))
 		i.phase1.Reject()
 		i.last.forget()
 		i.arm()
@@ -85,7 +82,9 @@ func (i *isakmp) judged(now time.Time, m message, list []candidate, result any) 
 	}
 	i.chain = v.Chain
 	if v.Err == nil {
-		i.s.sources.giveBack(m.path.Remote.Addr(), i.s.config.Limits, len(list)-v.Index-1)
+		i.s.tried(now, m.path.Remote.Addr(), len(list), v.Index+1, true)
+	} else {
+		i.s.tried(now, m.path.Remote.Addr(), len(list), len(list), false)
 	}
 	if v.Err != nil {
 		i.disbelieve(now, m, list, v.Err)

@@ -150,6 +150,9 @@ type Found struct {
 	m     *Phase1 // the machine with that key; nil: there is none
 }
 
+// Key reports whether there is one.
+func (f *Found) Key() bool { return f.m != nil }
+
 // Search returns the computation that finds out which of n keys message 5 was written
 // with: it decrypts to payloads, and its HASH_I verifies. The result is a *Found, for
 // Adopt. A copy of the machine does the work, with secrets of its own.

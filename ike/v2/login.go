@@ -52,16 +52,15 @@ func (s *Session) handleAuth(now time.Time, a *sa, m *message) error {
 	if !s.path.NATT && !s.config.RawESP {
 		return s.refuseLogin(now, a, m, wire.Notify2NoProposalChosen, CauseNoEncapsulation, "the client stays on port 500")
 	}
-	if l.hasAuth && l.auth.Method == wire.AuthShared {
-		return s.tryKeys(now, a, m)
-	}
-	switch list := s.owner.Candidates(s.path).named(a.suite, l.wantedID()); {
+	switch list := s.candidates(a); {
+	case l.hasAuth && l.byShared():
+		return s.search(now, a, m)
 	case len(list) == 0:
 		return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseNoCandidate, "nobody here is "+identityText(l.wanted))
 	case !l.hasAuth:
 		return s.beginEAP(now, a, m, list)
 	default:
-		return s.tryCertificate(now, a, m, list)
+		return s.search(now, a, m)
 	}
 }
 

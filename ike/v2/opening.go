@@ -41,7 +41,8 @@ type opening struct {
 	eapOver  bool   // EAP has ended in success
 	named    bool   // the client has named a user
 	waiting  *message
-	ppk      []byte // that both sides use
+	trying   *message // the first IKE_AUTH, while candidates are to be tried for it
+	ppk      []byte   // that both sides use
 	dial     dialState
 }
 

@@ -30,9 +30,16 @@ type Owner interface {
 	AllocateIKE(s *Session) wire.Cookie
 	Forget(spi wire.Cookie)
 	// Try asks whether as many as n candidates may be tried for a source. If so,
-	// Tried says how many it took.
-	Try(now time.Time, source netip.Addr, n int) bool
-	Tried(source netip.Addr, allowed, took int)
+	// Tried says how many it took, and whether one fitted. If not, Search is called
+	// when they may.
+	Try(now time.Time, s *Session, source netip.Addr, n int) bool
+	Tried(now time.Time, source netip.Addr, allowed, took int, fits bool)
+	// Known names the tenants whose client it probably is that comes from a source
+	// and calls itself so. TryKnown asks whether those few may be tried, and Met says
+	// whose it turned out to be.
+	Known(source netip.Addr, identity string) []string
+	TryKnown(now time.Time, source netip.Addr) bool
+	Met(source netip.Addr, identity, tenant string)
 
 	// Claim says that a message of the peer's was authentic: it has received what was
 	// sent to its address.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/x509"
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/auth"
@@ -69,49 +71,123 @@ type found struct {
 	err   error
 }
 
-// search runs look elsewhere, which may try as many as n candidates, and takes the
-// initiator in or refuses it. look may wait if it asks a Verify.
-func (s *Session) search(now time.Time, a *sa, m *message, n int, waits bool, look func() found, then func(found)) error {
+// search finds out which candidate an initiator is, among those that it was known as
+// before first, and takes it in or refuses it.
+func (s *Session) search(now time.Time, a *sa, m *message) error {
+	s.opening.trying = m
 	source := s.path.Remote.Addr()
-	if !s.owner.Try(now, source, n) {
-		return s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseGuessing, "too many keys tried")
+	if first := s.known(a, source); len(first) > 0 && s.owner.TryKnown(now, source) {
+		s.look(now, a, first, 0)
+		return nil
 	}
-	run := func(then func(now time.Time, r any)) { s.owner.Compute(func() any { return look() }, false, then) }
-	if waits {
-		run = func(then func(now time.Time, r any)) { s.owner.Consult(s.path, func() any { return look() }, then) }
-	}
-	run(func(now time.Time, r any) {
-		f, looked := r.(found)
-		if !looked {
-			f.err = fmt.Errorf("%w: too many certificates are asked about", ErrLimit)
-		}
-		s.owner.Tried(source, n, f.tried)
-		switch {
-		case s.closing || a.state == saGone || s.opening == nil:
-		case f.err != nil:
-			_ = s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication, f.err.Error())
-		default:
-			s.candidate, s.opening.ppk = *f.who, bytes.Clone(f.ppk)
-			then(f)
-			_ = s.authentic(now, a, m)
-		}
-	})
+	s.await(now, a)
 	return nil
 }
 
-// tryKeys finds the candidate whose pre-shared key the AUTH payload proves. The
-// name that the client asks for does not matter: a key names its tenant.
-func (s *Session) tryKeys(now time.Time, a *sa, m *message) error {
-	l, list := &s.opening.login, s.owner.Candidates(s.path).list
-	x, identity, u := s.shown(a, l), s.identity, a.suite
-	return s.search(now, a, m, len(list), false, func() found {
-		defer x.zero()
-		return x.byKey(list, identity, u)
-	}, func(f found) {
-		if f.who.OnRequest && !(l.wantsCertificate && l.hasWanted && f.who.answersTo(l.wanted)) {
-			s.candidate.Certificate = nil
+// Searching reports whether keys are still to be tried for the initiator.
+func (s *Session) Searching() bool {
+	return s.opening != nil && !s.closing && s.opening.trying != nil && s.current != nil
+}
+
+// await has all candidates tried, now or when it is the turn of this one.
+func (s *Session) await(now time.Time, a *sa) {
+	if s.owner.Try(now, s, s.path.Remote.Addr(), len(s.candidates(a))) {
+		s.Search(now)
+		return
+	}
+	s.opening.deadline = now.Add(queueTime)
+}
+
+// Search goes on where Try had it wait.
+func (s *Session) Search(now time.Time) {
+	if s.Searching() {
+		list := s.candidates(s.current)
+		s.look(now, s.current, list, len(list))
+	}
+}
+
+// byShared reports whether the initiator proves itself by a key and not by a certificate.
+func (l *login) byShared() bool { return l.auth.Method == wire.AuthShared }
+
+// candidates are those that the initiator may be. The name that it asks for does not
+// matter with a key, which names its tenant.
+func (s *Session) candidates(a *sa) []*Candidate {
+	d, l := s.owner.Candidates(s.path), &s.opening.login
+	if l.byShared() {
+		return d.list
+	}
+	return d.named(a.suite, l.wantedID())
+}
+
+// known are those of them that it was before.
+func (s *Session) known(a *sa, source netip.Addr) []*Candidate {
+	var out []*Candidate
+	tenants := s.owner.Known(source, s.identity)
+	if len(tenants) == 0 {
+		return nil
+	}
+	for _, c := range s.candidates(a) {
+		if slices.Contains(tenants, c.Tenant) && (c.PSK != nil) == s.opening.login.byShared() {
+			out = append(out, c)
 		}
-	})
+	}
+	return out
+}
+
+// look tries the candidates of list elsewhere, of which paid were taken out of the
+// budgets; none if they are those that the initiator was before.
+func (s *Session) look(now time.Time, a *sa, list []*Candidate, paid int) {
+	m, l := s.opening.trying, &s.opening.login
+	s.opening.trying = nil
+	x, identity, u, chain, id := s.shown(a, l), s.identity, a.suite, l.chain, l.id
+	then := func(now time.Time, r any) { s.looked(now, a, m, paid, r) }
+	if l.byShared() {
+		s.owner.Compute(func() any {
+			defer x.zero()
+			return x.byKey(list, identity, u)
+		}, false, then)
+		return
+	}
+	s.owner.Consult(s.path, func() any {
+		defer x.zero()
+		return x.byCertificate(now, list, chain, id)
+	}, then)
+}
+
+// looked goes on once it is known whether one of them fits.
+func (s *Session) looked(now time.Time, a *sa, m *message, paid int, r any) {
+	f, looked := r.(found)
+	source := s.path.Remote.Addr()
+	if paid > 0 {
+		s.owner.Tried(now, source, paid, f.tried, f.who != nil || !looked)
+	}
+	switch {
+	case s.closing || a.state == saGone || s.opening == nil:
+	case !looked:
+		_ = s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication,
+			fmt.Errorf("%w: too many certificates are asked about", ErrLimit).Error())
+	case f.err != nil && paid == 0:
+		s.opening.trying = m
+		s.await(now, a)
+	case f.err != nil:
+		_ = s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication, f.err.Error())
+	default:
+		s.owner.Met(source, s.identity, f.who.Tenant)
+		s.takeIn(now, a, m, f)
+	}
+}
+
+// takeIn goes on with the candidate that fits.
+func (s *Session) takeIn(now time.Time, a *sa, m *message, f found) {
+	l := &s.opening.login
+	s.candidate, s.opening.ppk = *f.who, bytes.Clone(f.ppk)
+	switch {
+	case !l.byShared():
+		s.chain = l.chain
+	case f.who.OnRequest && !(l.wantsCertificate && l.hasWanted && f.who.answersTo(l.wanted)):
+		s.candidate.Certificate = nil
+	}
+	_ = s.authentic(now, a, m)
 }
 
 // byKey tries the key of each candidate that has one for the initiator's name, and
@@ -128,16 +204,6 @@ func (x *shown) byKey(list []*Candidate, identity string, u suite.IKE2Suite) fou
 		}
 	}
 	return found{tried: tried, err: fmt.Errorf("no pre-shared key of %d fits the client that calls itself %s", tried, identity)}
-}
-
-// tryCertificate has the signature and the chain checked.
-func (s *Session) tryCertificate(now time.Time, a *sa, m *message, list []*Candidate) error {
-	l := &s.opening.login
-	x, chain, id := s.shown(a, l), l.chain, l.id
-	return s.search(now, a, m, len(list), true, func() found {
-		defer x.zero()
-		return x.byCertificate(now, list, chain, id)
-	}, func(found) { s.chain = chain })
 }
 
 // byCertificate asks each candidate that takes certificates whether it takes this one.
