@@ -29,7 +29,7 @@ const (
 	DefaultEchoesPerSecond    = 1000
 	DefaultEchoesPerSource    = 100
 	DefaultQueue              = 16 << 20
-	DefaultBuffers            = 256 << 20
+	DefaultUnacknowledged     = 30 * time.Second
 	minMTU                    = 576
 	minQueue                  = 256 << 10
 	maxMTU                    = 65535
@@ -38,6 +38,7 @@ const (
 	maxErrors                 = 5000     // ICMP errors a second in total
 	maxErrorsPerSource        = 200      // and for one client
 	maxBuffer                 = 16 << 20 // of one direction of one TCP flow, in bytes
+	firstBuffer               = 16 << 10 // before anything was acknowledged
 	defaultBuffer, minBufSize = 128 << 10, 4 << 10
 )
 
@@ -92,10 +93,13 @@ type Config struct {
 	// Queue bounds the packets that wait to be read, in bytes. One flow may
 	// fill a third of it, one client half.
 	Queue int
-	// Buffers is how many bytes the buffers of TCP connections may grow by
-	// altogether, beyond the 256 KB that one begins with. Near it, they grow
-	// less.
+	// Buffers is how many bytes TCP connections may hold altogether, and one
+	// client half of it; 0: half of what those of all devices that share a Host
+	// may, which is a quarter of the machine's memory. Near it, they hold less.
 	Buffers int
+	// Unacknowledged is how long a connection that does not move may keep what it
+	// holds when memory is short: when three quarters are held.
+	Unacknowledged time.Duration
 
 	// DialContext makes the host's TCP sockets; network is "tcp" and address a
 	// literal one. nil: a net.Dialer, which is not led to what is closed by
@@ -132,7 +136,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.EchoesPerSecond, DefaultEchoesPerSecond)
 	setDefault(&c.EchoesPerSource, DefaultEchoesPerSource)
 	setDefault(&c.Queue, DefaultQueue)
-	setDefault(&c.Buffers, DefaultBuffers)
+	setDefault(&c.Unacknowledged, DefaultUnacknowledged)
 	setDefault(&c.HandshakeTimeout, DefaultHandshakeTimeout)
 	setDefault(&c.TCPIdle, DefaultTCPIdle)
 	setDefault(&c.TCPHalfClosed, DefaultTCPHalfClosed)
@@ -163,6 +167,19 @@ func setDefault[T int | time.Duration](v *T, fallback T) {
 	if *v == 0 {
 		*v = fallback
 	}
+}
+
+// purse is what the device's TCP connections may hold.
+func (c Config) purse() *purse {
+	all := newMemory()
+	if c.Host != nil {
+		all = c.Host.memory
+	}
+	p := all.part(devicePart)
+	if c.Buffers > 0 {
+		p.limit = int64(c.Buffers)
+	}
+	return p
 }
 
 // reach compiles which destinations are denied.

@@ -38,7 +38,7 @@ type Device struct {
 	private *Host     // this device's alone; nil: it is shared
 	hairpin atomic.Bool
 
-	allowance allowance // of the buffers of TCP connections
+	allowance allowance // of the memory of TCP connections
 
 	cancel    context.CancelFunc
 	running   sync.WaitGroup // goroutines that are no flow's
@@ -101,12 +101,13 @@ func start(cfg Config) (*Device, error) {
 		clients: clients,
 		flows:   newFlows(ctx, cfg, clients),
 
-		allowance: allowance{stack: s, budget: cfg.Buffers},
+		allowance: allowance{stack: s},
 	}
 	d.errors.rate = echoRate{total: maxErrors, perSource: maxErrorsPerSource, sources: make(map[netip.Addr]echoes)}
 	d.hairpin.Store(cfg.Hairpin)
 	d.udp, d.judge = newMappings(d, cfg), newJudge(d)
 	d.running.Go(func() { d.judge.run(ctx) })
+	d.allowance.purse = d.flows.purse
 	d.buffers.New = func() any { return new([copySize]byte) }
 	d.pinger = newPinger(d)
 	d.handleTransports()

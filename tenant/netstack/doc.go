@@ -24,8 +24,11 @@
 //
 // What waits to be read is bounded in bytes: clients take turns, and so do the
 // flows of one; who fills the queue is who loses packets, and who writes to a
-// TCP connection waits before it comes to that (see gate). The buffers of TCP
-// connections follow bandwidth and delay, and a budget for all of them. What is
+// TCP connection waits before it comes to that (see gate). All that TCP
+// connections hold counts, for the client, the device and all devices that share
+// a Host (see purse): their buffers begin small, follow bandwidth and delay once
+// something was acknowledged, and the less the more is held; when memory is short
+// those that hold on to theirs without moving are let go. What is
 // under way to a client is bounded by what its road holds (see window), so that
 // neither a long road nor a lossy one stays empty.
 //

@@ -28,6 +28,8 @@ type flow struct {
 	sequence uint32    // of a TCP flow's SYN
 	mss      int       // payload bytes of a packet to a TCP flow's client
 	alive    *liveness // guarded by flows.mu; nil: no connection yet
+	holding  *holding  // likewise
+	purse    *purse    // of the client
 }
 
 // flowKey names a flow as packets of it do.
@@ -51,6 +53,9 @@ type flows struct {
 	ctx     context.Context // parent of all flows'
 	every   time.Duration   // how often idle flows are looked for
 
+	purse    *purse        // of the device
+	patience time.Duration // with who acknowledges nothing while memory is short
+
 	mu       sync.Mutex
 	all      map[flowKey]*flow
 	sources  map[netip.Addr]*sourceFlows
@@ -67,6 +72,7 @@ type flowLimits struct {
 
 // sourceFlows are the flows of one client.
 type sourceFlows struct {
+	purse    *purse
 	flows    map[*flow]struct{}
 	dialling int
 }
@@ -79,12 +85,14 @@ func newFlows(ctx context.Context, cfg Config, c *clients) *flows {
 			handshakes:          cfg.Handshakes,
 			handshakesPerSource: min(max(cfg.Handshakes/handshakeShare, minHandshakesPerSource), cfg.Handshakes),
 		},
-		clients: c,
-		epoch:   time.Now(),
-		ctx:     ctx,
-		every:   max(min(cfg.TCPIdle, cfg.TCPHalfClosed, sweepAtLeast)/4, 10*time.Millisecond),
-		all:     make(map[flowKey]*flow),
-		sources: make(map[netip.Addr]*sourceFlows),
+		clients:  c,
+		epoch:    time.Now(),
+		ctx:      ctx,
+		every:    max(min(cfg.TCPIdle, cfg.TCPHalfClosed, cfg.Unacknowledged, sweepAtLeast)/4, 10*time.Millisecond),
+		all:      make(map[flowKey]*flow),
+		sources:  make(map[netip.Addr]*sourceFlows),
+		patience: cfg.Unacknowledged,
+		purse:    cfg.purse(),
 	}
 	fs.timer = time.AfterFunc(time.Hour, fs.sweep)
 	fs.timer.Stop()
@@ -116,10 +124,10 @@ func (fs *flows) open(key flowKey, idle time.Duration) (f *flow, fresh bool) {
 		return nil, false
 	}
 	if mine == nil {
-		mine = &sourceFlows{flows: make(map[*flow]struct{})}
+		mine = &sourceFlows{purse: fs.purse.part(clientPart), flows: make(map[*flow]struct{})}
 		fs.sources[source] = mine
 	}
-	f = &flow{key: key, source: source, epoch: fs.epoch, dialling: key.tcp}
+	f = &flow{key: key, source: source, epoch: fs.epoch, dialling: key.tcp, purse: mine.purse}
 	f.ctx, f.cancel = context.WithCancel(fs.ctx)
 	f.setIdle(idle)
 	f.touch()
@@ -151,10 +159,10 @@ func (fs *flows) full(key flowKey, mine *sourceFlows) bool {
 
 // established gives the flow's place among the handshakes back, and has its
 // connection watched.
-func (fs *flows) established(f *flow, alive *liveness) {
+func (fs *flows) established(f *flow, alive *liveness, h *holding) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	f.alive = alive
+	f.alive, f.holding = alive, h
 	fs.endDialling(f)
 }
 
@@ -181,11 +189,22 @@ func (fs *flows) end(f *flow) {
 	}
 }
 
-// sweep ends the flows that were unused for too long.
+// sweep ends the flows that were unused for too long, and where memory is short
+// those that do not let go of theirs.
 func (fs *flows) sweep() {
+	now := time.Since(fs.epoch)
+	for _, f := range fs.endIdle(int64(now)) {
+		if f.holding.measure(now) >= fs.patience && f.purse.filled() >= crowded {
+			f.cancel()
+		}
+	}
+}
+
+// endIdle ends the flows that were unused for too long, and returns the TCP
+// connections.
+func (fs *flows) endIdle(now int64) (connections []*flow) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	now := int64(time.Since(fs.epoch))
 	for _, f := range fs.all {
 		if f.alive != nil && f.alive.look(time.Duration(now), time.Duration(f.idle.Load())) {
 			f.touch()
@@ -193,10 +212,14 @@ func (fs *flows) sweep() {
 		if now-f.used.Load() >= f.idle.Load() {
 			f.cancel()
 		}
+		if f.holding != nil {
+			connections = append(connections, f)
+		}
 	}
 	if len(fs.all) > 0 && !fs.closed {
 		fs.timer.Reset(fs.every)
 	}
+	return connections
 }
 
 // forget ends all flows of a source.

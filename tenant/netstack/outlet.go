@@ -16,6 +16,7 @@ const direct = 16 << 10
 type outlet struct {
 	host    *hostConn
 	buffers *sync.Pool
+	holding *holding
 	buf     *[copySize]byte // nil: nothing is held
 	held    int
 	err     error // of the host's socket
@@ -25,8 +26,8 @@ type outlet struct {
 	try func(fd uintptr) bool
 }
 
-func newOutlet(host *hostConn, buffers *sync.Pool) *outlet {
-	o := &outlet{host: host, buffers: buffers}
+func newOutlet(host *hostConn, buffers *sync.Pool, h *holding) *outlet {
+	o := &outlet{host: host, buffers: buffers, holding: h}
 	o.try = o.tryWrite
 	return o
 }
@@ -85,10 +86,34 @@ func (o *outlet) flush() error {
 	if o.buf == nil {
 		return o.err
 	}
-	if o.err == nil {
-		_, o.err = o.host.conn.Write(o.buf[:o.held])
+	rest := o.buf[:o.held]
+	if o.err == nil && o.host.raw != nil {
+		rest = rest[o.write(rest):]
 	}
-	o.buffers.Put(o.buf)
-	o.buf, o.held = nil, 0
+	if o.err == nil && len(rest) > 0 {
+		o.wait(rest)
+	}
+	o.giveBack()
 	return o.err
+}
+
+// wait writes what the socket has no room for yet. Little of it does not keep a
+// whole buffer meanwhile.
+func (o *outlet) wait(rest []byte) {
+	held := copySize
+	if len(rest) <= copySize/4 {
+		rest = append([]byte(nil), rest...)
+		held = len(rest)
+		o.giveBack()
+	}
+	o.holding.block(held)
+	_, o.err = o.host.conn.Write(rest)
+	o.holding.block(0)
+}
+
+func (o *outlet) giveBack() {
+	if o.buf != nil {
+		o.buffers.Put(o.buf)
+		o.buf, o.held = nil, 0
+	}
 }

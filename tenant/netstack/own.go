@@ -20,9 +20,10 @@ import (
 const ownRecheck = 5 * time.Second
 
 // Host is what the devices of a process share: which addresses are the host's
-// own. It may be used concurrently.
+// own, and the memory for TCP. It may be used concurrently.
 type Host struct {
 	own    atomic.Pointer[map[netip.Addr]struct{}]
+	memory *purse // of TCP
 	stop   chan struct{}
 	ended  sync.WaitGroup
 	closed sync.Once
@@ -33,7 +34,7 @@ var _ tenant.Closer = (*Host)(nil)
 // NewHost reads the addresses of the network namespace that it is called in, and
 // follows them until Close.
 func NewHost() (*Host, error) {
-	h := &Host{stop: make(chan struct{})}
+	h := &Host{stop: make(chan struct{}), memory: newMemory()}
 	changes := make(chan netlink.AddrUpdate, 16)
 	// Where the kernel does not tell, reading again has to do.
 	if netlink.AddrSubscribe(changes, h.stop) != nil {

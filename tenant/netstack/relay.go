@@ -41,7 +41,7 @@ func (d *Device) relay(f *flow, client *clientConn, host *hostConn) {
 
 // copyUp copies from the client to the host until the client sends no more.
 func (d *Device) copyUp(f *flow, client *clientConn, host *hostConn) error {
-	out := newOutlet(host, &d.buffers)
+	out := newOutlet(host, &d.buffers, client.holding)
 	for client.awaitRead(f.ctx) {
 		n, err := client.read(out)
 		if failed := out.flush(); failed != nil {
@@ -113,8 +113,10 @@ func (c *clientConn) read(out *outlet) (int, error) {
 	result, err := c.ep.Read(out, tcpip.ReadOptions{})
 	switch err.(type) {
 	case nil:
-		c.ep.ModerateRecvBuf(result.Count)
-		c.received.set(c.ep.SocketOptions().GetReceiveBufferSize())
+		if c.holding.purse.filled() < crowded {
+			c.ep.ModerateRecvBuf(result.Count)
+		}
+		c.holding.read(result.Count, int(c.ep.SocketOptions().GetReceiveBufferSize()))
 		return result.Count, nil
 	case *tcpip.ErrWouldBlock, *tcpip.ErrBadBuffer: // the latter: out took nothing
 		return 0, nil
@@ -130,13 +132,15 @@ func (c *clientConn) write(ctx context.Context, p tcpip.Payloader) error {
 		if !c.gate.pass(ctx) {
 			return ctx.Err()
 		}
-		n, err := c.ep.Write(p, tcpip.WriteOptions{})
+		most := c.holding.purse.most()
+		c.window.bound(most)
+		n, err := c.holding.write(p, c.window.size)
 		c.window.written += uint64(n)
 		if _, full := err.(*tcpip.ErrWouldBlock); full {
 			if n > 0 {
 				continue
 			}
-			c.window.full(time.Now(), c.sent.of.most())
+			c.window.full(time.Now(), most)
 			if !c.awaitWrite(ctx, c.window.pause()) {
 				return ctx.Err()
 			}
@@ -146,11 +150,11 @@ func (c *clientConn) write(ctx context.Context, p tcpip.Payloader) error {
 			return tcpipError{err}
 		}
 	}
-	c.sent.set(c.ep.SocketOptions().GetSendBufferSize())
 	return nil
 }
 
 func (c *clientConn) closeWrite() error {
+	c.holding.shutWrite()
 	if err := c.ep.Shutdown(tcpip.ShutdownWrite); err != nil {
 		return tcpipError{err}
 	}

@@ -73,7 +73,7 @@ func tune(s *stack.Stack) error {
 			return fmt.Errorf("netstack: TCP option %T: %v", option, err)
 		}
 	}
-	if err := setBuffers(s, levels()[0]); err != nil {
+	if err := setBuffers(s, levels[0]); err != nil {
 		return fmt.Errorf("netstack: TCP buffers: %v", err)
 	}
 	return nil

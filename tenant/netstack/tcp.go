@@ -68,10 +68,10 @@ func (d *Device) acceptTCP(req *tcp.ForwarderRequest) {
 	if terr != nil {
 		return // the client gave up
 	}
-	h := newHostConn(host, &d.buffers)
-	d.flows.established(f, newLiveness(ep, h.raw, time.Since(f.epoch)))
+	h, c := newHostConn(host, &d.buffers), d.newClientConn(ep, &wq, f)
+	d.flows.established(f, newLiveness(ep, h.raw, time.Since(f.epoch)), c.holding)
 	f.touch()
-	d.relay(f, d.newClientConn(ep, &wq, f), h)
+	d.relay(f, c, h)
 }
 
 func destination(id stack.TransportEndpointID) string {
@@ -112,8 +112,7 @@ type clientConn struct {
 	writable waiter.Entry
 	mayRead  chan struct{}
 	mayWrite chan struct{}
-	received share  // of the receive buffer; the reader's
-	sent     share  // of the send buffer; the writer's
+	holding  *holding
 	window   window // the writer's
 	gate     gate   // the writer's
 }
@@ -123,7 +122,7 @@ const endEvents = waiter.EventHUp | waiter.EventErr
 func (d *Device) newClientConn(ep tcpip.Endpoint, wq *waiter.Queue, f *flow) *clientConn {
 	q := d.link.queue
 	c := &clientConn{
-		ep: ep, wq: wq, received: share{of: &d.allowance}, sent: share{of: &d.allowance},
+		ep: ep, wq: wq, holding: newHolding(ep, f.purse, &d.allowance, f.epoch),
 		window: newWindow(ep, f.mss, max(q.limit/nearShare, defaultBuffer)), gate: newGate(q, f.key.id),
 	}
 	c.readable, c.mayRead = waiter.NewChannelEntry(waiter.ReadableEvents | endEvents)
@@ -168,12 +167,11 @@ func (c *clientConn) awaitWrite(ctx context.Context, limit time.Duration) bool {
 // close ends the connection and frees it; in good order unless abort is set.
 // Nobody reads or writes any more.
 func (c *clientConn) close(abort bool) {
-	c.received.set(0)
-	c.sent.set(0)
 	c.wq.EventUnregister(&c.readable)
 	c.wq.EventUnregister(&c.writable)
 	if abort {
 		c.ep.Abort()
 	}
 	c.ep.Close()
+	c.holding.release()
 }

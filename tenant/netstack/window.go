@@ -68,7 +68,26 @@ type window struct {
 }
 
 func newWindow(ep tcpip.Endpoint, mss, near int) window {
-	return window{ep: ep, mss: mss, near: near, size: int(ep.SocketOptions().GetSendBufferSize()), gain: startGain}
+	w := window{ep: ep, mss: mss, near: near, gain: startGain}
+	w.set(int(ep.SocketOptions().GetSendBufferSize()))
+	return w
+}
+
+// set makes the buffer so large. A small one is of whole packets, since what is
+// written before anything is acknowledged fills it.
+func (w *window) set(size int) {
+	if size < defaultBuffer/2 && size > w.mss {
+		size -= size % w.mss
+	}
+	w.ep.SocketOptions().SetSendBufferSize(int64(size), true)
+	w.size = size
+}
+
+// bound makes the buffer no larger than most.
+func (w *window) bound(most int) {
+	if w.size > most {
+		w.set(most)
+	}
 }
 
 // full says that the buffer is full, which may become most bytes large. A round
@@ -78,13 +97,19 @@ func (w *window) full(now time.Time, most int) {
 		return // nothing was acknowledged
 	}
 	w.seen = w.written
+	if w.size < defaultBuffer/2 { // it is as it began, or as it was bound
+		if w.written > uint64(w.size) && w.size < most { // something was acknowledged
+			w.set(min(defaultBuffer, most))
+		}
+		return
+	}
 	var info tcpip.TCPInfoOption
 	took := now.Sub(w.began)
 	if w.ep.GetSockOpt(&info) != nil || !w.began.IsZero() && took < max(info.RTT, time.Millisecond) {
 		return
 	}
 	acked, lost := w.written-uint64(w.size), w.retransmitted()
-	if !w.began.IsZero() {
+	if !w.began.IsZero() && acked >= w.acked {
 		w.measure(now, info.RTT, float64(acked-w.acked)/took.Seconds())
 		w.judge(&info, float64(lost-w.lost)*float64(w.mss) > lossLimit*float64(acked-w.acked))
 		w.resize(most)
@@ -145,8 +170,7 @@ func (w *window) resize(most int) {
 	}
 	size := min(max(int(gain*best*rtt.Seconds())+windowSlack, defaultBuffer), most)
 	if size != w.size {
-		w.ep.SocketOptions().SetSendBufferSize(int64(size), true)
-		w.size = size
+		w.set(size)
 	}
 }
 
