@@ -44,6 +44,8 @@ type echo struct {
 	client, target netip.Addr
 	source         netip.Addr // what stands for the client
 	id, seq        uint16
+	hops           uint8 // that it has left
+	whole          bool  // not in fragments
 	sent           time.Time
 }
 
@@ -63,6 +65,9 @@ func (p *pinger) handleEcho(id stack.TransportEndpointID, pkt *stack.PacketBuffe
 	if p.d.isOwn(target) {
 		return false
 	}
+	if p.d.expired(pkt) {
+		return true
+	}
 	message := stack.PayloadSince(pkt.TransportHeader())
 	defer message.Release()
 	b := message.AsSlice()
@@ -73,9 +78,13 @@ func (p *pinger) handleEcho(id stack.TransportEndpointID, pkt *stack.PacketBuffe
 		p.d.sendErrorAbout(pkt, ipkt.ReasonProhibited)
 		return true
 	}
-	e := echo{client: client, target: target, source: p.d.clients.of(client), id: word(b[4:]), seq: word(b[6:]), sent: time.Now()}
-	if !p.send(e, b[echoHeaderLen:]) {
+	e := echo{
+		client: client, target: target, source: p.d.clients.of(client), id: word(b[4:]), seq: word(b[6:]),
+		hops: hopsOf(pkt) - 1, whole: isWhole(pkt), sent: time.Now(),
+	}
+	if err := p.send(e, b[echoHeaderLen:]); err != nil {
 		p.dropped.Add(1)
+		p.d.sendEchoFailed(e, b[echoHeaderLen:], err)
 	}
 	return true
 }
@@ -87,24 +96,31 @@ func echoRequestType(target netip.Addr) uint8 {
 	return uint8(header.ICMPv6EchoRequest)
 }
 
-func (p *pinger) send(e echo, data []byte) bool {
+// errEcho is for an echo that is one too many, or for which there is no socket.
+var errEcho = errors.New("netstack: no echo")
+
+func (p *pinger) send(e echo, data []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || !p.rate.admit(e.source, len(data), e.sent) {
-		return false
+		return errEcho
 	}
 	s := p.v6
 	if e.target.Is4() {
 		s = p.v4
 	}
 	if s.conn == nil && !p.open(s, e.sent) {
-		return false
+		return errEcho
 	}
 	seq, ok := s.keep(e)
 	if !ok {
-		return false
+		return errEcho
 	}
-	return s.write(seq, e.target, data) == nil
+	err := s.write(seq, e, data)
+	if err != nil {
+		delete(s.pending, seq)
+	}
+	return err
 }
 
 // open makes a host socket and starts its reader, unless that failed a moment
@@ -117,12 +133,48 @@ func (p *pinger) open(s *echoSocket, now time.Time) bool {
 		s.failed = now
 		return false
 	}
-	conn := s.conn
-	p.d.running.Go(func() { p.readAnswers(s, conn) })
+	conn, raw := s.conn, s.direct
+	p.d.running.Go(func() {
+		if raw != nil {
+			p.receive(s, newReceiver(&hostConn{raw: raw, buffers: &p.d.buffers}))
+		} else {
+			p.readAnswers(s, conn)
+		}
+	})
 	return true
 }
 
-// readAnswers is the goroutine of an ICMP socket.
+// receive is the goroutine of an ICMP socket.
+func (p *pinger) receive(s *echoSocket, host *receiver) {
+	for {
+		buf, n, _, err := host.read()
+		switch {
+		case errors.Is(err, errSaid):
+			p.mu.Lock()
+			e, ok := s.matchError(&host.said)
+			p.mu.Unlock()
+			if ok && p.d.errors.admit(e.source) {
+				p.d.sayAs(e.packet(host.said.quoted[min(echoHeaderLen, host.said.length):host.said.length]), &host.said)
+			}
+			continue
+		case err != nil:
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			s.close()
+			return
+		}
+		message := s.strip(buf[:n])
+		p.mu.Lock()
+		e, ok := s.match(message, host.from.Addr())
+		p.mu.Unlock()
+		if ok {
+			p.d.sendEchoReply(e, message)
+		}
+		p.d.buffers.Put(buf)
+	}
+}
+
+// readAnswers is receive for what is no socket of the system.
 func (p *pinger) readAnswers(s *echoSocket, conn net.PacketConn) {
 	buf := make([]byte, copySize)
 	for failures := 0; failures < 100; {
@@ -137,7 +189,7 @@ func (p *pinger) readAnswers(s *echoSocket, conn net.PacketConn) {
 		}
 		failures = 0
 		p.mu.Lock()
-		e, ok := s.match(buf[:n], from)
+		e, ok := s.match(buf[:n], hostAddr(from))
 		p.mu.Unlock()
 		if ok {
 			p.d.sendEchoReply(e, buf[:n])

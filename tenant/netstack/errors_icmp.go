@@ -69,22 +69,33 @@ func (d *Device) expired(pkt *stack.PacketBuffer) bool {
 
 // sendFailed tells a client that this host has no way for a datagram.
 func (d *Device) sendFailed(m *mapping, to netip.AddrPort, err error) {
+	d.sendRefused(m.holder.client, to.Addr(), err, func() []byte { return quoteUDP(m.client, to, nil) })
+}
+
+// sendEchoFailed is sendFailed for an echo.
+func (d *Device) sendEchoFailed(e echo, data []byte, err error) {
+	d.sendRefused(e.source, e.target, err, func() []byte { return e.packet(data[:min(len(data), maxQuoted)]) })
+}
+
+// sendRefused tells a client what stands behind an error of this host, about a
+// packet that is made if it is needed.
+func (d *Device) sendRefused(client, to netip.Addr, err error, about func() []byte) {
 	reason, ok := reasonOf(err)
 	mtu := 0
 	if errors.Is(err, unix.EMSGSIZE) {
 		reason, ok = ipkt.ReasonTooBig, true
 	}
-	if !ok || !d.errors.admit(m.holder.client) {
+	if !ok || !d.errors.admit(client) {
 		return
 	}
 	if reason == ipkt.ReasonTooBig {
-		if mtu = pathMTU(to.Addr()); mtu == 0 {
+		if mtu = pathMTU(to); mtu == 0 {
 			return
 		}
 	}
-	p, perr := ipkt.Parse(quoteUDP(m.client, to, nil))
+	p, perr := ipkt.Parse(about())
 	if perr == nil {
-		d.put(ipkt.AppendError(nil, &p, reason, mtu, d.ownAddr(p.Is4(), to.Addr())))
+		d.put(ipkt.AppendError(nil, &p, reason, mtu, d.ownAddr(p.Is4(), to)))
 	}
 }
 

@@ -60,6 +60,8 @@ type echoSocket struct {
 	pending map[uint16]echo
 	failed  time.Time
 	buf     []byte
+	hops    uint8 // as the socket is set,
+	whole   bool  // likewise
 }
 
 func newEchoSocket(f family) *echoSocket {
@@ -80,10 +82,19 @@ func (s *echoSocket) open(listen func(network, address string) (net.PacketConn, 
 	rand.Read(random[:])
 	s.id, s.next = word(random[:]), word(random[2:])
 	s.conn, s.direct = conn, nil
-	if sc, ok := conn.(syscall.Conn); ok {
-		s.direct, err = sc.SyscallConn()
+	s.hops, s.whole = 0, false
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return nil
 	}
-	return err
+	if s.direct, err = sc.SyscallConn(); err != nil {
+		return err
+	}
+	is4 := s.family == family4
+	return s.direct.Control(func(fd uintptr) {
+		hearErrors(int(fd), is4)
+		setWhole(int(fd), is4, false)
+	})
 }
 
 func (s *echoSocket) close() {
@@ -113,7 +124,8 @@ func (s *echoSocket) keep(e echo) (seq uint16, ok bool) {
 
 // write sends an echo. It never waits: what the socket has no room for is lost,
 // as on any link.
-func (s *echoSocket) write(seq uint16, target netip.Addr, data []byte) error {
+func (s *echoSocket) write(seq uint16, e echo, data []byte) error {
+	target := e.target
 	s.buf = append(s.buf[:0], s.family.request, 0, 0, 0, 0, 0, 0, 0)
 	putWord(s.buf[4:], s.id)
 	putWord(s.buf[6:], seq)
@@ -122,7 +134,7 @@ func (s *echoSocket) write(seq uint16, target netip.Addr, data []byte) error {
 		putWord(s.buf[2:], ^ipkt.Checksum(s.buf, 0))
 	}
 	if s.direct != nil {
-		return s.writeDirect(target)
+		return s.writeDirect(e)
 	}
 	var to net.Addr = &net.UDPAddr{IP: target.AsSlice()}
 	if s.raw {
@@ -135,29 +147,75 @@ func (s *echoSocket) write(seq uint16, target netip.Addr, data []byte) error {
 // writeDirect gives buf to the system. The connection's own WriteTo would wait
 // for room in the socket, which what goes to addresses that nobody has keeps full
 // for seconds.
-func (s *echoSocket) writeDirect(target netip.Addr) error {
-	var to unix.Sockaddr = &unix.SockaddrInet6{Addr: target.As16()}
-	if target.Is4() {
-		to = &unix.SockaddrInet4{Addr: target.As4()}
-	}
+func (s *echoSocket) writeDirect(e echo) error {
+	_, to := sockaddr(netip.AddrPortFrom(e.target, 0))
+	is4 := e.target.Is4()
 	var err error
 	closed := s.direct.Control(func(fd uintptr) {
-		err = unix.Sendto(int(fd), s.buf, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, to)
+		if s.hops != e.hops {
+			s.hops = e.hops
+			setHops(int(fd), is4, e.hops)
+		}
+		if s.whole != e.whole {
+			s.whole = e.whole
+			setWhole(int(fd), is4, e.whole)
+		}
+		for range sendTries {
+			err = unix.Sendto(int(fd), s.buf, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, to)
+			if err == nil || err == unix.EAGAIN || err == unix.ENOBUFS {
+				break // else it may be about an earlier one, and nothing was sent
+			}
+		}
 	})
 	return cmp.Or(closed, err)
 }
 
+// strip leaves out the IP header, which raw sockets of IPv4 have before messages.
+func (s *echoSocket) strip(b []byte) []byte {
+	if !s.raw || s.family != family4 || len(b) == 0 {
+		return b
+	}
+	return b[min(len(b), int(b[0]&0xf)*4):]
+}
+
 // match finds the echo that an ICMP message answers.
-func (s *echoSocket) match(b []byte, from net.Addr) (echo, bool) {
+func (s *echoSocket) match(b []byte, from netip.Addr) (echo, bool) {
 	if len(b) < echoHeaderLen || b[0] != s.family.reply || s.raw && word(b[4:]) != s.id {
 		return echo{}, false
 	}
 	e, ok := s.pending[word(b[6:])]
-	if !ok || e.target != hostAddr(from) {
+	if !ok || e.target != from {
 		return echo{}, false
 	}
 	delete(s.pending, word(b[6:]))
 	return e, true
+}
+
+// matchError finds the echo that somebody has said something about.
+func (s *echoSocket) matchError(about *said) (echo, bool) {
+	b := about.quoted[:about.length]
+	if len(b) < echoHeaderLen || b[0] != s.family.request || s.raw && word(b[4:]) != s.id {
+		return echo{}, false
+	}
+	e, ok := s.pending[word(b[6:])]
+	if !ok || e.target != about.about.Addr() {
+		return echo{}, false
+	}
+	delete(s.pending, word(b[6:]))
+	return e, true
+}
+
+// packet is an echo as its client sent it, of which data is the beginning of the
+// payload.
+func (e *echo) packet(data []byte) []byte {
+	b := append(make([]byte, 0, echoHeaderLen+len(data)), echoRequestType(e.target), 0, 0, 0, 0, 0, 0, 0)
+	putWord(b[4:], e.id)
+	putWord(b[6:], e.seq)
+	proto := uint8(ipkt.ProtocolICMP)
+	if e.target.Is6() {
+		proto = ipkt.ProtocolICMPv6
+	}
+	return quote(e.client, e.target, proto, append(b, data...))
 }
 
 func (s *echoSocket) forget(client netip.Addr) {

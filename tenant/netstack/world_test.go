@@ -125,13 +125,13 @@ func (w *world) furnish(tb testing.TB) {
 		if err := raise("r1", "198.51.100.1/24", "2001:db8:b::1/64"); err != nil {
 			return err
 		}
-		return narrow("r1", "198.51.100.9/32", "2001:db8:b::9/128")
+		return narrow("r1", "198.51.100.9/32", "198.51.100.10/32", "2001:db8:b::9/128", "2001:db8:b::a/128")
 	})
 	w.servers.enter(tb, func() error {
 		if err := set("0", "ipv4/icmp_ratemask", "ipv6/icmp/ratelimit"); err != nil {
 			return err
 		}
-		if err := raise("s0", "198.51.100.7/24", "198.51.100.8/24", "198.51.100.9/24", "2001:db8:b::7/64", "2001:db8:b::8/64", "2001:db8:b::9/64"); err != nil {
+		if err := raise("s0", "198.51.100.7/24", "198.51.100.8/24", "198.51.100.9/24", "198.51.100.10/24", "2001:db8:b::7/64", "2001:db8:b::8/64", "2001:db8:b::9/64", "2001:db8:b::a/64"); err != nil {
 			return err
 		}
 		return lead("198.51.100.1", "2001:db8:b::1")
