@@ -274,6 +274,19 @@ type Netstack struct {
 	Allow []netip.Prefix
 	// Deny closes destinations.
 	Deny []netip.Prefix
+	// Timeouts of what clients have under way.
+	Timeouts Timeouts
+}
+
+// Timeouts are for how long netstack keeps what is silent; 0: as netstack has it.
+type Timeouts struct {
+	// TCP connections without a byte or a keepalive; TCPHalfClosed where one side
+	// has said that it sends no more; TCPConnect until the destination answers.
+	TCP, TCPHalfClosed, TCPConnect time.Duration
+	// UDP ports of clients; DNS those that have sent to port 53 alone.
+	UDP, DNS time.Duration
+	// ICMP: how long the answer to a ping is waited for.
+	ICMP time.Duration
 }
 
 // TUN is egress through a TUN device, made, addressed and routed by culvert.

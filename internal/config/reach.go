@@ -17,6 +17,7 @@ func (t *tenantValues) readNetstack(v value) *Netstack {
 			})
 		}},
 		{"deny", "[10.0.0.0/8]", false, func(v value) { n.Deny = listOf(v, value.prefix) }},
+		{"timeouts", "{udp: 5m}", false, func(v value) { readTimeouts(v, &n.Timeouts) }},
 	})
 	return n
 }

@@ -82,6 +82,8 @@ func (d *devices) netstack(t *config.Tenant) netstack.Config {
 	}
 	if e := t.Egress.Netstack; e != nil {
 		c.Allow, c.Deny = e.Allow, e.Deny
+		c.TCPIdle, c.TCPHalfClosed, c.HandshakeTimeout = e.Timeouts.TCP, e.Timeouts.TCPHalfClosed, e.Timeouts.TCPConnect
+		c.UDPIdle, c.DNSIdle, c.ICMPIdle = e.Timeouts.UDP, e.Timeouts.DNS, e.Timeouts.ICMP
 	}
 	return c
 }

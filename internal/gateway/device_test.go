@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,6 +24,24 @@ func TestQueuesFollowWorkers(t *testing.T) {
 	}
 	if tunQueues(0) < 1 {
 		t.Error("no queue for as many workers as there are CPUs")
+	}
+}
+
+// The timeouts of a configuration are those of the tenant's stack.
+func TestTimeoutsReachTheStack(t *testing.T) {
+	conf, err := config.Parse("test.yaml", []byte(`{listen: [127.0.0.1], tenants: [{name: acme, default: true, psk: ["acme acme acme acme acme"],
+		pool: [10.100.1.0/24, 2001:db8:1::/48], delegate: 56, client_to_client: true, auth: {local: {users: [{name: u, password: sufficient-password}]}},
+		egress: {netstack: {timeouts: {tcp: 3h, tcp_half_closed: 5m, tcp_connect: 9s, udp: 6m, dns: 7s, icmp: 8m}}}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := (&devices{}).netstack(&conf.Tenants[0])
+	if got := []time.Duration{c.TCPIdle, c.TCPHalfClosed, c.HandshakeTimeout, c.UDPIdle, c.DNSIdle, c.ICMPIdle}; !slices.Equal(got,
+		[]time.Duration{3 * time.Hour, 5 * time.Minute, 9 * time.Second, 6 * time.Minute, 7 * time.Second, 8 * time.Minute}) {
+		t.Errorf("timeouts %v", got)
+	}
+	if c.ClientBits != 55 || !c.Hairpin {
+		t.Errorf("a session has a /%d, hairpins %v", c.ClientBits, c.Hairpin)
 	}
 }
 

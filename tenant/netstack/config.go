@@ -26,6 +26,7 @@ const (
 	DefaultTCPHalfClosed      = 10 * time.Minute
 	DefaultUDPIdle            = 5 * time.Minute  // RFC 4787 REQ-5
 	DefaultDNSIdle            = 30 * time.Second // the RFC lets known ports have less
+	DefaultICMPIdle           = 60 * time.Second // RFC 5508 REQ-2
 	DefaultEchoesPerSecond    = 1000
 	DefaultEchoesPerSource    = 100
 	DefaultQueue              = 16 << 20
@@ -85,6 +86,8 @@ type Config struct {
 	// how long UDP mappings last without a datagram, those that have sent to port
 	// 53 alone less; and whoever was sent to may answer as long.
 	TCPIdle, UDPIdle, DNSIdle time.Duration
+	// ICMPIdle is how long the answer to an echo is waited for.
+	ICMPIdle time.Duration
 	// EchoesPerSecond and EchoesPerSource bound ICMP echoes a second in total
 	// and for one client address.
 	EchoesPerSecond, EchoesPerSource int
@@ -142,6 +145,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.TCPHalfClosed, DefaultTCPHalfClosed)
 	setDefault(&c.UDPIdle, DefaultUDPIdle)
 	setDefault(&c.DNSIdle, DefaultDNSIdle)
+	setDefault(&c.ICMPIdle, DefaultICMPIdle)
 	if c.Queue < minQueue {
 		return c, fmt.Errorf("%w: a queue of %d bytes, at least %d", ErrConfig, c.Queue, minQueue)
 	}

@@ -16,8 +16,6 @@ import (
 )
 
 const (
-	maxEchoes     = 4096             // that wait for their answer, of one family
-	echoPatience  = 10 * time.Second // after which an answer is not waited for
 	socketRetry   = 10 * time.Second // after an ICMP socket was refused
 	echoHeaderLen = 8
 	// maxEcho is the most data of an echo, and echoBytes how much of it a source
@@ -112,7 +110,7 @@ func (p *pinger) send(e echo, data []byte) error {
 	if s.conn == nil && !p.open(s, e.sent) {
 		return errEcho
 	}
-	seq, ok := s.keep(e)
+	seq, ok := s.keep(e, p.d.cfg.ICMPIdle)
 	if !ok {
 		return errEcho
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
@@ -104,6 +105,44 @@ func TestEchoHopsAreCounted(t *testing.T) {
 	})
 }
 
+// traceroute by TCP: the gateway is the first hop.
+func TestTCPHopsAreCounted(t *testing.T) {
+	n := newNAT(t, nil)
+	for _, to := range []netip.Addr{serverIP, server6} {
+		syn := synWithOffset(to, 5)
+		setHopsLeft(syn, 1)
+		send(t, n.d.Writer(), syn)
+		p := n.next()
+		if is4 := to.Is4(); p.Payload()[0] != timeExceeded(is4) || p.Source() != n.d.ownAddr(is4, to) {
+			t.Errorf("got % x", p.Bytes)
+		}
+	}
+}
+
+// Echoes that nobody answers take no place for longer than answers are waited for,
+// and never that of one that waits.
+func TestEchoesWaitAsLongAsTheyMay(t *testing.T) {
+	s := newEchoSocket(family4)
+	s.next, s.oldest = 65530, 65531
+	begin := time.Unix(1000, 0)
+	for i := range 65535 {
+		if _, ok := s.keep(echo{sent: begin.Add(time.Duration(i) * time.Millisecond)}, DefaultICMPIdle+time.Hour); !ok {
+			t.Fatalf("no place for echo %d", i)
+		}
+	}
+	if _, ok := s.keep(echo{sent: begin.Add(DefaultICMPIdle)}, DefaultICMPIdle+time.Hour); ok {
+		t.Error("one that waits lost its place")
+	}
+	for range 40000 {
+		if _, ok := s.keep(echo{sent: begin.Add(DefaultICMPIdle + 70*time.Second)}, DefaultICMPIdle); !ok {
+			t.Fatal("those that wait no more keep their places")
+		}
+	}
+	if len(s.pending) > 45000 {
+		t.Errorf("%d wait", len(s.pending))
+	}
+}
+
 // wantQuoted checks that an error is about a request, by what clients look for.
 func wantQuoted(t *testing.T, quoted []byte, r request) {
 	t.Helper()
@@ -150,7 +189,8 @@ func TestEchoUnreachablesAreOfThoseWhoSaySo(t *testing.T) {
 // What finds out the MTU of a way by ping finds it out.
 func TestEchoTooBigOnTheWay(t *testing.T) {
 	withEachSocket(t, func(t *testing.T, n *nat) {
-		for _, to := range []netip.Addr{narrowIP.Next(), narrow6.Next()} {
+		a4, a6 := n.narrow(t)
+		for _, to := range []netip.Addr{a4, a6} {
 			got, _ := n.ping(request{to: to, hops: 64, df: true, data: string(make([]byte, narrowMTU))})
 			if mtu := int(word(got[6:])); got[0] != 3 && got[0] != 2 || mtu != narrowMTU {
 				t.Errorf("%v: type %d with MTU %d", to, got[0], mtu)

@@ -84,12 +84,13 @@ func TestUDPLargestDatagrams(t *testing.T) {
 // What is too big for a link on the way is told who does not want it cut, by the
 // router first, then by the host that has learnt of it; what may be cut is.
 func TestUDPTooBigOnTheWay(t *testing.T) {
+	a4, a6 := theWorld(t).narrow(t)
 	for _, row := range []struct {
 		server, router, gateway netip.Addr
 		kind, code              uint8
 	}{
-		{narrowIP, routerIP, gateway.Addr(), 3, 4},
-		{narrow6, routerIP6, natGateway6.Addr(), 2, 0},
+		{a4, routerIP, gateway.Addr(), 3, 4},
+		{a6, routerIP6, natGateway6.Addr(), 2, 0},
 	} {
 		t.Run(row.server.String(), func(t *testing.T) {
 			n := newNAT(t, nil)

@@ -56,7 +56,8 @@ type echoSocket struct {
 	direct  syscall.RawConn // of conn; nil: it is no socket of the system
 	raw     bool            // sees everybody's answers, and ids are ours
 	id      uint16          // of a raw socket
-	next    uint16
+	oldest  uint16          // sequence number that may be pending,
+	next    uint16          // and the last one
 	pending map[uint16]echo
 	failed  time.Time
 	buf     []byte
@@ -81,6 +82,7 @@ func (s *echoSocket) open(listen func(network, address string) (net.PacketConn, 
 	var random [4]byte
 	rand.Read(random[:])
 	s.id, s.next = word(random[:]), word(random[2:])
+	s.oldest = s.next + 1
 	s.conn, s.direct = conn, nil
 	s.hops, s.whole = 0, false
 	sc, ok := conn.(syscall.Conn)
@@ -105,19 +107,24 @@ func (s *echoSocket) close() {
 	clear(s.pending)
 }
 
-// keep remembers an echo under a sequence number of ours.
-func (s *echoSocket) keep(e echo) (seq uint16, ok bool) {
-	if len(s.pending) >= maxEchoes {
-		for seq, old := range s.pending {
-			if e.sent.Sub(old.sent) > echoPatience {
-				delete(s.pending, seq)
-			}
+// keep remembers an echo under a sequence number of ours, for as long as an answer
+// is waited for. There are as many as there are numbers; what has waited longest
+// is looked at first.
+func (s *echoSocket) keep(e echo, patience time.Duration) (seq uint16, ok bool) {
+	for range 4 {
+		if s.oldest == s.next+1 {
+			break
 		}
+		if old, waits := s.pending[s.oldest]; waits && e.sent.Sub(old.sent) <= patience {
+			break
+		}
+		delete(s.pending, s.oldest)
+		s.oldest++
 	}
-	s.next++
-	if old, used := s.pending[s.next]; len(s.pending) >= maxEchoes || used && e.sent.Sub(old.sent) <= echoPatience {
+	if s.oldest == s.next+2 {
 		return 0, false
 	}
+	s.next++
 	s.pending[s.next] = e
 	return s.next, true
 }

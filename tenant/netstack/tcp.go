@@ -23,6 +23,9 @@ func (d *Device) handleTCP(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 	if !wholeHeader(segment) || segment.Flags()&(header.TCPFlagSyn|header.TCPFlagAck) != header.TCPFlagSyn {
 		return false
 	}
+	if d.expired(pkt) {
+		return true
+	}
 	if d.reach.Denies(addrOf(id.LocalAddress)) {
 		return false
 	}

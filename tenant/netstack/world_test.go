@@ -23,8 +23,6 @@ var (
 	hostIP      = netip.MustParseAddr("172.31.0.1")
 	routerIP    = netip.MustParseAddr("172.31.0.2")
 	routerIP6   = netip.MustParseAddr("2001:db8:a::2")
-	narrowIP    = netip.MustParseAddr("198.51.100.9")
-	narrow6     = netip.MustParseAddr("2001:db8:b::9")
 	serverIP2   = netip.MustParseAddr("198.51.100.8")
 	server6     = netip.MustParseAddr("2001:db8:b::7")
 	server6b    = netip.MustParseAddr("2001:db8:b::8")
@@ -32,7 +30,7 @@ var (
 	clientIP6   = netip.MustParseAddr("2001:db8:f00:5::2")
 )
 
-// narrowMTU is that of the router's way to narrowIP and narrow6.
+// narrowMTU is that of the router's way to addresses that narrow makes.
 const narrowMTU = 1300
 
 // netNS is a network namespace.
@@ -70,7 +68,10 @@ func newNetNS() (ns netNS, err error) {
 }
 
 // world is made once, and lasts as long as the test binary.
-type world struct{ router, servers netNS }
+type world struct {
+	router, servers netNS
+	narrowed        byte // addresses
+}
 
 var makeWorld = sync.OnceValues(func() (*world, error) {
 	w := &world{}
@@ -122,16 +123,13 @@ func (w *world) furnish(tb testing.TB) {
 		if err := raise("r0", "172.31.0.2/24", "2001:db8:a::2/64"); err != nil {
 			return err
 		}
-		if err := raise("r1", "198.51.100.1/24", "2001:db8:b::1/64"); err != nil {
-			return err
-		}
-		return narrow("r1", "198.51.100.9/32", "198.51.100.10/32", "2001:db8:b::9/128", "2001:db8:b::a/128")
+		return raise("r1", "198.51.100.1/24", "2001:db8:b::1/64")
 	})
 	w.servers.enter(tb, func() error {
 		if err := set("0", "ipv4/icmp_ratemask", "ipv6/icmp/ratelimit"); err != nil {
 			return err
 		}
-		if err := raise("s0", "198.51.100.7/24", "198.51.100.8/24", "198.51.100.9/24", "198.51.100.10/24", "2001:db8:b::7/64", "2001:db8:b::8/64", "2001:db8:b::9/64", "2001:db8:b::a/64"); err != nil {
+		if err := raise("s0", "198.51.100.7/24", "198.51.100.8/24", "2001:db8:b::7/64", "2001:db8:b::8/64"); err != nil {
 			return err
 		}
 		return lead("198.51.100.1", "2001:db8:b::1")
@@ -184,6 +182,17 @@ func narrow(name string, networks ...string) error {
 		}
 	}
 	return nil
+}
+
+// narrow makes addresses of a server to which the host knows no MTU yet.
+func (w *world) narrow(tb testing.TB) (a4, a6 netip.Addr) {
+	tb.Helper()
+	w.narrowed++
+	a4 = netip.AddrFrom4([4]byte{198, 51, 100, 100 + w.narrowed})
+	a6 = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, 0xb, 14: 1, 15: w.narrowed})
+	w.servers.enter(tb, func() error { return raise("s0", a4.String()+"/24", a6.String()+"/64") })
+	w.router.enter(tb, func() error { return narrow("r1", a4.String()+"/32", a6.String()+"/128") })
+	return a4, a6
 }
 
 // lead sets default routes.
