@@ -2,6 +2,10 @@ module github.com/culvert-vpn/culvert
 
 go 1.26.8
 
+// Old authorities have issued certificates with negative serial numbers, which users "SHOULD
+// be prepared to gracefully handle" (RFC 5280, section 4.1.2.2).
+godebug x509negativeserial=1
+
 require (
 	filippo.io/bigmod v0.1.0
 	github.com/gaissmai/bart v0.30.0

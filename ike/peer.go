@@ -72,7 +72,7 @@ func (s *Server) newPeer(proof Candidate, path Path) *peer {
 // party; with it, the party has lost everything that came before (RFC 2407,
 // section 4.6.3.3).
 func (s *Server) join(now time.Time, i *isakmp, c candidate, path Path) *peer {
-	key := memberKey{local: path.Local, remote: path.Remote, tenant: c.Tenant, identity: identityText(i.phase1.Identity())}
+	key := memberKey{local: path.Local, remote: path.Remote, tenant: c.Tenant, identity: i.claimed()}
 	i.contact = i.phase1.InitialContact()
 	if i.phase1.Choice().Auth.XAUTH() && c.peer == nil { // whose it is turns out later
 		p := s.newPeer(c.Candidate, path)

@@ -253,7 +253,7 @@ func (i *isakmp) establish(now time.Time) {
 	if p.dial != nil && !p.up {
 		p.enroll(memberKey{local: i.path.Local, remote: i.path.Remote, tenant: p.tenant, identity: identityText(i.phase1.Identity())})
 	}
-	i.identity = identityText(i.phase1.Identity())
+	i.identity = i.claimed()
 	i.sa, i.phase1 = i.phase1.SA(), nil
 	i.established = now
 	i.setState(standing)

@@ -94,6 +94,20 @@ func (i *isakmp) judged(now time.Time, m message, list []candidate, result any) 
 	i.arm()
 }
 
+// claimed is who the client is, in words: what it calls itself, if nothing or its certificate
+// says so. Else it would be whoever it likes, and could end the connections of others.
+func (i *isakmp) claimed() string {
+	id := i.phase1.Identity()
+	if i.peer != nil && i.peer.dial != nil || len(i.chain) == 0 {
+		return identityText(id)
+	}
+	named := wire.ID2{Type: id.Type, Data: id.Data}
+	if auth.MatchID(i.chain[0], named, auth.PurposeClient) == nil {
+		return identityText(id)
+	}
+	return identityText(wire.ID{Type: wire.IDFQDN, Data: []byte(auth.ClientName(i.chain[0], named))})
+}
+
 // disbelieve answers a message 5 that nobody accepts. Like wrongKey it lets the
 // exchange go on for a while.
 func (i *isakmp) disbelieve(now time.Time, m message, list []candidate, why error) {

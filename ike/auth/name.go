@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -31,12 +32,14 @@ func MatchID(c *x509.Certificate, id wire.ID2, p Purpose) error {
 		a, valid := id.Addr()
 		ok = valid && hasAddr(c, a)
 	case wire.IDFQDN:
-		ok = matchHost(c, data) || p == PurposeClient && (matchMail(c, data) || data == c.Subject.CommonName)
+		ok = p == PurposeServer && matchHost(c, data)
 	case wire.IDUserFQDN:
-		ok = matchMail(c, data) || p == PurposeClient && data == c.Subject.CommonName
+		ok = p == PurposeServer && matchMail(c, data)
 	case wire.IDKeyID:
-		ok = len(c.SubjectKeyId) > 0 && bytes.Equal(id.Data, c.SubjectKeyId) ||
-			p == PurposeClient && data == c.Subject.CommonName
+		ok = len(c.SubjectKeyId) > 0 && bytes.Equal(id.Data, c.SubjectKeyId)
+	}
+	if !ok && p == PurposeClient {
+		_, ok = spelled(c, id)
 	}
 	if ok {
 		return nil
@@ -53,6 +56,40 @@ func MatchHost(c *x509.Certificate, host string) error {
 	return fault(FaultName, c, "%q was dialled, and the certificate's names are %s", host, strings.Join(Names(c), ", "))
 }
 
+// ClientName is the name under which the owner of a client's certificate is known. It is one
+// of the certificate's, whatever the client calls itself: the one that it says, if the
+// certificate has that, else the common name, or the first of the others.
+func ClientName(c *x509.Certificate, id wire.ID2) string {
+	if name, ok := spelled(c, id); ok {
+		return name
+	}
+	if a, ok := id.Addr(); ok && hasAddr(c, a) {
+		return a.String()
+	}
+	if c.Subject.CommonName != "" {
+		return c.Subject.CommonName
+	}
+	return Identity(c)
+}
+
+// spelled finds the name that a client calls itself among those of its certificate, and
+// returns it as the certificate has it. There are no wildcards: they would be names of many.
+func spelled(c *x509.Certificate, id wire.ID2) (string, bool) {
+	said := string(id.Data)
+	if id.Type != wire.IDFQDN && id.Type != wire.IDUserFQDN && id.Type != wire.IDKeyID || said == "" {
+		return "", false
+	}
+	if a, err := netip.ParseAddr(said); said == c.Subject.CommonName || err == nil && hasAddr(c, a) {
+		return said, true
+	}
+	names := slices.Concat(c.EmailAddresses, c.DNSNames, certificate.UPNs(c))
+	n := slices.IndexFunc(names, func(s string) bool { return strings.EqualFold(s, said) })
+	if n < 0 {
+		return "", false
+	}
+	return names[n], true
+}
+
 // Identity returns the name under which a client with this certificate is known: a
 // mail address, a DNS name or the common name, the first that there is.
 func Identity(c *x509.Certificate) string {
@@ -65,10 +102,14 @@ func Names(c *x509.Certificate) []string {
 	if c.Subject.CommonName != "" {
 		out = append(out, c.Subject.CommonName)
 	}
+	out = append(out, certificate.UPNs(c)...)
 	for _, ip := range c.IPAddresses {
 		out = append(out, ip.String())
 	}
-	return append(out, c.Subject.String())
+	if subject := c.Subject.String(); subject != "" || len(out) > 0 {
+		return append(out, subject)
+	}
+	return []string{fmt.Sprintf("serial number %v of %v", c.SerialNumber, c.Issuer)}
 }
 
 // hasAddr looks for an address, as Windows and Apple do also among the DNS names.
@@ -108,9 +149,12 @@ func ParseCerts(list []wire.Cert2) ([]*x509.Certificate, error) {
 		if p.Encoding != wire.CertX509Signature {
 			continue
 		}
-		c, err := x509.ParseCertificate(p.Data)
-		if err != nil || len(out) == maxCertificates {
-			return nil, fault(FaultMalformed, nil, "number %d of those sent", len(out)+1)
+		c, err := certificate.Parse(p.Data)
+		switch {
+		case err != nil:
+			return nil, fault(FaultMalformed, nil, "number %d of those sent: %v", len(out)+1, err)
+		case len(out) == maxCertificates:
+			return nil, fault(FaultMalformed, nil, "more than %d were sent", maxCertificates)
 		}
 		out = append(out, c)
 	}
@@ -120,7 +164,7 @@ func ParseCerts(list []wire.Cert2) ([]*x509.Certificate, error) {
 // ParseCertificates reads a file of certificates in PEM or DER. Other things in a
 // PEM file, such as keys, are passed over.
 func ParseCertificates(b []byte) ([]*x509.Certificate, error) {
-	return parseAll(b, "CERTIFICATE", x509.ParseCertificate)
+	return parseAll(b, "CERTIFICATE", certificate.Parse)
 }
 
 // ParseCRLs reads a file of revocation lists in PEM or DER. Signatures are checked

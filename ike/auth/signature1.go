@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/internal/certificate"
 )
 
 // SKEYIDSigned is the root of all keys of an ISAKMP SA when the peers sign:
@@ -71,9 +72,12 @@ func ParsePKCS7(b []byte) ([]*x509.Certificate, error) {
 	if _, err := asn1.Unmarshal(outer.Content.Bytes, &signed); err != nil || signed.Certificates.Class != asn1.ClassContextSpecific {
 		return nil, fault(FaultMalformed, nil, "no PKCS#7 with certificates")
 	}
-	list, err := x509.ParseCertificates(signed.Certificates.Bytes)
-	if err != nil || len(list) == 0 || len(list) > maxCertificates {
-		return nil, fault(FaultMalformed, nil, "no certificates in PKCS#7")
+	list, err := certificate.ParseAll(signed.Certificates.Bytes)
+	if err != nil {
+		return nil, fault(FaultMalformed, nil, "in PKCS#7: %v", err)
+	}
+	if len(list) == 0 || len(list) > maxCertificates {
+		return nil, fault(FaultMalformed, nil, "%d certificates in PKCS#7", len(list))
 	}
 	return list, nil
 }

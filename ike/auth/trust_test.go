@@ -202,7 +202,7 @@ func TestMatchID(t *testing.T) {
 		client bool
 	}{
 		{wire.IDFQDN, "vpn.example.org", true, true}, {wire.IDFQDN, "VPN.Example.org", true, true},
-		{wire.IDFQDN, "a.example.net", true, true}, {wire.IDFQDN, "example.org", false, false},
+		{wire.IDFQDN, "a.example.net", true, false}, {wire.IDFQDN, "*.example.net", true, true}, {wire.IDFQDN, "example.org", false, false},
 		{wire.IDFQDN, "192.0.2.1", true, true}, {wire.IDFQDN, "192.0.2.9", true, true}, {wire.IDFQDN, "192.0.2.2", false, false},
 		{wire.IDFQDN, "alice", false, true}, {wire.IDFQDN, "alice@example.org", false, true}, {wire.IDFQDN, "", false, false},
 		{wire.IDUserFQDN, "Alice@example.org", true, true}, {wire.IDUserFQDN, "bob@example.org", false, false},
@@ -265,6 +265,39 @@ func TestEmptyIdentityIsNobody(t *testing.T) {
 	for _, kind := range []wire.IDType{wire.IDFQDN, wire.IDUserFQDN, wire.IDKeyID, wire.IDDERASN1DN} {
 		if MatchID(nameless, wire.ID2{Type: kind}, PurposeClient) == nil {
 			t.Errorf("an empty %v is the certificate's", kind)
+		}
+	}
+}
+
+// TestClientName: a client is called by its certificate, in the certificate's spelling; which
+// of its names it is, it may say.
+func TestClientName(t *testing.T) {
+	root := newAuthority(t, "root", nil)
+	full := root.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "alice"}, DNSNames: []string{"alice.example.org", "*.example.net"},
+		EmailAddresses: []string{"alice@example.org"}, IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)}, SubjectKeyId: []byte("bob")})
+	mail := root.issue(&x509.Certificate{EmailAddresses: []string{"carol@example.org"}})
+	bare := root.issue(&x509.Certificate{})
+	for _, x := range []struct {
+		c    *x509.Certificate
+		kind wire.IDType
+		said string
+		want string
+	}{
+		{full, wire.IDDERASN1DN, string(full.RawSubject), "alice"},
+		{full, wire.IDFQDN, "alice", "alice"}, {full, wire.IDKeyID, "alice", "alice"},
+		{full, wire.IDFQDN, "ALICE.example.org", "alice.example.org"},
+		{full, wire.IDUserFQDN, "Alice@Example.org", "alice@example.org"},
+		{full, wire.IDIPv4Addr, "\xc0\x00\x02\x01", "192.0.2.1"},
+		// What the certificate does not say.
+		{full, wire.IDIPv4Addr, "\xc0\x00\x02\x02", "alice"}, {full, wire.IDFQDN, "bob", "alice"},
+		{full, wire.IDKeyID, "bob", "alice"}, {full, wire.IDUserFQDN, "bob@example.org", "alice"},
+		{full, wire.IDFQDN, "bob.example.net", "alice"}, {full, wire.IDFQDN, "ALICE", "alice"},
+		{full, wire.IDDERASN1DN, string(root.cert.RawSubject), "alice"}, {full, wire.IDFQDN, "", "alice"},
+		{mail, wire.IDFQDN, "bob", "carol@example.org"}, {mail, wire.IDDERASN1DN, "\x30\x00", "carol@example.org"},
+		{bare, wire.IDFQDN, "bob", fmt.Sprintf("serial number %v of CN=root", bare.SerialNumber)},
+	} {
+		if got := ClientName(x.c, wire.ID2{Type: x.kind, Data: []byte(x.said)}); got != x.want {
+			t.Errorf("%v %q: %q, want %q", x.kind, x.said, got, x.want)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/certificate"
 )
 
 // login is what the initiator says in its first IKE_AUTH.
@@ -23,7 +24,7 @@ type login struct {
 	hasAuth          bool
 	noPPK            []byte // AUTH without PPK (RFC 8784)
 	ppkID            []byte
-	chain            []*x509.Certificate
+	certs            certificates
 	offer            childOffer
 	hasChild         bool
 	message          *message
@@ -111,7 +112,7 @@ func (l *login) take(s *Session, p wire.Payload) (err error) {
 		l.hasAuth = true
 		l.auth, err = wire.ConsumeAuth(p.Body)
 	case wire.PayloadCert2:
-		l.chain = appendCertificate(l.chain, p.Body)
+		l.certs.take(p.Body)
 	case wire.PayloadCertReq2:
 		l.wantsCertificate = true
 	case wire.PayloadCP:
@@ -148,18 +149,36 @@ func (l *login) see(s *Session, n wire.Notify2) {
 // maxCertificates bounds a chain; it is what the longest of real ones need.
 const maxCertificates = 12
 
-// appendCertificate takes a CERT payload. Encodings that we do not know, and what
-// cannot be read, are passed over: the chain will not verify without them.
-func appendCertificate(chain []*x509.Certificate, body []byte) []*x509.Certificate {
-	c, err := wire.ConsumeCert2(body)
-	if err != nil || c.Encoding != wire.CertX509Signature || len(chain) >= maxCertificates {
-		return chain
+// certificates are those that a peer sends, the leaf first.
+type certificates struct {
+	list []*x509.Certificate
+	sent int
+	// unread is why one cannot be read, the first of them. It is passed over: perhaps
+	// nobody needs it.
+	unread error
+}
+
+// take takes a CERT payload. Encodings that we do not know are passed over.
+func (c *certificates) take(body []byte) {
+	p, err := wire.ConsumeCert2(body)
+	if err != nil || p.Encoding != wire.CertX509Signature || c.sent >= maxCertificates {
+		return
 	}
-	x, err := x509.ParseCertificate(c.Data)
-	if err != nil {
-		return chain
+	c.sent++
+	x, err := certificate.Parse(p.Data)
+	if err == nil {
+		c.list = append(c.list, x)
+	} else if c.unread == nil {
+		c.unread = fmt.Errorf("certificate %d of those sent cannot be read: %w", c.sent, err)
 	}
-	return append(chain, x)
+}
+
+// explain adds to an error that one of them could not be read.
+func (c *certificates) explain(err error) error {
+	if err == nil || c.unread == nil {
+		return err
+	}
+	return fmt.Errorf("%w; %w", c.unread, err)
 }
 
 // refuseLogin says no, and that is the end of the Session.

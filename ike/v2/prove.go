@@ -2,7 +2,7 @@ package v2
 
 import (
 	"bytes"
-	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -11,9 +11,6 @@ import (
 	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
-
-// certificates are those that a peer sends, the leaf first.
-type certificates []*x509.Certificate
 
 // authTask is one IKE_AUTH exchange of an initiator: the first, one that carries
 // EAP, or the last one after EAP.
@@ -317,15 +314,18 @@ func (s *Session) settlePPK(a *sa, m *message) {
 	}
 }
 
+var errUncheckable = errors.New("the server proves itself in a way that we cannot check")
+
 func (s *Session) verifyCertificate(now time.Time, a *sa, m *message, id wire.ID2, proof wire.Auth) error {
-	var chain certificates
+	var certs certificates
 	for _, p := range m.chain {
 		if p.Type == wire.PayloadCert2 {
-			chain = appendCertificate(chain, p.Body)
+			certs.take(p.Body)
 		}
 	}
+	chain := certs.list
 	if s.dial.Verify == nil || len(chain) == 0 {
-		s.fail(now, CauseAuthentication, "the server proves itself in a way that we cannot check")
+		s.fail(now, CauseAuthentication, certs.explain(errUncheckable).Error())
 		return ErrAuth
 	}
 	octets, verify, want := s.octets(a, false).Bytes(), s.dial.Verify, s.dial.RemoteIdentity
@@ -347,7 +347,7 @@ func (s *Session) verifyCertificate(now time.Time, a *sa, m *message, id wire.ID
 		switch {
 		case s.closing || a.state == saGone || s.opening == nil:
 		case r != nil:
-			s.fail(now, CauseAuthentication, r.(error).Error())
+			s.fail(now, CauseAuthentication, certs.explain(r.(error)).Error())
 		default:
 			s.opening.dial.verified = true
 			_ = s.afterProof(now, a, m)

@@ -3,6 +3,7 @@ package v2
 import (
 	"bytes"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -139,7 +140,7 @@ func (s *Session) known(a *sa, source netip.Addr) []*Candidate {
 func (s *Session) look(now time.Time, a *sa, list []*Candidate, paid int) {
 	m, l := s.opening.trying, &s.opening.login
 	s.opening.trying = nil
-	x, identity, u, chain, id := s.shown(a, l), s.identity, a.suite, l.chain, l.id
+	x, identity, u, certs, id := s.shown(a, l), s.identity, a.suite, l.certs, l.id
 	then := func(now time.Time, r any) { s.looked(now, a, m, paid, r) }
 	if l.byShared() {
 		s.owner.Compute(func() any {
@@ -150,7 +151,9 @@ func (s *Session) look(now time.Time, a *sa, list []*Candidate, paid int) {
 	}
 	s.owner.Consult(s.path, func() any {
 		defer x.zero()
-		return x.byCertificate(now, list, chain, id)
+		f := x.byCertificate(now, list, certs.list, id)
+		f.err = certs.explain(f.err)
+		return f
 	}, then)
 }
 
@@ -183,7 +186,9 @@ func (s *Session) takeIn(now time.Time, a *sa, m *message, f found) {
 	s.candidate, s.opening.ppk = *f.who, bytes.Clone(f.ppk)
 	switch {
 	case !l.byShared():
-		s.chain = l.chain
+		s.chain = l.certs.list
+		// Not what it says of itself, which nobody need have checked.
+		s.identity = printable(auth.ClientName(s.chain[0], l.id))
 	case f.who.OnRequest && !(l.wantsCertificate && l.hasWanted && f.who.answersTo(l.wanted)):
 		s.candidate.Certificate = nil
 	}
@@ -205,6 +210,11 @@ func (x *shown) byKey(list []*Candidate, identity string, u suite.IKE2Suite) fou
 	}
 	return found{tried: tried, err: fmt.Errorf("no pre-shared key of %d fits the client that calls itself %s", tried, identity)}
 }
+
+var (
+	errNoCertificate = errors.New("the client signs, and sends no certificate that can be read")
+	errNobody        = errors.New("the client sends certificates, and nobody here takes them as it proves itself")
+)
 
 // byCertificate asks each candidate that takes certificates whether it takes this one.
 // Candidates differ in what was signed only where some have a PPK; each signature is
@@ -232,7 +242,10 @@ func (x *shown) byCertificate(now time.Time, list []*Candidate, chain []*x509.Ce
 		last = err
 	}
 	if tried == 0 {
-		last = fmt.Errorf("the client sends %d certificates that can be read, and nobody takes them as it proves itself", len(chain))
+		last = errNobody
+		if len(chain) == 0 {
+			last = errNoCertificate
+		}
 	}
 	return found{tried: tried, err: last}
 }

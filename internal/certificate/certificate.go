@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
+	"fmt"
 	"slices"
 	"unicode/utf8"
 )
@@ -41,7 +42,7 @@ func ParseAll(der []byte) ([]*x509.Certificate, error) {
 		}
 		c, err := Parse(der[:e.end])
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("number %d: %w", len(out)+1, err)
 		}
 		out, der = append(out, c), der[e.end:]
 	}

@@ -83,7 +83,7 @@ func withoutRoot(chain [][]byte) []*x509.Certificate {
 // readAuthorities reads who issues the certificates of clients.
 func (t *tenantValues) readAuthorities(v value) {
 	t.authorities, t.ca = true, v
-	v.items(func(item value) { t.CA = append(t.CA, readPEM(item, "CERTIFICATE", x509.ParseCertificate)...) })
+	v.items(func(item value) { t.CA = append(t.CA, readPEM(item, "CERTIFICATE", certificate.Parse)...) })
 }
 
 // readCRLs reads the lists of certificates that were taken back.

@@ -160,6 +160,10 @@ type Match struct {
 	// the first of the tenant's keys; empty: it is refused. No two tenants that are
 	// dialled at one address have one name.
 	Groups []string
+	// StrictIdentity refuses clients whose certificate does not have the name that they
+	// give themselves in IKE (RFC 4945, section 3.1). Otherwise what they give is passed over:
+	// the certificate says who they are.
+	StrictIdentity bool
 }
 
 // Auth says who may log in to a tenant and how.

@@ -196,6 +196,11 @@ func (t *tenantValues) readMatch(v value) {
 	v.fields([]field{
 		{"realms", "[office]", false, t.readRealms},
 		{"groups", "[field-staff]", false, t.readGroups},
+		{"certificate_identity", "any", false, func(v value) {
+			identity := "any"
+			v.choice(&identity, "any", "strict")
+			t.Match.StrictIdentity = identity == "strict"
+		}},
 		{"local", "[203.0.113.10]", false, func(v value) {
 			v.items(func(item value) {
 				if a, ok := item.address(); ok {

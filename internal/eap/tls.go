@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/certificate"
 )
 
 // Flags of EAP-TLS (RFC 5216, section 3.1).
@@ -108,7 +110,7 @@ func confirmed(c *tls.Conn) error {
 func (s *session) verify(c *TLSConfig, raw [][]byte) error {
 	s.peer = nil
 	for _, der := range raw {
-		cert, err := x509.ParseCertificate(der)
+		cert, err := certificate.Parse(der) // TLS has read it too, and strictly
 		if err != nil {
 			return err
 		}

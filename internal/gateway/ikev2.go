@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -85,6 +84,9 @@ func (t *tenantState) dialledAt(local netip.Addr) bool {
 func (t *tenantState) verifyClient(now time.Time, chain []*x509.Certificate, id wire.ID2) error {
 	if _, err := t.trust.Verify(now, chain, auth.PurposeClient); err != nil {
 		return err
+	}
+	if !t.Match.StrictIdentity {
+		return nil // who it is, the certificate says
 	}
 	return auth.MatchID(chain[0], id, auth.PurposeClient)
 }
@@ -213,26 +215,11 @@ func (g *Gateway) tunnelUser(p *peer, e ike.Assign) (*tenantState, string, *refu
 		}
 		return nil, "", &refusedIKEv2PSK
 	}
-	name := certified(e)
+	name := e.Identity // a name of the certificate
 	if l, err := g.selector.Select(name, group[0].Name); err == nil {
 		name = l.User
 	}
 	return group[0], name, nil
-}
-
-// certified is who has shown a certificate: what it calls itself, which is one of the
-// certificate's names, or, if that is its whole subject, the common name in there.
-func certified(e ike.Assign) string {
-	kind, quoted, typed := strings.Cut(e.Identity, " ")
-	if typed && kind == wire.IDDERASN1DN.String() && len(e.Certificates) > 0 {
-		if cn := e.Certificates[0].Subject.CommonName; cn != "" {
-			return cn
-		}
-	}
-	if s, err := strconv.Unquote(quoted); typed && err == nil && strings.HasPrefix(kind, "ID_") {
-		return s
-	}
-	return e.Identity
 }
 
 // assignment is what a client that is welcome gets.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +49,7 @@ func (a *authority) signed(name string) func(*DialConfig) {
 func TestSigned(t *testing.T) {
 	a, beta := newRSAAuthority(t)
 	good := a.signed("laptop")
+	beta = strings.Replace(beta, "name: beta\n", "name: beta\n    match: {certificate_identity: strict}\n", 1)
 	inWorld(t, goodRoad, testConfig+beta, func(t *testing.T, w *world) {
 		c := w.client(nil)
 		conn := c.mustDial(good)
