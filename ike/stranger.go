@@ -21,6 +21,7 @@ type stranger struct {
 	stage  strangerStage // in which of the lists of home it is
 	place  *list.Element // there
 	turn   *list.Element // among all that are not believed
+	near   *list.Element // among those of the same largest network
 }
 
 // strangerStage is how far a stranger has come. Those of a lower stage give way first.
@@ -44,6 +45,28 @@ type network struct {
 	index  int      // in within.parts
 	parts  networks
 	lists  [stages]list.List // *stranger, the oldest in front; of sources only
+	turns  turns             // of the largest networks only
+}
+
+// turns are *stranger of past, and of waiting, the oldest in front.
+type turns [believed]list.List
+
+// first is the oldest of them.
+func (t *turns) first() *stranger {
+	for stage := range t {
+		if e := t[stage].Front(); e != nil {
+			return e.Value.(*stranger)
+		}
+	}
+	return nil
+}
+
+// largest is the largest network of a source.
+func (n *network) largest() *network {
+	for n.within.within != nil {
+		n = n.within
+	}
+	return n
 }
 
 // networks is a heap, that with most exchanges on top.
@@ -71,7 +94,7 @@ func (h *networks) Pop() any {
 type halfOpen struct {
 	root  network
 	known map[netip.Prefix]*network
-	turns [believed]list.List // *stranger of past, and of waiting, the oldest in front
+	turns turns
 }
 
 func newHalfOpen() halfOpen { return halfOpen{known: map[netip.Prefix]*network{}} }
@@ -137,6 +160,7 @@ func (h *halfOpen) put(t *stranger, stage strangerStage) {
 	t.stage, t.place = stage, t.home.lists[stage].PushBack(t)
 	if stage < believed {
 		t.turn = h.turns[stage].PushBack(t)
+		t.near = t.home.largest().turns[stage].PushBack(t)
 	}
 }
 
@@ -145,8 +169,9 @@ func (h *halfOpen) take(t *stranger) {
 	t.home.lists[t.stage].Remove(t.place)
 	if t.turn != nil {
 		h.turns[t.stage].Remove(t.turn)
+		t.home.largest().turns[t.stage].Remove(t.near)
 	}
-	t.place, t.turn = nil, nil
+	t.place, t.turn, t.near = nil, nil, nil
 }
 
 // move moves an exchange to another stage.
@@ -188,16 +213,6 @@ func (n *network) oldest() *stranger {
 	return nil
 }
 
-// first is the oldest of all that are past or waiting.
-func (h *halfOpen) first() *stranger {
-	for stage := range h.turns {
-		if e := h.turns[stage].Front(); e != nil {
-			return e.Value.(*stranger)
-		}
-	}
-	return nil
-}
-
 // admit reports whether one more exchange from a source may begin, for which somebody
 // else may have to give way. Who is admitted is entered at once. proven says that the
 // address is real.
@@ -218,7 +233,7 @@ func (s *Server) admit(now time.Time, source netip.Addr, proven bool) bool {
 	if s.stats.HalfOpen < room {
 		return true
 	}
-	out := s.whoGivesWay(all[0], proven)
+	out := s.whoGivesWay(source, proven)
 	if out == nil {
 		return false
 	}
@@ -237,27 +252,49 @@ func (s *Server) forgetPast(p netip.Prefix) bool {
 	return true
 }
 
-// whoGivesWay is the exchange that makes room for one from a network. For who is known to
-// be where it seems to be, it is one of the network that holds most. Others, who may be
-// anywhere, do not push out anybody who is believed as long as somebody is not: in a
-// flood of false sources an honest client answers within a round trip. Nor does one
-// network push out others.
-func (s *Server) whoGivesWay(p netip.Prefix, proven bool) *stranger {
-	h := &s.halfOpen
-	if len(h.root.parts) == 0 {
+// whoGivesWay is the exchange that makes room for one from a source. Of who may be
+// anywhere it is another like it, of its own network if that holds much: they do not push
+// out anybody who is believed as long as somebody is not, and in a flood of false sources
+// an honest client answers within a round trip. Otherwise it is one of who holds more.
+func (s *Server) whoGivesWay(source netip.Addr, proven bool) *stranger {
+	h, all := &s.halfOpen, prefixes(source)
+	if !proven {
+		turns := &h.turns
+		if own := h.known[all[0]]; own != nil && own.n > s.config.Limits.HalfOpen/64 {
+			turns = &own.turns
+		}
+		if first := turns.first(); first != nil {
+			return first
+		}
+	}
+	richer, own := h.richer(all)
+	if richer == nil {
 		return nil
 	}
-	most, own := h.root.parts[0], h.known[p]
-	switch {
-	case own != nil && (own.n >= most.n || !proven && own.n > s.config.Limits.HalfOpen/64):
-		return own.oldest()
-	case proven:
-		return most.oldest()
+	if out := richer.oldest(); !own || out.stage < believed {
+		return out
 	}
-	if first := h.first(); first != nil {
-		return first
+	return nil
+}
+
+// richer is the largest network that holds most, and more than the one of a source beside
+// it, so that all have their share and nobody is pushed out for one who has as much. own
+// says that it is the source itself.
+func (h *halfOpen) richer(all []netip.Prefix) (n *network, own bool) {
+	at := &h.root
+	for level, p := range all {
+		if len(at.parts) == 0 {
+			return nil, false
+		}
+		top, have := at.parts[0], h.count(p)
+		if have+1 < top.n || level == 0 && have == 0 {
+			return top, false
+		}
+		if at = h.known[p]; at == nil {
+			return nil, false
+		}
 	}
-	return most.oldest()
+	return at, true
 }
 
 // enter gives an exchange, x, its place. It was admitted.

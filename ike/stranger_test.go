@@ -258,6 +258,28 @@ func TestReserve(t *testing.T) {
 	}
 }
 
+// TestNobodyGivesWayToHisLike: where all who are half open have come as far, and hold as
+// much, one more waits outside. Otherwise a power cut after which everybody dials at once
+// would have each push out who is nearly in.
+func TestNobodyGivesWayToHisLike(t *testing.T) {
+	n := newNode(t, "s", Config{Candidates: psk("acme", "secret", nil), Limits: Limits{HalfOpen: 64}})
+	var all []*held
+	for k := range 64 {
+		h, source := &held{s: n.s}, netip.AddrFrom4([4]byte{192, 0, byte(k % 4), byte(k)})
+		if !n.s.admit(start, source, true) {
+			t.Fatal(k)
+		}
+		n.s.enter(h, &h.stranger, source, true)
+		all = append(all, h)
+	}
+	if n.s.admit(start, netip.MustParseAddr("192.0.1.200"), true) || have(all) != 64 {
+		t.Error("somebody has given way to one more like him")
+	}
+	if !n.s.admit(start, netip.MustParseAddr("198.51.100.1"), true) || have(all) != 63 {
+		t.Error("nobody gives way to one of a network that has nothing")
+	}
+}
+
 // TestTablesForgetTheOldest: a flood of sources does not empty what is remembered of all.
 func TestTablesForgetTheOldest(t *testing.T) {
 	n := newNode(t, "s", Config{Candidates: psk("acme", "secret", nil)})
@@ -307,8 +329,8 @@ func FuzzStrangers(f *testing.F) {
 				if proven := b&32 != 0; n.s.admit(start, source, proven) {
 					n.s.enter(h, &h.stranger, source, proven)
 					all = append(all, h)
-				} else if own := n.s.halfOpen.count(prefixes(source)[len(prefixes(source))-1]); own < 6 {
-					t.Fatalf("step %d: one that holds %d is refused", k, own)
+				} else if own := n.s.halfOpen.count(prefixes(source)[len(prefixes(source))-1]); own < 6 && (own == 0 || have(all) < 21) && n.s.halfOpen.count(prefixes(source)[0]) == 0 {
+					t.Fatalf("step %d: one that holds %d is refused, of %d", k, own, have(all))
 				}
 			case len(all) == 0:
 			case x == 2:
@@ -327,6 +349,16 @@ func FuzzStrangers(f *testing.F) {
 			t.Fatalf("%d networks are left", len(n.s.halfOpen.known))
 		}
 	})
+}
+
+// have is how many are still there.
+func have(all []*held) (n int) {
+	for _, h := range all {
+		if h.home != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // held is an exchange of nothing.
