@@ -45,6 +45,7 @@ type channel struct {
 	tries    uint8  // retransmissions of the oldest message
 	urgent   bool   // the last message is a StopCCN: it does not wait for cwnd
 	ackDue   bool   // the peer waits for an acknowledgement
+	full     bool   // a message had no place in queue: the channel is of no use any more
 	sent     int    // messages of queue that were sent since the last timeout
 	high     int    // messages of queue that were ever sent
 	queue    []outgoing
@@ -71,12 +72,24 @@ func newChannel(window, ours uint16) channel {
 // setWindow learns the receive window of the peer.
 func (c *channel) setWindow(w uint16) { c.window, c.ssthresh = w, w }
 
+// maxQueue bounds the messages that wait for the peer's acknowledgement, or to be sent:
+// whoever acknowledges nothing and asks on must not have us keep all the answers.
+const maxQueue = 64
+
+// push queues a message. The last of all, StopCCN, always has a place.
 func (c *channel) push(kind MessageType, data []byte) {
+	if len(c.queue) >= maxQueue && kind != MessageStopCCN {
+		c.full = true
+		return
+	}
 	c.queue = append(c.queue, outgoing{kind, data})
 }
 
 // dropUnsent forgets what was never sent.
-func (c *channel) dropUnsent() { c.queue = c.queue[:c.high] }
+func (c *channel) dropUnsent() {
+	clear(c.queue[c.high:])
+	c.queue = c.queue[:c.high]
+}
 
 // abandon forgets all messages; nothing is in flight any more.
 func (c *channel) abandon() {
@@ -128,7 +141,8 @@ func (c *channel) acknowledge(now time.Time, nr uint16, r Retransmit) bool {
 	if n == 0 || n > c.high {
 		return false
 	}
-	c.queue = slices.Delete(c.queue, 0, n)
+	clear(c.queue[:n])
+	c.queue = c.queue[n:]
 	c.high -= n
 	c.sent = max(c.sent-n, 0)
 	c.tries = 0

@@ -113,6 +113,9 @@ func (e *Endpoint) settle(now time.Time, t *tunnel) {
 		return
 	}
 	e.flush(now, t)
+	if t.ch.full { // no more is done for it once it is stopped
+		e.stop(now, t, Reason{CauseProtocol, MessageStopCCN, Result{StopError, ErrorResources, "too many messages are not acknowledged"}})
+	}
 	if t.ch.ackDue {
 		e.sendZLB(t)
 	}

@@ -166,7 +166,7 @@ func (e *Endpoint) handleSCCRQ(now time.Time, from Peer, m Message) error {
 	if e.loseTie(e.peers[from], &f) {
 		return ErrTie
 	}
-	e.makeRoom(now, from)
+	room := e.makeRoom(now, from)
 	t, err := e.newTunnel(now, from, &ownPersona, 0)
 	if err != nil {
 		return err
@@ -175,7 +175,10 @@ func (e *Endpoint) handleSCCRQ(now time.Time, from Peer, m Message) error {
 	t.ch.nr, t.ch.ackDue = 1, true
 	t.learn(&f)
 	t.setState(now, tunnelWaitConnect, e.cfg.Setup)
-	if !e.refused(now, t, &f, v) {
+	switch {
+	case !room:
+		e.stop(now, t, Reason{CauseRefused, MessageStopCCN, Result{StopError, ErrorResources, "no more tunnels of one peer"}})
+	case !e.refused(now, t, &f, v):
 		err = e.sendSCCRP(t, &f)
 	}
 	if err != nil {
@@ -251,8 +254,9 @@ func (e *Endpoint) loseTie(p *peer, f *fields) bool {
 }
 
 // makeRoom lets tunnels of the peer give way until a new one fits: closing ones first,
-// then the one that is silent longest.
-func (e *Endpoint) makeRoom(now time.Time, id Peer) {
+// then the one that is silent longest. One that may be alive does not; then there is
+// no room.
+func (e *Endpoint) makeRoom(now time.Time, id Peer) bool {
 	p := e.peers[id]
 	for p != nil && len(p.tunnels) >= e.cfg.MaxTunnels {
 		victim := p.tunnels[0]
@@ -261,10 +265,17 @@ func (e *Endpoint) makeRoom(now time.Time, id Peer) {
 				victim = t
 			}
 		}
+		if victim.state == tunnelEstablished && now.Sub(victim.heard) < e.quiet() {
+			return false
+		}
 		e.stop(now, victim, Reason{CauseReplaced, MessageStopCCN, Result{}})
 		e.drop(victim, Reason{Cause: CauseReplaced})
 	}
+	return true
 }
+
+// quiet is the silence after which a tunnel has left a HELLO unanswered for a while.
+func (e *Endpoint) quiet() time.Duration { return max(e.cfg.Hello, 0) + 10*time.Second }
 
 func (t *tunnel) yieldsBefore(o *tunnel) bool {
 	if closing := t.state > tunnelEstablished; closing != (o.state > tunnelEstablished) {

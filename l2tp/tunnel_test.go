@@ -297,14 +297,19 @@ func TestRedialOtherMessage(t *testing.T) {
 	}
 }
 
-// TestMakeRoom: the tunnel that is silent longest gives way to a new one.
+// TestMakeRoom: the tunnel that is silent longest, and has not answered HELLO, gives way
+// to a new one.
 func TestMakeRoom(t *testing.T) {
-	s := newStation(t, testConfig())
+	cfg := testConfig()
+	cfg.Idle = -1 // they have no calls
+	s := newStation(t, cfg)
 	var locals []TunnelID
 	for i := range uint16(4) {
 		locals = append(locals, s.serve(10+i))
 		s.advance(time.Second)
 	}
+	s.advance(71 * time.Second)
+	s.sent = nil
 	s.input(message(Header{locals[0], 0, 2, 1}, MessageHELLO))
 	s.wantSent(0)
 	s.input(sccrq(20))

@@ -1,5 +1,5 @@
 // Package store keeps what must survive a restart: users made by `culvert
-// user`, the addresses that users had, and bans. It is one bbolt file,
+// user`, and the addresses that users had. It is one bbolt file,
 // state.db, in the directory that the configuration calls state.
 //
 // A server and the commands work on the same file at the same time. bbolt
@@ -20,6 +20,5 @@
 // good as the password to MS-CHAPv2: the file is readable by its owner only,
 // and Hash never prints itself.
 //
-// Not done here: checking passwords (ppp/auth), choosing addresses (tenant),
-// deciding on bans.
+// Not done here: checking passwords (ppp/auth), choosing addresses (tenant).
 package store

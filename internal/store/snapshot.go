@@ -45,7 +45,6 @@ func (s *Store) look() (stamp, error) {
 type snapshot struct {
 	users  part[map[string]User] // by tenant, by key of the name
 	leases part[[]Lease]         // by tenant
-	bans   part[Ban]             // by address
 }
 
 // part is the content of one bucket, and how often that had been written.
@@ -105,10 +104,7 @@ func (s *Store) load() (*snapshot, error) {
 		if fresh.users, err = fresh.users.refresh(tx.Bucket(bucketUsers), loadUsers); err != nil {
 			return err
 		}
-		if fresh.leases, err = fresh.leases.refresh(tx.Bucket(bucketLeases), records[[]Lease]); err != nil {
-			return err
-		}
-		fresh.bans, err = fresh.bans.refresh(tx.Bucket(bucketBans), records[Ban])
+		fresh.leases, err = fresh.leases.refresh(tx.Bucket(bucketLeases), records[[]Lease])
 		return err
 	})
 	return &fresh, wrap(err)

@@ -134,25 +134,6 @@ func TestLeases(t *testing.T) {
 	}
 }
 
-func TestBans(t *testing.T) {
-	s := wantStore(t)
-	day := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
-	s.now = func() time.Time { return day }
-	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	want(t, s.PutBan(Ban{Addr: netip.MustParseAddr("::ffff:192.0.2.2"), Reason: "by hand"}), nil)
-	want(t, s.PutBan(Ban{Addr: a, Until: day.Add(time.Minute), Reason: "guessing"}), nil)
-	want(t, s.PutBan(Ban{}), ErrName)
-	if got, err := s.Bans(); err != nil || len(got) != 2 || got[0].Addr != a {
-		t.Errorf("bans %v, %v", got, err)
-	}
-	s.now = func() time.Time { return day.Add(time.Minute) }
-	if got, _ := s.Bans(); len(got) != 1 || got[0].Addr != b || got[0].Reason != "by hand" {
-		t.Errorf("bans %v", got)
-	}
-	want(t, s.DeleteBan(b), nil)
-	want(t, s.DeleteBan(b), ErrNotFound)
-}
-
 func TestChangesOfOthersAreSeen(t *testing.T) {
 	server := wantStore(t)
 	if _, err := server.User("acme", "alice"); !errors.Is(err, ErrNotFound) {
