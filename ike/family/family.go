@@ -20,6 +20,7 @@ const (
 	Apple      Family = "apple"
 	Android    Family = "android"
 	StrongSwan Family = "strongswan" // of Linux, ChromeOS and the app for Android
+	Libreswan  Family = "libreswan"  // where it says so
 	Xl2tpd     Family = "xl2tpd"     // over an IKE daemon that names itself not
 	MikroTik   Family = "mikrotik"
 	Cisco      Family = "cisco" // Cisco's own and vpnc, which speaks as it does
@@ -27,7 +28,7 @@ const (
 
 // Families lists all that Recognise and Refine return.
 func Families() []Family {
-	return []Family{Other, WindowsOld, Windows7, Windows8, Windows10, Apple, Android, StrongSwan, Xl2tpd, MikroTik, Cisco}
+	return []Family{Other, WindowsOld, Windows7, Windows8, Windows10, Apple, Android, StrongSwan, Libreswan, Xl2tpd, MikroTik, Cisco}
 }
 
 // Signs is what the first message of a peer says about its kind.
@@ -58,6 +59,8 @@ func Recognise(s Signs) Family {
 		return Windows10
 	case all.has(wire.VendorMSNT5):
 		return windowsOf(version)
+	case all.has(wire.VendorLibreswan): // it may call itself strongSwan as well
+		return Libreswan
 	case all.has(wire.VendorNATTApple):
 		return Apple
 	case all.has(wire.VendorNATTDraft00) && all.has(wire.VendorFragmentation): // racoon of Android

@@ -47,6 +47,7 @@ const (
 	VendorMSNegotiation           // MS-Negotiation Discovery Capable
 	VendorMSInitialContact        // Vid-Initial-Contact
 	VendorMSCGA                   // IKE CGA version 1
+	VendorLibreswan               // a text; the version follows
 )
 
 type vendorEntry struct {
@@ -77,6 +78,7 @@ var vendors = [...]vendorEntry{
 	VendorMSNegotiation:    {"MS-Negotiation Discovery Capable", bytesOf("fb1de3cdf341b7ea16b7e5be0855f120"), false},
 	VendorMSInitialContact: {"Vid-Initial-Contact", bytesOf("26244d38eddb61b3172a36e3d0cfb819"), false},
 	VendorMSCGA:            {"IKE CGA version 1", bytesOf("e3a5966a76379fe707228231e5ce8652"), false},
+	VendorLibreswan:        {"Libreswan", "OE-Libreswan-", true},
 }
 
 // bytesOf turns a constant of the table, in hex, into its bytes.
