@@ -32,6 +32,7 @@ type prober struct {
 	d    *Device
 	w    tenant.Writer
 	port uint16
+	hops uint8 // 0: as usual
 	back chan []byte
 }
 
@@ -70,6 +71,9 @@ func (p *prober) send(to netip.Addr, proto uint8, sumAt int, message []byte) {
 	ip, err := ipkt.Parse(b)
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	if p.hops > 0 {
+		setHopsLeft(b, p.hops)
 	}
 	var sum uint16
 	if proto != ipkt.ProtocolICMP {
@@ -113,6 +117,26 @@ func (p *prober) opens(to netip.Addr, port uint16) bool {
 	p.send(to, ipkt.ProtocolTCP, header.TCPChecksumOffset, syn)
 	ip, there := p.answer(to)
 	return there && header.TCP(ip.Payload()).Flags() == header.TCPFlagSyn|header.TCPFlagAck
+}
+
+// The first hop of a traceroute by TCP is the gateway, not the host that it is for
+// (RFC 1812 section 5.3.1).
+func TestSYNsCountHops(t *testing.T) {
+	p := newProber(t, func(cfg *Config) { cfg.DialContext = (&hostNet{}).dial })
+	for _, to := range addrs("198.51.100.7", "2001:db8:77::7") {
+		p.hops = 1
+		syn := make([]byte, header.TCPMinimumSize)
+		header.TCP(syn).Encode(&header.TCPFields{SrcPort: 7, DstPort: 9, SeqNum: 1, DataOffset: header.TCPMinimumSize, Flags: header.TCPFlagSyn})
+		p.send(to, ipkt.ProtocolTCP, header.TCPChecksumOffset, syn)
+		ip, there := p.answer(to)
+		exceeded := ip.Payload()[0] == byte(header.ICMPv4TimeExceeded) || ip.Payload()[0] == byte(header.ICMPv6TimeExceeded)
+		if there || !exceeded || ip.Source() != gateway.Addr() && ip.Source() != gateway6.Addr() {
+			t.Errorf("%v: % x", to, ip.Bytes)
+		}
+		if n := p.d.Counters().Flows; n != 0 {
+			t.Errorf("%v: %d flows", to, n)
+		}
+	}
 }
 
 // datagram sends a datagram.

@@ -23,10 +23,9 @@ func (d *Device) handleTCP(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 	if !wholeHeader(segment) || segment.Flags()&(header.TCPFlagSyn|header.TCPFlagAck) != header.TCPFlagSyn {
 		return false
 	}
-	if d.expired(pkt) {
+	if to := addrOf(id.LocalAddress); !d.isOwn(to) && d.expired(pkt) {
 		return true
-	}
-	if d.reach.Denies(addrOf(id.LocalAddress)) {
+	} else if d.reach.Denies(to) { // as if nothing listened there
 		return false
 	}
 	f, fresh := d.flows.open(flowKey{tcp: true, id: id}, d.cfg.TCPIdle)
