@@ -66,7 +66,7 @@ func (d *devices) open(t *config.Tenant) (tenant.Device, error) {
 	if e := t.Egress.TUN; e != nil {
 		return tun.New(tun.Config{
 			Name: e.Device, Netns: e.NetNS, Addresses: addresses, Routes: masked(rest), MTU: t.MTU, DNS: forwarder,
-			Queues: d.queues,
+			Queues: d.queues, ClientBits: t.PrefixBits(),
 		})
 	}
 	c := d.netstack(t)

@@ -27,6 +27,8 @@ const (
 	DefaultQueries    = 1024
 	DefaultPerSource  = 128
 	DefaultConns      = 256
+	// A share that leaves room for others, and is more than clients have.
+	DefaultConnsPerSource = 16
 )
 
 // Config describes a Forwarder. The zero Config asks the host's resolvers.
@@ -44,11 +46,12 @@ type Config struct {
 	// Queries bounds the queries under way; 0: DefaultQueries. What comes
 	// beyond it by UDP is dropped.
 	Queries int
-	// PerSource bounds the queries under way for one client address; 0:
+	// PerSource bounds the queries under way for one session; 0:
 	// DefaultPerSource.
 	PerSource int
-	// Conns bounds the TCP connections of clients; 0: DefaultConns.
-	Conns int
+	// Conns and ConnsPerSource bound the TCP connections of clients, in total and
+	// for one session; 0: DefaultConns, DefaultConnsPerSource.
+	Conns, ConnsPerSource int
 	// DialContext reaches resolvers; nil: the host's network.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -60,7 +63,7 @@ func (c Config) withDefaults() (Config, error) {
 			return c, fmt.Errorf("%w: %v is no resolver's address and port", ErrConfig, r)
 		}
 	}
-	if c.Timeout < 0 || c.Attempts < 0 || c.Queries < 0 || c.PerSource < 0 || c.Conns < 0 {
+	if c.Timeout < 0 || c.Attempts < 0 || c.Queries < 0 || c.PerSource < 0 || c.Conns < 0 || c.ConnsPerSource < 0 {
 		return c, fmt.Errorf("%w: negative limit", ErrConfig)
 	}
 	if c.ResolvConf == "" {
@@ -73,6 +76,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.Queries = orDefault(c.Queries, DefaultQueries)
 	c.PerSource = orDefault(c.PerSource, DefaultPerSource)
 	c.Conns = orDefault(c.Conns, DefaultConns)
+	c.ConnsPerSource = orDefault(c.ConnsPerSource, DefaultConnsPerSource)
 	if c.DialContext == nil {
 		c.DialContext = (&net.Dialer{}).DialContext
 	}

@@ -92,13 +92,21 @@ func serve(t *testing.T, f *Forwarder) string {
 	t.Helper()
 	pc, ln := dnstest.Listen(t)
 	var running sync.WaitGroup
-	running.Go(func() { f.Serve(pc, ln) })
+	running.Go(func() { f.Serve(pc, ln, session) })
 	t.Cleanup(func() {
 		pc.Close()
 		ln.Close()
 		running.Wait()
 	})
 	return pc.LocalAddr().String()
+}
+
+// session has each address of 127.1.0.0/16 as one client's.
+func session(a netip.Addr) netip.Addr {
+	if p, _ := a.Prefix(16); p == netip.MustParsePrefix("127.1.0.0/16") {
+		return p.Addr()
+	}
+	return a
 }
 
 func ask(t *testing.T, network, at string, change func(*dns.Msg)) *dns.Msg {
@@ -276,6 +284,66 @@ func TestQueriesAreBounded(t *testing.T) {
 	}
 }
 
+// A client has one share, whatever addresses it asks from, and others have theirs.
+func TestSessionsHaveShares(t *testing.T) {
+	slow := newResolver(t, func(w dns.ResponseWriter, q *dns.Msg) {
+		if q.Question[0].Name != "slow.example.com." {
+			answering(1)(w, q)
+		}
+	})
+	f := newForwarder(t, func(c *Config) {
+		c.PerSource, c.Conns, c.ConnsPerSource, c.Attempts, c.Timeout = 5, 8, 4, 1, time.Minute
+	}, slow)
+	at := serve(t, f)
+	query, _ := new(dns.Msg).SetQuestion("slow.example.com.", dns.TypeA).Pack()
+	for i := range 10 {
+		from := net.IPv4(127, 1, byte(i), 1)
+		udp, err := (&net.Dialer{LocalAddr: &net.UDPAddr{IP: from}}).Dial("udp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer udp.Close()
+		udp.Write(query)
+		tcp, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}).Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tcp.Close()
+	}
+	for end := time.Now().Add(30 * time.Second); f.Counters().Dropped < 11 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if c := f.Counters(); c.Dropped != 11 || c.Queries != 5 {
+		t.Errorf("%+v, want 5 queries and 4 connections, and the others dropped", c)
+	}
+	for _, network := range []string{"udp", "tcp"} {
+		if got := ask(t, network, at, nil); len(got.Answer) != 1 {
+			t.Errorf("another client by %s: %v", network, got)
+		}
+	}
+}
+
+// What names mean on the host only is not for clients to find out.
+func TestLocalNamesStayLocal(t *testing.T) {
+	r := newResolver(t, answering(1))
+	at := serve(t, newForwarder(t, nil, r))
+	for _, network := range []string{"udp", "tcp"} {
+		for _, name := range []string{"localhost.", "LOCALHOST.", "a.localhost.", "printer.local.", "local.", "intranet.", "_gateway.", "vpn-7."} {
+			if got := ask(t, network, at, func(m *dns.Msg) { m.SetQuestion(name, dns.TypeA) }); got.Rcode != dns.RcodeNameError || len(got.Answer) != 0 {
+				t.Errorf("%s by %s: %v", name, network, got)
+			}
+		}
+		for _, open := range []dns.Question{{Name: "com.", Qtype: dns.TypeNS}, {Name: "com.", Qtype: dns.TypeDS}, {Name: ".", Qtype: dns.TypeNS}, {Name: "local.example.com.", Qtype: dns.TypeA}} {
+			if got := ask(t, network, at, func(m *dns.Msg) { m.SetQuestion(open.Name, open.Qtype) }); got.Rcode != dns.RcodeSuccess {
+				t.Errorf("%v by %s: %v", open, network, got)
+			}
+		}
+	}
+	if n := r.queries.Load(); n != 8 {
+		t.Errorf("the host's resolver was asked %d times", n)
+	}
+}
+
 // The host's resolver file is read again when it changes.
 func TestResolvConf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "resolv.conf")
@@ -324,7 +392,7 @@ func TestServeEnds(t *testing.T) {
 	f := newForwarder(t, func(c *Config) { c.Timeout = time.Minute }, slow)
 	pc, ln := dnstest.Listen(t)
 	ended := make(chan struct{})
-	go func() { f.Serve(pc, ln); close(ended) }()
+	go func() { f.Serve(pc, ln, session); close(ended) }()
 	query, _ := new(dns.Msg).SetQuestion("example.com.", dns.TypeA).Pack()
 	udp, _ := net.Dial("udp", pc.LocalAddr().String())
 	defer udp.Close()
@@ -363,7 +431,7 @@ func FuzzMessages(f *testing.F) {
 			return
 		}
 		answers(answer, query)
-		if b := failure(query); len(b) < headerLen || b[2]&0x80 == 0 {
+		if b := failure(query, dns.RcodeServerFailure); len(b) < headerLen || b[2]&0x80 == 0 {
 			t.Errorf("% x", b)
 		}
 		if len(answer) >= headerLen {

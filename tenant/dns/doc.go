@@ -14,6 +14,13 @@
 // is cut short is passed on cut short; the client then asks by TCP, and so
 // does the forwarder. When no resolver answers, the client gets SERVFAIL.
 //
+// Names that mean something on one host or link only are not passed on: localhost,
+// what is below .local, and addresses of names of one label, which a resolver of
+// the host would look for in the host's own files and search domains.
+//
+// What a session may have under way, by UDP and TCP, is bounded, whatever addresses
+// it uses.
+//
 // # Memory
 //
 // Buffers belong to the forwarder and are reused; Exchange's answer is the

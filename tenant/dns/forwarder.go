@@ -28,12 +28,13 @@ type Forwarder struct {
 	cfg       Config
 	resolvers resolvers
 	queries   chan struct{} // a place for each query under way
-	conns     chan struct{} // a place for each TCP client
 	buffers   sync.Pool     // *[maxMessage]byte
 	counters  counters
 
-	mu      sync.Mutex
-	sources map[netip.Addr]int // queries under way by client
+	mu        sync.Mutex
+	sources   map[netip.Addr]int // queries under way by session
+	conns     map[netip.Addr]int // TCP connections by session
+	connected int                // and in total
 }
 
 // Counters are what a Forwarder did so far.
@@ -57,7 +58,7 @@ func New(cfg Config) (*Forwarder, error) {
 		cfg:       cfg,
 		resolvers: resolvers{fixed: cfg.Resolvers, path: cfg.ResolvConf},
 		queries:   make(chan struct{}, cfg.Queries),
-		conns:     make(chan struct{}, cfg.Conns),
+		conns:     make(map[netip.Addr]int),
 		buffers:   sync.Pool{New: func() any { return new([maxMessage]byte) }},
 		sources:   make(map[netip.Addr]int),
 	}, nil

@@ -18,23 +18,24 @@ import (
 const idleConn = 10 * time.Second
 
 // Serve answers queries that arrive on pc and on connections to ln; either may
-// be nil. It returns when both are closed by the caller and every query under
+// be nil. session says what stands for the session that an address is of, which
+// has one share of queries and connections. It returns when both are closed by the caller and every query under
 // way has ended, which is at once: closing cancels them.
-func (f *Forwarder) Serve(pc net.PacketConn, ln net.Listener) {
+func (f *Forwarder) Serve(pc net.PacketConn, ln net.Listener, session func(netip.Addr) netip.Addr) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var loops, queries sync.WaitGroup
 	if pc != nil {
-		loops.Go(func() { f.servePackets(ctx, pc, &queries) })
+		loops.Go(func() { f.servePackets(ctx, pc, &queries, session) })
 	}
 	if ln != nil {
-		loops.Go(func() { f.serveConns(ctx, ln, &queries) })
+		loops.Go(func() { f.serveConns(ctx, ln, &queries, session) })
 	}
 	loops.Wait()
 	cancel()
 	queries.Wait()
 }
 
-func (f *Forwarder) servePackets(ctx context.Context, pc net.PacketConn, queries *sync.WaitGroup) {
+func (f *Forwarder) servePackets(ctx context.Context, pc net.PacketConn, queries *sync.WaitGroup, session func(netip.Addr) netip.Addr) {
 	var p patience
 	buf := make([]byte, maxUDP)
 	for {
@@ -46,7 +47,7 @@ func (f *Forwarder) servePackets(ctx context.Context, pc net.PacketConn, queries
 			continue
 		}
 		p = patience{}
-		source := addrOf(from)
+		source := session(addrOf(from))
 		if checkQuery(buf[:n]) != nil {
 			f.counters.malformed.Add(1)
 			continue
@@ -93,23 +94,26 @@ func (f *Forwarder) leave(source netip.Addr) {
 // answer asks the resolvers and makes a SERVFAIL when none of them answers.
 func (f *Forwarder) answer(ctx context.Context, network string, query []byte) []byte {
 	f.counters.queries.Add(1)
+	if q, ok := question(query); ok && isLocal(q) {
+		return failure(query, dns.RcodeNameError)
+	}
 	answer, err := f.Exchange(ctx, network, query)
 	if err != nil {
 		f.counters.failed.Add(1)
-		return failure(query)
+		return failure(query, dns.RcodeServerFailure)
 	}
 	return answer
 }
 
-// failure is the SERVFAIL to a query: its header and question.
-func failure(query []byte) []byte {
+// failure is the answer of this code to a query: its header and question.
+func failure(query []byte, code byte) []byte {
 	_, off, err := dns.UnpackDomainName(query, headerLen)
 	if err != nil || off+4 > len(query) {
 		off = headerLen - 4
 	}
 	b := append([]byte(nil), query[:off+4]...)
 	b[2] = b[2]&0x79 | 0x80 // an answer, with the opcode and RD as asked
-	b[3] = 0x80 | dns.RcodeServerFailure
+	b[3] = 0x80 | code
 	clear(b[6:headerLen])
 	return b
 }
@@ -130,17 +134,17 @@ func fit(answer, query []byte) []byte {
 		return answer
 	}
 	if msg.Unpack(answer) != nil {
-		return failure(query)
+		return failure(query, dns.RcodeServerFailure)
 	}
 	msg.Truncate(size)
 	cut, err := msg.Pack()
 	if err != nil {
-		return failure(query)
+		return failure(query, dns.RcodeServerFailure)
 	}
 	return cut
 }
 
-func (f *Forwarder) serveConns(ctx context.Context, ln net.Listener, queries *sync.WaitGroup) {
+func (f *Forwarder) serveConns(ctx context.Context, ln net.Listener, queries *sync.WaitGroup, session func(netip.Addr) netip.Addr) {
 	var p patience
 	for {
 		conn, err := ln.Accept()
@@ -151,24 +155,44 @@ func (f *Forwarder) serveConns(ctx context.Context, ln net.Listener, queries *sy
 			continue
 		}
 		p = patience{}
-		select {
-		case f.conns <- struct{}{}:
-			queries.Go(func() {
-				defer func() { <-f.conns }()
-				f.serveConn(ctx, conn)
-			})
-		default:
+		source := session(addrOf(conn.RemoteAddr()))
+		if !f.connect(source) {
 			f.counters.dropped.Add(1)
 			conn.Close()
+			continue
 		}
+		queries.Go(func() {
+			defer f.disconnect(source)
+			f.serveConn(ctx, conn, source)
+		})
+	}
+}
+
+// connect takes a place for a connection of source, if there is one.
+func (f *Forwarder) connect(source netip.Addr) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.connected >= f.cfg.Conns || f.conns[source] >= f.cfg.ConnsPerSource {
+		return false
+	}
+	f.connected++
+	f.conns[source]++
+	return true
+}
+
+func (f *Forwarder) disconnect(source netip.Addr) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.connected--
+	if f.conns[source]--; f.conns[source] == 0 {
+		delete(f.conns, source)
 	}
 }
 
 // serveConn answers the queries of one connection in turn.
-func (f *Forwarder) serveConn(ctx context.Context, conn net.Conn) {
+func (f *Forwarder) serveConn(ctx context.Context, conn net.Conn, source netip.Addr) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	source := addrOf(conn.RemoteAddr())
 	for {
 		query, err := f.readQuery(conn)
 		if err != nil {

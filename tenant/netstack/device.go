@@ -140,7 +140,7 @@ func (d *Device) serveDNS() error {
 			return err
 		}
 		d.listeners = append(d.listeners, pc, ln)
-		d.running.Go(func() { d.cfg.DNS.Serve(pc, ln) })
+		d.running.Go(func() { d.cfg.DNS.Serve(pc, ln, d.clients.of) })
 	}
 	return nil
 }

@@ -52,6 +52,8 @@ type Config struct {
 	// DNS answers at Addresses, port 53; nil: nobody does. Its queries leave
 	// from the namespace of the process. It may be shared by devices.
 	DNS *dns.Forwarder
+	// ClientBits is the length of the IPv6 prefix that one client is given; 0: 64.
+	ClientBits int
 }
 
 // withDefaults fills in what is zero and checks the rest.
@@ -84,4 +86,17 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// sessionOf returns what stands for a session where what it has is bounded: its
+// IPv4 address, or its IPv6 prefix.
+func (c *Config) sessionOf(source netip.Addr) netip.Addr {
+	bits := c.ClientBits
+	if bits == 0 {
+		bits = 64
+	}
+	if prefix, err := source.Prefix(bits); err == nil && source.Is6() {
+		return prefix.Addr()
+	}
+	return source
 }

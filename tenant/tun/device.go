@@ -167,7 +167,7 @@ func (d *Device) listenDNS() error {
 func (d *Device) serveDNS() error {
 	for i := 0; i+1 < len(d.sockets); i += 2 {
 		pc, ln := d.sockets[i].(net.PacketConn), d.sockets[i+1].(net.Listener)
-		d.serving.Go(func() { d.cfg.DNS.Serve(pc, ln) })
+		d.serving.Go(func() { d.cfg.DNS.Serve(pc, ln, d.cfg.sessionOf) })
 	}
 	return nil
 }
