@@ -301,3 +301,31 @@ func TestClientName(t *testing.T) {
 		}
 	}
 }
+
+// TestListsCountWithinTheirScope: a list of the authority's that is about the certificates of
+// authorities only, or has nothing but changes, does not say that a client's is good.
+func TestListsCountWithinTheirScope(t *testing.T) {
+	root := newAuthority(t, "root", nil)
+	client := root.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "alice"}})
+	for name, x := range map[string]struct {
+		extension pkix.Extension
+		good      bool
+	}{
+		"users only":       {pkix.Extension{Id: []int{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x81, 1, 0xff}}, true},
+		"authorities only": {pkix.Extension{Id: []int{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x82, 1, 0xff}}, false},
+		"changes only":     {pkix.Extension{Id: []int{2, 5, 29, 27}, Critical: true, Value: []byte{2, 1, 1}}, false},
+	} {
+		list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: today.AddDate(0, 0, -1), NextUpdate: today.AddDate(0, 0, 1), ExtraExtensions: []pkix.Extension{x.extension}}
+		der, err := x509.CreateRevocationList(rand.Reader, list, root.cert, root.key)
+		if err == nil {
+			list, err = x509.ParseRevocationList(der)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		trust := &Trust{Roots: []*x509.Certificate{root.cert}, CRLs: []*x509.RevocationList{list}, Strict: true}
+		if _, err := trust.Verify(today, []*x509.Certificate{client}, PurposeClient); (err == nil) != x.good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
