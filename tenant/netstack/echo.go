@@ -134,7 +134,9 @@ func (p *pinger) open(s *echoSocket, now time.Time) bool {
 	conn, raw := s.conn, s.direct
 	p.d.running.Go(func() {
 		if raw != nil {
-			p.receive(s, newReceiver(&hostConn{raw: raw, buffers: &p.d.buffers}))
+			host := newReceiver(&hostConn{raw: raw, buffers: &p.d.buffers})
+			host.listens = true
+			p.receive(s, host)
 		} else {
 			p.readAnswers(s, conn)
 		}

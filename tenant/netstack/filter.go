@@ -25,8 +25,9 @@ type filter struct {
 	recent *simplelru.LRU[netip.AddrPort, *peer] // who was sent to last is first
 	last   *peer                                 // who was sent to last
 	ended  bool
-	others bool // beside DNS servers
-	asked  int  // DNS queries without an answer
+	way    udpWay // see hold
+	others bool   // beside DNS servers
+	asked  int    // DNS queries without an answer
 }
 
 // peer is a destination.
@@ -125,6 +126,19 @@ func (f *filter) knows(at netip.AddrPort, now int64, cfg *Config) bool {
 	return ok && now-p.used < int64(cfg.UDPIdle)
 }
 
+// hold keeps the way from the latest new peer. While there is one, the stack knows
+// the peer's address and makes nothing for each packet to it.
+func (f *filter) hold(way udpWay) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
+		way.release()
+		return
+	}
+	f.way.release()
+	f.way = way
+}
+
 // end gives the places among the client's peers back.
 func (f *filter) end() {
 	f.mu.Lock()
@@ -132,5 +146,6 @@ func (f *filter) end() {
 	if f.recent != nil {
 		f.recent.Purge()
 	}
+	f.way.release()
 	f.last, f.ended = nil, true
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -13,6 +14,7 @@ type hostConn struct {
 	conn    net.Conn
 	raw     syscall.RawConn // nil: not a socket
 	buffers *sync.Pool
+	told    atomic.Bool // a send has met an error that may be about an earlier one
 }
 
 func newHostConn(conn net.Conn, buffers *sync.Pool) *hostConn {

@@ -62,6 +62,10 @@ func (j *judge) decide(f first) {
 		return
 	}
 	if idle, ok := f.m.filter.sent(f.heading.to, now, &d.cfg, true); ok {
+		var way udpWay
+		if way.lead(d.stack, f.heading.to, f.m.client) {
+			f.m.filter.hold(way)
+		}
 		f.m.touch(now, idle)
 		f.m.sender.send(f.heading, f.payload)
 	}

@@ -364,3 +364,27 @@ func TestUDPErrorsCostOthersNothing(t *testing.T) {
 		}
 	})
 }
+
+// known reports whether a datagram's destination is one of its mapping's peers.
+func (n *nat) known(g datagram) bool {
+	m := n.d.udp.find(netip.AddrPortFrom(g.source(), 40000))
+	return m != nil && m.filter.knows(g.to, n.d.flows.now(), &n.d.cfg)
+}
+
+// What a host says between its datagrams, or while others are sent, is heard.
+func TestUDPErrorsAreHeardAmidTraffic(t *testing.T) {
+	n := newNAT(t, nil)
+	s := n.listen(t, serverIP2)
+	g := datagram{to: netip.AddrPortFrom(serverIP, 1), data: []byte("x")}
+	for i := range 20 {
+		n.send(datagram{to: addrPort(s), data: []byte("?")})
+		_, from := n.arrives(s)
+		s.WriteToUDPAddrPort([]byte("answer"), from)
+		n.wantDatagram(s, 40000, "answer")
+		n.send(g)
+		n.wantICMP(g, icmpOf{serverIP, 3, 3})
+		if t.Failed() {
+			t.Fatalf("in round %d", i)
+		}
+	}
+}

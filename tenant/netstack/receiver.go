@@ -28,6 +28,8 @@ type receiver struct {
 	n       int
 	segment int // size of every datagram but the last
 	err     error
+	listens bool           // looks for errors whenever there is nothing to read
+	data    bool           // something was read since the last wait
 	from    netip.AddrPort // whose datagrams they are
 	said    said           // with errSaid
 	msg     unix.Msghdr
@@ -76,13 +78,20 @@ func (r *receiver) tryRead(fd uintptr) bool {
 		}
 		switch errno {
 		case 0:
-			r.buf, r.n, r.segment, r.err = buf, n, n, nil
+			r.buf, r.n, r.segment, r.err, r.data = buf, n, n, nil, true
 			r.from = addrPortOf(&r.name)
 			if s := r.joined(); s > 0 {
 				r.segment = s
 			}
 			return true
-		case unix.EAGAIN: // what a send got to know of is not known here
+		case unix.EAGAIN:
+			// An error that is not seen here has met a send, or there is nothing else
+			// for which this was woken.
+			if told := r.host.told.Swap(false); r.data && !told && !r.listens {
+				r.data = false
+				r.host.buffers.Put(buf)
+				return false
+			}
 			heard, ok := r.hear(fd, buf)
 			if heard {
 				r.buf, r.err = buf, errSaid
@@ -94,7 +103,7 @@ func (r *receiver) tryRead(fd uintptr) bool {
 			r.host.buffers.Put(buf)
 			return false
 		}
-		// EINTR, or the error of a message that waits to be heard
+		r.data = false // EINTR, or the error of a message that waits to be heard
 	}
 }
 

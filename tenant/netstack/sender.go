@@ -186,6 +186,7 @@ func (s *sender) trySend(fd uintptr) bool {
 		if s.err == nil || s.err == unix.EAGAIN || s.err == unix.ENOBUFS {
 			break // else it may be about an earlier one, and nothing was sent
 		}
+		s.host.told.Store(true)
 	}
 	return true
 }

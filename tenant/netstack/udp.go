@@ -26,7 +26,7 @@ func (d *Device) handleUDP(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 	if d.reach.Denies(to.Addr()) && !d.hairpinOpen(to) {
 		return false
 	}
-	if !validUDP(pkt) {
+	if !validUDP(id, pkt) {
 		return true
 	}
 	payload, ok := pkt.Data().PullUp(pkt.Data().Size())
@@ -69,14 +69,13 @@ func isWhole(pkt *stack.PacketBuffer) bool {
 }
 
 // validUDP checks length and checksum of a datagram (RFC 768).
-func validUDP(pkt *stack.PacketBuffer) bool {
+func validUDP(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
 	hdr := header.UDP(pkt.TransportHeader().Slice())
 	if len(hdr) < header.UDPMinimumSize {
 		return false
 	}
-	ip := pkt.Network()
 	lengthOK, sumOK := header.UDPValid(hdr, func() uint16 { return pkt.Data().Checksum() }, uint16(pkt.Data().Size()),
-		pkt.NetworkProtocolNumber, ip.SourceAddress(), ip.DestinationAddress(), pkt.RXChecksumValidated)
+		pkt.NetworkProtocolNumber, id.RemoteAddress, id.LocalAddress, pkt.RXChecksumValidated)
 	return lengthOK && sumOK
 }
 
