@@ -26,6 +26,8 @@ type Target struct {
 	Server  netip.Addr
 	// Secret, User and Password are what that server wants.
 	Secret, User, Password string
+	// Older says that Program may be of a version that knows less than this one.
+	Older bool
 	// Persona is the native client to speak like; empty: culvert itself.
 	Persona string
 }
@@ -195,7 +197,7 @@ func (s *site) stand(ctx context.Context, t Target) (*standing, error) {
 		return nil, err
 	}
 	st := &standing{site: s, config: serverConfig{
-		listen: loopServer(), ike: ike, natt: natt, secret: newSecret(), egress: "netstack",
+		listen: loopServer(), ike: ike, natt: natt, secret: newSecret(), egress: "netstack", older: t.Older,
 	}}
 	return st, st.start(ctx)
 }

@@ -14,6 +14,7 @@ type serverConfig struct {
 	secret    string // pre-shared key and password
 	egress    string // as in the configuration file
 	workers   int
+	older     bool // it may not know every key
 }
 
 // The inside of tunnels: who dials in gets one of these addresses.
@@ -25,6 +26,10 @@ const (
 
 // text writes the configuration file.
 func (c serverConfig) text(state string) string {
+	limits := "    limits: {sessions_per_user: 0}\n"
+	if c.older {
+		limits = ""
+	}
 	return fmt.Sprintf(`listen: [%s]
 ports: {ike: %d, nat_t: %d}
 state: %s
@@ -37,9 +42,8 @@ tenants:
     psk: [%s]
     auth: {local: {users: [{name: %s, password: %s}]}}
     pool: [%s]
-    limits: {sessions_per_user: 0}
-    egress: %s
-`, c.listen, c.ike, c.natt, state, c.workers, c.secret, benchUser, c.secret, poolNetwork, c.egress)
+%s    egress: %s
+`, c.listen, c.ike, c.natt, state, c.workers, c.secret, benchUser, c.secret, poolNetwork, limits, c.egress)
 }
 
 // serve starts culvert and waits until it listens.

@@ -40,7 +40,7 @@ standard output; --report writes a page with plots as well.
 throughput and compare need root for namespaces and TUN devices. What a machine
 lacks is named, and the rest is run. Everything that is created is removed, also
 on ^C.`,
-		b.newCrypto(), b.newForward(), b.newThroughput(), b.newLogins(), b.newSessions(), b.newStorm(), b.newCompare(), b.newAll(), b.newJoin(), newBenchTraffic(s), newBenchWireGuard(s), newBenchCallers(s), newBenchFlood(s))
+		b.newCrypto(), b.newForward(), b.newThroughput(), b.newLogins(), b.newSessions(), b.newStorm(), b.newCompare(), b.newAll(), b.newJoin(), newBenchTraffic(s), newBenchWireGuard(s), newBenchCallers(s), newBenchFlood(s), b.newStrangers())
 	c.PersistentFlags().BoolVar(&b.json, "json", false, "write results as JSON")
 	c.PersistentFlags().StringVar(&b.report, "report", "", "write a page with plots into `DIR`")
 	return c

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -125,6 +126,31 @@ func newBenchFlood(s streams) *cobra.Command {
 	f.DurationVar(&j.Warmup, "warmup", 0, "what is not counted")
 	f.DurationVar(&j.Duration, "duration", 0, "what is counted")
 	return c
+}
+
+// newStrangers returns the measurement of a flood of offers, which also takes another
+// version of the server: what a change was good for.
+func (b *benchCommand) newStrangers() *cobra.Command {
+	var c bench.StrangersConfig
+	var t targetFlags
+	var program string
+	cmd := b.command(bench.StrangersCommand, "Dial-ins beside a flood of offers that nobody takes", `Clients dial in alone, and beside strangers who flood the server with first
+messages in which nothing is acceptable. Says how long it takes to be in.`, func(f *pflag.FlagSet) {
+		t.add(f)
+		f.IntVar(&c.Rate, "rate", 0, "`MESSAGES` a second (default 20000)")
+		f.IntVar(&c.Dials, "dials", 0, "how `MANY` dial in, alone and beside the flood (default 20)")
+		f.StringVar(&program, "program", "", "`FILE` of the server's program (default this one)")
+	}, func(ctx context.Context, p *bench.Progress) (s bench.Section, err error) {
+		if c.Target, err = t.target(); err != nil {
+			return s, err
+		}
+		if c.Older = program != ""; c.Older {
+			c.Program = program
+		}
+		return bench.Strangers(ctx, c, p)
+	})
+	cmd.Hidden = true
+	return cmd
 }
 
 // benchDials are the flags of what dials in with many clients.

@@ -93,6 +93,12 @@ func TestBenchStorm(t *testing.T) {
 	wantZero(t, s, "needed a third dial or more")
 }
 
+func TestBenchStrangers(t *testing.T) {
+	s := wantBench(t, []string{"dial-ins alone", "dial-ins beside the flood", "slowest dial-in beside the flood", "offers a second"},
+		"strangers", "--rate", "5000", "--dials", "5")
+	wantZero(t, s, "failed beside the flood")
+}
+
 // TestBenchSaysWhatIsMissing: who cannot make namespaces is told so, and how to.
 func TestBenchSaysWhatIsMissing(t *testing.T) {
 	c := exec.Command(os.Args[0], "bench", "throughput", "--loads", "tcp", "--duration", "10ms", "--rounds", "1")
