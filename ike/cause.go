@@ -55,7 +55,7 @@ var causes = [numCauses]struct{ words, hint string }{
 	CauseTooMany: {"too many unfinished attempts",
 		"this source, or all together, have too many handshakes open: a flood, or clients that lose our answers"},
 	CauseGuessing: {"too many key trials",
-		"this source tries keys faster than any client does"},
+		"this source, or all together, try keys faster than clients do; who has a right one gets in when it is its turn"},
 	CauseRefused: {"refused by the other side", "see the notification that the other side sent"},
 	CauseNoTenant: {"no tenant for this address",
 		"no tenant with a pre-shared key listens on the address the client dialled"},

@@ -81,11 +81,12 @@ func (s *Server) askCookie(now time.Time, path Path, q *v2.Request) error {
 
 // loaded reports whether strangers cost so much that a first message has to bring a
 // cookie: before anything is kept, chosen or computed for it. What they cost are
-// exchanges, computations, and requests of which nothing is kept because they are
-// refused. A quarter of the computations is for those who have gone further than that.
+// exchanges, computations, logins that wait for their trial, and requests of which
+// nothing is kept because they are refused. A quarter of the computations is for those
+// who have gone further than that.
 func (s *Server) loaded(now time.Time) bool {
 	l := s.config.Limits
-	return s.stats.HalfOpen >= l.Cookies || s.strangers >= max(l.Computations/2, 1) || !s.refusals.has(now, l.Refusals)
+	return s.stats.HalfOpen >= l.Cookies || s.trials.nextLine() >= 0 || s.strangers >= max(l.Computations/2, 1) || !s.refusals.has(now, l.Refusals)
 }
 
 // answerInit opens a session for a request.

@@ -292,3 +292,32 @@ func BenchmarkInit(b *testing.B) {
 		})
 	}
 }
+
+// TestEarlyMessagesAreBounded: what comes before there are keys is kept for a moment for
+// whoever began; it is no more than a client's longest message in its pieces.
+func TestEarlyMessagesAreBounded(t *testing.T) {
+	n := eapServer(t, Limits{})
+	r := stranger2(t, n, 1, netip.MustParseAddr("198.51.100.9"), start)
+	if r.begin(); r.keys == nil {
+		t.Fatal(n.failed)
+	}
+	kept := 0
+	for k := range 100 {
+		size := 1200
+		if k%10 == 0 {
+			size = 9000
+		}
+		msg := r.sealed(wire.ExchangeAuth, 1, wire.Notify2{Type: 40000, Data: bytes.Repeat([]byte{byte(k)}, size)})
+		if err := n.s.Input(start, r.path, msg); err == nil {
+			kept += len(msg)
+		} else if !errors.Is(err, ErrLimit) {
+			t.Fatal(err)
+		} else if size == 1200 && kept < 20<<10 {
+			t.Fatalf("only %d bytes are kept", kept)
+		}
+	}
+	if kept > 24<<10 {
+		t.Errorf("%d bytes are kept", kept)
+	}
+	drainAll(n)
+}

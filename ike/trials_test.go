@@ -164,3 +164,58 @@ func TestKnownFirstByIKEv1(t *testing.T) {
 	}
 	p.closeAll()
 }
+
+// waiter is a searcher that may give up.
+type waiter struct {
+	gone  bool
+	turns int
+}
+
+func (w *waiter) searching() bool     { return !w.gone && w.turns == 0 }
+func (w *waiter) searchNow(time.Time) { w.turns++ }
+
+// FuzzTrials: whoever comes, and gives up or does not, has one turn and no more, in the
+// end everybody has had one, and nothing is left.
+func FuzzTrials(f *testing.F) {
+	f.Add([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 200, 100, 150, 250})
+	f.Add([]byte{0, 0, 0, 0, 64, 64, 128, 128, 192, 1, 65, 129, 193})
+	f.Fuzz(func(t *testing.T, script []byte) {
+		n := newNode(t, "s", Config{Candidates: psk("acme", "secret", nil), Limits: Limits{Tries: 20, TriesPerSource: 10}})
+		now := start
+		var all []*waiter
+		for _, b := range script[:min(len(script), 300)] {
+			source := netip.AddrFrom4([4]byte{192, 0, b & 3, b >> 2 & 3})
+			switch b >> 6 {
+			case 0, 1:
+				w := &waiter{}
+				if all = append(all, w); n.s.mayTry(now, source, int(b>>4)+1, w) {
+					w.searchNow(now)
+				}
+			case 2:
+				n.s.tried(now, source, int(b>>4&3), 0, b&16 != 0)
+				if len(all) > 0 {
+					all[int(b)%len(all)].gone = true
+				}
+			default:
+				now = now.Add(time.Duration(b&63) * 10 * time.Millisecond)
+				n.s.Advance(now)
+			}
+		}
+		for range 100_000 {
+			at := n.s.Deadline()
+			if at.IsZero() {
+				break
+			}
+			now = at
+			n.s.Advance(now)
+		}
+		for k, w := range all {
+			if w.turns > 1 || w.turns == 0 && !w.gone {
+				t.Fatalf("%d had %d turns, gone %v", k, w.turns, w.gone)
+			}
+		}
+		if n.s.trials.nextLine() >= 0 || n.s.trials.alarm.index != 0 {
+			t.Fatal("somebody is left in a line")
+		}
+	})
+}
