@@ -383,22 +383,66 @@ func TestV2Mobike(t *testing.T) {
 	p.closeAll()
 }
 
-func TestV2InitialContactReplaces(t *testing.T) {
+// replaced counts the peers that gave way to another connection.
+func (n *node) replaced() (count int) {
+	for _, e := range n.closed {
+		if e.Reason == ReasonReplaced {
+			count++
+		}
+	}
+	return count
+}
+
+// dialFrom is a dial from other ports: by another device behind the same NAT, or by one
+// that has lost its first.
+func dialFrom(port uint16) DialConfig {
+	c := dialV2("secret")
+	c.Path.Local, c.NATTPath.Local = netip.AddrPortFrom(clientIKE.Addr(), port), netip.AddrPortFrom(clientIKE.Addr(), port+1)
+	return c
+}
+
+// A client that has lost everything and dials again is served at once, although it comes
+// from another port. Its first connection is asked, says nothing, and goes.
+func TestV2InitialContactReplacesTheSilent(t *testing.T) {
 	p := newPair(t, 1, Config{V2: true, Candidates: psk("acme", "secret", nil)})
 	p.dial(dialV2("secret"))
 	p.client = newNode(t, "client", Config{Rand: stream("reborn")})
 	p.run(time.Second, nil)
-	c := dialV2("secret")
-	c.Path.Local, c.NATTPath.Local = addrPort("192.168.1.10:1500"), addrPort("192.168.1.10:1501")
-	p.dial(c)
-	replaced := 0
-	for _, e := range p.server.closed {
-		if e.Reason == ReasonReplaced {
-			replaced++
-		}
+	p.dial(dialFrom(1500))
+	p.run(time.Second, nil)
+	if len(p.server.children) != 2 || p.server.replaced() != 0 {
+		t.Fatalf("at once: server %v, %d child SAs", p.server.closed, len(p.server.children))
 	}
-	if replaced != 1 || len(p.server.children) != 1 {
+	p.run(15*time.Second, nil)
+	if p.server.replaced() != 1 || len(p.server.children) != 1 || len(p.usable()) != 1 {
 		t.Fatalf("server %v, %d child SAs", p.server.closed, len(p.server.children))
+	}
+	p.closeAll()
+}
+
+// From the very same port it can only be the same device, and nobody is asked.
+func TestV2InitialContactReplacesTheSamePort(t *testing.T) {
+	p := newPair(t, 1, Config{V2: true, Candidates: psk("acme", "secret", nil)})
+	p.dial(dialV2("secret"))
+	p.client = newNode(t, "client", Config{Rand: stream("reborn")})
+	p.dial(dialV2("secret"))
+	if p.server.replaced() != 1 || len(p.server.children) != 1 {
+		t.Fatalf("server %v, %d child SAs", p.server.closed, len(p.server.children))
+	}
+	p.closeAll()
+}
+
+// A second device of one name behind one NAT does not throw the first out, although it
+// says INITIAL_CONTACT.
+func TestV2SecondDeviceStays(t *testing.T) {
+	p := newPair(t, 1, Config{V2: true, Candidates: psk("acme", "secret", nil)})
+	p.dial(dialV2("secret"))
+	if _, err := p.client.s.Dial(p.now, dialFrom(1500)); err != nil {
+		t.Fatal(err)
+	}
+	p.run(time.Minute, nil)
+	if len(p.server.closed)+len(p.client.closed) != 0 || len(p.usable()) != 2 {
+		t.Fatalf("server %v, client %v, %d usable child SAs", p.server.closed, p.client.closed, len(p.usable()))
 	}
 	p.closeAll()
 }

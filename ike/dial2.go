@@ -24,7 +24,8 @@ type DialV2 struct {
 	// Authorities are those whose certificates Verify takes: the server is asked for one
 	// of theirs, and without any for none.
 	Authorities   []*x509.Certificate
-	Configure     bool // ask for addresses and DNS
+	Configure     bool       // ask for addresses and DNS
+	Wish          netip.Addr // of IPv4, that we would like, as we had it before; invalid: any
 	Local, Remote []netip.Prefix
 	Transport     bool // L2TP in transport mode
 	Childless     bool // no child SA with IKE_AUTH (RFC 6023)
@@ -64,6 +65,7 @@ func (s *Server) dial2(now time.Time, c DialConfig) (Peer, error) {
 	d := v2.DialConfig{
 		Path: v2.Path(c.Path), NATTPath: v2.Path(c.NATTPath), Persona: persona, Tenant: c.Tenant, Identity: c.Identity,
 		RemoteIdentity: x.RemoteIdentity, PSK: c.PSK, Certificate: x.Certificate, EAP: x.EAP, Verify: x.Verify, Authorities: x.Authorities, Configure: x.Configure,
+		Wish: x.Wish, Beside: s.dialled2[c.NATTPath.ends()] != nil,
 		Transport: x.Transport, Childless: x.Childless, PFS: c.PFS, PPK: x.PPK, PPKID: x.PPKID, PPKRequired: x.PPKRequired, RedirectedFrom: x.RedirectedFrom,
 		Local: v2.Networks(x.Local...), Remote: v2.Networks(x.Remote...), Policy: policy2(policy),
 	}

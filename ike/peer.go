@@ -39,6 +39,7 @@ type peer struct {
 	heardAt   time.Time
 	dpd       dpd
 	unproven  bool      // nothing shows yet that the peer receives on path
+	probeAt   time.Time // until when it has to answer; zero: it need not
 	route     question  // whether it is on a path
 	keepAlive time.Time // when the next NAT keepalive is due
 	childless time.Time // until when a child SA must be there
@@ -120,7 +121,7 @@ func (p *peer) arm() {
 		p.s.alarms.stop(&p.alarm)
 		return
 	}
-	p.s.alarms.set(&p.alarm, timing.Earliest(p.dpd.at, p.route.at, p.keepAlive, p.wantMain, p.pushAt, p.childless))
+	p.s.alarms.set(&p.alarm, timing.Earliest(p.dpd.at, p.probeAt, p.route.at, p.keepAlive, p.wantMain, p.pushAt, p.childless))
 }
 
 func (p *peer) due(now time.Time) {
@@ -133,6 +134,9 @@ func (p *peer) due(now time.Time) {
 		p.startMain(now)
 	case timing.Passed(now, p.pushAt):
 		p.push(now)
+	case timing.Passed(now, p.probeAt):
+		p.probeAt = time.Time{}
+		p.end(now, ReasonReplaced, CauseNone, "", true)
 	case timing.Passed(now, p.route.at):
 		p.repeatRoute(now)
 	case timing.Passed(now, p.dpd.at):
@@ -275,6 +279,10 @@ func (s *Server) Close(now time.Time, id Peer, why Reason) {
 
 // alive takes an authentic message into account.
 func (p *peer) alive(now time.Time) {
+	if !p.probeAt.IsZero() {
+		p.probeAt = time.Time{}
+		p.s.emit(Answered{Peer: p.id})
+	}
 	p.heardAt = now
 	p.dpd.tries = 0
 }

@@ -67,7 +67,7 @@ type Server struct {
 	spis     map[wire.Cookie]*session2 // IKEv2, by our SPI
 	opening2 map[openKey]*session2     // IKEv2, we answer
 	sessions map[Peer]*session2
-	members2 map[memberKey]*session2
+	members2 map[memberKey][]*session2
 	dialled2 map[ends]*session2
 	cookies  v2.Cookies
 
@@ -113,7 +113,7 @@ func NewServer(c Config) (*Server, error) {
 		sas: map[cookies]*isakmp{}, opening: map[openKey]*isakmp{}, dialing: map[wire.Cookie]*isakmp{},
 		peers: map[Peer]*peer{}, members: map[memberKey]*peer{}, dialled: map[ends]*peer{},
 		spis: map[wire.Cookie]*session2{}, opening2: map[openKey]*session2{}, sessions: map[Peer]*session2{},
-		members2: map[memberKey]*session2{}, dialled2: map[ends]*session2{},
+		members2: map[memberKey][]*session2{}, dialled2: map[ends]*session2{},
 		computes: map[ComputeID]compute{}, sources: newSources(), halfOpen: newHalfOpen(), acquaintances: newLRU[acquaintance, string](2 * maxWinners), winners: newLRU[netip.Addr, Candidate](maxWinners),
 		stats: Stats{Dropped: map[string]uint64{}},
 	}

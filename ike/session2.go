@@ -3,6 +3,7 @@ package ike
 import (
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/v2"
@@ -189,17 +190,16 @@ func (p *session2) EAP(m *v2.Session, packet []byte) {
 		Initiator: m.Initiator(), Packet: packet})
 }
 
-// Assign asks what an authentic initiator is given. One that says that it has no
-// other connection replaces what we have of it.
+// Assign asks what an authentic initiator is given. INITIAL_CONTACT says that it has
+// no other connection, and all clients say so, though people have several devices in one
+// name behind one address. So what there is from the very same port is replaced, and the
+// others are asked.
 func (p *session2) Assign(m *v2.Session, w Wants) {
-	key := memberKey{tenant: m.Tenant(), identity: m.Identity(), remote: netip.AddrPortFrom(m.Path().Remote.Addr(), 0)}
-	old := p.s.members2[key]
-	p.member = key
-	p.s.members2[key] = p
-	if w.InitialContact && old != nil && old != p && !old.ended {
-		old.why = ReasonReplaced
-		old.machine.Replace(m.Heard())
-		old.settle()
+	p.member = memberKey{tenant: m.Tenant(), identity: m.Identity(), remote: netip.AddrPortFrom(m.Path().Remote.Addr(), 0)}
+	others := p.s.members2[p.member]
+	p.s.members2[p.member] = append(slices.Clip(others), p)
+	if w.InitialContact {
+		p.contact(m.Heard(), others)
 	}
 	p.s.emit(Assign{Peer: p.id, Tenant: m.Tenant(), Identity: m.Identity(), Family: m.Family(), Wants: w,
 		Certificates: m.Certificates()})
@@ -294,9 +294,7 @@ func (p *session2) Closed(now time.Time, m *v2.Session, r v2.Reason, c v2.Cause,
 			delete(p.s.dialled2, path.ends())
 		}
 	}
-	if p.s.members2[p.member] == p {
-		delete(p.s.members2, p.member)
-	}
+	p.leave()
 	if p.id == 0 {
 		return
 	}

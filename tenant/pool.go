@@ -147,6 +147,16 @@ func (p *Pool) pick(owner string) *slot {
 	return nil
 }
 
+// Prefer says that the next lease of owner is to be addr, if that is free and was the
+// owner's: one who has several of them may know which one was a device's.
+func (p *Pool) Prefer(owner string, addr netip.Addr) {
+	s := p.slots[addr.Unmap()]
+	if list := p.byOwner[owner]; list != nil && s != nil && s.owner == owner && !s.leased && s.state == slotDynamic {
+		list.remove(s)
+		list.pushFront(s)
+	}
+}
+
 // takeFresh makes a slot for an address that nobody had.
 func (p *Pool) takeFresh() *slot {
 	for {

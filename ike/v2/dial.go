@@ -33,6 +33,8 @@ type DialConfig struct {
 	// Configure asks for addresses and DNS. Local and Remote are the traffic to
 	// protect; empty: everything. Transport asks for transport mode.
 	Configure     bool
+	Wish          netip.Addr // the address that we would like, as we had it before; invalid: any
+	Beside        bool       // we have another connection with the server: this is no initial contact
 	Local, Remote []Range
 	Transport     bool
 	Childless     bool     // no child SA with IKE_AUTH (RFC 6023)

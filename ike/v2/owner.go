@@ -59,6 +59,8 @@ type Owner interface {
 	// Moved says that the peer is sent to on another path, or, with proven, that it
 	// has shown that it receives on this one.
 	Moved(s *Session, p Path, proven bool)
+	// Answered says that a peer that was probed lives.
+	Answered(s *Session)
 	Keepalive(s *Session, p Path)
 	Redirected(s *Session, gateway string)
 	Failed(now time.Time, s *Session, c Cause, detail string)

@@ -176,7 +176,7 @@ func (t *authTask) slot(a *sa, x slot) []wire.Body {
 		hashes := d.authorityHashes()
 		return one(d.Verify != nil && len(hashes) > 0, wire.CertRequest2{Encoding: wire.CertX509Signature, Authorities: hashes})
 	case slotInitialContact:
-		return one(true, notify(wire.Notify2InitialContact))
+		return one(!d.Beside, notify(wire.Notify2InitialContact))
 	case slotAuth:
 		return one(!d.EAP, t.ownProof(a))
 	case slotCP:
@@ -220,7 +220,11 @@ func (t *authTask) ownProof(a *sa) wire.Body {
 func (s *Session) configRequest() wire.Config {
 	c := wire.Config{Type: wire.ConfigRequest}
 	for _, t := range s.dial.Persona.Wanted {
-		c.Attributes = append(c.Attributes, wire.ConfigAttribute{Type: t})
+		a := wire.ConfigAttribute{Type: t}
+		if wish := s.dial.Wish; wish.Is4() && t == wire.ConfigIP4Address {
+			a.Value = wish.AsSlice()
+		}
+		c.Attributes = append(c.Attributes, a)
 	}
 	return c
 }

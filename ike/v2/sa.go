@@ -267,6 +267,7 @@ func (a *sa) handleResponse(now time.Time, m *message) error {
 	a.repeat.Stop()
 	a.parts = fragments{}
 	a.s.heardAt, a.s.quiet = now, 0
+	a.s.answered()
 	err := t.answer(now, a, m)
 	a.pump(now)
 	return err

@@ -50,6 +50,7 @@ type Session struct {
 	pending  *pending // an exchange of the peer's with key exchanges still to come
 
 	up, closing, closed bool
+	probeAt, probedAt   time.Time  // until when, and since when, it has to answer; zero: it need not
 	unproven            bool       // nothing shows yet that the peer receives on path
 	route               *routeTask // that asks it; nil: none
 	evasive             int        // how often it has answered and shown nothing, since it moved
@@ -81,6 +82,7 @@ const (
 	activateTime  = time.Minute      // until a responder sends on a new child SA of which it has no word
 	childlessTime = 60 * time.Second // an IKE SA without child SA is of no use
 	retryTime     = 5 * time.Second  // after TEMPORARY_FAILURE
+	aliveDelay    = 5 * time.Second  // how old the word may be that the peer's traffic arrives
 )
 
 // Path is where the peer is.
@@ -166,7 +168,7 @@ func (s *Session) Deadline() time.Time {
 	if s.pending != nil {
 		at = timing.Earliest(at, s.pending.until)
 	}
-	return timing.Earliest(at, s.askAt, s.keepAliveAt)
+	return timing.Earliest(at, s.askAt, s.keepAliveAt, s.probeAt)
 }
 
 // Advance does what is due at now.
@@ -183,6 +185,9 @@ func (s *Session) Advance(now time.Time) {
 	s.runLater(now)
 	if s.pending != nil && timing.Passed(now, s.pending.until) {
 		s.dropPending()
+	}
+	if !s.closing && timing.Passed(now, s.probeAt) {
+		s.silent(now)
 	}
 	if !s.closing && timing.Passed(now, s.askAt) {
 		s.checkAlive(now)
@@ -253,6 +258,7 @@ func (s *Session) jitter(d time.Duration, low, high int) time.Duration {
 // mappings change (RFC 7296, section 2.23).
 func (s *Session) heard(now time.Time, p Path) {
 	s.heardAt, s.quiet = now, 0
+	s.answered()
 	if !s.initiator && !s.closing && (p.NATT || !s.path.NATT) {
 		s.moveTo(now, p)
 	}
@@ -283,7 +289,12 @@ func (s *Session) Moved(now time.Time, p Path) {
 }
 
 // Alive says that authenticated traffic arrived.
-func (s *Session) Alive(now time.Time) { s.heardAt, s.quiet = now, 0 }
+func (s *Session) Alive(now time.Time) {
+	s.heardAt, s.quiet = now, 0
+	if now.Sub(s.probedAt) > aliveDelay { // it may be news of what was before
+		s.answered()
+	}
+}
 
 // checkAlive asks a silent peer whether it lives: "an empty INFORMATIONAL"
 // (RFC 7296, section 2.4). The repetitions of that request are the tries.
@@ -386,9 +397,6 @@ func (s *Session) Gone() bool { return s.closed }
 
 // Heard is when the peer was last heard.
 func (s *Session) Heard() time.Time { return s.heardAt }
-
-// Replace ends the Session without a word: the peer has lost it.
-func (s *Session) Replace(now time.Time) { s.end(now, ReasonReplaced, CauseNone, "", false) }
 
 // Drop forgets what a Session that has ended still keeps.
 func (s *Session) Drop(now time.Time) {

@@ -121,11 +121,12 @@ func connectOnce(ctx context.Context, c ConnectConfig, at *route) error {
 		Local: local, PSK: c.PSK, Identity: c.Identity, User: c.User, Password: c.Password, L2TPSecret: c.L2TPSecret,
 		Signed: c.Signed, V2: c.V2, XAUTH: c.XAUTH, EAPTLS: c.EAPTLS, AllowEAP: true, RedirectedFrom: at.from, Persona: c.Persona, Suites: c.Suites,
 		IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Device: c.openDevice,
-		IPv6: c.Persona == "", OnIPv6: c.OnIPv6, Group: c.Group,
+		IPv6: c.Persona == "", OnIPv6: c.OnIPv6, Group: c.Group, Wish: at.had,
 	})
 	if err != nil {
 		return err
 	}
+	at.had = conn.Local
 	c.Log.Info("connected", conn.fields()...)
 	if c.OnUp != nil {
 		c.OnUp(conn.Assigned)

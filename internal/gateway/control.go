@@ -147,6 +147,7 @@ func (g *Gateway) early(now time.Time, m *dataplane.Message) {
 		return
 	}
 	g.activateUsed(now, s.peer)
+	g.succeed(now, s)
 	g.plane.Early(s.plane, m.Data)
 }
 
@@ -253,6 +254,7 @@ func (g *Gateway) sweep(now time.Time) {
 			g.l2tp.Alive(now, l2tp.Peer(p.id))
 		}
 		if p.tunnel != nil {
+			g.lookAtHeir(now, p.tunnel)
 			g.expire(now, p.tunnel, a&dataplane.ActiveData != 0)
 		}
 		if a&dataplane.ActiveData != 0 {

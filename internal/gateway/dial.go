@@ -58,6 +58,9 @@ type DialConfig struct {
 	XAUTH bool
 	// V2 calls by IKEv2 in tunnel mode; nil: by L2TP over IKEv1.
 	V2 *DialV2
+	// Wish is the address that we would like to be given, by IKEv2: the one that we had.
+	// Invalid: any.
+	Wish netip.Addr
 	// RedirectedFrom is the gateway that has sent us to Server, by IKEv2; invalid:
 	// none has.
 	RedirectedFrom netip.Addr

@@ -68,6 +68,7 @@ func (c DialConfig) callV2(d ike.DialConfig) ike.DialConfig {
 	}
 	d.V2 = &ike.DialV2{
 		RemoteIdentity: c.V2.Name, Certificate: c.V2.Certificate, Verify: c.V2.Verify, Authorities: c.V2.Authorities,
+		Wish:      c.Wish,
 		Configure: !c.V2.Transport, Transport: c.V2.Transport,
 		EAP: c.V2.Certificate == nil && len(c.PSK) == 0,
 		IKE: c.Suites.IKE2, ESP: c.Suites.ESP2,

@@ -58,6 +58,7 @@ func (g *Gateway) eapTunnel(now time.Time, e ike.EAP) {
 	case e.Initiator:
 	case e.Packet == nil:
 		p.label, p.path, p.identity, p.family, p.v2 = e.Tenant, e.Path, e.Identity, e.Family, true
+		p.claims = e.Identity
 		g.startTunnelLogin(now, p)
 	case p.login == nil:
 		g.ike.EAPReply(now, e.Peer, ike.EAPReply{Done: true, Detail: "no login is under way"})

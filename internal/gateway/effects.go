@@ -44,6 +44,12 @@ func (g *Gateway) ikeEvents(now time.Time) bool {
 			g.xauth(now, e)
 		case ike.Assign:
 			g.assign(now, e)
+		case ike.Answered:
+			if p := g.peers[uint64(e.Peer)]; p != nil {
+				awaited := p.awaited
+				p.awaited = nil
+				g.answered(now, p.id, awaited)
+			}
 		case ike.Configured:
 			g.configured(e)
 		case ike.Redirected:

@@ -158,6 +158,10 @@ func (g *Gateway) accountNames(t *tenantState, user string, chain []*x509.Certif
 // grant answers Assign, unless something is against it already.
 func (g *Gateway) grant(now time.Time, p *peer, e ike.Assign, why *refusal) {
 	var a ike.Assignment
+	if t, user, no := g.tunnelUser(p, e); why == nil && no == nil && !e.Wants.Transport && !p.asked && g.askRivals(now, p, t, config.UserKey(user), e.Wants) {
+		p.resume = &e
+		return
+	}
 	if why == nil || e.Wants.Transport {
 		a, why = g.assignment(now, p, e)
 	}
@@ -186,10 +190,13 @@ func (g *Gateway) assignment(now time.Time, p *peer, e ike.Assign) (ike.Assignme
 	}
 	s := g.newSession(p)
 	s.user = user
+	t.pool.Prefer(s.key(), e.Wants.Addr4)
 	if p.login != nil {
 		s.chain = p.login.chain
 	}
-	if why := g.admit(now, s, t); why != nil {
+	if old := t.predecessor(p, s.key(), e.Wants); old != nil {
+		s.inherit(old)
+	} else if why := g.admit(now, s, t); why != nil {
 		return ike.Assignment{OK: true, NoAddress: true}, why
 	}
 	s.plane = g.plane.NewSession(dataplane.SessionConfig{Peer: p.plane})
@@ -249,6 +256,9 @@ func (t *tenantState) assignment(s *session, e ike.Assign) ike.Assignment {
 func (g *Gateway) tunnelReady(now time.Time, p *peer) {
 	s := p.tunnel
 	if s == nil || !s.up.IsZero() || p.current == nil || p.current.Transport {
+		return
+	}
+	if s.waits(now) {
 		return
 	}
 	s.up, s.trafficAt = now, now

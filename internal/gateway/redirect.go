@@ -84,6 +84,7 @@ type route struct {
 	server string
 	from   netip.Addr // the gateway that has sent us there; invalid: none
 	called netip.Addr // the address of server
+	had    netip.Addr // the address that we were given last; invalid: none
 	times  []time.Time
 }
 

@@ -41,6 +41,12 @@ type peer struct {
 	unproven bool      // it has not answered yet from where it is
 	trial    dataplane.Trial
 	triedAt  time.Time // when that was filled
+
+	claims  string      // what it calls itself in IKE, where it logs in by another name
+	awaited []*peer     // whose logins wait for it to answer
+	asked   bool        // its user's other sessions were asked whether they live
+	rivals  int         // for how many its own login waits
+	resume  *ike.Assign // that login
 }
 
 // child is one child SA in use.
@@ -74,6 +80,9 @@ type session struct {
 
 	linkOptions dataplane.LinkOptions // what PPP agreed on
 	trafficAt   time.Time             // when packets were last seen, to the sweep
+
+	after, heir *session  // whose addresses it takes over, and which takes over its own; nil: none
+	readyAt     time.Time // when it could have been opened, in place of after
 
 	router      netip.Addr // our link-local address, while IPv6 is up
 	advertiseAt time.Time  // when the next router advertisement is due
@@ -280,6 +289,9 @@ func (g *Gateway) peerClosed(now time.Time, e ike.Closed) {
 	for _, s := range p.sessions() {
 		s.because(fmt.Sprint(e.Reason))
 	}
+	awaited := p.awaited
+	p.awaited = nil
+	defer func() { g.answered(now, p.id, awaited) }()
 	g.endLogin(p)
 	g.l2tp.Forget(l2tp.Peer(p.id))
 	g.l2tpEvents(now)
@@ -412,6 +424,7 @@ func (g *Gateway) end(now time.Time, s *session) {
 		s.peer.tunnel = nil
 	}
 	s.endEAP()
+	g.handBack(now, s)
 	g.plane.RemoveSession(s.plane)
 	delete(g.sessions, s.plane)
 	g.unschedule(s)

@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"slices"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike"
+)
+
+// A client that logs in may have been here before: it makes its new connection before it
+// breaks the old one, or it has lost that. Or it is another device of the same user.
+//
+//   - From the same address and port, and with a wish for the address of a session from
+//     there, it is the same device: the address is handed over, and what is under way in
+//     the old session still arrives.
+//   - From elsewhere, with a wish for that address or with the same name in IKE and from
+//     behind the same NAT, it may be. If the old one has been silent, it is asked: it
+//     goes when it says nothing, and its address is free; otherwise both stay.
+
+const (
+	askedIdle    = 5 * time.Second // how long who holds a wanted address was silent, to be asked
+	askedWait    = 2 * time.Second // and has to answer: the new one waits for it
+	guessedIdle  = 20 * time.Second
+	guessedWait  = 4 * time.Second
+	maxRivals    = 4               // asked for one login
+	handOverTime = 2 * time.Second // until a new session has shown nothing, and counts all the same
+)
+
+// rivals are the user's sessions of tunnel mode, those of a new login excepted.
+func (t *tenantState) rivals(p *peer, user string) []*session {
+	return slices.DeleteFunc(slices.Clone(t.users[user]), func(s *session) bool { return s.ended || s.link != nil || s.peer == p })
+}
+
+// give makes what a session had another's, and the other one its user's.
+func (t *tenantState) give(from, to *session) {
+	t.leave(from)
+	from.leased, to.leased = false, true
+	t.sessions[to.addr] = to
+	t.users[to.key()] = append(t.users[to.key()], to)
+}
+
+// wanted reports whether a client asks for the address that a session has.
+func (s *session) wanted(w ike.Wants) bool {
+	return w.Addr4.IsValid() && w.Addr4 == s.addr || w.Addr6.IsValid() && s.prefix.Contains(w.Addr6)
+}
+
+// name is what the peer calls itself in IKE, whatever it logs in as.
+func (p *peer) name() string {
+	if p.claims != "" {
+		return p.claims
+	}
+	return p.identity
+}
+
+// predecessor is the session whose address a client may take over: its own.
+func (t *tenantState) predecessor(p *peer, user string, w ike.Wants) *session {
+	for _, s := range t.rivals(p, user) {
+		if s.wanted(w) && s.leased && s.peer.path.Remote == p.path.Remote && s.peer.name() == p.name() {
+			return s
+		}
+	}
+	return nil
+}
+
+// askRivals asks the user's other sessions whether they live, where the client may be
+// one of theirs, and reports whether it has to wait for that.
+func (g *Gateway) askRivals(now time.Time, p *peer, t *tenantState, user string, w ike.Wants) bool {
+	p.asked = true
+	if t.predecessor(p, user, w) != nil {
+		return false
+	}
+	for _, s := range t.rivals(p, user) {
+		idle, patience := askedIdle, askedWait
+		switch near := s.peer.path.Remote.Addr() == p.path.Remote.Addr() && s.peer.name() == p.name(); {
+		case p.rivals == maxRivals:
+		case s.wanted(w) || t.crowded(user):
+		case near:
+			idle, patience = guessedIdle, guessedWait
+		default:
+			continue
+		}
+		if g.ike.Probe(now, ike.Peer(s.peer.id), idle, patience) {
+			p.rivals++
+			s.peer.awaited = append(s.peer.awaited, p)
+		}
+		if p.rivals == maxRivals {
+			break
+		}
+	}
+	return p.rivals > 0
+}
+
+// answered goes on with the logins that waited for a peer to answer, or to be gone.
+func (g *Gateway) answered(now time.Time, id uint64, awaited []*peer) {
+	for _, p := range awaited {
+		if p.rivals--; p.rivals == 0 && g.peers[p.id] == p && p.resume != nil {
+			e := *p.resume
+			p.resume = nil
+			g.grant(now, p, e, nil)
+		}
+	}
+}
+
+// inherit has a session take over the addresses of the one that it follows.
+func (s *session) inherit(old *session) {
+	s.tenant, s.addr, s.prefix = old.tenant, old.addr, old.prefix
+	s.after, old.heir = old, s
+	s.tenant.give(old, s)
+}
+
+// waits reports whether a session leaves packets to the one that it follows: until its
+// client has used it, or could have for a while, or the old one goes.
+func (s *session) waits(now time.Time) bool {
+	if s.after == nil || s.after.ended {
+		return false
+	}
+	if s.readyAt.IsZero() {
+		s.readyAt = now
+	}
+	return now.Sub(s.readyAt) < handOverTime
+}
+
+// succeed opens a session at last that has waited for the one that it follows.
+func (g *Gateway) succeed(now time.Time, s *session) {
+	if s.after != nil && s.up.IsZero() {
+		s.after.heir, s.after = nil, nil
+		g.tunnelReady(now, s.peer)
+	}
+}
+
+// handBack gives a session that ends before it was open its address back to the one
+// that it was to follow, or has the one that follows it open.
+func (g *Gateway) handBack(now time.Time, s *session) {
+	if old := s.after; old != nil && !old.ended && s.up.IsZero() && s.leased {
+		s.tenant.give(s, old)
+		old.heir = nil
+	}
+	if heir := s.heir; heir != nil {
+		s.heir = nil
+		g.succeed(now, heir)
+		heir.after = nil
+	}
+}
+
+// lookAtHeir is the sweep's look at a session that waits.
+func (g *Gateway) lookAtHeir(now time.Time, s *session) {
+	if s.after != nil && !s.readyAt.IsZero() {
+		g.tunnelReady(now, s.peer)
+	}
+}
