@@ -272,14 +272,6 @@ func (e *Endpoint) Forget(id Peer) {
 	}
 }
 
-// ForgetTunnel drops one tunnel of a peer without a message: the peer has no idea of it
-// any more, and may have given its ID to another one.
-func (e *Endpoint) ForgetTunnel(id Peer, tunnel TunnelID) {
-	if t := e.peers[id].byLocal(tunnel); t != nil {
-		e.drop(t, Reason{Cause: CauseForgotten})
-	}
-}
-
 // CloseTunnel closes one tunnel with StopCCN, its calls with CDN before it.
 func (e *Endpoint) CloseTunnel(now time.Time, id Peer, tunnel TunnelID, result Result) error {
 	t := e.peers[id].byLocal(tunnel)

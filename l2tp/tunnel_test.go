@@ -139,20 +139,6 @@ func TestStrayStopCCN(t *testing.T) {
 	s.wantGone()
 }
 
-// TestForgetTunnel: nothing is said to a peer that lost the tunnel.
-func TestForgetTunnel(t *testing.T) {
-	s := newStation(t, testConfig())
-	s.input(sccrq(9))
-	s.wantSent(MessageSCCRP)
-	s.e.ForgetTunnel(client, s.e.peers[client].tunnels[0].local)
-	if e, ok := s.e.Next(); !ok || e.(TunnelDown).Reason.Cause != CauseForgotten {
-		t.Errorf("event %v", e)
-	}
-	s.drain()
-	s.wantNothing()
-	s.wantGone()
-}
-
 // TestStateTable: section 7.2.1: these messages clear the tunnel.
 func TestStateTable(t *testing.T) {
 	for _, kind := range []MessageType{MessageSCCRQ, MessageSCCRP, MessageSCCCN} {

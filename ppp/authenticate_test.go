@@ -87,6 +87,34 @@ func TestRetriesAreBounded(t *testing.T) {
 	f.want("wait 3s", `> LCP TermReq 2 "authentication failed"`)
 }
 
+// Who was refused gets no more passwords to try by negotiating anew.
+func TestRefusedIsRefused(t *testing.T) {
+	f := script(t, Config{EchoInterval: -1})
+	f.run("< LCP ConfReq 1 5:41131244")
+	f.run("< ack LCP")
+	f.run(`< CHAP Response 1 ` + zeros49 + ` "alice"`)
+	f.run("verdict 691")
+	f.run("< LCP ConfReq 2 5:99999999")
+	got := strings.Join(f.run("< ack LCP"), "\n")
+	if strings.Contains(got, "CHAP") || !strings.Contains(got, "TermReq") {
+		t.Errorf("then %q", got)
+	}
+}
+
+// Who negotiates anew without end is not there for ever.
+func TestNegotiatingAnewEnds(t *testing.T) {
+	f := script(t, Config{EchoInterval: -1})
+	f.run("< LCP ConfReq 1 5:41131244")
+	for n := range 120 {
+		f.run("< ack LCP")
+		f.run(fmt.Sprintf("< LCP ConfReq %d 5:%08x", 2+n%200, 0x99990000+n))
+		f.run("wait 1s")
+	}
+	if !f.link.failed {
+		t.Error("after two minutes the link still waits for a login")
+	}
+}
+
 func TestVerifyMethods(t *testing.T) {
 	hash := auth.NTHash("secret")
 	var challenge, peer [16]byte

@@ -253,7 +253,7 @@ func (a *authenticator) refuse(l *Link, now time.Time, v Verdict) {
 
 // refused leaves a client that was told so a moment.
 func (a *authenticator) refused(l *Link, now time.Time, code int, message string) {
-	a.state = judgeFailed
+	a.state, l.denied = judgeFailed, true
 	a.deadline = now.Add(l.restart)
 	l.note(Reason{Cause: CauseAuthFailed, Code: code, Detail: printableText(message)})
 }

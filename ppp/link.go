@@ -41,6 +41,7 @@ type Link struct {
 	ids    uint8 // the count of identifiers of those that have one for all
 	failed bool  // reason says why the link ends
 	told   bool  // Up was told, and no Down since
+	denied bool  // the client was refused: it may not begin anew
 	begun  bool  // Up was told before
 	idents uint8 // Identified told
 	reason Reason
@@ -388,6 +389,10 @@ func (l *Link) lcpUp(now time.Time) {
 		l.client.start(l, now)
 		return
 	}
+	if l.denied { // who negotiates anew gets no more passwords to try
+		l.fail(now, l.reason)
+		return
+	}
 	l.judge.start(l, now, l.lcp.method)
 }
 
@@ -395,8 +400,11 @@ func (l *Link) lcpUp(now time.Time) {
 func (l *Link) lcpDown(now time.Time) {
 	if l.phase != phaseTerminate {
 		l.phase = phaseEstablish
-		l.loginAt = now.Add(l.login)
+		if l.loginAt.IsZero() { // who begins anew again and again has one time for all of it
+			l.loginAt = now.Add(l.login)
+		}
 	}
+	l.lcp.insisted = false
 	l.echo.stop()
 	l.judge.stop()
 	if l.client != nil {
