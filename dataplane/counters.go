@@ -34,12 +34,13 @@ const (
 	DropLink                    // for our end of the link, where nobody listens to it: mDNS and the like
 	DropFull                    // the socket's send buffer is full
 	DropNeighbour               // from one client of a tenant to another, where that is closed
+	DropDenied                  // to where the tenant does not reach
 	causes
 )
 
 var causeNames = [causes]string{
 	"malformed", "share", "unknown-spi", "auth", "replay", "inner", "l2tp", "no-session", "ppp",
-	"source", "ip", "inbox-full", "peer-full", "selector", "unproven", "no-route", "too-big", "send", "device", "dummy", "link", "full", "neighbour",
+	"source", "ip", "inbox-full", "peer-full", "selector", "unproven", "no-route", "too-big", "send", "device", "dummy", "link", "full", "neighbour", "denied",
 }
 
 // String returns the cause as metrics name it.

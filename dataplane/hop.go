@@ -97,6 +97,8 @@ func (w *worker) hop(s *Session, p *Port, ip *ipkt.Packet) {
 		w.count.drop(DropNeighbour)
 	case to != nil:
 		w.down.hairpin(s, to, p, ip)
+	case p.denied != nil && p.denied.Denies(ip.Destination()):
+		w.count.drop(DropDenied)
 	default:
 		w.commit(p, ip.Bytes)
 	}

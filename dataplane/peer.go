@@ -232,8 +232,9 @@ type Port struct {
 	device   tenant.Device
 	writers  []tenant.Writer // by worker
 	clients  addressRange
-	open     atomic.Bool // clients reach each other
-	gateway  netip.Addr  // our IPv4 address there
-	gateway6 netip.Addr  // our IPv6 address there; invalid: none
+	open     atomic.Bool   // clients reach each other
+	denied   *tenant.Reach // where they may not go; nil: anywhere
+	gateway  netip.Addr    // our IPv4 address there
+	gateway6 netip.Addr    // our IPv6 address there; invalid: none
 	routes   routeTable
 }

@@ -217,6 +217,9 @@ type PortConfig struct {
 	// ClientToClient lets clients reach each other. Without it a packet from one
 	// to another is dropped, also when the device brings it back.
 	ClientToClient bool
+	// Denied is where clients may not go by the device; nil: that is the device's
+	// own matter.
+	Denied *tenant.Reach
 }
 
 // AddDevice connects a tenant's device: it starts a downlink for each of its
@@ -238,7 +241,7 @@ func (p *Plane) AddDevice(c PortConfig) *Port {
 }
 
 func newPort(c PortConfig) *Port {
-	port := &Port{device: c.Device, clients: newRange(c.Pools)}
+	port := &Port{device: c.Device, clients: newRange(c.Pools), denied: c.Denied}
 	port.open.Store(c.ClientToClient)
 	for _, a := range c.Gateways {
 		if a.Is6() {

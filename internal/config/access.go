@@ -246,6 +246,7 @@ func readTUN(v value) *TUN {
 	v.fields([]field{
 		{"device", "tun-office", true, func(v value) { t.Device = readDevice(v) }},
 		{"netns", "office", false, func(v value) { t.NetNS = readNetNS(v) }},
+		{"allow", "[10.200.0.0/16]", false, func(v value) { t.Allow = listOf(v, value.prefix) }},
 	})
 	return t
 }

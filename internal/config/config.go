@@ -300,6 +300,9 @@ type TUN struct {
 	// NetNS is where the device is put: empty for culvert's own namespace,
 	// the name of one under /run/netns, or an absolute path.
 	NetNS string
+	// Allow opens pools of other tenants with devices in the same namespace, which
+	// are closed. A range counts where it is at least as long as the pool.
+	Allow []netip.Prefix
 }
 
 // Tenant returns the tenant of that name.

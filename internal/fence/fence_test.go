@@ -55,7 +55,7 @@ func views() map[string][]string {
 	return map[string][]string{
 		"l2tp":   {"AppendDataHeader", "CallID", "DataHeader", "DataHeaderLen", "IsControl", "MaxDataHeader", "ParseData", "TunnelID"},
 		"ppp":    {"AppendHeader", "HeaderLen", "MaxHeader", "ParseFrame", "Protocol", "ProtocolIPv4", "ProtocolIPv6", "ProtocolLCP"},
-		"tenant": {"Device", "Headroom", "Herald", "Policy", "Source", "Tailroom", "Writer", "ClampMSS", "PacketTooBig"},
+		"tenant": {"Device", "Headroom", "Herald", "Policy", "Reach", "Source", "Tailroom", "Writer", "ClampMSS", "PacketTooBig"},
 	}
 }
 

@@ -97,3 +97,36 @@ func TestReloadOpensClients(t *testing.T) {
 		}
 	})
 }
+
+// besideConfig has tenants with devices of one kernel, which forwards between them,
+// and one whose namespace is its own.
+const besideConfig = `
+listen: [203.0.113.1]
+tenants:
+  - {name: acme, default: true, match: {realms: [acme]}, psk: ["correct horse battery staple"], pool: [10.100.1.0/24],
+     auth: {local: {users: [{name: alice, password: alicepw}]}}, egress: {tun: {device: tun-acme, allow: [10.100.4.0/24]}}}
+  - {name: globex, match: {realms: [globex]}, psk: [another horse another staple], pool: [10.100.2.0/24, 10.100.4.0/24],
+     auth: {local: {users: [{name: gina, password: ginapw12}]}}, egress: {tun: {device: tun-globex}}}
+  - {name: initech, match: {realms: [initech]}, psk: [a third horse another staple], pool: [10.100.3.0/24],
+     auth: {local: {users: [{name: ines, password: inespw12}]}}, egress: {tun: {device: tun-initech, netns: initech}}}
+`
+
+// TestTenantsBesideEachOther: clients do not reach those of a tenant whose device is
+// in the same namespace, where the kernel would take them, unless that is opened by
+// name. What a tenant in another namespace has is not in the way.
+func TestTenantsBesideEachOther(t *testing.T) {
+	inWorld(t, goodRoad, besideConfig, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		conn := c.mustDial()
+		for to, open := range map[string]bool{
+			"10.100.2.2": false, "10.100.2.1": false, "10.100.4.7": true, "10.100.3.2": true, "198.18.0.2": true,
+		} {
+			if got := c.ping(conn, netip.MustParseAddr(to), time.Second); got != open {
+				t.Errorf("%s is reached: %v", to, got)
+			}
+		}
+		if drops := w.server.plane.Drops()[dataplane.DropDenied]; drops != 2 {
+			t.Errorf("%d dropped", drops)
+		}
+	})
+}

@@ -74,8 +74,12 @@ func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
 	if t.device, err = g.config.OpenDevice(conf); err != nil {
 		return nil, err
 	}
+	denied, err := besideTUN(g.config.Config, conf)
+	if err != nil {
+		return nil, err
+	}
 	t.port = g.plane.AddDevice(dataplane.PortConfig{
-		Device: t.device, Pools: t.pools(), Gateways: t.gateways(), ClientToClient: conf.ClientToClient,
+		Device: t.device, Pools: t.pools(), Gateways: t.gateways(), ClientToClient: conf.ClientToClient, Denied: denied,
 	})
 	return t, nil
 }
