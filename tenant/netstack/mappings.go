@@ -14,6 +14,10 @@ import (
 // used longest ago.
 const lookedAt = 64
 
+// opensPerSecond is how many mappings a client makes in a second, and opensInTotal
+// all of a device: each is a socket, made by who carries everybody's packets.
+const opensPerSecond, opensInTotal = 1000, 20000
+
 // mapping is what stands for an address and port of a client: one socket of the
 // host, whatever destinations it sends to (RFC 4787 section 4.1, REQ-1).
 type mapping struct {
@@ -58,6 +62,7 @@ type mappings struct {
 	// Guarded by Ports.mu.
 	holders map[netip.Addr]*holder
 	most    byMappings
+	rate    echoRate
 	timer   *time.Timer
 	closed  bool
 }
@@ -72,6 +77,7 @@ func newMappings(d *Device, cfg Config) *mappings {
 		every:   max(min(cfg.UDPIdle, cfg.DNSIdle, dnsLinger)/4, 10*time.Millisecond),
 		all:     make(map[netip.AddrPort]*mapping),
 		holders: make(map[netip.Addr]*holder),
+		rate:    echoRate{total: opensInTotal, perSource: opensPerSecond, sources: make(map[netip.Addr]echoes)},
 	}
 	t.timer = time.AfterFunc(time.Hour, t.sweep)
 	t.timer.Stop()
@@ -99,7 +105,7 @@ func (t *mappings) open(client netip.AddrPort) *mapping {
 		return m
 	}
 	h := t.holderOf(t.d.clients.of(client.Addr()))
-	if !t.ports.room(t, h) {
+	if !t.rate.admit(h.client, 0, time.Now()) || !t.ports.room(t, h) {
 		t.refused.Add(1)
 		return nil
 	}

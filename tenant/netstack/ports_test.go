@@ -132,6 +132,23 @@ func TestUDPCountsBySession(t *testing.T) {
 	}
 }
 
+// Who goes through all ports makes no more sockets than a worker can bear.
+func TestUDPMappingsASecond(t *testing.T) {
+	n := newNAT(t, func(cfg *Config) { cfg.Flows = 16 })
+	begin, opened := time.Now(), 0
+	for port := range 20000 {
+		if n.open(clientIP, port) {
+			opened++
+		}
+	}
+	if most := opensPerSecond * int(2+time.Since(begin).Seconds()); opened > most || opened < opensPerSecond {
+		t.Errorf("%d mappings made, at most %d", opened, most)
+	}
+	if !n.open(clientAt(1), 1) {
+		t.Error("another client gets none")
+	}
+}
+
 // A client that uses a port for DNS alone gives it back when it is answered.
 func TestUDPMappingOfDNSIsShort(t *testing.T) {
 	cfg := &Config{UDPIdle: DefaultUDPIdle, DNSIdle: DefaultDNSIdle}
