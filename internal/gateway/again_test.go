@@ -10,13 +10,36 @@ import (
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/ppp"
+	"github.com/culvert-vpn/culvert/tenant"
 )
+
+// nextDevice is the device of what comes up next in a call, which is not what it has now.
+func (c *client) nextDevice(d *DialConfig) <-chan *echoDevice {
+	opened := make(chan *echoDevice, 1)
+	d.Device = func(a Assigned) (tenant.Device, error) {
+		dev := newEchoDevice(a.MTU)
+		opened <- dev
+		return dev, nil
+	}
+	return opened
+}
+
+// opened waits a while for it.
+func (c *client) opened(next <-chan *echoDevice) {
+	time.Sleep(10 * time.Second)
+	select {
+	case c.dev = <-next:
+	default:
+	}
+}
 
 // logInAgain has a client begin anew with PPP in its call, and log in as somebody.
 func (c *client) logInAgain(user, password string) {
 	c.w.t.Helper()
+	var next <-chan *echoDevice
 	err := c.g.do(context.Background(), func(now time.Time) {
 		for _, s := range c.g.sessions {
+			next = c.nextDevice(&s.peer.dial.config)
 			s.link.Forget()
 			c.g.unschedule(s)
 			d := &s.peer.dial.config
@@ -33,7 +56,7 @@ func (c *client) logInAgain(user, password string) {
 	if err != nil {
 		c.w.t.Fatal(err)
 	}
-	time.Sleep(10 * time.Second)
+	c.opened(next)
 }
 
 // TestLoginAgainInOneLink: who logs in anew within a session is the same user, or the
@@ -89,8 +112,10 @@ func TestLoginAgainInOneLink(t *testing.T) {
 // association, as xl2tpd does for each of its `lac` sections.
 func (c *client) secondTunnel(user, password string) {
 	c.w.t.Helper()
+	var next <-chan *echoDevice
 	err := c.g.do(context.Background(), func(now time.Time) {
 		for _, p := range c.g.peers {
+			next = c.nextDevice(&p.dial.config)
 			p.dial.config.User, p.dial.config.Password = user, password
 			persona, _ := l2tp.Personas(ownPersona)
 			if _, err := c.g.l2tp.Dial(now, l2tp.Peer(p.id), l2tp.DialConfig{Persona: persona}); err != nil {
@@ -102,7 +127,7 @@ func (c *client) secondTunnel(user, password string) {
 	if err != nil {
 		c.w.t.Fatal(err)
 	}
-	time.Sleep(5 * time.Second)
+	c.opened(next)
 }
 
 // users are those of the sessions that are up, sorted by their numbers.
