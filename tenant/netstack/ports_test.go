@@ -186,6 +186,7 @@ func TestUDPNoDirectedBroadcast(t *testing.T) {
 	defer s.Close()
 	for _, to := range []netip.Addr{everybody, routerIP} {
 		n.send(datagram{to: netip.AddrPortFrom(to, addrPort(s).Port()), data: []byte(to.String())})
+		time.Sleep(50 * time.Millisecond) // where it takes a goroutine to get there
 	}
 	if got, _ := n.arrives(s); string(got) != routerIP.String() {
 		t.Errorf("what was sent to %s arrives", got)
