@@ -167,7 +167,7 @@ func (p *pinger) receive(s *echoSocket, host *receiver) {
 		p.mu.Lock()
 		e, ok := s.match(message, host.from.Addr())
 		p.mu.Unlock()
-		if ok {
+		if ok && !closed(p.d.reach, e.target) { // which who sent it could not wait to be told
 			p.d.sendEchoReply(e, message)
 		}
 		p.d.buffers.Put(buf)

@@ -147,18 +147,22 @@ func (p *prober) datagram(to netip.Addr, port uint16) {
 	p.send(to, ipkt.ProtocolUDP, 6, b)
 }
 
-// echoes pings and reports whether the answer came.
-func (p *prober) echoes(to netip.Addr) bool {
-	p.t.Helper()
-	proto, request, reply := uint8(ipkt.ProtocolICMP), header.ICMPv4Echo, header.ICMPv4EchoReply
-	b := make([]byte, 16)
-	b[0] = byte(request)
+// echo pings.
+func (p *prober) echo(to netip.Addr) {
+	proto, b := uint8(ipkt.ProtocolICMP), make([]byte, 16)
+	b[0] = byte(header.ICMPv4Echo)
 	if to.Is6() {
 		proto, b[0] = ipkt.ProtocolICMPv6, byte(header.ICMPv6EchoRequest)
 	}
 	p.send(to, proto, 2, b)
+}
+
+// echoes pings and reports whether the answer came.
+func (p *prober) echoes(to netip.Addr) bool {
+	p.t.Helper()
+	p.echo(to)
 	ip, there := p.answer(to)
-	return there && (ip.Payload()[0] == byte(reply) || ip.Payload()[0] == byte(header.ICMPv6EchoReply))
+	return there && (ip.Payload()[0] == byte(header.ICMPv4EchoReply) || ip.Payload()[0] == byte(header.ICMPv6EchoReply))
 }
 
 // addressed makes an interface with addresses.
@@ -256,6 +260,18 @@ func TestHostIsClosed(t *testing.T) {
 		p.datagram(own, s.port)
 		if p.echoes(own) { // whose answer comes behind the datagram
 			t.Errorf("ping to %v: answered", own)
+		}
+	}
+	ranged := netip.MustParseAddr("198.18.0.5") // only the kernel knows that it is the host
+	p.echo(ranged)
+	for silent := time.After(300 * time.Millisecond); silent != nil; {
+		select {
+		case b := <-p.back:
+			if ip, err := ipkt.Parse(b); err == nil && ip.Source() == ranged {
+				t.Errorf("ping to %v: answered", ranged)
+			}
+		case <-silent:
+			silent = nil
 		}
 	}
 	if n := s.got.Load(); n != 0 {
