@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -67,6 +68,11 @@ func (p *peer) ways() []dataplane.Way {
 			list = append(list, c)
 		}
 	}
+	// What is being replaced still receives, for networks that need not be those of what replaces it: a
+	// peer may answer a renewal with others. Nothing is sent in it.
+	list = slices.DeleteFunc(list, func(c *child) bool {
+		return c != p.current && slices.ContainsFunc(slices.Collect(maps.Values(p.children)), func(o *child) bool { return o.active && o.Replaces == c.In })
+	})
 	if !slices.ContainsFunc(list, func(c *child) bool { return c.only != nil }) {
 		return nil
 	}

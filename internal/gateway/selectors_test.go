@@ -2,10 +2,13 @@ package gateway
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/esp"
+	"github.com/culvert-vpn/culvert/ike"
 )
 
 // forgetSelectors has a gateway send and take whatever there is, as a client would that
@@ -52,5 +55,22 @@ func TestClientsKeepToTheirSelectors(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A peer may answer the renewal of a child SA with other networks than the first had. From then on
+// nothing is sent in the old one, though it is for fewer packets and still receives.
+func TestNothingIsSentInAChildSAThatWasReplaced(t *testing.T) {
+	addr := netip.MustParsePrefix("10.0.0.2/32")
+	made := func(in, replaces ike.SPI, remote netip.Prefix, used int) *child {
+		c := &child{ChildSA: ike.ChildSA{In: in, Replaces: replaces}, out: &esp.Outbound{}, active: true, used: used}
+		c.Remote.Addr, c.only = remote, &dataplane.Selectors{}
+		c.RemoteTraffic = []ike.Range{{From: remote.Addr(), To: remote.Addr()}}
+		return c
+	}
+	old, renewed := made(1, 0, addr, 1), made(2, 1, netip.MustParsePrefix("0.0.0.0/0"), 2)
+	p := &peer{tunnel: &session{}, children: map[ike.SPI]*child{1: old, 2: renewed}, current: renewed}
+	if ways := p.ways(); len(ways) != 1 || ways[0].Out != renewed.out {
+		t.Errorf("%d ways, the first of them the old one: %v", len(ways), ways[0].Out == old.out)
 	}
 }

@@ -37,7 +37,6 @@ type world struct {
 	hosts  int
 	eap    func(EAPClient) eap.Authenticator
 	web    http.RoundTripper
-	after  uint64 // where the server's sequence numbers begin
 
 	clients []*client
 }
@@ -78,7 +77,7 @@ func inWorld(t *testing.T, road simnet.Config, yaml string, f func(t *testing.T,
 func (w *world) start() {
 	core, logs := observer.New(zapcore.InfoLevel)
 	w.log = logs
-	g, err := New(Config{Config: w.conf, Log: zap.New(core), Listen: w.net.Listen, OpenDevice: w.openDevice, EAP: w.eap, Web: w.web, after: w.after})
+	g, err := New(Config{Config: w.conf, Log: zap.New(core), Listen: w.net.Listen, OpenDevice: w.openDevice, EAP: w.eap, Web: w.web})
 	if err != nil {
 		w.t.Fatal(err)
 	}
