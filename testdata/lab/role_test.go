@@ -20,6 +20,8 @@ func play(role string, args []string) error {
 		return serveSite(":80", net.JoinHostPort(siteAddr, "53"))
 	case "flood":
 		return playFlood()
+	case "mirror":
+		return playMirror()
 	case "tree":
 		return enterTree(args)
 	}
