@@ -55,7 +55,7 @@ func authority(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	if _, err := a.Server(ca.ServerOptions{Names: []string{vpnName, gatewayAddr}}); err != nil {
+	if _, err := a.Server(ca.ServerOptions{Names: []string{vpnName, gatewayAddr, serverAddr}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := a.Client(ca.ClientOptions{Name: "carol", Password: "pkcs12"}); err != nil {
@@ -102,6 +102,12 @@ func (c *client) configure(files map[string]string, list ...tunnel) {
 		}
 		texts["ipsec.d/"+to] = string(b)
 	}
+	c.put(texts)
+}
+
+// put writes files to where the client's scripts look for what goes below /etc.
+func (c *client) put(texts map[string]string) {
+	c.t.Helper()
 	for name, text := range texts {
 		path := filepath.Join(c.job, "etc", name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
