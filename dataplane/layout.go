@@ -25,7 +25,6 @@ const (
 	protoUDP      = 17
 	protoIPv4     = 4
 	protoIPv6     = 41
-	protoNone     = 59
 	minMTU        = 576
 )
 

@@ -77,7 +77,7 @@ func (w *worker) opened(sa *SA, m *udp.Message, j *esp.OpenJob) {
 		w.transport(sa, j.Payload)
 	case protoIPv4, protoIPv6:
 		w.tunnelled(sa, j.Payload)
-	case protoNone:
+	case esp.NextHeaderNone:
 		w.count.drop(DropDummy)
 	default:
 		w.count.drop(DropInner)

@@ -32,20 +32,20 @@ var windows = []Family{WindowsOld, Windows7, Windows8, Windows10}
 
 // table is all there are, in the order of the constants.
 var table = [quirks]Entry{
-	{EchoNATD, "echo-nat-d", windows,
-		"IKEv1: the NAT-D of our own address is the hash that the client sent of it, so that it sees no NAT before the server",
-		"Microsoft's L2TP refuses servers behind a NAT (AssumeUDPEncapsulationContextOnSendRule is 0 by default: error 809); " +
+	{Quirk: EchoNATD, Name: "echo-nat-d", Families: windows,
+		Effect: "IKEv1: the NAT-D of our own address is the hash that the client sent of it, so that it sees no NAT before the server",
+		Source: "Microsoft's L2TP refuses servers behind a NAT (AssumeUDPEncapsulationContextOnSendRule is 0 by default: error 809); " +
 			"SoftEther VPN serves Windows this way"},
-	{KnownNotifiesOnly, "known-notifies-only", append(slices.Clone(windows), Apple),
-		"IKEv2: no announcement of an extension that the client did not announce itself",
-		"neither client has childless IKE (RFC 6023) or multiple authentication; recorded exchanges that worked have nothing to gain from them"},
-	{NoChildRenewal, "no-child-renewal", windows,
-		"IKEv2: we never renew a child SA ourselves; the client does so after 200 MiB or its time",
-		"strongSwan's documentation of Windows clients: behind a NAT the client answers with Microsoft's notify 12345, status 13863 or 13816, " +
+	{Quirk: KnownNotifiesOnly, Name: "known-notifies-only", Families: append(slices.Clone(windows), Apple),
+		Effect: "IKEv2: no announcement of an extension that the client did not announce itself",
+		Source: "neither client has childless IKE (RFC 6023) or multiple authentication; recorded exchanges that worked have nothing to gain from them"},
+	{Quirk: NoChildRenewal, Name: "no-child-renewal", Families: windows,
+		Effect: "IKEv2: we never renew a child SA ourselves; the client does so after 200 MiB or its time",
+		Source: "strongSwan's documentation of Windows clients: behind a NAT the client answers with Microsoft's notify 12345, status 13863 or 13816, " +
 			"and drops the connection"},
-	{BroadcastSelector, "broadcast-selector", windows,
-		"IKEv2 with routes: 255.255.255.255/32 is among our traffic selectors, so that the DHCPINFORM reaches us by which it learns its routes",
-		"[MS-DHCPE] and strongSwan's documentation of split tunnelling on Windows: DHCPINFORM is broadcast inside the tunnel"},
+	{Quirk: BroadcastSelector, Name: "broadcast-selector", Families: windows,
+		Effect: "IKEv2 with routes: 255.255.255.255/32 is among our traffic selectors, so that the DHCPINFORM reaches us by which it learns its routes",
+		Source: "[MS-DHCPE] and strongSwan's documentation of split tunnelling on Windows: DHCPINFORM is broadcast inside the tunnel"},
 }
 
 // Table returns all quirks. The caller must not change it.

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/culvert-vpn/culvert/tenant/dns"
 	"github.com/culvert-vpn/culvert/tenant/netstack"
 )
 
@@ -30,6 +31,10 @@ func (g *Gateway) tally() tally {
 		all[machine+"-messages"] = n
 	}
 	for _, t := range g.tenants {
+		if d, ok := t.device.(interface{ DNS() dns.Counters }); ok {
+			c := d.DNS()
+			all[t.Name+"-dns-failed"], all[t.Name+"-dns-malformed"], all[t.Name+"-dns-dropped"] = c.Failed, c.Malformed, c.Dropped
+		}
 		if d, ok := t.device.(interface{ Counters() netstack.Counters }); ok {
 			c := d.Counters()
 			for what, n := range map[string]uint64{"flows": c.FlowsRefused, "queue": c.QueueDrops, "echoes": c.EchoDrops} {

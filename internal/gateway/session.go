@@ -434,9 +434,18 @@ func (g *Gateway) end(now time.Time, s *session) {
 	if !s.up.IsZero() {
 		g.log.Info("session-down", append(s.fields(), zap.String("reason", s.reason),
 			zap.Duration("after", time.Since(s.up).Round(time.Second)),
-			zap.Uint64("bytes_up", s.plane.Up.Bytes()), zap.Uint64("bytes_down", s.plane.Down.Bytes()))...)
+			zap.Uint64("bytes_up", s.plane.Up.Bytes()), zap.Uint64("bytes_down", s.plane.Down.Bytes()), s.unanswered())...)
 	}
 	g.dialEnded(now, s)
+}
+
+// unanswered says how many of our echo requests the client owed an answer: where it is
+// none, it was there to the end.
+func (s *session) unanswered() zap.Field {
+	if s.link == nil {
+		return zap.Skip()
+	}
+	return zap.Int("unanswered", s.link.Unanswered())
 }
 
 // fields are what every line about a peer says.

@@ -74,6 +74,7 @@ func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
 	if t.device, err = g.config.OpenDevice(conf); err != nil {
 		return nil, err
 	}
+	g.warnOfOffload(t)
 	denied, err := besideTUN(g.config.Config, conf)
 	if err != nil {
 		return nil, err
@@ -82,6 +83,16 @@ func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
 		Device: t.device, Pools: t.pools(), Gateways: t.gateways(), ClientToClient: conf.ClientToClient, Denied: denied,
 	})
 	return t, nil
+}
+
+// warnOfOffload names a device of the kernel that takes packets one by one.
+func (g *Gateway) warnOfOffload(t *tenantState) {
+	if d, ok := t.device.(interface{ Offload() (tcp, udp bool) }); ok {
+		if tcp, _ := d.Offload(); !tcp {
+			g.log.Warn("no-offload", zap.String("tenant", t.Name),
+				zap.String("hint", "the kernel takes and gives this tenant's packets one by one, which costs throughput"))
+		}
+	}
 }
 
 // restoreLeases gives the pool back the memory of who had which address.

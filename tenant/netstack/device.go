@@ -18,6 +18,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
 	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/tenant/dns"
 )
 
 // Device is a tenant's network stack. It implements tenant.Device.
@@ -188,6 +189,14 @@ func (d *Device) Hairpin(open bool) { d.hairpin.Store(open) }
 // Counters returns what the device refused so far.
 func (d *Device) Counters() Counters {
 	return Counters{d.flows.count() + d.udp.count(), d.flows.refused.Load() + d.udp.refused.Load(), d.link.queue.dropped.Load(), d.pinger.dropped.Load()}
+}
+
+// DNS returns what the forwarder on the gateway's address did so far.
+func (d *Device) DNS() dns.Counters {
+	if d.cfg.DNS == nil {
+		return dns.Counters{}
+	}
+	return d.cfg.DNS.Counters()
 }
 
 // Close implements tenant.Device. It returns when every goroutine has ended.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/tenant/dns"
 )
 
 // Device is a TUN device. It implements tenant.Device.
@@ -199,6 +200,14 @@ func (d *Device) Name() string { return d.got.name }
 
 // Offload reports whether the device has vnet headers, and whether for UDP too.
 func (d *Device) Offload() (tcp, udp bool) { return d.got.vnet, d.got.uso }
+
+// DNS returns what the forwarder on the gateway's address did so far.
+func (d *Device) DNS() dns.Counters {
+	if d.cfg.DNS == nil {
+		return dns.Counters{}
+	}
+	return d.cfg.DNS.Counters()
+}
 
 // Close implements tenant.Device.
 func (d *Device) Close() error {
