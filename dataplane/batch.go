@@ -129,8 +129,8 @@ func (s *sender) writer(l *listener) udp.Writer {
 	return w
 }
 
-// flush sends everything. A socket that refuses costs its own packets only.
-func (s *sender) flush() {
+// flushAll sends everything. A socket that refuses costs its own packets only.
+func (s *sender) flushAll() {
 	s.sealWaiting()
 	for i, w := range s.touched {
 		s.count.flushed(w.Flush())

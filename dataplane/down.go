@@ -10,6 +10,9 @@ import (
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
+// errDevice says that a device panicked.
+var errDevice = errors.New("dataplane: the device met a fault")
+
 // readPause is how long a downlink waits after its device failed to read.
 const readPause = 10 * time.Millisecond
 
@@ -20,13 +23,15 @@ const readPause = 10 * time.Millisecond
 
 // downlink carries the packets of one source of a device.
 type downlink struct {
-	port   *Port
-	source tenant.Source
-	herald tenant.Herald // the source, if it is one
-	course downCourse    // of the batch
-	back   tenant.Writer // ICMP errors go back the way the packet came
-	send   *sender
-	errs   []byte // room for one ICMP error
+	port    *Port
+	source  tenant.Source
+	herald  tenant.Herald // the source, if it is one
+	course  downCourse    // of the batch
+	serving *Session      // whose packet is under way
+	lending bool          // the source is lending one
+	back    tenant.Writer // ICMP errors go back the way the packet came
+	send    *sender
+	errs    []byte // room for one ICMP error
 }
 
 func (p *Plane) newDownlink(port *Port, source tenant.Source, back tenant.Writer, spread int) *downlink {
@@ -40,17 +45,28 @@ func (p *Plane) newDownlink(port *Port, source tenant.Source, back tenant.Writer
 // run moves batches until the source is closed.
 func (d *downlink) run() {
 	for d.read() {
-		d.port.routes.mu.RLock()
-		d.course.survey(d.herald, &d.port.routes)
-		for {
-			buf, off, ok := d.source.Next()
-			if !ok {
-				break
-			}
-			d.packet(buf, off)
+		for herald, more := d.herald, true; more; herald = nil {
+			more = d.batch(herald)
 		}
-		d.port.routes.mu.RUnlock()
 		d.send.flush()
+	}
+}
+
+// batch sends what was read, and reports whether there is more: what panics costs
+// its own packet, and the session. herald is nil if a part was sent already.
+func (d *downlink) batch(herald tenant.Herald) (more bool) {
+	d.port.routes.mu.RLock()
+	defer d.port.routes.mu.RUnlock()
+	defer d.survive(&more)
+	d.course.survey(herald, &d.port.routes)
+	for {
+		d.lending = true
+		buf, off, ok := d.source.Next()
+		d.lending = false
+		if !ok {
+			return false
+		}
+		d.packet(buf, off)
 	}
 }
 
@@ -58,7 +74,7 @@ func (d *downlink) run() {
 // the last are the device's passing troubles.
 func (d *downlink) read() bool {
 	for {
-		err := d.source.Read()
+		err := d.readSource()
 		if err == nil {
 			return true
 		}
@@ -70,6 +86,17 @@ func (d *downlink) read() bool {
 	}
 }
 
+// readSource reads, and calls a panic of the device a trouble.
+func (d *downlink) readSource() (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			d.send.plane.faults.Caught("data plane: reading a tenant's device", v)
+			err = errDevice
+		}
+	}()
+	return d.source.Read()
+}
+
 // packet sends the IP packet buf[off:] to the session that has its destination.
 func (d *downlink) packet(buf []byte, off int) {
 	ip, err := ipkt.Parse(buf[off:])
@@ -78,6 +105,7 @@ func (d *downlink) packet(buf []byte, off int) {
 		return
 	}
 	s := d.course.session(ip.Destination(), &d.port.routes)
+	d.serving = s
 	if s == nil {
 		d.send.count.drop(DropNoRoute)
 		return

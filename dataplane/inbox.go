@@ -11,12 +11,13 @@ type Kind uint8
 
 // The kinds.
 const (
-	IKE   Kind = iota // an IKE message, without the non-ESP marker
-	L2TP              // an L2TP control message: the payload of its UDP datagram
-	PPP               // a PPP frame that is not data
-	Moved             // an authenticated packet came from another address than before
-	Early             // an IP packet in tunnel mode that came before its session was bound: see Plane.Early
-	Link              // an IP packet for our end of a session's link: DHCPINFORM and the like
+	IKE    Kind = iota // an IKE message, without the non-ESP marker
+	L2TP               // an L2TP control message: the payload of its UDP datagram
+	PPP                // a PPP frame that is not data
+	Moved              // an authenticated packet came from another address than before
+	Early              // an IP packet in tunnel mode that came before its session was bound: see Plane.Early
+	Link               // an IP packet for our end of a session's link: DHCPINFORM and the like
+	Faulty             // a packet of the peer met a fault of the program: its session, or all of it, is to be ended
 )
 
 // Message is one thing for the control loop. It belongs to its receiver until Release.
@@ -24,8 +25,8 @@ type Message struct {
 	Kind    Kind
 	Path    Path     // where it came from
 	NATT    bool     // IKE: it came with the non-ESP marker, on the NAT-T port
-	Peer    *Peer    // L2TP, PPP, Early, Link, Moved: whose SA it came in
-	Session *Session // PPP, Early, Link: the call it came in; nil when the workers know none of these ids
+	Peer    *Peer    // all but IKE: whose SA it came in
+	Session *Session // PPP, Early, Link, Faulty: the call it came in; nil when the workers know none of these ids
 	Tunnel  l2tp.TunnelID
 	Call    l2tp.CallID
 	Port    uint16 // L2TP: the UDP source port inside the SA

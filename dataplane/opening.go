@@ -16,6 +16,9 @@ type opening struct {
 	jobs  []esp.OpenJob
 	from  []arrival
 	batch esp.Batch
+
+	opened bool // all jobs were
+	done   int  // of the jobs: carried on
 }
 
 // arrival is what else is known of a packet that waits.
@@ -36,17 +39,26 @@ func (o *opening) forget() {
 	clear(o.jobs)
 	clear(o.from)
 	o.jobs, o.from = o.jobs[:0], o.from[:0]
+	o.opened, o.done = false, 0
 }
 
-// openWaiting opens what waits and carries it on, in the order it came.
+// openWaiting opens what waits and carries it on, in the order it came. After a
+// panic it goes on behind the packet that met it.
 func (w *worker) openWaiting() {
-	if len(w.waiting.jobs) == 0 {
+	o := &w.waiting
+	if len(o.jobs) == 0 {
 		return
 	}
-	w.waiting.batch.Open(w.waiting.jobs)
-	for i := range w.waiting.jobs {
-		from := &w.waiting.from[i]
-		w.opened(from.sa, from.message, &w.waiting.jobs[i])
+	if !o.opened {
+		o.opened = true
+		w.serving = nil
+		o.batch.Open(o.jobs)
 	}
-	w.waiting.forget()
+	for o.done < len(o.jobs) {
+		i := o.done
+		o.done++
+		w.serving = o.from[i].sa
+		w.opened(o.from[i].sa, o.from[i].message, &o.jobs[i])
+	}
+	o.forget()
 }

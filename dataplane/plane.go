@@ -12,6 +12,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
+	"github.com/culvert-vpn/culvert/internal/fault"
 	"github.com/culvert-vpn/culvert/internal/largepages"
 	"github.com/culvert-vpn/culvert/ppp"
 	"github.com/culvert-vpn/culvert/tenant"
@@ -40,6 +41,9 @@ type Config struct {
 	Inbox int
 	// ReceiveBuffer is the socket buffer to ask for, in bytes; 0: 8 MiB.
 	ReceiveBuffer int
+	// Faults is told of panics: what met one costs the session it is of, of which the
+	// control loop learns by a Message. nil: they are not survived.
+	Faults *fault.Log
 }
 
 // Plane is the data plane of one gateway. Its methods are for the control loop.
@@ -53,6 +57,7 @@ type Plane struct {
 	plain     []byte
 	visitor   atomic.Pointer[visitor]
 	heap      largepages.Heap
+	faults    *fault.Log
 
 	mu       sync.Mutex
 	counters []*counters
@@ -84,7 +89,7 @@ func New(c Config) (*Plane, error) {
 	if c.ReceiveBuffer == 0 {
 		c.ReceiveBuffer = 8 << 20
 	}
-	p := &Plane{inbox: newInbox(c.Inbox)}
+	p := &Plane{inbox: newInbox(c.Inbox), faults: c.Faults}
 	for _, natt := range []bool{true, false} {
 		for _, addr := range c.Addresses {
 			err := p.listen(c, addr, natt)

@@ -224,12 +224,11 @@ func (w *worker) packet(s *Session, pkt []byte) {
 
 // commit hands a packet to the device; it is written at the end of the batch.
 func (w *worker) commit(p *Port, pkt []byte) {
-	out := p.writers[w.id]
-	out.Commit(pkt)
+	p.writers[w.id].Commit(pkt)
 	for _, t := range w.touched {
-		if t == out {
+		if t == p {
 			return
 		}
 	}
-	w.touched = append(w.touched, out)
+	w.touched = append(w.touched, p)
 }

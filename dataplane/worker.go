@@ -5,7 +5,6 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
-	"github.com/culvert-vpn/culvert/tenant"
 )
 
 // ikeBatch is how many datagrams are read at once where there is only IKE.
@@ -23,7 +22,9 @@ type worker struct {
 	course  upCourse // of the batch
 	waiting opening
 	up      tally
-	touched []tenant.Writer
+	touched []*Port // whose devices have packets of this batch
+	next    int     // of the batch
+	serving *SA     // whose packet is under way
 	down    *sender // for packets from one client to another
 	share   share
 	company company
@@ -79,34 +80,60 @@ func (w *worker) relieve(batch []udp.Message, backlog float64) []udp.Message {
 
 // batch carries a batch of datagrams up.
 func (w *worker) batch(batch []udp.Message) {
-	if !w.natt {
-		for i := range batch {
-			w.ike(&batch[i], batch[i].Data, false)
-		}
-		return
-	}
+	w.carry(batch)
+	w.flush()
+}
+
+// carry carries a batch up to the devices. What panics costs its own packet, and
+// the session: see survive.
+func (w *worker) carry(batch []udp.Message) {
 	w.table.mu.Lock()
-	w.course.survey(batch, &w.table.sas)
-	for i := range batch {
+	defer w.table.mu.Unlock()
+	if w.natt {
+		w.course.survey(batch, &w.table.sas)
+	}
+	for w.next = 0; w.next < len(batch); {
+		w.datagrams(batch)
+		for w.waiting.opened { // a panic came between
+			w.openRest()
+		}
+	}
+	for len(w.waiting.jobs) > 0 {
+		w.openRest()
+	}
+	w.course.forget()
+}
+
+// datagrams takes those of a batch that were not taken yet.
+func (w *worker) datagrams(batch []udp.Message) {
+	defer w.survive()
+	for w.next < len(batch) {
+		i := w.next
+		w.next++
+		if !w.natt {
+			w.ike(&batch[i], batch[i].Data, false)
+			continue
+		}
 		var sa *SA
 		kind := w.course.kinds[i]
 		if kind == esp.ESP {
 			sa = w.course.sa(i, batch, &w.table.sas)
 		}
+		w.serving = sa
 		w.datagram(&batch[i], kind, sa)
 	}
+}
+
+// openRest opens what waits.
+func (w *worker) openRest() {
+	defer w.survive()
 	w.openWaiting()
-	w.course.forget()
-	w.table.mu.Unlock()
-	w.flush()
 }
 
 // flush writes to every device that was touched, once.
 func (w *worker) flush() {
-	for i, out := range w.touched {
-		if out.Flush() != nil {
-			w.count.drop(DropDevice)
-		}
+	for i, port := range w.touched {
+		w.flushDevice(port)
 		w.touched[i] = nil
 	}
 	w.touched = w.touched[:0]

@@ -1,5 +1,10 @@
 package tenant
 
+import (
+	"fmt"
+	"net/netip"
+)
+
 // Room that a lent packet leaves around itself, in bytes. The way down lays
 // its headers into the one and the encryption's trailer into the other, so a
 // packet is sealed where it lies.
@@ -70,3 +75,11 @@ type Writer interface {
 	// the error is for the log and the next batch may well succeed.
 	Flush() error
 }
+
+// Fault is the error of a Flush in which packets of some sources met a fault of
+// the program. They were dropped, and what the device kept for these sources may
+// be half done; everything else was written.
+type Fault struct{ Sources []netip.Addr }
+
+// Error implements error.
+func (f *Fault) Error() string { return fmt.Sprintf("tenant: packets of %v met a fault", f.Sources) }

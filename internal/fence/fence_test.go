@@ -21,7 +21,7 @@ func layers() []layer {
 	return []layer{
 		{"cmd", []string{"internal", "bench"}},
 		{"bench", []string{"internal", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
-		{"internal/gateway", []string{"internal/admin", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
+		{"internal/gateway", []string{"internal/admin", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane", "internal/fault"}},
 		{"internal/quickstart", []string{"internal/config"}},
 		{"internal/config", []string{"internal/secretfile", "internal/certificate"}},
 		{"internal/store", []string{"ppp/auth"}},
@@ -30,19 +30,20 @@ func layers() []layer {
 		{"internal/prefetch", nil},   // what a processor can be asked for
 		{"internal/largepages", nil}, // where the heap may have large pages
 		{"internal/gso", nil},        // and the kernel
+		{"internal/fault", nil},
 		{"internal/ca", []string{"internal/secretfile"}},
 		{"internal/secretfile", nil},                       // files that only their owner may read
 		{"internal/certificate", nil},                      // X.509 as it is met with
 		{"internal/admin", nil},                            // values and a socket: what is asked for, not who answers
 		{"internal/eap", []string{"internal/certificate"}}, // below the protocols: IKEv2 and PPP both carry it
 		{"internal/revocation", []string{"ike/auth", "internal/certificate"}},
-		{"dataplane", []string{"internal/prefetch", "internal/largepages", "internal/gso", "esp", "l2tp", "ppp", "tenant"}},
+		{"dataplane", []string{"internal/prefetch", "internal/largepages", "internal/gso", "internal/fault", "esp", "l2tp", "ppp", "tenant"}},
 		{"ike", []string{"internal/eap", "internal/certificate"}},
 		{"esp", []string{"internal/prefetch"}},
 		{"l2tp", nil},
 		{"ppp", []string{"internal/eap"}},
 		{"radius", nil},
-		{"tenant", []string{"internal/gso"}},
+		{"tenant", []string{"internal/gso", "internal/fault"}},
 	}
 }
 
@@ -55,7 +56,7 @@ func views() map[string][]string {
 	return map[string][]string{
 		"l2tp":   {"AppendDataHeader", "CallID", "DataHeader", "DataHeaderLen", "IsControl", "MaxDataHeader", "ParseData", "TunnelID"},
 		"ppp":    {"AppendHeader", "HeaderLen", "MaxHeader", "ParseFrame", "Protocol", "ProtocolIPv4", "ProtocolIPv6", "ProtocolLCP"},
-		"tenant": {"Device", "Headroom", "Herald", "Policy", "Reach", "Source", "Tailroom", "Writer", "ClampMSS", "PacketTooBig"},
+		"tenant": {"Device", "Fault", "Headroom", "Herald", "Reach", "Source", "Tailroom", "Writer"},
 	}
 }
 

@@ -41,6 +41,7 @@ func (g *Gateway) loop(ctx context.Context) {
 // wait blocks until something happened and takes what there is, up to a burst.
 // Messages of peers come before those of strangers.
 func (g *Gateway) wait(ctx context.Context, timer *time.Timer) {
+	defer g.survive()
 	peers, strangers := g.messages()
 	select {
 	case <-ctx.Done():
@@ -101,6 +102,7 @@ func (g *Gateway) more(now time.Time) bool {
 // they mean is known to the machine, and a stranger must not fill the log.
 func (g *Gateway) message(now time.Time, m *dataplane.Message) {
 	defer m.Release()
+	g.serve(m)
 	switch m.Kind {
 	case dataplane.IKE:
 		g.count(g.ike.Input(now, ikePath(m.Path, m.NATT), m.Data), "ike")
@@ -117,7 +119,10 @@ func (g *Gateway) message(now time.Time, m *dataplane.Message) {
 		g.question(m)
 	case dataplane.Moved:
 		g.moved(now, m)
+	case dataplane.Faulty:
+		g.drop(now, g.serving)
 	}
+	g.serving = served{}
 }
 
 // sessionOf returns the session that a PPP frame is for. The workers may not
@@ -179,29 +184,50 @@ func (g *Gateway) count(err error, machine string) {
 
 // settle carries out events until no machine has any left, and sends.
 func (g *Gateway) settle(now time.Time) {
-	g.events(now)
+	for tries := 0; tries < maxFaults && !g.events(now); tries++ {
+	}
 	g.plane.Flush()
 }
 
-func (g *Gateway) events(now time.Time) {
+// maxFaults is how many events may panic before others than events are served again.
+const maxFaults = 64
+
+// events carries out what there is, and reports whether that was all: not if one
+// panicked.
+func (g *Gateway) events(now time.Time) (all bool) {
+	defer g.survive()
 	for g.ikeEvents(now) || g.l2tpEvents(now) || g.linkEvents(now) {
 	}
+	return true
 }
 
-// advance does everything that is due.
+// advance does everything that is due. A machine that panics keeps nothing else from
+// being done.
 func (g *Gateway) advance(now time.Time) {
 	if due(g.ike.Deadline(), now) {
-		g.ike.Advance(now)
+		g.survived(now, g.ike.Advance)
 	}
 	if due(g.l2tp.Deadline(), now) {
-		g.l2tp.Advance(now)
+		g.survived(now, g.l2tp.Advance)
 	}
+	g.survived(now, g.advanceLinks)
+}
+
+// survived calls f; a panic of it ends there.
+func (g *Gateway) survived(now time.Time, f func(time.Time)) {
+	defer g.survive()
+	f(now)
+}
+
+func (g *Gateway) advanceLinks(now time.Time) {
 	for len(g.links) > 0 && due(g.links[0].deadline, now) {
 		s := g.links[0]
+		g.serving = served{peer: s.peer, session: s}
 		s.link.Advance(now)
 		g.touch(s)
 		g.schedule(s)
 	}
+	g.serving = served{}
 	if len(g.peers) > 0 && !now.Before(g.nextSweep) {
 		g.nextSweep = now.Add(sweepInterval)
 		g.sweep(now)

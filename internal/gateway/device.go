@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/fault"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/dns"
 	"github.com/culvert-vpn/culvert/tenant/netstack"
@@ -31,6 +32,7 @@ type devices struct {
 	queues int
 	host   *netstack.Host
 	ports  *netstack.Ports
+	faults *fault.Log
 	pools  *tenant.Reach // of all tenants: none is a way from one to another
 }
 
@@ -54,7 +56,7 @@ func newDevices(c *config.Config) (*devices, error) {
 // open opens the device that a tenant's egress says, with a DNS forwarder on its
 // gateway address.
 func (d *devices) open(t *config.Tenant) (tenant.Device, error) {
-	forwarder, err := dns.New(dns.Config{})
+	forwarder, err := dns.New(dns.Config{Faults: d.faults})
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +81,7 @@ func (d *devices) netstack(t *config.Tenant) netstack.Config {
 	c := netstack.Config{
 		Pool: masked(slices.Concat(t.Pool, t.Pool6)), MTU: t.MTU,
 		FlowsPerSource: t.Limits.Flows, Host: d.host, Others: d.pools, Ports: d.ports, ClientBits: t.PrefixBits(), Hairpin: t.ClientToClient,
+		Faults: d.faults,
 	}
 	if e := t.Egress.Netstack; e != nil {
 		c.Allow, c.Deny = e.Allow, e.Deny

@@ -98,6 +98,7 @@ func (g *Gateway) linkEvents(now time.Time) bool {
 		s := g.touched[len(g.touched)-1]
 		g.touched = g.touched[:len(g.touched)-1]
 		s.touched = false
+		g.serving = served{peer: s.peer, session: s}
 		for {
 			event, ok := s.link.Next()
 			if !ok {
@@ -109,6 +110,7 @@ func (g *Gateway) linkEvents(now time.Time) bool {
 		if !s.ended {
 			g.schedule(s)
 		}
+		g.serving = served{}
 	}
 	return some
 }

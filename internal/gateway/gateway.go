@@ -18,6 +18,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/eap"
+	"github.com/culvert-vpn/culvert/internal/fault"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/tenant"
@@ -85,6 +86,9 @@ type Gateway struct {
 	throttle      *throttle
 	heldUp        int // logins that the throttle lets wait
 
+	faults  *fault.Log
+	serving served // who the control loop does something for
+
 	computing *pool // what takes a processor
 	waiting   *pool // what waits for a disk, a directory, an authority
 	computed  chan result
@@ -114,9 +118,11 @@ func New(c Config) (*Gateway, error) {
 		throttle: newThrottle(),
 		requests: make(chan func(time.Time), 64), ended: make(chan struct{}),
 	}
+	g.faults = fault.New(g.alarm)
 	cpus := runtime.GOMAXPROCS(0)
 	g.computing = newPool(cpus, cpus, 0, 0, &g.running)
 	g.waiting = newPool(maxWaiting, maxWaitingEach, maxQueued, maxQueuedEach, &g.running)
+	g.computing.faults, g.waiting.faults = g.faults, g.faults
 	g.asking, g.stop = context.WithCancel(context.Background())
 	for _, step := range []func() error{g.openPlane, g.shareDevices, g.openTenants, g.openMachines} {
 		if err := step(); err != nil {
@@ -135,7 +141,7 @@ func (g *Gateway) openPlane() error {
 	var granted grants
 	plane, err := dataplane.New(dataplane.Config{
 		Listen: granted.noting(g.config.Listen), Addresses: c.Listen, Workers: c.Workers,
-		IKEPort: c.Ports.IKE, NATTPort: c.Ports.NATT,
+		IKEPort: c.Ports.IKE, NATTPort: c.Ports.NATT, Faults: g.faults,
 	})
 	g.plane = plane
 	if err == nil {
@@ -150,6 +156,7 @@ func (g *Gateway) shareDevices() (err error) {
 		return nil
 	}
 	if g.devices, err = newDevices(g.config.Config); err == nil {
+		g.devices.faults = g.faults
 		g.config.OpenDevice = g.devices.open
 	}
 	return err
@@ -247,7 +254,7 @@ func (g *Gateway) Close() {
 func (g *Gateway) do(ctx context.Context, f func(now time.Time)) error {
 	done := make(chan struct{})
 	select {
-	case g.requests <- func(now time.Time) { f(now); close(done) }:
+	case g.requests <- func(now time.Time) { defer close(done); f(now) }:
 	case <-g.ended:
 		return ErrEnded
 	case <-ctx.Done():

@@ -1,6 +1,10 @@
 package gateway
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/culvert-vpn/culvert/internal/fault"
+)
 
 // What is slow is done by two pools, so that what waits never holds up what computes: a
 // login that waits for a disk, a directory or an authority takes no processor, and a key
@@ -24,6 +28,7 @@ type pool struct {
 	most, each     int // jobs at once, in all and of one owner
 	room, roomEach int // jobs in line, in all and of one owner; 0: no bound
 	running        *sync.WaitGroup
+	faults         *fault.Log
 	mu             sync.Mutex
 	owners         map[string]*line
 	turns          []*line // those that have jobs in line and may have one more done
@@ -85,9 +90,16 @@ func (p *pool) work() {
 		if f == nil {
 			return
 		}
-		f()
+		p.run(f)
 		done = l
 	}
+}
+
+// run does a job. One that panics gives no result: whoever waits for it is given up
+// in time, as when nobody answers.
+func (p *pool) run(f func()) {
+	defer p.faults.Recover("a slow computation")
+	f()
 }
 
 // next notes that a job of a line is done, and returns the next one; nil: none.

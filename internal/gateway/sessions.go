@@ -73,7 +73,7 @@ func (g *Gateway) CloseSession(ctx context.Context, id uint64) error {
 		for _, s := range g.sessions {
 			if s.id == id && !s.ended {
 				found = true
-				g.kick(now, s)
+				g.kick(now, s, "closed by the operator")
 				return
 			}
 		}
@@ -84,11 +84,11 @@ func (g *Gateway) CloseSession(ctx context.Context, id uint64) error {
 	return err
 }
 
-// kick ends a session because an operator wants it.
-func (g *Gateway) kick(now time.Time, s *session) {
+// kick ends a session in good order, because an operator wants it or it met a fault.
+func (g *Gateway) kick(now time.Time, s *session, reason string) {
 	p := s.peer
-	s.because("closed by the operator")
-	why := l2tp.Result{Code: l2tp.ClearAdministrative, Message: "closed by the operator"}
+	s.because(reason)
+	why := l2tp.Result{Code: l2tp.ClearAdministrative, Message: reason}
 	if s.link != nil && len(p.sessions()) > 1 {
 		g.l2tp.CloseCall(now, s.call, why)
 		g.end(now, s)

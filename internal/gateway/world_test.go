@@ -37,6 +37,7 @@ type world struct {
 	hosts  int
 	eap    func(EAPClient) eap.Authenticator
 	web    http.RoundTripper
+	wrap   func(*echoDevice) tenant.Device // makes a tenant's network another; nil: it stays
 
 	clients []*client
 }
@@ -105,6 +106,9 @@ func (w *world) close() {
 func (w *world) openDevice(t *config.Tenant) (tenant.Device, error) {
 	d := newEchoDevice(1500)
 	w.nets[t.Name] = d
+	if w.wrap != nil {
+		return w.wrap(d), nil
+	}
 	return d, nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/fault"
 )
 
 // Errors of the package.
@@ -54,6 +56,9 @@ type Config struct {
 	Conns, ConnsPerSource int
 	// DialContext reaches resolvers; nil: the host's network.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// Faults is told of panics, which cost the query that met one; nil: they are
+	// not survived.
+	Faults *fault.Log
 }
 
 // withDefaults fills in what is zero and checks the rest.

@@ -58,6 +58,7 @@ func (f *Forwarder) servePackets(ctx context.Context, pc net.PacketConn, queries
 		}
 		query := append([]byte(nil), buf[:n]...)
 		queries.Go(func() {
+			defer f.cfg.Faults.Recover("dns: a query")
 			defer f.leave(source)
 			answer := fit(f.answer(ctx, "udp", query), query)
 			pc.WriteTo(answer, from)
@@ -162,6 +163,7 @@ func (f *Forwarder) serveConns(ctx context.Context, ln net.Listener, queries *sy
 			continue
 		}
 		queries.Go(func() {
+			defer f.cfg.Faults.Recover("dns: a connection")
 			defer f.disconnect(source)
 			f.serveConn(ctx, conn, source)
 		})

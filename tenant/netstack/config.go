@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/culvert-vpn/culvert/internal/fault"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/dns"
 )
@@ -66,6 +67,10 @@ type Config struct {
 	// DNS answers at the gateway addresses, port 53; nil: nobody does. It may
 	// be shared by devices.
 	DNS *dns.Forwarder
+
+	// Faults is told of panics: what met one costs its client's flow, or the packet.
+	// nil: they are not survived.
+	Faults *fault.Log
 
 	// ClientBits is the length of the IPv6 prefix that one client is given; 0: 64.
 	ClientBits int

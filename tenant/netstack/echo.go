@@ -133,6 +133,8 @@ func (p *pinger) open(s *echoSocket, now time.Time) bool {
 	}
 	conn, raw := s.conn, s.direct
 	p.d.running.Go(func() {
+		defer p.d.cfg.Faults.Recover("netstack: answers to echoes")
+		defer p.ended(s, conn)
 		if raw != nil {
 			host := newReceiver(&hostConn{raw: raw, buffers: &p.d.buffers})
 			host.listens = true
@@ -150,23 +152,16 @@ func (p *pinger) receive(s *echoSocket, host *receiver) {
 		buf, n, _, err := host.read()
 		switch {
 		case errors.Is(err, errSaid):
-			p.mu.Lock()
-			e, ok := s.matchError(&host.said)
-			p.mu.Unlock()
+			e, ok := p.locked(func() (echo, bool) { return s.matchError(&host.said) })
 			if ok && p.d.errors.admit(e.source) {
 				p.d.sayAs(e.packet(host.said.quoted[min(echoHeaderLen, host.said.length):host.said.length]), &host.said)
 			}
 			continue
 		case err != nil:
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			s.close()
 			return
 		}
 		message := s.strip(buf[:n])
-		p.mu.Lock()
-		e, ok := s.match(message, host.from.Addr())
-		p.mu.Unlock()
+		e, ok := p.locked(func() (echo, bool) { return s.match(message, host.from.Addr()) })
 		if ok && !closed(p.d.reach, e.target) { // which who sent it could not wait to be told
 			p.d.sendEchoReply(e, message)
 		}
@@ -188,16 +183,27 @@ func (p *pinger) readAnswers(s *echoSocket, conn net.PacketConn) {
 			continue
 		}
 		failures = 0
-		p.mu.Lock()
-		e, ok := s.match(buf[:n], hostAddr(from))
-		p.mu.Unlock()
+		e, ok := p.locked(func() (echo, bool) { return s.match(buf[:n], hostAddr(from)) })
 		if ok {
 			p.d.sendEchoReply(e, buf[:n])
 		}
 	}
+}
+
+// ended closes a socket that nobody reads any more.
+func (p *pinger) ended(s *echoSocket, conn net.PacketConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.close()
+	if s.conn == conn {
+		s.close()
+	}
+}
+
+// locked finds an echo under the lock.
+func (p *pinger) locked(find func() (echo, bool)) (echo, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return find()
 }
 
 // forget drops the echoes of a client.

@@ -155,10 +155,13 @@ func (t *mappings) enter(m *mapping) {
 	t.all[m.client] = m
 	t.mu.Unlock()
 	t.running.Go(func() {
+		defer t.d.cfg.Faults.Recover("netstack: answers by UDP")
+		defer func() {
+			t.ports.mu.Lock()
+			defer t.ports.mu.Unlock()
+			t.leave(m)
+		}()
 		t.d.copyAnswers(m, newReceiver(host))
-		t.ports.mu.Lock()
-		defer t.ports.mu.Unlock()
-		t.leave(m)
 	})
 }
 

@@ -2,10 +2,15 @@ package netstack
 
 import (
 	"fmt"
+	"net/netip"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/culvert-vpn/culvert/internal/fault"
+	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
 // batchSize is how many packets of the stack a Read brings at most.
@@ -76,7 +81,9 @@ type writer struct {
 	batch   [][]byte
 	after   []int // of each packet of the batch: which one follows it in its run; -1: none
 	runs    []run
+	done    int // of the runs
 	refused int
+	faults  *fault.Log
 }
 
 // Commit implements tenant.Writer.
@@ -96,18 +103,52 @@ func (w *writer) Flush() error {
 	for i := range w.batch {
 		w.place(i)
 	}
-	for i := range w.runs {
-		w.link.deliver(w.build(&w.runs[i]))
+	var faulty []netip.Addr
+	for w.done = 0; w.done < len(w.runs); {
+		if at, ok := w.deliver(); !ok {
+			faulty = append(faulty, sourceOf(w.batch[w.runs[at].first]))
+		}
 	}
 	w.link.outbox.flush()
 	clear(w.batch)
 	clear(w.runs)
 	w.batch, w.runs = w.batch[:0], w.runs[:0]
+	if len(faulty) > 0 {
+		return &tenant.Fault{Sources: faulty}
+	}
 	if n := w.refused; n > 0 {
 		w.refused = 0
 		return fmt.Errorf("netstack: %d packets were neither IPv4 nor IPv6", n)
 	}
 	return nil
+}
+
+// deliver hands the runs to the stack, from the first that is not done: all of
+// them, or those up to the one that it returns, which met a fault. The stack calls
+// our handlers with no lock held that they need.
+func (w *writer) deliver() (at int, ok bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			w.faults.Caught("netstack: a packet of a client", v)
+			at, ok = w.done-1, false
+		}
+	}()
+	for w.done < len(w.runs) {
+		w.done++
+		w.link.deliver(w.build(&w.runs[w.done-1]))
+	}
+	return w.done, true
+}
+
+// sourceOf is the source address of a packet; the zero Addr: it has none.
+func sourceOf(b []byte) netip.Addr {
+	p := ipkt.Packet{Bytes: b}
+	switch {
+	case protocolOf(b) == header.IPv4ProtocolNumber && len(b) >= header.IPv4MinimumSize,
+		protocolOf(b) == header.IPv6ProtocolNumber && len(b) >= header.IPv6MinimumSize:
+		return p.Source()
+	}
+	return netip.Addr{}
 }
 
 // protocolOf is the protocol that a packet's version stands for; 0: none.

@@ -80,18 +80,22 @@ func newQueue(limit int) *queue {
 // put adds packets, of each of which it keeps a reference, and returns how
 // many there was room for.
 func (q *queue) put(pkts []*stack.PacketBuffer) int {
+	taken := q.putSome(pkts)
+	q.dropped.Add(uint64(len(pkts) - taken))
+	if taken > 0 {
+		q.signal()
+	}
+	return taken
+}
+
+func (q *queue) putSome(pkts []*stack.PacketBuffer) (taken int) {
 	q.mu.Lock()
-	taken := 0
+	defer q.mu.Unlock()
 	for _, pkt := range pkts {
 		client, at := destinationOf(pkt)
 		if q.add(pkt, client, at) {
 			taken++
 		}
-	}
-	q.mu.Unlock()
-	q.dropped.Add(uint64(len(pkts) - taken))
-	if taken > 0 {
-		q.signal()
 	}
 	return taken
 }
@@ -218,14 +222,7 @@ func (q *queue) leave(b *backlog) {
 // take moves packets into batch, blocking until there is at least one.
 func (q *queue) take(batch []*stack.PacketBuffer) (int, error) {
 	for {
-		q.mu.Lock()
-		n := 0
-		for size := 0; q.turn != nil && n < len(batch) && size < takeBytes; n++ {
-			batch[n] = q.pop()
-			size += batch[n].Size()
-		}
-		closed := q.closed
-		q.mu.Unlock()
+		n, closed := q.takeSome(batch)
 		if closed {
 			q.signal() // whoever else waits
 			return 0, os.ErrClosed
@@ -235,6 +232,16 @@ func (q *queue) take(batch []*stack.PacketBuffer) (int, error) {
 		}
 		<-q.wake
 	}
+}
+
+func (q *queue) takeSome(batch []*stack.PacketBuffer) (n int, closed bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for size := 0; q.turn != nil && n < len(batch) && size < takeBytes; n++ {
+		batch[n] = q.pop()
+		size += batch[n].Size()
+	}
+	return n, q.closed
 }
 
 // pop takes the packet whose turn it is. There is one.

@@ -3,6 +3,7 @@ package netstack
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -16,12 +17,17 @@ const (
 	copySize = 64 << 10
 )
 
+// errFault says that a direction ended in a panic.
+var errFault = errors.New("netstack: a fault of the program")
+
 // relay copies both ways until both have ended or the flow is to.
 func (d *Device) relay(f *flow, client *clientConn, host *hostConn) {
 	stop := context.AfterFunc(f.ctx, host.interrupt)
 	var down sync.WaitGroup
 	var downErr error
 	down.Go(func() {
+		defer d.cfg.Faults.Recover("netstack: a TCP connection, downwards")
+		downErr = errFault // unless it returns
 		if downErr = d.copyDown(f, client, host); downErr != nil {
 			f.cancel()
 		}

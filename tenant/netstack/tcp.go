@@ -54,6 +54,7 @@ func wholeHeader(segment header.TCP) bool {
 // acceptTCP dials the destination of a connection and completes the client's
 // handshake when that worked. It is a goroutine a connection.
 func (d *Device) acceptTCP(req *tcp.ForwarderRequest) {
+	defer d.cfg.Faults.Recover("netstack: a TCP connection")
 	f := d.flows.find(flowKey{tcp: true, id: req.ID()})
 	defer d.flows.end(f)
 	ctx, cancel := context.WithTimeout(f.ctx, d.cfg.HandshakeTimeout)

@@ -1,0 +1,127 @@
+package gateway
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/tenant"
+)
+
+// faultyDevice is a tenant's network in which a packet to poison meets a fault of
+// the program: when it is committed, or with others of its batch when they are
+// written.
+type faultyDevice struct {
+	*echoDevice
+	flushing bool
+}
+
+var poison = netip.MustParseAddr("198.18.0.66")
+
+func (d *faultyDevice) Writer() tenant.Writer { return &faultyWriter{echoWriter{d: d.echoDevice}, d} }
+
+type faultyWriter struct {
+	echoWriter
+	of *faultyDevice
+}
+
+func (w *faultyWriter) Commit(pkt []byte) {
+	if netip.AddrFrom4([4]byte(pkt[16:20])) == poison && !w.of.flushing {
+		panic("poison")
+	}
+	w.echoWriter.Commit(pkt)
+}
+
+func (w *faultyWriter) Flush() error {
+	for _, pkt := range w.pkts {
+		if netip.AddrFrom4([4]byte(pkt[16:20])) == poison {
+			w.echoWriter.Flush()
+			return &tenant.Fault{Sources: []netip.Addr{netip.AddrFrom4([4]byte(pkt[12:16]))}}
+		}
+	}
+	return w.echoWriter.Flush()
+}
+
+// inFaultyWorld is inWorld with such a network.
+func inFaultyWorld(t *testing.T, flushing bool, f func(t *testing.T, w *world)) {
+	inWorld(t, goodRoad, xauthConfig, func(t *testing.T, w *world) {
+		w.stop()
+		<-w.ended
+		w.wrap = func(d *echoDevice) tenant.Device { return &faultyDevice{d, flushing} }
+		w.start()
+		f(t, w)
+	})
+}
+
+// TestAPanicCostsItsSession: a packet that meets a fault of the program ends the
+// session that it is of, with a reason, and an alarm with the stack; everybody else
+// notices nothing, and the client can dial again. By L2TP and in tunnel mode.
+func TestAPanicCostsItsSession(t *testing.T) {
+	for name, flushing := range map[string]bool{"committed": false, "written": true} {
+		for protocol, edit := range map[string]func(*DialConfig){"l2tp": func(*DialConfig) {}, "xauth": byXAUTH} {
+			t.Run(name+"/"+protocol, func(t *testing.T) {
+				inFaultyWorld(t, flushing, func(t *testing.T, w *world) {
+					bob := w.client(nil)
+					other := bob.mustDial(func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
+					c := w.client(nil)
+					conn := c.mustDial(edit)
+					c.ping(conn, poison, time.Second)
+					select {
+					case <-conn.Done():
+					case <-time.After(time.Minute):
+						t.Fatal("the session goes on")
+					}
+					w.wantLog("session-down", "reason", faultReason)
+					if !flushing && (w.log.FilterMessage("fault").Len() != 1 || w.server.faults.Count() != 1) {
+						t.Errorf("%d alarms of %d panics", w.log.FilterMessage("fault").Len(), w.server.faults.Count())
+					}
+					if w.server.plane.Drops()[dataplane.DropFault] != 1 {
+						t.Errorf("%v", w.server.plane.Drops())
+					}
+					bob.wantPing(other, "198.18.0.2")
+					again := w.client(nil)
+					again.wantPing(again.mustDial(edit), "198.18.0.2")
+				})
+			})
+		}
+	}
+}
+
+// TestAPanicOfTheControlLoop: of a message of a client it costs that client; of what
+// nobody sent, or of a job of the pools, nobody anything. Whoever waits for the loop
+// is let go.
+func TestAPanicOfTheControlLoop(t *testing.T) {
+	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
+		bob := w.client(nil)
+		other := bob.mustDial(func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
+		c := w.client(nil)
+		conn := c.mustDial()
+		if err := w.server.do(context.Background(), func(time.Time) { panic("nobody's") }); err != nil {
+			t.Error(err)
+		}
+		w.server.do(context.Background(), func(time.Time) {
+			w.server.computing.do("", func() { panic("a job's") })
+			w.server.waiting.do("", func() { panic("another job's") })
+			for _, s := range w.server.sessions {
+				if s.user == "alice" {
+					half := *s.tenant
+					half.tells = nil // the next question panics
+					s.tenant = &half
+				}
+			}
+		})
+		c.wantPing(conn, "198.18.0.2")
+		c.dev.send(datagram(netip.AddrPortFrom(conn.Local, 68), netip.MustParseAddrPort("10.100.1.1:67"), make([]byte, 300)))
+		select {
+		case <-conn.Done():
+		case <-time.After(time.Minute):
+			t.Fatal("the session goes on")
+		}
+		if n := w.server.faults.Count(); n < 4 {
+			t.Errorf("%d panics", n)
+		}
+		bob.wantPing(other, "198.18.0.2")
+	})
+}
