@@ -341,6 +341,7 @@ func echoRequest(from, to netip.Addr, id uint32) []byte {
 	ipkt.SetHeaderChecksum(pkt[:20])
 	pkt[20] = 8
 	binary.BigEndian.PutUint32(pkt[24:], id)
+	binary.BigEndian.PutUint16(pkt[22:], ^ipkt.Checksum(pkt[20:], 0))
 	return pkt
 }
 
