@@ -12,7 +12,7 @@ import (
 type caller struct {
 	server         string
 	user, password string
-	persona        string
+	persona        string // empty: culvert's own
 	netns, device  string // where the tunnel's device is made
 	local          string // the address to dial from
 }
@@ -20,9 +20,13 @@ type caller struct {
 // call starts a caller in a namespace; it runs until the test ends.
 func (c caller) call(t *testing.T, ns string) {
 	t.Helper()
-	cmd := command(ns, os.Getenv(envCulvert), "connect", c.server,
+	args := []string{os.Getenv(envCulvert), "connect", c.server,
 		"--psk", "env:LAB_PSK", "--user", c.user, "--password", "env:LAB_PASSWORD",
-		"--persona", c.persona, "--netns", c.netns, "--device", c.device, "--local", c.local)
+		"--netns", c.netns, "--device", c.device, "--local", c.local}
+	if c.persona != "" {
+		args = append(args, "--persona", c.persona)
+	}
+	cmd := command(ns, args...)
 	cmd.Env = append(os.Environ(), "LAB_PSK="+labPSK, "LAB_PASSWORD="+c.password)
 	background(t, "connect-"+c.device, cmd)
 }
@@ -55,21 +59,25 @@ func devices(ns string) int {
 	return strings.Count(out, ": tun")
 }
 
-// culvert is a client too: it dials a server that is not its own.
+// culvert is a client too: it dials a server that is not its own, with what it offers by default and as
+// Windows would.
 func TestConnectDialsSoftEther(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)
 	n.startSite(t)
 	n.startSoftEther(t)
-	lan, home := n.customer(t, 1)
-	caller{
-		server: gatewayAddr, user: "alice", password: "alicepw", persona: "windows10",
-		netns: home, device: "tun1", local: customerHost(0),
-	}.call(t, lan)
-	within(t, 30*time.Second, "tun1 is up", func() bool { return devices(home) == 1 })
-	ip(t, home, "route replace "+sitePrefix+" dev tun1")
-	ping(t, treeShell{home}, siteAddr)
-	moveFile(t, treeShell{home}, "connect", bigFile)
+	lan, home := n.customer(t, 2)
+	for i, persona := range []string{"", "windows10"} {
+		device := fmt.Sprintf("tun%d", i+1)
+		caller{
+			server: gatewayAddr, user: "alice", password: "alicepw", persona: persona,
+			netns: home, device: device, local: customerHost(i),
+		}.call(t, lan)
+		within(t, 30*time.Second, device+" is up", func() bool { return devices(home) == i+1 })
+		ip(t, home, "route replace "+sitePrefix+" dev "+device)
+		ping(t, treeShell{home}, siteAddr)
+		moveFile(t, treeShell{home}, "connect "+persona, interopFile)
+	}
 }
 
 var personas = []string{"windows7", "windows10", "macos", "android", "chromeos", "mikrotik", "networkmanager"}

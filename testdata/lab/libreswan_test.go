@@ -116,10 +116,15 @@ func libreswanIKEv2(t *testing.T, m *matrix) {
 func libreswanIKEv1(t *testing.T, m *matrix) {
 	_, _, c, dir := interop(t)
 	const name = "libreswan IKEv1"
+	if err := alice(gatewayAddr).write(c.job); err != nil { // for xl2tpd and pppd
+		t.Fatal(err)
+	}
 	c.libreswan(t, dir,
 		libreswanConn("xauth", libreswan1, brief2...),
 		libreswanConn("aggressive", libreswan1, "aggressive=yes", "leftid=@staff", "ike=aes256-sha1;modp2048"),
-		libreswanConn("brief", libreswan1, "right="+directAddr, "rightsubnet="+sitePrefix))
+		libreswanConn("brief", libreswan1, "right="+directAddr),
+		libreswanConn("l2tp", []string{"right=" + gatewayAddr, "ikev2=no", "authby=secret", "type=transport", "pfs=no", "leftmodecfgclient=no",
+			"leftprotoport=17/1701", "rightprotoport=17/1701"}))
 	m.try(t, c, name, "XAUTH, main mode", func(t *testing.T) string {
 		must(t, c, dialTime, up("xauth"))
 		return carries(t, c, "libreswan-xauth")
@@ -137,6 +142,13 @@ func libreswanIKEv1(t *testing.T, m *matrix) {
 	// A main mode that its server begins is nothing to a client that libreswan is: quick modes only.
 	m.try(t, c, name, "keys of phase 2 renewed by culvert", func(t *testing.T) string {
 		must(t, c, dialTime, up("brief"))
+		defer c.must(dialTime, "ipsec auto --delete brief")
 		return renews(t, c, 40, renewal{"/tmp/pluto.log", "IPsec SA established", 2})
+	})
+	m.try(t, c, name, "L2TP", func(t *testing.T) string {
+		must(t, c, dialTime, up("l2tp")+` > /tmp/up.log || { cat /tmp/up.log; exit 11; }
+			. /lab/guest/wait; xl2tpd -D > /tmp/xl2tpd.log 2>&1 & wait_for 5 xl2tpd_ready
+			echo 'c lab' > /run/xl2tpd/l2tp-control; wait_for 20 site_routed || { cat /tmp/xl2tpd.log /tmp/pppd.log; exit 12; }`)
+		return carries(t, c, "libreswan-l2tp")
 	})
 }
