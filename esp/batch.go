@@ -1,6 +1,8 @@
 package esp
 
 import (
+	"runtime"
+
 	"github.com/culvert-vpn/culvert/esp/internal/aescbc"
 	"github.com/culvert-vpn/culvert/esp/internal/mac"
 )
@@ -127,6 +129,7 @@ func (b *Batch) seal(jobs []SealJob) {
 		m, pkt := &b.messages[i], b.work[i].pkt
 		copy(pkt[len(m.Data):], m.Sum[:])
 	}
+	runtime.KeepAlive(jobs) // or the keys of their SAs are wiped too soon
 	b.forget(n)
 }
 
@@ -155,6 +158,7 @@ func (o *Outbound) authenticate(pkt []byte, seq uint64) {
 	lane := o.lanes.claim()
 	lane.work.(*cbcSealer).auth.put(pkt, seq)
 	lane.release()
+	runtime.KeepAlive(o)
 }
 
 // OpenOne does one job, as Inbound.Open does, but without looking for scratch
@@ -205,6 +209,7 @@ func (b *Batch) open(jobs []OpenJob) {
 		j.SA.cbc.aes.Decrypt(j.SA.cbc.message(j.Packet))
 		j.Payload, j.NextHeader, j.Err = j.SA.finish(j.Packet, b.work[i].seq)
 	}
+	runtime.KeepAlive(jobs)
 	b.forget(n)
 }
 

@@ -3,6 +3,7 @@ package esp
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"sync"
 )
 
@@ -103,6 +104,9 @@ func (i *Inbound) setOpener(c InboundConfig) error {
 		return err
 	}
 	k, err := newCBCKeys(c.Transform, c.Keys, c.ESN)
+	if err == nil {
+		wipe(i, k)
+	}
 	i.cbc, i.lanes.make = k, func() opener { return newCBCOpener(k) }
 	return err
 }
@@ -123,6 +127,7 @@ func (i *Inbound) Open(pkt []byte) (payload []byte, nh uint8, err error) {
 	lane := i.lanes.claim()
 	ok := lane.work.open(pkt, seq)
 	lane.release()
+	runtime.KeepAlive(i) // or its keys are wiped too soon
 	if !ok {
 		return nil, 0, ErrAuth
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"sync/atomic"
 	"unsafe"
 )
@@ -17,6 +18,8 @@ type OutboundConfig struct {
 	Keys      Keys // borrowed for the call of NewOutbound
 	// ESN: extended, 64 bit sequence numbers were negotiated.
 	ESN bool
+	// After is the last sequence number that counts as used; 0 for a new key.
+	After uint64
 	// Vault keeps the expanded keys of an AEAD; nil: the heap.
 	Vault *Vault
 	// Rand seeds the initialisation vectors of CBC; nil: crypto/rand.Reader.
@@ -47,7 +50,7 @@ type outboundRest struct {
 // shortLimit is the last sequence number of those that are not extended.
 const shortLimit = math.MaxUint32
 
-// NewOutbound makes an SA whose first packet has the sequence number 1. An
+// NewOutbound makes an SA whose first packet has the sequence number after c.After. An
 // error wraps ErrConfig, ErrTransform or ErrKeys.
 func NewOutbound(c OutboundConfig) (*Outbound, error) {
 	if c.SPI < minSPI {
@@ -63,6 +66,7 @@ func NewOutbound(c OutboundConfig) (*Outbound, error) {
 	if err := o.setSealer(c); err != nil {
 		return nil, err
 	}
+	o.sequence.Store(c.After)
 	o.lanes.claim().release()
 	return o, nil
 }
@@ -79,6 +83,9 @@ func (o *Outbound) setSealer(c OutboundConfig) error {
 		c.Rand = rand.Reader
 	}
 	k, err := newCBCSendKeys(c.Transform, c.Keys, c.ESN, c.Rand)
+	if err == nil {
+		wipe(o, k)
+	}
 	o.cbc, o.lanes.make = k, func() sealer { return newCBCSealer(k) }
 	return err
 }
@@ -104,6 +111,7 @@ func (o *Outbound) seal(pkt, src []byte, seq uint64) {
 	lane := o.lanes.claim()
 	lane.work.seal(pkt, src, seq)
 	lane.release()
+	runtime.KeepAlive(o) // or its keys are wiped too soon
 }
 
 // lay takes a sequence number, writes the header and puts the trailer behind

@@ -265,6 +265,9 @@ func (g *Gateway) arm(timer *time.Timer, now time.Time) {
 // sweep tells the machines which peers showed life since the last sweep.
 func (g *Gateway) sweep(now time.Time) {
 	for _, p := range g.peers {
+		if !g.lookAtWear(now, p) {
+			continue
+		}
 		for _, s := range p.calls {
 			switch {
 			case !due(s.advertiseAt, now):

@@ -48,7 +48,8 @@ type Config struct {
 	// OuterMTU is the largest IP packet between clients and us, in bytes; 0: 1500.
 	OuterMTU int
 
-	dialler bool // this gateway only calls: see NewDialler
+	dialler bool   // this gateway only calls: see NewDialler
+	after   uint64 // the sequence number behind which child SAs begin to send
 }
 
 // Gateway is one concentrator.

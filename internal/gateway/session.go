@@ -56,7 +56,9 @@ type child struct {
 	out         *esp.Outbound
 	only        *dataplane.Selectors // what it is for; nil: everything
 	active      bool
-	used        int // when it was said to send on this one, in their order
+	wornAt      time.Time // when it was to be renewed for wear
+	fullAt      time.Time // when it had carried what was agreed on
+	used        int       // when it was said to send on this one, in their order
 }
 
 // session is one call of a peer, from its PPP link to its place in the
@@ -152,7 +154,7 @@ func (g *Gateway) newChild(p *dataplane.Peer, sa ike.ChildSA) (*child, error) {
 		return nil, err
 	}
 	c.out, err = esp.NewOutbound(esp.OutboundConfig{
-		SPI: esp.SPI(sa.Out), Transform: t, ESN: sa.ESN, Vault: g.vault,
+		SPI: esp.SPI(sa.Out), Transform: t, ESN: sa.ESN, Vault: g.vault, After: g.config.after,
 		Keys: esp.Keys{Encryption: sa.KeyOut.Encryption, Integrity: sa.KeyOut.Integrity},
 	})
 	c.KeyIn, c.KeyOut = ike.ChildKeys{}, ike.ChildKeys{}

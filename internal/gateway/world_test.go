@@ -38,6 +38,7 @@ type world struct {
 	eap    func(EAPClient) eap.Authenticator
 	web    http.RoundTripper
 	wrap   func(*echoDevice) tenant.Device // makes a tenant's network another; nil: it stays
+	after  uint64                          // where the server's sequence numbers begin
 
 	clients []*client
 }
@@ -78,7 +79,7 @@ func inWorld(t *testing.T, road simnet.Config, yaml string, f func(t *testing.T,
 func (w *world) start() {
 	core, logs := observer.New(zapcore.InfoLevel)
 	w.log = logs
-	g, err := New(Config{Config: w.conf, Log: zap.New(core), Listen: w.net.Listen, OpenDevice: w.openDevice, EAP: w.eap, Web: w.web})
+	g, err := New(Config{Config: w.conf, Log: zap.New(core), Listen: w.net.Listen, OpenDevice: w.openDevice, EAP: w.eap, Web: w.web, after: w.after})
 	if err != nil {
 		w.t.Fatal(err)
 	}
