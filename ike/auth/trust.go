@@ -121,8 +121,12 @@ func (t *Trust) Verify(now time.Time, sent []*x509.Certificate, p Purpose) ([]*x
 	if err := checkKey(leaf); err != nil {
 		return nil, err
 	}
+	between, err := t.between(sent)
+	if err != nil {
+		return nil, err
+	}
 	options := x509.VerifyOptions{
-		Roots: pool(t.Roots), Intermediates: pool(affordable(sent[1:]), t.Intermediates), CurrentTime: now,
+		Roots: pool(t.Roots), Intermediates: pool(between), CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	}
 	paths, err := leaf.Verify(options)
