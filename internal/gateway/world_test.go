@@ -127,7 +127,7 @@ type client struct {
 func (w *world) client(nat *simnet.NAT) *client {
 	w.hosts++
 	listen := w.net.Listen
-	local := netip.AddrFrom4([4]byte{192, 0, 2, byte(w.hosts)})
+	local := netip.AddrFrom4([4]byte{192, 0, byte(2 + w.hosts>>8), byte(w.hosts)})
 	if nat != nil {
 		listen = nat.Listen
 		local = netip.AddrFrom4([4]byte{10, 77, byte(w.hosts >> 8), byte(w.hosts)})
