@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -52,7 +53,7 @@ func (s *Server) handleAM1(now time.Time, m message) error {
 	if len(d.groups) == 0 {
 		return s.refuseAggressive(now, m)
 	}
-	if s.strangers >= s.config.Limits.Computations || !s.openings.take(now, s.config.Limits.Aggressive, 1) {
+	if s.strangers >= s.config.Limits.Computations {
 		return s.tooMany(now, m.path, "message 1 of aggressive mode dropped")
 	}
 	i := s.newISAKMP(now, m.path)
@@ -60,17 +61,36 @@ func (s *Server) handleAM1(now time.Time, m message) error {
 	if err != nil {
 		return s.refuseAM1(now, m, err)
 	}
-	if !s.admit(now, m.path.Remote.Addr(), false) {
+	if source := m.path.Remote.Addr(); !s.opens(now, source) || !s.admit(now, source, inItsName) {
 		machine.Close()
 		return s.tooMany(now, m.path, "message 1 of aggressive mode dropped")
 	}
 	i.first.begin(m.digest, m.path)
-	i.halfOpen(now, key, machine)
+	i.halfOpen(now, key, machine, inItsName)
 	i.allowance.Received(m.path.Remote.Addr(), int(m.header.Length))
 	if i.group.Tenant == "" {
 		s.fail(now, Failed{Path: m.path, Cause: CauseNoGroup, Detail: "the client calls itself " + machine.Identity().String()})
 	}
 	return i.follow(now, m, out)
+}
+
+// opens takes an aggressive mode out of what all may begin, of which a source has an eighth
+// and its network a quarter, so that nobody uses it up alone.
+func (s *Server) opens(now time.Time, source netip.Addr) bool {
+	all := s.config.Limits.Aggressive
+	both := s.searchesOf(source)
+	for k, x := range both {
+		if !x.opened.has(now, max(all>>(3-k), 1)) {
+			return false
+		}
+	}
+	if !s.openings.take(now, all, 1) {
+		return false
+	}
+	for k, x := range both {
+		x.opened.take(now, max(all>>(3-k), 1), 1)
+	}
+	return true
 }
 
 // answerAggressive makes the machine, which is told the key of the group, or one that
@@ -96,12 +116,12 @@ func (s *Server) answerAggressive(i *isakmp, m message, d *directory) (*v1.Phase
 }
 
 // halfOpen enters an exchange that a stranger began.
-func (i *isakmp) halfOpen(now time.Time, key openKey, machine *v1.Phase1) {
+func (i *isakmp) halfOpen(now time.Time, key openKey, machine *v1.Phase1, how payment) {
 	i.phase1, i.open = machine, key
 	i.key.i, i.key.r = machine.Cookies()
 	i.deadline = now.Add(halfOpenTime)
 	i.s.opening[key], i.s.sas[i.key] = i, i
-	i.s.enter(i, &i.stranger, i.path.Remote.Addr(), false)
+	i.s.enter(i, &i.stranger, i.path.Remote.Addr(), how)
 	i.arm()
 }
 

@@ -192,7 +192,7 @@ func TestAggressiveBounds(t *testing.T) {
 		limits Limits
 		most   int
 	}{
-		"by rate":         {Limits{Aggressive: 5}, 5},
+		"by rate":         {Limits{Aggressive: 40}, 5},
 		"by computations": {Limits{Computations: 3}, 3},
 		"by source":       {Limits{HalfOpenPerSource: 4}, 4},
 	} {

@@ -119,12 +119,12 @@ type Limits struct {
 	HalfOpen          int // unauthenticated exchanges in total (4096)
 	Cookies           int // unauthenticated exchanges beyond which IKEv2 asks for a cookie first (a quarter of HalfOpen); half of Computations does so too
 	HalfOpenPerSource int // the same for one source address (256)
-	BeginsPerSource   int // exchanges that one source address may begin a second and that do not end in a login (256)
+	BeginsPerSource   int // exchanges that one source address may begin a second and that do not end in a login, and that others may in its name (256)
 	TriesPerSource    int // PSK trials a second for one source address (2000)
 	Tries             int // PSK trials a second in total (50000)
 	Computations      int // DH computations under way for strangers (256)
 	Refusals          int // first messages a second that are refused, beyond which IKEv2 asks for a cookie first (200)
-	Aggressive        int // aggressive modes that strangers may begin a second, in total (200)
+	Aggressive        int // aggressive modes that strangers may begin a second, in total (200); a source an eighth of that, its network a quarter
 	Children          int // child SAs of one peer (16)
 	Exchanges         int // quick modes under way of one peer (8)
 	IKEs              int // ISAKMP SAs of one peer (6)

@@ -59,7 +59,7 @@ func (s *Server) handleInit(now time.Time, path Path, h wire.Header, msg []byte)
 		s.answerStranger(now, path, h, reply)
 		return dropped2(err)
 	}
-	if q.Proven = s.cookies.Good(now, s.config.Rand, q); !q.Proven && s.loaded(now) {
+	if q.Proven = s.cookies.Good(now, s.config.Rand, q); !q.Proven && (s.loaded(now) || s.crowded(now, path.Remote.Addr())) {
 		s.refusals.owe(now, s.config.Limits.Refusals)
 		return s.askCookie(now, path, q)
 	}
@@ -101,8 +101,12 @@ func (s *Server) answerInit(now time.Time, path Path, key openKey, q *v2.Request
 	if s.strangers >= max(s.config.Limits.Computations*3/4, 1) {
 		return s.tooMany(now, path, "IKE_SA_INIT dropped")
 	}
+	how := inItsName
+	if q.Proven {
+		how = proven
+	}
 	p := s.newSession2()
-	machine, reply, err := v2.Answer(now, p, s.config2(), q, d, func() bool { return s.admit(now, source, q.Proven) })
+	machine, reply, err := v2.Answer(now, p, s.config2(), q, d, func() bool { return s.admit(now, source, how) })
 	switch {
 	case errors.Is(err, v2.ErrUnproven):
 		return s.askCookie(now, path, q)
@@ -113,7 +117,7 @@ func (s *Server) answerInit(now time.Time, path Path, key openKey, q *v2.Request
 	}
 	p.machine, p.open = machine, key
 	s.opening2[key] = p
-	s.enter(p, &p.stranger, source, q.Proven)
+	s.enter(p, &p.stranger, source, how)
 	p.settle()
 	return nil
 }

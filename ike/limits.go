@@ -74,8 +74,9 @@ type sources struct {
 
 // cost is what one source may still cost.
 type cost struct {
-	tries  budget // of keys
-	begins budget // exchanges; those that end in a login are given back
+	tries    budget // of keys
+	begins   budget // exchanges; those that end in a login are given back
+	unproven budget // exchanges that somebody else may begin in its name
 }
 
 // maxSources bounds the table.
@@ -103,13 +104,26 @@ func source(a netip.Addr) netip.Addr {
 	return a.Unmap()
 }
 
-// begin takes one exchange out of what a source may begin.
-func (s *sources) begin(now time.Time, a netip.Addr, l Limits) bool {
-	return s.of(a).begins.take(now, l.BeginsPerSource, 1)
+// begin takes one exchange out of what a source may begin, or, if it has not proven that
+// it is there, out of what may be begun in its name: who cannot receive what is sent to an
+// address does not use up what its owner may do.
+func (s *sources) begin(now time.Time, a netip.Addr, l Limits, proven bool) bool {
+	c := s.of(a)
+	if !proven {
+		return c.unproven.take(now, l.BeginsPerSource, 1)
+	}
+	return c.begins.take(now, l.BeginsPerSource, 1)
 }
 
 // welcome returns it: it ended in a login.
-func (s *sources) welcome(a netip.Addr, l Limits) { s.of(a).begins.giveBack(l.BeginsPerSource, 1) }
+func (s *sources) welcome(a netip.Addr, l Limits, proven bool) {
+	c := s.of(a)
+	b := &c.begins
+	if !proven {
+		b = &c.unproven
+	}
+	b.giveBack(l.BeginsPerSource, 1)
+}
 
 // try takes n trials of keys out of the budgets of a and of everybody.
 func (s *sources) try(now time.Time, a netip.Addr, l Limits, n int) bool {

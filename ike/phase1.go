@@ -27,14 +27,14 @@ func (s *Server) handleMM1(now time.Time, m message) error {
 	if err != nil {
 		return s.refuseMM1(now, m, d.policy, err)
 	}
-	if !s.admit(now, m.path.Remote.Addr(), false) {
+	if !s.admit(now, m.path.Remote.Addr(), free) {
 		return s.tooMany(now, m.path, "message 1 dropped")
 	}
 	machine.Trust(d.authorities)
 	i := s.newISAKMP(now, m.path)
 	i.first.begin(m.digest, m.path)
 	i.first.reply = reply
-	i.halfOpen(now, key, machine)
+	i.halfOpen(now, key, machine, free)
 	i.allowance.Received(m.path.Remote.Addr(), int(m.header.Length))
 	i.post(m.path, reply)
 	return nil
@@ -133,7 +133,9 @@ func (i *isakmp) handlePhase1(now time.Time, m message) error {
 	if !i.initiator && i.phase1.Costly() && i.peer == nil && i.s.strangers >= i.s.config.Limits.Computations {
 		return ErrLimit
 	}
-	i.hear(m)
+	if i.hear(m); !i.s.pays(now, &i.stranger) {
+		return i.s.tooMany(now, m.path, "message 3 dropped")
+	}
 	out, err := i.phase1.Input(m.header, m.body, i.ends(m.path))
 	if errors.Is(err, v1.ErrAuth) && i.phase1.Aggressive() {
 		return i.wrongGroupKey(now, m)

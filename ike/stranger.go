@@ -22,7 +22,20 @@ type stranger struct {
 	place  *list.Element // there
 	turn   *list.Element // among all that are not believed
 	near   *list.Element // among those of the same largest network
+	paid   payment
 }
+
+// payment is what an exchange was counted for of what its source may begin.
+type payment uint8
+
+const (
+	// free: it costs next to nothing, and may be of somebody else.
+	free payment = iota
+	// inItsName: it costs something, and may be of somebody else.
+	inItsName
+	// proven: it is of the source.
+	proven
+)
 
 // strangerStage is how far a stranger has come. Those of a lower stage give way first.
 type strangerStage uint8
@@ -214,16 +227,15 @@ func (n *network) oldest() *stranger {
 }
 
 // admit reports whether one more exchange from a source may begin, for which somebody
-// else may have to give way. Who is admitted is entered at once. proven says that the
-// address is real.
-func (s *Server) admit(now time.Time, source netip.Addr, proven bool) bool {
+// else may have to give way. Who is admitted is entered at once.
+func (s *Server) admit(now time.Time, source netip.Addr, how payment) bool {
 	l := s.config.Limits
 	all := prefixes(source)
 	own := s.halfOpen.count(all[len(all)-1])
-	if own >= l.HalfOpenPerSource && !s.forgetPast(all[len(all)-1]) {
+	if own >= l.HalfOpenPerSource && !s.forgetOwn(all[len(all)-1], how) {
 		return false
 	}
-	if !s.sources.begin(now, source, l) {
+	if how != free && !s.sources.begin(now, source, l, how == proven) {
 		return false
 	}
 	room := l.HalfOpen
@@ -233,7 +245,7 @@ func (s *Server) admit(now time.Time, source netip.Addr, proven bool) bool {
 	if s.stats.HalfOpen < room {
 		return true
 	}
-	out := s.whoGivesWay(source, proven)
+	out := s.whoGivesWay(source, how == proven)
 	if out == nil {
 		return false
 	}
@@ -241,15 +253,32 @@ func (s *Server) admit(now time.Time, source netip.Addr, proven bool) bool {
 	return true
 }
 
-// forgetPast makes room in a source that has as much as it may have: what failed there
-// gives way.
-func (s *Server) forgetPast(p netip.Prefix) bool {
+// crowded reports whether a source has half of what it may have, or whether all that may
+// be begun in its name was: then it has to prove that it is there.
+func (s *Server) crowded(now time.Time, source netip.Addr) bool {
+	l, all := s.config.Limits, prefixes(source)
+	return s.halfOpen.count(all[len(all)-1]) > l.HalfOpenPerSource/2 || !s.sources.of(source).unproven.has(now, l.BeginsPerSource)
+}
+
+// forgetOwn makes room in a source that has as much as it may have: what failed there
+// gives way, and then what nobody need have begun there, unless the new one costs as much
+// and is no better.
+func (s *Server) forgetOwn(p netip.Prefix, how payment) bool {
 	n := s.halfOpen.known[p]
-	if n == nil || n.lists[past].Len() == 0 {
+	if n == nil {
 		return false
 	}
-	n.lists[past].Front().Value.(*stranger).x.forget()
-	return true
+	stages := []strangerStage{past, waiting}
+	if how == inItsName {
+		stages = stages[:1]
+	}
+	for _, stage := range stages {
+		if first := n.lists[stage].Front(); first != nil {
+			first.Value.(*stranger).x.forget()
+			return true
+		}
+	}
+	return false
 }
 
 // whoGivesWay is the exchange that makes room for one from a source. Of who may be
@@ -298,18 +327,31 @@ func (h *halfOpen) richer(all []netip.Prefix) (n *network, own bool) {
 }
 
 // enter gives an exchange, x, its place. It was admitted.
-func (s *Server) enter(x interface{ forget() }, t *stranger, source netip.Addr, proven bool) {
+func (s *Server) enter(x interface{ forget() }, t *stranger, source netip.Addr, how payment) {
 	stage := waiting
-	if proven {
+	if how == proven {
 		stage = believed
 	}
-	*t = stranger{x: x, source: source}
+	*t = stranger{x: x, source: source, paid: how}
 	s.halfOpen.enter(t, stage)
 	s.stats.HalfOpen++
 }
 
 // believe notes that the address of the peer is real.
 func (s *Server) believe(t *stranger) { s.halfOpen.move(t, believed) }
+
+// pays has a source pay for an exchange that was free until it showed that it is there,
+// and reports whether it can.
+func (s *Server) pays(now time.Time, t *stranger) bool {
+	if t.home == nil || t.paid != free {
+		return true
+	}
+	if !s.sources.begin(now, t.source, s.config.Limits, true) {
+		return false
+	}
+	t.paid = proven
+	return true
+}
 
 // over notes that the exchange has failed. As long as it is kept it counts.
 func (s *Server) over(t *stranger) { s.halfOpen.move(t, past) }
@@ -324,8 +366,8 @@ func (s *Server) release(t *stranger) {
 
 // welcome releases one that has shown who it is, and did not cost its source anything.
 func (s *Server) welcome(t *stranger) {
-	if t.home != nil {
-		s.sources.welcome(t.source, s.config.Limits)
+	if t.home != nil && t.paid != free {
+		s.sources.welcome(t.source, s.config.Limits, t.paid == proven)
 	}
 	s.release(t)
 }

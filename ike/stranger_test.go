@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -179,9 +178,9 @@ func TestLoginsAreNotAttempts(t *testing.T) {
 			t.Fatalf("%d: %+v", k, n.failed)
 		}
 	}
-	for k := range 5 {
+	for k := range 8 { // three in its name, and three that bring a cookie back
 		r := stranger2(t, n, 100+k, netip.MustParseAddr("198.51.100.9"), start)
-		if r.begin(); (r.keys != nil) != (k < 3) {
+		if r.begin(); (r.keys != nil) != (k < 6) {
 			t.Errorf("%d without a login", k)
 		}
 	}
@@ -266,16 +265,16 @@ func TestNobodyGivesWayToHisLike(t *testing.T) {
 	var all []*held
 	for k := range 64 {
 		h, source := &held{s: n.s}, netip.AddrFrom4([4]byte{192, 0, byte(k % 4), byte(k)})
-		if !n.s.admit(start, source, true) {
+		if !n.s.admit(start, source, proven) {
 			t.Fatal(k)
 		}
-		n.s.enter(h, &h.stranger, source, true)
+		n.s.enter(h, &h.stranger, source, proven)
 		all = append(all, h)
 	}
-	if n.s.admit(start, netip.MustParseAddr("192.0.1.200"), true) || have(all) != 64 {
+	if n.s.admit(start, netip.MustParseAddr("192.0.1.200"), proven) || have(all) != 64 {
 		t.Error("somebody has given way to one more like him")
 	}
-	if !n.s.admit(start, netip.MustParseAddr("198.51.100.1"), true) || have(all) != 63 {
+	if !n.s.admit(start, netip.MustParseAddr("198.51.100.1"), proven) || have(all) != 63 {
 		t.Error("nobody gives way to one of a network that has nothing")
 	}
 }
@@ -326,8 +325,8 @@ func FuzzStrangers(f *testing.F) {
 			case x < 2:
 				h := &held{s: n.s}
 				source := sourceOf(b & 31)
-				if proven := b&32 != 0; n.s.admit(start, source, proven) {
-					n.s.enter(h, &h.stranger, source, proven)
+				if how := payment(b>>5&1) * proven; n.s.admit(start, source, how) {
+					n.s.enter(h, &h.stranger, source, how)
 					all = append(all, h)
 				} else if own := n.s.halfOpen.count(prefixes(source)[len(prefixes(source))-1]); own < 6 && (own == 0 || have(all) < 21) && n.s.halfOpen.count(prefixes(source)[0]) == 0 {
 					t.Fatalf("step %d: one that holds %d is refused, of %d", k, own, have(all))
@@ -404,13 +403,10 @@ func checkStrangers(t *testing.T, s *Server, all []*held) {
 // TestTooManyIsALimit: what is refused for want of room is told as such.
 func TestTooManyIsALimit(t *testing.T) {
 	n := eapServer(t, Limits{BeginsPerSource: 1})
-	for k, want := range []error{nil, ErrLimit} {
-		r := stranger2(t, n, k, netip.MustParseAddr("198.51.100.9"), start)
-		if err := r.give(r.hello()); !errors.Is(err, want) || want == nil && err != nil {
-			t.Errorf("%d: %v", k, err)
-		}
+	for k := range 3 { // one in its name, one that brings a cookie back, and one too many
+		stranger2(t, n, k, netip.MustParseAddr("198.51.100.9"), start).begin()
 	}
-	if len(n.failed) != 1 || n.failed[0].Cause != CauseTooMany {
-		t.Errorf("%+v", n.failed)
+	if len(n.failed) != 1 || n.failed[0].Cause != CauseTooMany || n.s.stats.Dropped[ErrLimit.Error()] != 1 {
+		t.Errorf("%+v, %v", n.failed, n.s.stats.Dropped)
 	}
 }

@@ -52,8 +52,10 @@ const (
 	maxLooked = 256
 )
 
-// searches is what is known of the searches of a source, or of its network.
+// searches is what is known of the searches of a source, or of its network, and of its
+// aggressive modes, which are bounded in the same way.
 type searches struct {
+	opened  budget    // aggressive modes
 	wrongAt time.Time // when keys were last tried in vain
 	queued  int       // that wait for their turn
 }
