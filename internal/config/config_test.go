@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -179,9 +180,28 @@ func TestExampleIsValidAndComplete(t *testing.T) {
 	if len(c.Warnings) != 0 {
 		t.Errorf("the example is warned about:\n%v", c.Warnings)
 	}
-	for _, key := range []string{"listen", "ports", "state", "log", "workers", "name", "default", "legacy", "match", "psk", "l2tp_secret", "auth", "allow",
-		"pool", "delegate", "leases", "dns", "nbns", "domains", "routes", "mtu", "ike", "limits", "egress"} {
-		if !strings.Contains(string(Example()), key+":") {
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := map[string]bool{}
+	for _, path := range sources {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		for _, m := range regexp.MustCompile(`\{"([a-z0-9_]+)", .*func\(v value\)`).FindAllSubmatch(b, -1) {
+			keys[string(m[1])] = true
+		}
+	}
+	if len(keys) < 50 {
+		t.Errorf("only %d keys are read", len(keys))
+	}
+	for key := range keys {
+		if !regexp.MustCompile(`[ {#]` + key + `: `).Match(Example()) && !regexp.MustCompile(`(?m)[ {#]` + key + `:?$|^` + key + `:`).Match(Example()) {
 			t.Errorf("the example does not show %s", key)
 		}
 	}

@@ -168,7 +168,7 @@ func (g *Gateway) grant(now time.Time, p *peer, e ike.Assign, why *refusal) {
 	if why != nil {
 		g.log.Warn("login-refused", append(p.fields(), zap.String("user", e.Identity), zap.String("cause", why.cause), zap.String("hint", why.hint))...)
 		g.failures[why.cause]++
-		a.Detail = why.cause
+		a.Detail, p.refused = why.cause, true
 	}
 	g.ike.Assigned(now, e.Peer, a)
 }

@@ -47,6 +47,7 @@ type peer struct {
 	asked   bool        // its user's other sessions were asked whether they live
 	rivals  int         // for how many its own login waits
 	resume  *ike.Assign // that login
+	refused bool        // the log has said why its login failed
 }
 
 // child is one child SA in use.
@@ -315,6 +316,9 @@ func (g *Gateway) peerClosed(now time.Time, e ike.Closed) {
 // attemptFailed says in the log why somebody did not get in, and what to do about it.
 func (g *Gateway) attemptFailed(e ike.Failed) {
 	g.failures[e.Cause.String()]++
+	if p := g.peers[uint64(e.Peer)]; p != nil && p.refused {
+		return // of which IKE says that it failed, without the user and what to do
+	}
 	g.log.Warn("ike-refused",
 		zap.String("tenant", tenantsOf(e.Tenant)), zap.Stringer("client", e.Path.Remote), zap.Stringer("local", e.Path.Local),
 		zap.String("cause", e.Cause.String()), zap.String("detail", e.Detail), zap.String("hint", e.Cause.Hint()))

@@ -39,6 +39,7 @@ type world struct {
 	web    http.RoundTripper
 	wrap   func(*echoDevice) tenant.Device // makes a tenant's network another; nil: it stays
 	after  uint64                          // where the server's sequence numbers begin
+	level  zapcore.Level                   // what the server's log has; without it info and above
 
 	clients []*client
 }
@@ -77,7 +78,7 @@ func inWorld(t *testing.T, road simnet.Config, yaml string, f func(t *testing.T,
 
 // start starts the server.
 func (w *world) start() {
-	core, logs := observer.New(zapcore.InfoLevel)
+	core, logs := observer.New(w.level)
 	w.log = logs
 	g, err := New(Config{Config: w.conf, Log: zap.New(core), Listen: w.net.Listen, OpenDevice: w.openDevice, EAP: w.eap, Web: w.web, after: w.after})
 	if err != nil {

@@ -100,6 +100,7 @@ func (g *Gateway) xauthDone(now time.Time, p *peer, l *eapLogin) {
 // refuses is told there.
 func (g *Gateway) loginRefused(p *peer, user, method string, why refusal, err error) {
 	g.failures[why.cause]++
+	p.refused = p.v2
 	if why == refusedThrottled {
 		return
 	}

@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+)
+
+// promisesConfig has a tenant that takes whatever a user may log in by.
+var promisesConfig = strings.Replace(testConfig, "auth: {", "auth: {allow: [mschapv2, eap-mschapv2, xauth, ikev2-psk], ", 1)
+
+// TestRefusedLoginsSayWhy: a login that fails is one line in the log, with the tenant, the
+// user, the address, the cause and what to do.
+func TestRefusedLoginsSayWhy(t *testing.T) {
+	a := newAuthority(t, "a")
+	inWorld(t, goodRoad, promisesConfig+a.server(vpn), func(t *testing.T, w *world) {
+		for name, how := range map[string]func(*DialConfig){"L2TP": func(*DialConfig) {}, "XAUTH": byXAUTH, "IKEv2": a.trusts(vpn)} {
+			before := len(w.log.All())
+			c := w.client(nil)
+			c.wantRefused(how, func(d *DialConfig) { d.Password = "wrong" })
+			lines := 0
+			for _, entry := range w.log.All()[before:] {
+				if entry.Level < zapcore.WarnLevel {
+					continue
+				}
+				lines++
+				said := entry.ContextMap()
+				if entry.Message != "login-refused" || said["tenant"] != "acme" || said["user"] != "alice" || said["cause"] != "wrong password" ||
+					!strings.HasPrefix(fmt.Sprint(said["client"]), c.local.String()) || len(fmt.Sprint(said["hint"])) < 20 {
+					t.Errorf("%s: %s %v", name, entry.Message, said)
+				}
+			}
+			if lines != 1 {
+				t.Errorf("%s: %d lines", name, lines)
+			}
+		}
+	})
+}
+
+// TestNoSecretIsLogged: of keys and passwords, right ones and wrong ones, nothing is in the
+// log, whatever the protocol and however much is said.
+func TestNoSecretIsLogged(t *testing.T) {
+	a := newAuthority(t, "a")
+	inWorld(t, goodRoad, promisesConfig+a.server(vpn), func(t *testing.T, w *world) {
+		w.stop()
+		<-w.ended
+		w.level = zapcore.DebugLevel
+		w.start()
+		const badPassword, badKey = "another-password-1", "another-key-2"
+		for _, how := range []func(*DialConfig){
+			func(*DialConfig) {},
+			byXAUTH, a.trusts(vpn), byKeyAs("carol"),
+		} {
+			c := w.client(nil)
+			conn := c.mustDial(how)
+			c.wantPing(conn, "198.18.0.2")
+			conn.Close(context.Background())
+			<-conn.Done()
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+			_, _ = w.client(nil).dial(ctx, how, func(d *DialConfig) { d.Password = badPassword })
+			_, _ = w.client(nil).dial(ctx, how, func(d *DialConfig) { d.PSK = []byte(badKey) })
+			cancel()
+		}
+		debug := 0
+		for _, entry := range w.log.All() {
+			line := entry.Message + fmt.Sprint(entry.ContextMap())
+			for _, secret := range []string{testPSK, "alicepw", "bobpw", badPassword, badKey} {
+				if strings.Contains(line, secret) || strings.Contains(line, fmt.Sprintf("%x", secret)) || strings.Contains(line, fmt.Sprint([]byte(secret))) {
+					t.Errorf("the log has %q: %s", secret, line)
+				}
+			}
+			if entry.Level == zapcore.DebugLevel {
+				debug++
+			}
+		}
+		if debug == 0 {
+			t.Error("nothing was logged at level debug")
+		}
+	})
+}
+
+// TestDialledAddressTellsTenants: tenants may share a key and have users of one name, if
+// each is dialled at an address of its own.
+func TestDialledAddressTellsTenants(t *testing.T) {
+	const yaml = `
+listen: [203.0.113.1, 203.0.113.2]
+tenants:
+  - {name: acme, match: {local: [203.0.113.1]}, psk: ["correct horse battery staple"], pool: [10.1.0.0/24], auth: {local: {users: [{name: alice, password: alicepw}]}}}
+  - {name: globex, match: {local: [203.0.113.2]}, psk: ["correct horse battery staple"], pool: [10.2.0.0/24], auth: {local: {users: [{name: alice, password: another}]}}}
+`
+	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
+		for addr, want := range map[string]string{"203.0.113.1": "acme", "203.0.113.2": "globex"} {
+			for password, of := range map[string]string{"alicepw": "acme", "another": "globex"} {
+				got := w.tenantOf(func(d *DialConfig) {
+					d.Server, d.ServerNATT = netip.MustParseAddrPort(addr+":500"), netip.MustParseAddrPort(addr+":4500")
+					d.Password = password
+				})
+				if got != want && of == want || got != "" && of != want {
+					t.Errorf("at %s with the password of %s's: got into %q", addr, of, got)
+				}
+			}
+		}
+	})
+}
+
+// TestSessionTimeout: a session lasts as long as the tenant says, however it is used.
+func TestSessionTimeout(t *testing.T) {
+	a := newAuthority(t, "a")
+	inWorld(t, goodRoad, promisesConfig+a.server(vpn)+"    limits: {session_timeout: 10m}\n", func(t *testing.T, w *world) {
+		for name, how := range map[string]func(*DialConfig){"L2TP": func(*DialConfig) {}, "XAUTH": byXAUTH, "IKEv2": a.trusts(vpn)} {
+			c := w.client(nil)
+			conn := c.mustDial(how)
+			for range 9 {
+				time.Sleep(time.Minute)
+				c.wantPing(conn, "198.18.0.2")
+			}
+			select {
+			case <-conn.Done():
+			case <-time.After(2 * time.Minute):
+				t.Errorf("%s goes on", name)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		w.wantEmpty()
+	})
+}
