@@ -201,7 +201,7 @@ func TestExampleIsValidAndComplete(t *testing.T) {
 		t.Errorf("only %d keys are read", len(keys))
 	}
 	for key := range keys {
-		if !regexp.MustCompile(`[ {#]` + key + `: `).Match(Example()) && !regexp.MustCompile(`(?m)[ {#]` + key + `:?$|^` + key + `:`).Match(Example()) {
+		if !regexp.MustCompile(`[ {#]`+key+`: `).Match(Example()) && !regexp.MustCompile(`(?m)[ {#]`+key+`:?$|^`+key+`:`).Match(Example()) {
 			t.Errorf("the example does not show %s", key)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"go/ast"
 	"go/format"
 	"go/token"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -295,7 +294,7 @@ func (T) M() {}
 	}
 }
 
-// TestDocumentsNameTests: the tests that docs/clients.md names are there.
+// TestDocumentsNameTests: the tests that docs/clients.md and docs/waiting.md name are there.
 func TestDocumentsNameTests(t *testing.T) {
 	r := wantRepository(t)
 	tests := map[string]bool{}
@@ -306,17 +305,15 @@ func TestDocumentsNameTests(t *testing.T) {
 			}
 		}
 	}
-	text, err := os.ReadFile("../../docs/clients.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	named := regexp.MustCompile(`\bTest[A-Z][A-Za-z0-9]*\b`).FindAllString(string(text), -1)
-	if len(named) < 100 {
-		t.Errorf("only %d tests are named", len(named))
-	}
-	for _, name := range named {
-		if !tests[name] {
-			t.Errorf("docs/clients.md names %s, which is no test", name)
+	for name, least := range map[string]int{"docs/clients.md": 100, "docs/waiting.md": 8} {
+		named := regexp.MustCompile(`\bTest[A-Z][A-Za-z0-9]*\b`).FindAllString(document(t, name), -1)
+		if len(named) < least {
+			t.Errorf("%s names only %d tests", name, len(named))
+		}
+		for _, test := range named {
+			if !tests[test] {
+				t.Errorf("%s names %s, which is no test", name, test)
+			}
 		}
 	}
 }
