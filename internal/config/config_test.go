@@ -249,6 +249,52 @@ func TestSecretsEndWithTheirLine(t *testing.T) {
 	}
 }
 
+// TestSecretsHaveNothingThatNobodySees: what an editor puts before the text, and cannot be
+// typed into a client, is left out; space at the ends is kept and told; a text of another
+// encoding is refused.
+func TestSecretsHaveNothingThatNobodySees(t *testing.T) {
+	const key = "correct horse battery staple"
+	dir := t.TempDir()
+	psk := filepath.Join(dir, "a.psk")
+	yaml := "tenants: [{name: a, psk: 'file:" + psk + "', pool: 10.0.0.0/24}]"
+	for _, test := range []struct{ file, want, warning string }{
+		{key, key, ""},
+		{"\ufeff" + key + "\r\n", key, ""},
+		{key + " \n", key + " ", "begins or ends with a space"},
+		{"\t" + key, "\t" + key, "begins or ends with a space"},
+		{"\u00a0" + key, "\u00a0" + key, "begins or ends with a space"},
+		{"\xff\xfek\x00e\x00y\x00", "", "UTF-16"},
+		{"\xfe\xff\x00k\x00e\x00y", "", "UTF-16"},
+		{"\ufeff\n", "", "is empty"},
+	} {
+		if err := os.WriteFile(psk, []byte(test.file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		typed, typedErr := ResolveSecret("file:" + psk)
+		c, err := Parse(filepath.Join(dir, "culvert.yaml"), []byte(yaml))
+		if test.want == "" {
+			if err == nil || !strings.Contains(err.Error(), test.warning) || typedErr == nil {
+				t.Errorf("%q: %v; on a command line: %v", test.file, err, typedErr)
+			}
+			continue
+		}
+		if err != nil || typedErr != nil {
+			t.Errorf("%q: %v, %v", test.file, err, typedErr)
+			continue
+		}
+		if got := c.Tenants[0].PSKs[0].Bytes(); string(got) != test.want || string(typed.Bytes()) != test.want {
+			t.Errorf("%q: the key is %q, and on a command line %q", test.file, got, typed.Bytes())
+		}
+		if told := c.Warnings.Error(); (test.warning == "") != (len(c.Warnings) == 0) || !strings.Contains(told, test.warning) || strings.Contains(told, "horse") {
+			t.Errorf("%q: %v", test.file, c.Warnings)
+		}
+	}
+	c := wantConfig(t, "tenants: [{name: a, psk: ' long-enough-key', pool: 10.0.0.0/24}]")
+	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings.Error(), "begins or ends with a space") {
+		t.Errorf("within the configuration: %v", c.Warnings)
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"tenants: [{name: a, psk: short, pool: 10.0.0.0/24}]", "can guess it"},

@@ -62,7 +62,10 @@ func ResolveSecret(text string) (Secret, error) {
 			return Secret{}, fmt.Errorf("config: the environment has no %s", name)
 		}
 	}
-	if text = strings.TrimRight(text, newline); text == "" {
+	if isUTF16(text) {
+		return Secret{}, errors.New("config: the secret is written in UTF-16; save it as UTF-8")
+	}
+	if text = strings.TrimRight(strings.TrimPrefix(text, byteOrderMark), newline); text == "" {
 		return Secret{}, errors.New("config: the secret is empty")
 	}
 	return NewSecret([]byte(text)), nil
@@ -110,12 +113,16 @@ func (v value) secretFile(path string) (Secret, bool) {
 		return Secret{}, false
 	}
 	defer clear(b)
-	trimmed := bytes.TrimRight(b, newline)
+	if isUTF16(b) {
+		v.refuse(v.path+": "+path+" is written in UTF-16, which no client's key is", "save it as UTF-8 or plain ASCII")
+		return Secret{}, false
+	}
+	trimmed := bytes.TrimRight(bytes.TrimPrefix(b, []byte(byteOrderMark)), newline)
 	if len(trimmed) == 0 {
 		v.refuse(v.path+": "+path+" is empty", "write the secret into it")
 		return Secret{}, false
 	}
-	return NewSecret(trimmed), true
+	return v.finished(trimmed, path), true
 }
 
 // secretEnv reads a secret out of the environment.
@@ -132,6 +139,15 @@ func (v value) secretEnv(name string) (Secret, bool) {
 // newline is what ends a line, and no secret: nobody types it into a client.
 const newline = "\r\n"
 
+// byteOrderMark is what some editors begin a file in UTF-8 with. It says how the text is
+// written and is no part of it.
+const byteOrderMark = "\ufeff"
+
+// isUTF16 reports whether a text begins with the byte order mark of UTF-16.
+func isUTF16[T string | []byte](text T) bool {
+	return len(text) >= 2 && (text[0] == 0xff && text[1] == 0xfe || text[0] == 0xfe && text[1] == 0xff)
+}
+
 // secretText makes a secret of a text, without the newline that a block of YAML or a
 // careless export put at its end; what is where the text stands.
 func (v value) secretText(text, what string) (Secret, bool) {
@@ -143,5 +159,14 @@ func (v value) secretText(text, what string) (Secret, bool) {
 	if trimmed != text {
 		v.warn(what+" ends with a newline, which is left out of the secret", "in YAML write |- in place of |, or the secret on one line; in a shell, printf in place of echo")
 	}
-	return NewSecret([]byte(trimmed)), true
+	return v.finished([]byte(trimmed), what), true
+}
+
+// finished makes a secret of b, and warns of space at its ends: nobody sees it, and a
+// client's own form may keep it or not. It copies b.
+func (v value) finished(b []byte, what string) Secret {
+	if len(bytes.TrimSpace(b)) != len(b) {
+		v.warn(what+" begins or ends with a space or tab, which is part of the secret", "leave it out, unless clients type it as well")
+	}
+	return NewSecret(b)
 }
