@@ -152,6 +152,7 @@ func TestCertificatesThatAreRefused(t *testing.T) {
 	for i, line := range lab.more {
 		lab.more[i] = strings.Replace(line, "/ca.crt]", "/ca.crt, "+dir+"/ours.crt]", 1)
 	}
+	lab.more = append(lab.more, "    match: {certificate_identity: strict}") // or the certificate alone says who it is
 	s := n.serve(t, lab)
 	c := n.boot(t, behindNAT, 2)
 	c.tellOnFailure(t)
