@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -74,7 +75,7 @@ func describe(s streams, t *config.Tenant) {
 		what = append(what, "on "+addresses(t.Match.Local))
 	}
 	what = append(what, fmt.Sprintf("%d key(s)", len(t.PSKs)), fmt.Sprintf("%d user(s) in the file", len(t.Auth.Users)))
-	for _, p := range t.Pool {
+	for _, p := range append(slices.Clone(t.Pool), t.Pool6...) {
 		what = append(what, "pool "+p.String())
 	}
 	if tun := t.Egress.TUN; tun != nil {

@@ -46,14 +46,14 @@ func (e usageError) Unwrap() error { return e.error }
 func run(ctx context.Context, args []string, s streams) int {
 	root := newRoot(s)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
 	report(s.err, err)
 	switch {
 	case errors.As(err, &usageError{}), strings.HasPrefix(err.Error(), "unknown command"):
-		fmt.Fprintln(s.err, "culvert: try culvert --help")
+		fmt.Fprintf(s.err, "culvert: try %s --help\n", command.CommandPath())
 		return exitUsage
 	case errors.Is(err, config.ErrInvalid):
 		return exitInvalid

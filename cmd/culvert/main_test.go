@@ -68,6 +68,9 @@ func TestExitCodes(t *testing.T) {
 		{exitUsage, "unknown command", []string{"sevre"}},
 		{exitUsage, "unknown command", []string{"config", "chekc"}},
 		{exitUsage, "takes a FILE", []string{"config", "check"}},
+		{exitUsage, "try culvert config check --help", []string{"config", "check"}},
+		{exitUsage, "try culvert version --help", []string{"version", "--long"}},
+		{exitUsage, "try culvert --help", []string{"sevre"}},
 		{exitUsage, "takes no arguments", []string{"version", "now"}},
 		{exitUsage, "unknown flag", []string{"version", "--long"}},
 		{exitInvalid, "did you mean", []string{"serve", "--config", bad}},
@@ -138,10 +141,10 @@ func TestLog(t *testing.T) {
 
 func TestConfigCheck(t *testing.T) {
 	path := write(t, "good.yaml", `tenants:
-  - {name: acme, psk: not-to-be-shown, match: {realms: [acme]}, pool: 10.1.0.0/24}
+  - {name: acme, psk: not-to-be-shown, match: {realms: [acme]}, pool: [10.1.0.0/24, "2001:db8:1::/48"]}
   - {name: globex, psk: short, pool: 10.1.0.0/24, egress: {tun: {device: tun0, netns: globex}}}
 `)
-	o := wantCall(t, exitOK, "acme: realms acme; 1 key(s); 0 user(s) in the file; pool 10.1.0.0/24; egress netstack", "", "config", "check", path)
+	o := wantCall(t, exitOK, "acme: realms acme; 1 key(s); 0 user(s) in the file; pool 10.1.0.0/24; pool 2001:db8:1::/48; egress netstack", "", "config", "check", path)
 	for _, says := range []string{"egress tun0 globex", "2 tenant(s)", "0.0.0.0, ::"} {
 		if !strings.Contains(o.out, says) {
 			t.Errorf("does not say %q:\n%s", says, o.out)

@@ -135,7 +135,7 @@ func explainStart(err error) error {
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("%w; this host does not have the address: see listen in the configuration", err)
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%w; run it with sudo, or give it CAP_NET_BIND_SERVICE, and CAP_NET_ADMIN for TUN devices", err)
+		return fmt.Errorf("%w; run it with sudo, or give it CAP_NET_BIND_SERVICE, for TUN devices CAP_NET_ADMIN, and for those in a network namespace CAP_SYS_ADMIN, too", err)
 	}
 	return err
 }

@@ -135,8 +135,10 @@ func (v value) ntHash() (Secret, bool) {
 
 // readPool reads the ranges that clients get addresses of.
 func (t *tenantValues) readPool(v value) {
+	some4 := false // also one that is wrong otherwise
 	v.items(func(item value) {
 		p, ok := item.prefix()
+		some4 = some4 || !ok || p.Addr().Is4()
 		switch {
 		case !ok:
 		case p.Addr().Is6() && item.checkRange6(p):
@@ -150,7 +152,7 @@ func (t *tenantValues) readPool(v value) {
 	switch {
 	case v.isEmptyList():
 		v.refuse(v.path+" is empty: no client could get an address", "write pool: [10.100.1.0/24]")
-	case len(t.Pool6) > 0 && len(t.Pool) == 0:
+	case len(t.Pool6) > 0 && !some4:
 		v.refuse(v.path+" has IPv6 ranges alone: L2TP clients want an IPv4 address in any case", "add one, as in 10.100.1.0/24")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/culvert-vpn/culvert/internal/certificate"
 )
@@ -64,7 +65,29 @@ func (t *tenantValues) readCertificate(v value) {
 		keyAt.refuse(keyAt.path+" cannot sign", "name an RSA, ECDSA or Ed25519 key")
 		return
 	}
+	v.judgeServer(pair.Leaf, time.Now())
 	t.Certificate = &Certificate{Chain: withoutRoot(pair.Certificate), Key: signer, ForPSK: forPSK}
+}
+
+// judgeServer warns of a certificate that clients would refuse.
+func (v value) judgeServer(c *x509.Certificate, now time.Time) {
+	const remedy = "make one with `culvert ca server NAME`"
+	switch {
+	case now.After(c.NotAfter):
+		v.warn(v.path+" has expired on "+c.NotAfter.UTC().Format(time.DateOnly)+": clients refuse it", "renew it, or set this host's clock right")
+	case now.Before(c.NotBefore):
+		v.warn(v.path+" is valid from "+c.NotBefore.UTC().Format(time.DateTime)+" UTC on, which is in the future: clients refuse it", "wait, or set this host's clock right")
+	}
+	if len(c.DNSNames) == 0 && len(c.IPAddresses) == 0 {
+		v.warn(v.path+" has no name of a server: clients compare the one that they dial, and refuse it", remedy)
+	}
+	forServers := len(c.ExtKeyUsage) == 0 && len(c.UnknownExtKeyUsage) == 0
+	for _, usage := range c.ExtKeyUsage {
+		forServers = forServers || usage == x509.ExtKeyUsageServerAuth || usage == x509.ExtKeyUsageAny
+	}
+	if !forServers {
+		v.warn(v.path+" is not for servers (it lacks the extended key usage serverAuth): clients refuse it", remedy)
+	}
 }
 
 // withoutRoot parses a chain and drops what is self-signed behind the leaf:

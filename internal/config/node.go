@@ -130,6 +130,10 @@ func (v value) fields(table []field) {
 	if m, ok := v.node.(*ast.MappingNode); ok {
 		entries = m.Values
 	} else if !v.isNull() {
+		if v.path == "" {
+			v.refuse("the file wants keys, and has "+v.kind(), "write tenants: and the tenants below it; `culvert config example` prints a file to start from")
+			return
+		}
 		v.refuse(v.path+" wants keys, and has "+v.kind(), "write "+v.key()+": "+v.example)
 		return
 	}

@@ -271,6 +271,10 @@ func (v value) judgePSK(s Secret) {
 		v.warn(fmt.Sprintf("%s is %d bytes long: whoever records one dial-in can guess it", v.path, s.Len()), "use 20 random characters or more")
 	}
 	for _, c := range s.Bytes() {
+		if c == '\n' {
+			v.warn(v.path+" has more than one line: nobody types that into a client", "write the key on one line, and nothing else")
+			return
+		}
 		if c < 0x20 || c > 0x7e {
 			v.warn(v.path+" has characters beyond plain ASCII: clients encode them differently", "use letters, digits and signs of the English keyboard")
 			return
