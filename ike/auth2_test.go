@@ -224,7 +224,7 @@ func TestV2HybridKeyExchange(t *testing.T) {
 func TestV2WrongKey(t *testing.T) {
 	p := newPair(t, 1, Config{V2: true, Candidates: psk("acme", "secret", nil)})
 	id := p.dial(dialV2("guess"))
-	if p.client.closed[id].Cause != CauseAuthentication || len(p.server.failed) != 1 || p.server.failed[0].Cause != CauseAuthentication {
+	if p.client.closed[id].Cause != CauseRefused || len(p.server.failed) != 1 || p.server.failed[0].Cause != CauseAuthentication {
 		t.Fatalf("client %v, server %v", p.client.closed, p.server.failed)
 	}
 	p.closeAll()

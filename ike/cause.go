@@ -86,6 +86,25 @@ func (c Cause) Hint() string {
 	return causes[c].hint
 }
 
+// HintDialling is Hint for whoever has dialled: what can be looked at on that side.
+func (c Cause) HintDialling() string {
+	switch c {
+	case CauseNoProposal, CauseNoESPProposal:
+		return "the server allows nothing that we propose: its log says what it allows; see --ike, --esp and --persona"
+	case CauseWrongPSK:
+		return "compare the pre-shared key on both sides; a server that expects a certificate or a group's name answers neither"
+	case CauseRefused:
+		return "the detail is what the server answered, and its log says why: AUTHENTICATION_FAILED is a key, certificate or name that it does not take, or a way to log in that it does not allow"
+	case CauseAuthentication:
+		return "compare the key, the certificate or the password on both sides; the detail says which"
+	case CauseSelectors, CauseTraffic:
+		return "the server does not carry what we want to send: its log says what it was asked for"
+	case CauseTunnelMode, CauseAggressive, CauseNoGroup, CauseXAUTH, CauseLegacy:
+		return "the server does not allow this way to dial: its log says what it needs"
+	}
+	return c.Hint()
+}
+
 // Reason is why a peer is gone.
 type Reason uint8
 

@@ -335,8 +335,6 @@ func causeOf(t wire.Notify2Type) Cause {
 	switch t {
 	case wire.Notify2NoProposalChosen, wire.Notify2InvalidKEPayload:
 		return CauseNoProposal
-	case wire.Notify2AuthenticationFailed:
-		return CauseAuthentication
 	case wire.Notify2TSUnacceptable, wire.Notify2InvalidSelectors:
 		return CauseSelectors
 	case wire.Notify2InvalidSyntax, wire.Notify2UnsupportedCriticalPayload:

@@ -26,7 +26,7 @@ type refusal struct {
 
 var (
 	refusedUser = refusal{691, "Access denied", "unknown user",
-		"no such user in this tenant: add it with `culvert user add`, or name the realm in the login (Windows shows error 691)"}
+		"no such user in this tenant: add it with `culvert user add`, or compare the realm of the login with match.realms of the tenants (Windows shows error 691)"}
 	refusedPassword = refusal{691, "Access denied", "wrong password",
 		"the user exists and the password is another: `culvert user passwd` sets a new one (Windows shows error 691)"}
 	refusedDisabled = refusal{647, "Account disabled", "account disabled",

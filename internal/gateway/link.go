@@ -134,7 +134,11 @@ func (g *Gateway) linkUp(now time.Time, s *session, e ppp.Up) {
 	g.plane.Bind(s.plane, s.tenant.port, s.addr, s.linkOptions)
 	if s.up.IsZero() {
 		s.up = now
-		g.log.Info("session-up", append(s.fields(), zap.Int("mtu", s.plane.MTU()), zap.String("system", s.clientOS))...)
+		fields := append(s.fields(), zap.Int("mtu", s.plane.MTU()))
+		if s.clientOS != "" {
+			fields = append(fields, zap.String("system", s.clientOS))
+		}
+		g.log.Info("session-up", fields...)
 	}
 }
 

@@ -67,7 +67,7 @@ func (d *dial) closedBecause(e ike.Closed) error {
 	case e.Cause == ike.CauseRedirected && d.elsewhere != nil:
 		return d.elsewhere
 	case e.Cause != ike.CauseNone:
-		return fmt.Errorf("%w: %s: %s %s", ErrEnded, e.Reason, e.Cause, e.Detail)
+		return fmt.Errorf("%w: %s: %s: %s", ErrEnded, e.Reason, e.Cause, e.Detail)
 	}
 	return fmt.Errorf("%w: %s", ErrEnded, e.Reason)
 }

@@ -315,13 +315,17 @@ func (g *Gateway) peerClosed(now time.Time, e ike.Closed) {
 
 // attemptFailed says in the log why somebody did not get in, and what to do about it.
 func (g *Gateway) attemptFailed(e ike.Failed) {
+	p := g.peers[uint64(e.Peer)]
 	g.failures[e.Cause.String()]++
-	if p := g.peers[uint64(e.Peer)]; p != nil && p.refused {
+	if p != nil && p.refused {
 		return // of which IKE says that it failed, without the user and what to do
 	}
-	g.log.Warn("ike-refused",
-		zap.String("tenant", tenantsOf(e.Tenant)), zap.Stringer("client", e.Path.Remote), zap.Stringer("local", e.Path.Local),
-		zap.String("cause", e.Cause.String()), zap.String("detail", e.Detail), zap.String("hint", e.Cause.Hint()))
+	who, hint := []zap.Field{zap.String("tenant", tenantsOf(e.Tenant)), zap.Stringer("client", e.Path.Remote)}, e.Cause.Hint()
+	if p != nil && p.dial != nil {
+		who, hint = []zap.Field{zap.Stringer("server", e.Path.Remote)}, e.Cause.HintDialling()
+	}
+	g.log.Warn("ike-refused", append(who, zap.Stringer("local", e.Path.Local),
+		zap.String("cause", e.Cause.String()), zap.String("detail", e.Detail), zap.String("hint", hint))...)
 }
 
 // attemptsUntold says how many attempts are not in the log.
@@ -460,6 +464,9 @@ func (p *peer) fields() []zap.Field {
 		zap.String("tenant", tenantsOf(p.label)), zap.String("protocol", p.protocol()),
 		zap.Stringer("client", p.path.Remote), zap.String("family", string(p.family)),
 	}
+	if p.dial != nil { // the other side is a server, of whom these are not known
+		f[0], f[2], f[3] = zap.Skip(), zap.Stringer("server", p.path.Remote), zap.Skip()
+	}
 	if p.suite != "" {
 		f = append(f, zap.String("ike", p.suite))
 	}
@@ -495,5 +502,12 @@ func (s *session) fields() []zap.Field {
 		f[0] = zap.String("tenant", s.tenant.Name)
 	}
 	f[1] = zap.String("protocol", s.protocol())
-	return append(f, zap.Uint64("session", s.id), zap.String("user", s.user), zap.Stringer("address", s.addr))
+	f = append(f, zap.Uint64("session", s.id))
+	if s.user != "" {
+		f = append(f, zap.String("user", s.user))
+	}
+	if s.addr.IsValid() {
+		f = append(f, zap.Stringer("address", s.addr))
+	}
+	return f
 }
