@@ -165,7 +165,9 @@ func (d *Device) listen(at netip.AddrPort) (net.PacketConn, net.Listener, error)
 func (d *Device) Sources() []tenant.Source { return d.sources }
 
 // Writer implements tenant.Device.
-func (d *Device) Writer() tenant.Writer { return &writer{link: d.link, faults: d.cfg.Faults} }
+func (d *Device) Writer() tenant.Writer {
+	return &writer{link: d.link, clients: d.clients, faults: d.cfg.Faults}
+}
 
 // MTU implements tenant.Device.
 func (d *Device) MTU() int { return d.cfg.MTU }

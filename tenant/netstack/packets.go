@@ -78,6 +78,7 @@ func (s *source) Coming(i int) []byte {
 // belongs together in one piece.
 type writer struct {
 	link    *link
+	clients *clients
 	batch   [][]byte
 	after   []int // of each packet of the batch: which one follows it in its run; -1: none
 	runs    []run
@@ -90,6 +91,9 @@ type writer struct {
 func (w *writer) Commit(pkt []byte) {
 	if protocolOf(pkt) == 0 {
 		w.refused++
+		return
+	}
+	if w.clients.steers(pkt) {
 		return
 	}
 	w.batch = append(w.batch, pkt)
