@@ -149,7 +149,7 @@ func (h *holding) measureQueue() {
 	for low < high {
 		mid := (low + high) / 2
 		options.SetSendBufferSize(int64(mid)+1, false)
-		if ep.Readiness(waiter.WritableEvents) != 0 { // mid or less
+		if ep.Readiness(waiter.WritableEvents)&waiter.WritableEvents != 0 { // mid or less
 			high = mid
 		} else {
 			low = mid + 1

@@ -7,8 +7,9 @@ import (
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
-// maxJudged is how many datagrams to new destinations wait at once.
-const maxJudged = 1024
+// maxJudged is how many datagrams to new destinations wait at once, and
+// maxJudgedPerSource how many of one client.
+const maxJudged, maxJudgedPerSource = 1024, 64
 
 // first is a datagram to a destination that its mapping has not sent to before.
 type first struct {
@@ -30,11 +31,15 @@ func newJudge(d *Device) *judge {
 
 // ask takes a copy of a datagram, or loses it where too many wait.
 func (j *judge) ask(m *mapping, h heading, payload []byte) {
-	select {
-	case j.waiting <- first{m, h, append([]byte(nil), payload...)}:
-	default:
-		j.d.udp.refused.Add(1)
+	if m.holder.judged.Add(1) <= maxJudgedPerSource {
+		select {
+		case j.waiting <- first{m, h, append([]byte(nil), payload...)}:
+			return
+		default:
+		}
 	}
+	m.holder.judged.Add(-1)
+	j.d.udp.refused.Add(1)
 }
 
 // run judges until ctx is done.
@@ -54,6 +59,8 @@ func (j *judge) run(ctx context.Context) {
 
 // decide sends a datagram on, after which its destination is a peer, or refuses it.
 func (j *judge) decide(f first) {
+	defer j.d.cfg.Faults.Recover("netstack: a datagram to a new destination")
+	defer f.m.holder.judged.Add(-1)
 	d, now := j.d, j.d.flows.now()
 	if !d.leadsOut(f.heading.to) {
 		if d.errors.admit(f.m.holder.client) {

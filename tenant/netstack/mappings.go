@@ -45,6 +45,7 @@ type holder struct {
 	ordered list.List    // of *mapping
 	at      int          // in mappings.most
 	peers   atomic.Int32 // destinations of all
+	judged  atomic.Int32 // datagrams that wait for the judge
 }
 
 // mappings are the UDP mappings of a device.

@@ -25,24 +25,32 @@ func (d *Device) relay(f *flow, client *clientConn, host *hostConn) {
 	stop := context.AfterFunc(f.ctx, host.interrupt)
 	var down sync.WaitGroup
 	var downErr error
-	down.Go(func() {
-		defer d.cfg.Faults.Recover("netstack: a TCP connection, downwards")
-		downErr = errFault // unless it returns
-		if downErr = d.copyDown(f, client, host); downErr != nil {
-			f.cancel()
-		}
-	})
-	upErr := d.copyUp(f, client, host)
-	if upErr != nil {
-		f.cancel()
-	}
+	down.Go(func() { downErr = d.oneWay("downwards", f, client, host, d.copyDown) })
+	upErr := d.oneWay("upwards", f, client, host, d.copyUp)
 	down.Wait()
 	stop()
 	failed := upErr != nil || downErr != nil
 	if failed {
 		host.reset()
 	}
+	host.conn.Close()
+	if !failed {
+		failed = !client.linger(f.ctx)
+	}
 	client.close(failed)
+}
+
+// oneWay copies one way. What fails, or panics, ends the other way, too.
+func (d *Device) oneWay(which string, f *flow, client *clientConn, host *hostConn, run func(*flow, *clientConn, *hostConn) error) (err error) {
+	defer func() {
+		if err != nil {
+			f.cancel()
+		}
+	}()
+	defer d.cfg.Faults.Recover("netstack: a TCP connection, " + which)
+	err = errFault // unless it returns
+	err = run(f, client, host)
+	return err
 }
 
 // copyUp copies from the client to the host until the client sends no more.

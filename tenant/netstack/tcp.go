@@ -167,6 +167,26 @@ func (c *clientConn) awaitWrite(ctx context.Context, limit time.Duration) bool {
 	}
 }
 
+// linger waits until both sides have acknowledged all that was sent, and reports
+// whether that was before the flow is to end. Until then the stack keeps what the
+// client has not acknowledged, and the connection, so they count.
+func (c *clientConn) linger(ctx context.Context) bool {
+	gone, ended := waiter.NewChannelEntry(waiter.EventHUp)
+	c.wq.EventRegister(&gone)
+	defer c.wq.EventUnregister(&gone)
+	for {
+		switch tcp.EndpointState(c.ep.State()) {
+		case tcp.StateTimeWait, tcp.StateClose, tcp.StateError:
+			return true
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
 // close ends the connection and frees it; in good order unless abort is set.
 // Nobody reads or writes any more.
 func (c *clientConn) close(abort bool) {
