@@ -264,9 +264,13 @@ func (g *Gateway) arm(timer *time.Timer, now time.Time) {
 
 // sweep tells the machines which peers showed life since the last sweep.
 func (g *Gateway) sweep(now time.Time) {
+	var idle []*peer
 	for _, p := range g.peers {
 		if !g.lookAtWear(now, p) {
 			continue
+		}
+		if p.idle(now) {
+			idle = append(idle, p)
 		}
 		for _, s := range p.calls {
 			switch {
@@ -294,6 +298,7 @@ func (g *Gateway) sweep(now time.Time) {
 			}
 		}
 	}
+	g.endIdle(now, idle)
 }
 
 // touch notes that the session's link may have events.

@@ -86,6 +86,7 @@ type Gateway struct {
 	failures      map[string]uint64 // attempts that failed, by cause
 	throttle      *throttle
 	heldUp        int // logins that the throttle lets wait
+	maxIdle       int // peers without a session
 
 	faults  *fault.Log
 	serving served // who the control loop does something for
@@ -116,7 +117,7 @@ func New(c Config) (*Gateway, error) {
 		peers: make(map[uint64]*peer), sessions: make(map[*dataplane.Session]*session),
 		refused: make(map[string]uint64), failures: make(map[string]uint64),
 		computed: make(chan result, 1024),
-		throttle: newThrottle(),
+		throttle: newThrottle(), maxIdle: maxIdle,
 		requests: make(chan func(time.Time), 64), ended: make(chan struct{}),
 	}
 	g.faults = fault.New(g.alarm)

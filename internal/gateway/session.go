@@ -41,6 +41,7 @@ type peer struct {
 	unproven bool      // it has not answered yet from where it is
 	trial    dataplane.Trial
 	triedAt  time.Time // when that was filled
+	idleAt   time.Time // since when it has no session; zero: it has one
 
 	claims  string      // what it calls itself in IKE, where it logs in by another name
 	awaited []*peer     // whose logins wait for it to answer

@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/culvert-vpn/culvert/ike"
+)
+
+// Whoever has a tenant's key, and is no user, can make any number of security associations
+// and never log in. Clients that keep one for a later call do so, too, and so they are let
+// be: as many as there is room for. Beyond that those of the network that has most end,
+// the oldest first.
+
+const (
+	// maxIdle is how many peers may be without a session.
+	maxIdle = 4096
+	// idleGrace is how long a peer is no such peer yet: it logs in, or dials again.
+	idleGrace = 30 * time.Second
+)
+
+// idle reports whether a peer has not been anybody's for a while.
+func (p *peer) idle(now time.Time) bool {
+	in := p.dial != nil || p.tunnel != nil
+	for _, s := range p.calls {
+		in = in || s.leased
+	}
+	switch {
+	case in:
+		p.idleAt = time.Time{}
+	case p.idleAt.IsZero():
+		p.idleAt = now
+	}
+	return !in && now.Sub(p.idleAt) >= idleGrace
+}
+
+// endIdle ends those peers of list for which there is no room.
+func (g *Gateway) endIdle(now time.Time, list []*peer) {
+	out := surplus(list, g.maxIdle)
+	if len(out) == 0 {
+		return
+	}
+	g.log.Warn("peers-idle", zap.Int("peers", len(list)), zap.Int("ended", len(out)), zap.Stringer("client", out[0].path.Remote),
+		zap.String("hint", "so many have a tenant's key and do not log in; those of the network that has most of them are ended"))
+	for _, p := range out {
+		g.ike.Close(now, ike.Peer(p.id), ike.ReasonLocal)
+	}
+}
+
+// surplus are those of a list that are more than most: as many of each network as leaves all
+// networks with about as many, the oldest first.
+func surplus(list []*peer, most int) []*peer {
+	if len(list) <= most {
+		return nil
+	}
+	slices.SortFunc(list, func(a, b *peer) int { return b.idleAt.Compare(a.idleAt) })
+	of, place := map[netip.Prefix]int{}, map[*peer]int{}
+	for _, p := range list {
+		n := network(p.path.Remote.Addr())
+		of[n]++
+		place[p] = of[n]
+	}
+	slices.SortStableFunc(list, func(a, b *peer) int { return cmp.Compare(place[b], place[a]) })
+	return list[:len(list)-most]
+}
+
+// network is what one customer of a provider may have of addresses.
+func network(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 48
+	if a.Is4() {
+		bits = 24
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
