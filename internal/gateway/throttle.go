@@ -12,8 +12,8 @@ import (
 )
 
 // Wrong passwords, counted for whoever has the key already. Each one counts for the
-// device it came from, for the user from its address, for the device with all users,
-// for the address, and for the user from everywhere; what a count allows grows in that
+// device it came from, for the user from its address and from its network, for the device
+// with all users, for the address, and for the user from everywhere; what a count allows grows in that
 // order, so that a guesser is stopped long before anybody beside him is. Counts that
 // are too high make logins wait, then refuse them without a look at the password.
 //
@@ -48,23 +48,24 @@ const (
 type scoreKind uint8
 
 const (
-	scoreDeviceUser scoreKind = iota // one user from one device
-	scoreSourceUser                  // one user from one address
-	scoreDevice                      // one device, whatever the user
-	scoreSource                      // one address, whatever the device and the user
-	scoreUser                        // one user, from everywhere
+	scoreDeviceUser  scoreKind = iota // one user from one device
+	scoreSourceUser                   // one user from one address
+	scoreNetworkUser                  // one user from one network, of which one customer may have all
+	scoreDevice                       // one device, whatever the user
+	scoreSource                       // one address, whatever the device and the user
+	scoreUser                         // one user, from everywhere
 	scoreKinds
 )
 
 // free is how many failures a kind of count has free: a multiple of
 // limits.login_failures.
 func (a *attempt) free(k scoreKind) float64 {
-	return float64(a.failures) * [scoreKinds]float64{1, 4, 8, 40, 20}[k]
+	return float64(a.failures) * [scoreKinds]float64{1, 4, 6, 8, 40, 20}[k]
 }
 
 // String says in the log what is held up.
 func (k scoreKind) String() string {
-	return [scoreKinds]string{"this user from this device", "this user from this address", "this device", "unknown users from this address",
+	return [scoreKinds]string{"this user from this device", "this user from this address", "this user from this network", "this device", "unknown users from this address",
 		"this user from unknown addresses"}[k]
 }
 
@@ -130,10 +131,14 @@ func (a *attempt) key(k scoreKind) scoreKey {
 	if k == scoreDeviceUser || k == scoreDevice {
 		device = a.device
 	}
-	if k != scoreUser {
+	switch k {
+	case scoreUser:
+	case scoreNetworkUser:
+		source = network(a.client.Addr()).String()
+	default:
 		source = a.source().String()
 	}
-	if k == scoreDeviceUser || k == scoreSourceUser || k == scoreUser {
+	if k != scoreDevice && k != scoreSource {
 		user = a.tenant + "\x00" + config.UserKey(a.user)
 	}
 	h := sha256.New()
@@ -159,7 +164,7 @@ func (t *throttle) judged(now time.Time, a *attempt) []scoreKind {
 	case t.wasIn(now, a, scoreSourceUser):
 		return []scoreKind{scoreDeviceUser, scoreSourceUser, scoreDevice, scoreSource}
 	}
-	return []scoreKind{scoreDeviceUser, scoreSourceUser, scoreDevice, scoreSource, scoreUser}
+	return []scoreKind{scoreDeviceUser, scoreSourceUser, scoreNetworkUser, scoreDevice, scoreSource, scoreUser}
 }
 
 // ruling is what becomes of an attempt.

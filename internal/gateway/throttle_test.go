@@ -305,3 +305,44 @@ func TestNeighboursOfIPv6(t *testing.T) {
 		t.Errorf("another subscriber waits %v, %v", waited, ok)
 	}
 }
+
+// TestOneCustomerLocksNobodyOut: whoever has a network of IPv6 (2^16 of what is given to
+// one site), or a block of IPv4, and tries passwords of one user from all of it and as
+// another device each time, does not keep that user out who comes for the first time, and
+// from elsewhere. Two of them do not either.
+func TestOneCustomerLocksNobodyOut(t *testing.T) {
+	for name, from := range map[string]func(n int) netip.Addr{
+		"IPv6": func(n int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf("2001:db8:%x:%x::1", n%2, n/8)) },
+		"IPv4": func(n int) netip.Addr { return netip.AddrFrom4([4]byte{198, 51, byte(n % 2), byte(n / 8)}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			throttle, now, looks := newThrottle(), time.Unix(1e9, 0), 0
+			try := func(a netip.Addr, device string, o outcome) bool {
+				x := &attempt{client: netip.AddrPortFrom(a, 4500), device: device, tenant: "acme", user: "alice", failures: 5, began: now}
+				for now.Sub(x.began) <= longestDelay {
+					switch r := throttle.ask(now, x); {
+					case r.refuse:
+						return false
+					case r.wait > 0:
+						now = now.Add(r.wait)
+					default:
+						throttle.settle(now, x, o)
+						return true
+					}
+				}
+				return false
+			}
+			for n := range 2000 {
+				if try(from(n), fmt.Sprint("device", n), wrongPassword) {
+					looks++
+				}
+			}
+			if looks > 100 {
+				t.Errorf("%d passwords were looked at", looks)
+			}
+			if !try(netip.MustParseAddr("203.0.113.9"), "phone", rightPassword) {
+				t.Error("the user is kept out")
+			}
+		})
+	}
+}
