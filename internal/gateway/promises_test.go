@@ -2,13 +2,18 @@ package gateway
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/zap/zapcore"
+
+	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
 // promisesConfig has a tenant that takes whatever a user may log in by.
@@ -127,5 +132,48 @@ func TestSessionTimeout(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		w.wantEmpty()
+	})
+}
+
+// TestMovedClientGetsLittleUntilItAnswers: whoever has a client's packets come from elsewhere
+// has at most 4 MB sent there, whatever the client is being sent; when it answers, it goes on.
+func TestMovedClientGetsLittleUntilItAnswers(t *testing.T) {
+	a := newAuthority(t, "a")
+	inWorld(t, goodRoad, promisesConfig+a.server(vpn), func(t *testing.T, w *world) {
+		for name, how := range map[string]func(*DialConfig){"L2TP": func(*DialConfig) {}, "IKEv2": a.trusts(vpn)} {
+			nat := w.net.NAT(w.addr("198.51.100." + fmt.Sprint(len(name))))
+			c := w.client(nat)
+			conn := c.mustDial(how)
+			c.wantPing(conn, "198.18.0.2")
+			nat.Rebind()
+			sent := 0
+			w.net.Tap(func(from, _ netip.AddrPort, data []byte) bool {
+				if from.Addr().String() != serverAddr {
+					return true
+				}
+				if len(data) > 1000 {
+					sent += len(data)
+				}
+				return false
+			})
+			c.ping(conn, w.addr("198.18.0.2"), time.Second)
+			pkt := append(echoRequest(w.addr("198.18.0.2"), conn.Local, 0), make([]byte, 1200)...)
+			binary.BigEndian.PutUint16(pkt[2:], uint16(len(pkt)))
+			ipkt.SetHeaderChecksum(pkt[:20])
+			for range 80 {
+				for range 100 {
+					w.nets["acme"].send(slices.Clone(pkt))
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if sent < 3<<20 || sent > 5<<20 || w.server.plane.Drops()[dataplane.DropUnproven] < 1000 {
+				t.Errorf("%s: %d bytes were sent, and dropped: %v", name, sent, w.server.plane.Drops())
+			}
+			w.net.Tap(nil)
+			time.Sleep(30 * time.Second)
+			if !c.ping(conn, w.addr("198.18.0.2"), time.Minute) {
+				t.Errorf("%s: nothing goes on when it has answered", name)
+			}
+		}
 	})
 }

@@ -213,3 +213,18 @@ func TestWhoAcknowledgesNothingHoldsLittle(t *testing.T) {
 		t.Errorf("all is kept of %d connections that acknowledge nothing: %d %%", d.Counters().Flows, n)
 	}
 }
+
+// TestMemoryIsAQuarterOfTheMachines: of which a tenant has half, and a client half of that; who
+// does not move for 30 s is let go.
+func TestMemoryIsAQuarterOfTheMachines(t *testing.T) {
+	all := newMemory()
+	acme := all.part(devicePart)
+	alice, whole := acme.part(clientPart), machineMemory()
+	if all.limit != whole/4 || acme.limit != whole/4/2 || alice.limit != whole/4/2/2 {
+		t.Errorf("of %d bytes all have %d, a tenant %d, a client %d", whole, all.limit, acme.limit, alice.limit)
+	}
+	cfg, err := Config{Addresses: []netip.Prefix{gateway}}.withDefaults()
+	if err != nil || cfg.Unacknowledged != 30*time.Second {
+		t.Errorf("%v, %v", cfg.Unacknowledged, err)
+	}
+}
