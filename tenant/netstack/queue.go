@@ -144,7 +144,7 @@ func (q *queue) signal() {
 
 // add puts a packet into a client's lane, if there is room.
 func (q *queue) add(pkt *stack.PacketBuffer, client netip.Addr, at int) bool {
-	cost := pkt.Size() + packetCost
+	cost := costOf(pkt)
 	b := q.clients[client]
 	waiting := q.bytes + cost
 	if b != nil {
@@ -160,6 +160,17 @@ func (q *queue) add(pkt *stack.PacketBuffer, client netip.Addr, at int) bool {
 	b.bytes += cost
 	q.bytes += cost
 	return true
+}
+
+// costOf is what a packet of the stack takes: its bytes, or, where it is to be cut
+// into many that carry little, the work of all of those. Its client says how little
+// that is.
+func costOf(pkt *stack.PacketBuffer) int {
+	size, pieces := pkt.Size(), 1
+	if mss := int(pkt.GSOOptions.MSS); pkt.GSOOptions.Type != stack.GSONone && mss > 0 {
+		pieces = (size + mss - 1) / mss
+	}
+	return max(size, (pieces-1)*packetCost) + packetCost
 }
 
 // append adds a packet to the end of a lane.

@@ -123,6 +123,41 @@ func TestQueueTakesTurns(t *testing.T) {
 	}
 }
 
+// A client that wants its data in the smallest packets that the stack makes has its
+// turn end as soon as one that takes whole ones: by the work that it makes.
+func TestTinyPacketsCostWhatTheyTake(t *testing.T) {
+	const least, few = 48, 20
+	q := newQueue(64 << 20)
+	pieces := func(pkt *stack.PacketBuffer) int {
+		if mss := int(pkt.GSOOptions.MSS); mss > 0 {
+			return (pkt.Size() + mss - 1) / mss
+		}
+		return 1
+	}
+	for range 100 {
+		pkt := packetFor(clientAt(1), 0, 16<<10)
+		pkt.GSOOptions = stack.GSO{Type: stack.GSOTCPv4, NeedsCsum: true, MSS: least}
+		putOne(q, pkt)
+	}
+	for range few {
+		putOne(q, packetFor(clientAt(2), 0, 1400))
+	}
+	before, honest := 0, 0
+	for q.turn != nil && honest < few {
+		pkt := q.pop()
+		if pkt.Size() == 1400 {
+			honest++
+		} else {
+			before += pieces(pkt)
+		}
+		pkt.DecRef()
+	}
+	if honest != few || before > 500 {
+		t.Errorf("%d packets of the other client came behind %d tiny ones", honest, before)
+	}
+	q.close()
+}
+
 func TestQueueGivesMemoryBack(t *testing.T) {
 	q := newQueue(1 << 20)
 	for round := range 10 {
