@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +12,14 @@ import (
 
 // connectionCost is what a connection takes besides what it holds of data.
 const connectionCost = 8 << 10
+
+// A write of few bytes takes pieceCost in the stack until it is acknowledged, beside
+// its bytes. Those of less are counted, by groups, and are so many groups at most.
+const (
+	pieceCost = 768
+	groupOf   = 32
+	groups    = 16
+)
 
 // holding is the memory of one TCP connection, in bytes: what the client has not
 // acknowledged, what the host has not taken, in the stack's buffers and in ours.
@@ -32,6 +41,8 @@ type sending struct {
 	written uint64
 	queued  int // not acknowledged, at most
 	shut    bool
+	few     int           // small writes of the group that is not full
+	marks   []uint64      // written when each full group was, that is not acknowledged
 	acked   uint64        // at the last measuring
 	ackedAt time.Duration // since the epoch; when that was less
 }
@@ -57,7 +68,7 @@ func newHolding(ep tcpip.Endpoint, purse *purse, of *allowance, epoch time.Time)
 
 // settle charges the purse what is held. The caller holds the lock.
 func (h *holding) settle() {
-	h.charge(connectionCost + h.queued + max(h.grown, h.waiting) + h.blocked)
+	h.charge(connectionCost + h.queued + len(h.marks)*groupOf*pieceCost + max(h.grown, h.waiting) + h.blocked)
 }
 
 func (h *holding) charge(total int) {
@@ -78,8 +89,27 @@ func (h *holding) write(p tcpip.Payloader, size int) (int64, tcpip.Error) {
 	if h.queued += int(n); h.queued > size {
 		h.queued = size
 	}
+	if 0 < n && n < pieceCost {
+		h.few++
+	}
+	if h.few == groupOf {
+		h.few, h.marks = 0, append(h.marks, h.written)
+	}
 	h.settle()
 	return n, err
+}
+
+// scattered reports whether the stack holds so many small pieces that no more are to
+// come before some are acknowledged: what the host sends meanwhile joins.
+func (h *holding) scattered() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.marks) < groups {
+		return false
+	}
+	h.measureQueue()
+	h.settle()
+	return len(h.marks) >= groups
 }
 
 // shutWrite says that nothing more is written: from then on the stack does not say
@@ -156,6 +186,8 @@ func (h *holding) measureQueue() {
 		}
 	}
 	h.queued = high
+	acked := h.written - uint64(h.queued)
+	h.marks = slices.DeleteFunc(h.marks, func(mark uint64) bool { return mark <= acked })
 }
 
 // release gives everything back: the connection is gone.

@@ -1,9 +1,12 @@
 package netstack
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -11,6 +14,7 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
 
 	"github.com/culvert-vpn/culvert/internal/fault"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
@@ -159,5 +163,54 @@ func TestNewDestinationsHaveRoomForEverybody(t *testing.T) {
 	}
 	if a, b := thief.holder.judged.Load(), honest.holder.judged.Load(); a != 0 || b != 0 {
 		t.Errorf("%d and %d count as waiting", a, b)
+	}
+}
+
+// Many bytes of which each comes by itself take many times as much memory as they
+// are, which counts and is bounded; and all of them arrive.
+func TestSmallPiecesCount(t *testing.T) {
+	const sent = 20000
+	v := newVictim(t, netip.AddrPortFrom(clientIP, 4321))
+	var c *clientConn
+	v.d.flows.mu.Lock()
+	for _, f := range v.d.flows.all {
+		c = &clientConn{ep: f.holding.ep, wq: new(waiter.Queue), holding: f.holding, gate: newGate(v.d.link.queue, f.key.id), window: newWindow(f.holding.ep, 1200, maxBuffer)}
+	}
+	v.d.flows.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	n := 0
+	for n < sent && c.write(ctx, bytes.NewReader([]byte{1})) == nil {
+		n++
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	grown := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+	if held := v.d.allowance.purse.used.Load(); n == 0 || n == sent || held < grown/2 || grown > 2<<20 {
+		t.Errorf("%d bytes that nobody acknowledges take %d, of which %d count", n, grown, held)
+	}
+	v.more <- struct{}{}
+}
+
+// A server that sends byte by byte is heard in full by a client that listens.
+func TestByteByByte(t *testing.T) {
+	const sent = 5000
+	port := serveTCP(t, func(conn *net.TCPConn) {
+		for range sent {
+			conn.Write([]byte{1})
+		}
+	})
+	c := newClient(t, newDevice(t, nil))
+	conn, err := c.dialTCP(netip.AddrPortFrom(serverIP, port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	if n, err := io.Copy(io.Discard, conn); n != sent || err != nil {
+		t.Errorf("%d bytes arrived, %v", n, err)
 	}
 }

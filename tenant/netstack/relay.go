@@ -143,7 +143,7 @@ func (c *clientConn) read(out *outlet) (int, error) {
 // write blocks until all of p is taken.
 func (c *clientConn) write(ctx context.Context, p tcpip.Payloader) error {
 	for p.Len() > 0 {
-		if !c.gate.pass(ctx) {
+		if !c.gate.pass(ctx) || !c.gather(ctx) {
 			return ctx.Err()
 		}
 		most := c.holding.purse.most()
@@ -165,6 +165,20 @@ func (c *clientConn) write(ctx context.Context, p tcpip.Payloader) error {
 		}
 	}
 	return nil
+}
+
+// gather waits while the stack holds too many small pieces, and reports whether ctx
+// is not done.
+func (c *clientConn) gather(ctx context.Context) bool {
+	const look = 20 * time.Millisecond
+	for c.holding.scattered() {
+		select {
+		case <-time.After(look):
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 func (c *clientConn) closeWrite() error {
