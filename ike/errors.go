@@ -18,6 +18,9 @@ var (
 	ErrUnprotected = errors.New("ike: unprotected notification ignored")
 	// ErrBusy is also what a Compute that Waits comes back with if it was not run.
 	ErrBusy = errors.New("ike: too much waits already")
+	// ErrFault is what a Compute comes back with that met a fault of the program: its
+	// exchange is given up in time.
+	ErrFault = errors.New("ike: a fault of the program")
 )
 
 // Errors of Dial, Rekey and NewServer.

@@ -207,7 +207,9 @@ func (s *Server) Computed(now time.Time, id ComputeID, result any) {
 	if c.stranger {
 		s.strangers--
 	}
-	c.then(now, result)
+	if result != ErrFault {
+		c.then(now, result)
+	}
 }
 
 // random returns a number from Config.Rand, zero if it fails.

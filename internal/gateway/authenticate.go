@@ -26,7 +26,7 @@ type refusal struct {
 
 var (
 	refusedUser = refusal{691, "Access denied", "unknown user",
-		"no such user in this tenant: add it with `culvert user add`, or compare the realm of the login with match.realms of the tenants (Windows shows error 691)"}
+		"no such user in this tenant: add it with `culvert user add`, or name the realm in the login (Windows shows error 691)"}
 	refusedPassword = refusal{691, "Access denied", "wrong password",
 		"the user exists and the password is another: `culvert user passwd` sets a new one (Windows shows error 691)"}
 	refusedDisabled = refusal{647, "Account disabled", "account disabled",
@@ -47,6 +47,8 @@ var (
 		"the user has as many sessions as limits.sessions_per_user allows, and none of them is dead: `culvert sessions` shows them"}
 	refusedThrottled = refusal{691, "Too many wrong passwords", "too many wrong passwords",
 		"the password was not looked at: see logins-throttled, and limits.login_failures (Windows shows error 691)"}
+	refusedFault = refusal{691, "Access denied", "a fault of the server",
+		"the login met a fault of the program: see the line `fault`, and report it"}
 	refusedStore = refusal{691, "Access denied", "state store failed",
 		"the users cannot be read from the state directory: see the error"}
 )
@@ -104,12 +106,13 @@ func (g *Gateway) judge(now time.Time, a *attempt, check func() judgement, then 
 		g.judged(now, a, judgement{why: &refusedThrottled}, then)
 	default:
 		if !g.later(a.owner, func() {
-			j := check()
-			a.zero()
-			g.post(func(now time.Time) {
+			j := judgement{why: &refusedFault}
+			defer g.post(func(now time.Time) { // also if it panics
 				g.throttle.settle(now, a, j.outcome())
 				g.judged(now, a, j, then)
 			})
+			defer a.zero()
+			j = check()
 		}) {
 			a.zero()
 			g.throttle.settle(now, a, notJudged)

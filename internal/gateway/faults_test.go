@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/x509"
 	"net/netip"
 	"testing"
 	"time"
@@ -123,5 +124,63 @@ func TestAPanicOfTheControlLoop(t *testing.T) {
 			t.Errorf("%d panics", n)
 		}
 		bob.wantPing(other, "198.18.0.2")
+	})
+}
+
+// faultyRevocation is who is asked about certificates, with a fault of the program.
+type faultyRevocation struct{}
+
+func (faultyRevocation) Check(time.Time, *x509.Certificate, *x509.Certificate) error { panic("poison") }
+
+// TestWhatAPanicInterruptsIsGivenBack: a computation, or a look at a password, that meets a
+// fault of the program is counted against nobody any more, and its login is refused or given
+// up in time.
+func TestWhatAPanicInterruptsIsGivenBack(t *testing.T) {
+	a := newAuthority(t, "a")
+	trusts, alice, lines := a.trusts(vpn), with(a.client("alice")), a.server(vpn)
+	inWorld(t, goodRoad, testConfig+lines, func(t *testing.T, w *world) {
+		trust := w.server.tenants[0].trust
+		right := trust.now.Load()
+		wrong := *right
+		wrong.CRLs, wrong.Revocation = nil, faultyRevocation{}
+		trust.now.Store(&wrong)
+		for range 3 {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+			if _, err := w.client(nil).dial(ctx, trusts, alice); err == nil {
+				t.Error("a certificate opens that nobody could look at")
+			}
+			cancel()
+		}
+		trust.now.Store(right)
+		if n := w.log.FilterMessage("fault").Len(); n != 3 {
+			t.Errorf("%d faults are told", n)
+		}
+		w.within(w.server, func(time.Time) {
+			if n := w.server.ike.Stats().Computations; n != 0 {
+				t.Errorf("%d computations are under way for ever", n)
+			}
+		})
+		answers := make(chan *refusal, 20)
+		for n := range cap(answers) {
+			w.within(w.server, func(now time.Time) {
+				x := &attempt{client: netip.MustParseAddrPort("192.0.2.200:4500"), device: "d", user: "carol", failures: 5, began: now,
+					alive: func() bool { return true }, zero: func() {}}
+				w.server.judge(now, x, func() judgement {
+					if n < cap(answers)-1 {
+						panic("poison")
+					}
+					return judgement{}
+				}, func(_ time.Time, j judgement) { answers <- j.why })
+			})
+			time.Sleep(time.Second)
+		}
+		if len(answers) != cap(answers) {
+			t.Fatalf("%d of %d logins have an answer", len(answers), cap(answers))
+		}
+		for n := range cap(answers) {
+			if why := <-answers; (why == nil) != (n == cap(answers)-1) {
+				t.Errorf("login %d: %v", n, why)
+			}
+		}
 	})
 }

@@ -289,7 +289,11 @@ type result struct {
 // compute has a slow computation of IKE done, among what computes or, where it asks who
 // may not answer, among what waits.
 func (g *Gateway) compute(now time.Time, e ike.Compute) {
-	f := func() { g.give(result{e.ID, e.Do()}) }
+	f := func() {
+		r := result{e.ID, ike.ErrFault}
+		defer func() { g.give(r) }() // also if it panics: what it was counted for is given back
+		r.value = e.Do()
+	}
 	switch {
 	case !e.Waits:
 		g.computing.do("", f)
