@@ -128,7 +128,7 @@ func keeps(t *testing.T, c *client, hangUp, dial string) string {
 	t.Helper()
 	first := c.inner()
 	must(t, c, dialTime, hangUp)
-	must(t, c, dialTime, dial)
+	must(t, c, 3*dialTime, dial)
 	ping(t, c, siteAddr)
 	if second := c.inner(); first == "" || second != first {
 		t.Errorf("had %q, and dialling again has %q", first, second)
