@@ -111,8 +111,8 @@ func (t *tenantValues) readAuthorities(v value) {
 
 // readCRLs reads the lists of certificates that were taken back.
 func (t *tenantValues) readCRLs(v value) {
-	files := v.r.config.Files
-	defer func() { v.r.config.Files = files }() // they are CRLFiles
+	files, stamps := v.r.config.Files, v.r.config.Stamps
+	defer func() { v.r.config.Files, v.r.config.Stamps = files, stamps }() // they are CRLFiles
 	v.items(func(item value) {
 		t.CRL = append(t.CRL, readPEM(item, crlBlock, certificate.ParseList)...)
 		if path, ok := item.text(); ok {
@@ -224,8 +224,20 @@ func (v value) privateFile() ([]byte, bool) {
 	return s.Bytes(), ok
 }
 
-// names notes that the configuration refers to a file.
-func (r *reader) names(path string) { r.config.Files = append(r.config.Files, r.beside(path)) }
+// names notes that the configuration refers to a file, which is about to be read.
+func (r *reader) names(path string) {
+	name := r.beside(path)
+	r.config.Files, r.config.Stamps = append(r.config.Files, name), append(r.config.Stamps, Stamp(name))
+}
+
+// Stamp changes when a file does; it is empty where there is none.
+func Stamp(name string) string {
+	s, err := os.Stat(name)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s %d", s.ModTime().Format(time.RFC3339Nano), s.Size())
+}
 
 // beside is a path as seen from the configuration file.
 func (r *reader) beside(path string) string {

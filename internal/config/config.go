@@ -46,6 +46,8 @@ type Config struct {
 	// Files are those that the configuration refers to, but for lists of revoked
 	// certificates: secrets, certificates and their keys. They may change while it runs.
 	Files []string
+	// Stamps has the Stamp that each of Files had before it was read.
+	Stamps []string
 	// Warnings are the places where the file is legal and unwise.
 	Warnings Problems
 

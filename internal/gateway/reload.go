@@ -3,9 +3,9 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -158,10 +158,10 @@ func (g *Gateway) watch(ctx context.Context) {
 			return
 		}
 		g.watchLists(tenants, lists)
-		switch stamp := stampOf(running.Files); {
-		case running != conf:
-			conf, seen, failed = running, stamp, ""
-		case stamp != seen:
+		if running != conf {
+			conf, seen, failed = running, strings.Join(running.Stamps, "\n"), ""
+		}
+		if stamp := stampOf(running.Files); stamp != seen {
 			failed = g.reread(ctx, running, stamp, failed)
 		}
 		select {
@@ -188,13 +188,9 @@ func (g *Gateway) reread(ctx context.Context, running *config.Config, stamp, fai
 
 // stampOf changes when one of the files does.
 func stampOf(files []string) string {
-	var b []byte
-	for _, name := range files {
-		if s, err := os.Stat(name); err == nil {
-			b = s.ModTime().AppendFormat(b, time.RFC3339Nano)
-			b = fmt.Appendf(b, " %d", s.Size())
-		}
-		b = append(b, '\n')
+	stamps := make([]string, len(files))
+	for i, name := range files {
+		stamps[i] = config.Stamp(name)
 	}
-	return string(b)
+	return strings.Join(stamps, "\n")
 }

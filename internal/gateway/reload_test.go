@@ -88,6 +88,27 @@ func put(t *testing.T, path string, content []byte) {
 	}
 }
 
+// TestRenewedRightAfterReload: what is renewed in a file just after the configuration was
+// read counts, as at any other time.
+func TestRenewedRightAfterReload(t *testing.T) {
+	password := filepath.Join(t.TempDir(), "password")
+	put(t, password, []byte("alicepw"))
+	yaml := strings.Replace(testConfig, "password: alicepw", "password: 'file:"+password+"'", 1)
+	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
+		time.Sleep(3 * watchInterval / 2)
+		next, err := w.conf.Again()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.server.Reload(t.Context(), next); err != nil {
+			t.Fatal(err)
+		}
+		put(t, password, []byte("another password"))
+		time.Sleep(2 * watchInterval)
+		w.client(nil).mustDial(func(d *DialConfig) { d.Password = "another password" })
+	})
+}
+
 // TestRenewedSecretsCount: a key and a password in files are what the files say, without
 // a restart.
 func TestRenewedSecretsCount(t *testing.T) {
