@@ -70,9 +70,24 @@ func TestPiecesAreWholePackets(t *testing.T) {
 
 // A piece fills packets as payloadPerPacket reckons them: all are of one size
 // but the last. They are so few that the client's first window has room for all.
+// A machine that is busy acknowledges or sends again in between, which cuts pieces
+// otherwise: one time in five it does not.
 func TestBulkComesInWholePackets(t *testing.T) {
 	const packets, payload, last = 19, 1320, 7
-	const total = packets*payload + last
+	want := map[int]int{payload: packets, last: 1}
+	var got map[int]int
+	for range 5 {
+		if got = bulkSizes(t, packets*payload+last); maps.Equal(got, want) {
+			return
+		}
+	}
+	t.Errorf("packets by their payload: %v, want %v", got, want)
+}
+
+// bulkSizes has a host send so many bytes at once, and counts the packets that come of
+// them by their payload.
+func bulkSizes(t *testing.T, total int) map[int]int {
+	t.Helper()
 	port := listenTCP(t, func(conn net.Conn) { conn.Write(make([]byte, total)) })
 	d := newBenchDevice(t)
 	d.cfg.DialContext = dialAndWaitFor(t, total)
@@ -83,16 +98,14 @@ func TestBulkComesInWholePackets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := io.Copy(io.Discard, conn); n != total || err != nil {
+	if n, err := io.Copy(io.Discard, conn); n != int64(total) || err != nil {
 		t.Fatalf("%d bytes of %d, %v", n, total, err)
 	}
 	conn.Close()
 	d.Close()
 	twin.link.queue.close()
 	twin.ends.Wait()
-	if want := map[int]int{payload: packets, last: 1}; !maps.Equal(c.sizes, want) {
-		t.Errorf("packets by their payload: %v, want %v", c.sizes, want)
-	}
+	return c.sizes
 }
 
 // dialAndWaitFor dials loopback, and returns the connection when n bytes wait
