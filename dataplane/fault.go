@@ -23,8 +23,8 @@ func (w *worker) survive() {
 	w.up = tally{}
 	if sa := w.serving; sa != nil {
 		w.plane.faulty(sa.Peer, sa.Tunnel)
-	} else if w.waiting.opened {
-		w.waiting.forget() // while all of it was opened: nobody knows whose it was
+	} else if w.waiting.opened && !w.waiting.whole {
+		w.waiting.suspect() // while all of it was opened: nobody knows whose it was
 	}
 	w.serving = nil
 }
@@ -35,18 +35,54 @@ func (p *Plane) faulty(peer *Peer, s *Session) {
 	p.inbox.fromPeer(Message{Kind: Faulty, Peer: peer, Session: s}, nil)
 }
 
+// given is a packet that a device was given, and whose it is.
+type given struct {
+	from *Session
+	port *Port
+	pkt  []byte
+}
+
 // flushDevice writes what was committed to a device. After a panic the writer may
-// be half done, and another takes its place.
+// be half done: another takes its place and writes the packets one by one, so that
+// only whose packet it was pays for it. Some may so arrive twice.
 func (w *worker) flushDevice(p *Port) {
-	defer func() {
-		if v := recover(); v != nil {
-			w.plane.faults.Caught("data plane: a tenant's device", v)
+	if !w.failed(p) {
+		return
+	}
+	for _, g := range w.given {
+		if g.port == p && w.failedAt(g) {
 			w.count.drop(DropFault)
-			p.writers[w.id] = p.device.Writer()
+			w.plane.faulty(g.from.peer, g.from)
 		}
-	}()
+	}
+}
+
+// failed writes all of it, and reports whether that panicked.
+func (w *worker) failed(p *Port) (panicked bool) {
+	defer w.replace(p, &panicked)
 	if err := p.writers[w.id].Flush(); err != nil {
 		w.refused(p, err)
+	}
+	return false
+}
+
+// failedAt writes one packet again, and reports whether that panicked.
+func (w *worker) failedAt(g given) (panicked bool) {
+	defer w.replace(g.port, &panicked)
+	p := g.port
+	p.writers[w.id].Commit(g.pkt)
+	if err := p.writers[w.id].Flush(); err != nil {
+		w.refused(p, err)
+	}
+	return false
+}
+
+// replace is to be deferred: it ends a panic of a device's writer, which goes.
+func (w *worker) replace(p *Port, panicked *bool) {
+	if v := recover(); v != nil {
+		w.plane.faults.Caught("data plane: a tenant's device", v)
+		p.writers[w.id] = p.device.Writer()
+		*panicked = true
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/internal/fault"
+	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 
@@ -105,6 +106,90 @@ func TestADownlinkGoesOnBehindAPanic(t *testing.T) {
 type panicWriter struct{ tenant.Writer }
 
 func (panicWriter) Flush() error { panic("writing") }
+
+// heldWriter is a device's writer that panics when it writes a packet to poison.
+type heldWriter struct {
+	d    *heldDevice
+	held [][]byte
+}
+
+type heldDevice struct{ *fakeDevice }
+
+func (d *heldDevice) Writer() tenant.Writer { return &heldWriter{d: d} }
+
+func (w *heldWriter) Commit(pkt []byte) { w.held = append(w.held, pkt) }
+
+func (w *heldWriter) Flush() error {
+	for _, pkt := range w.held {
+		if netip.AddrFrom4([4]byte(pkt[16:20])) == poison {
+			panic("poison")
+		}
+	}
+	for _, pkt := range w.held {
+		w.d.fakeDevice.Commit(pkt)
+	}
+	w.held = nil
+	return nil
+}
+
+// TestOfWhomADeviceWasGivenThePacket: a panic while a whole batch is written costs
+// the packet and the session that it came of; all others arrive.
+func TestOfWhomADeviceWasGivenThePacket(t *testing.T) {
+	r := newRig(t, esp.EncryptionGCM16, 256, 0)
+	r.plane.faults = fault.New(func(fault.Report) {})
+	port := r.link.port
+	held := &heldDevice{r.device}
+	port.device, port.writers[0] = held, held.Writer()
+	other := r.plane.NewSession(SessionConfig{Peer: r.peer, Tunnel: 7, Call: 10, RemoteTunnel: 70, RemoteCall: 91})
+	r.plane.Bind(other, port, netip.MustParseAddr("10.100.1.3"), LinkOptions{MTU: 1400})
+	frame := append([]byte{0xff, 3, 0, 0x21}, ipPacket(netip.MustParseAddr("10.100.1.3"), poison, 100)...)
+	var batch []udp.Message
+	for i := range 20 {
+		if i == 10 {
+			batch = append(batch, r.message(r.sealL2TP(append(l2tp.AppendDataHeader(nil, l2tp.DataHeader{Tunnel: 7, Call: 10}, len(frame)), frame...))))
+		}
+		batch = append(batch, r.message(r.seal(ipPacket(clientAddr, internet, 100))))
+	}
+	r.worker.batch(batch)
+	if len(r.device.got) != 20 || r.plane.Drops()[DropFault] != 1 {
+		t.Errorf("%d of 20 written: %v", len(r.device.got), r.plane.Drops())
+	}
+	if n := len(r.plane.Inbox().Peers()); n != 1 {
+		t.Fatalf("%d sessions are told of", n)
+	}
+	if m := <-r.plane.Inbox().Peers(); m.Kind != Faulty || m.Session != other {
+		t.Errorf("%+v", m)
+	}
+}
+
+// TestOfWhomAPacketWasThatIsOpened: a panic while packets are opened side by side
+// costs whose packet it was; all others are carried, then and afterwards.
+func TestOfWhomAPacketWasThatIsOpened(t *testing.T) {
+	r := newRig(t, esp.EncryptionAESCBC, 256, esp.IntegritySHA256)
+	r.plane.faults = fault.New(func(fault.Report) {})
+	guilty := NewPeer(66)
+	bad := r.message(r.seal(ipPacket(clientAddr, internet, 100)))
+	o := &r.worker.waiting
+	o.jobs = append(o.jobs, esp.OpenJob{Packet: bad.Data}) // without an SA, which is a fault
+	o.from = append(o.from, arrival{&SA{Peer: guilty}, &bad})
+	var batch []udp.Message
+	for range 20 {
+		batch = append(batch, r.message(r.seal(ipPacket(clientAddr, internet, 100))))
+	}
+	for range 3 {
+		r.worker.batch(batch)
+		batch = []udp.Message{r.message(r.seal(ipPacket(clientAddr, internet, 100)))}
+	}
+	if len(r.device.got) != 22 {
+		t.Errorf("%d of 22 carried: %v", len(r.device.got), r.plane.Drops())
+	}
+	if n := len(r.plane.Inbox().Peers()); n != 1 {
+		t.Fatalf("%d sessions are told of", n)
+	}
+	if m := <-r.plane.Inbox().Peers(); m.Kind != Faulty || m.Peer != guilty {
+		t.Errorf("%+v", m)
+	}
+}
 
 // TestADeviceThatPanics: another writer takes the place of the one that is half done.
 func TestADeviceThatPanics(t *testing.T) {

@@ -100,6 +100,7 @@ func (w *worker) hop(s *Session, p *Port, ip *ipkt.Packet) {
 	case p.denied != nil && p.denied.Denies(ip.Destination()):
 		w.count.drop(DropDenied)
 	default:
+		w.given = append(w.given, given{s, p, ip.Bytes})
 		w.commit(p, ip.Bytes)
 	}
 }

@@ -17,8 +17,10 @@ type opening struct {
 	from  []arrival
 	batch esp.Batch
 
-	opened bool // all jobs were
+	opened bool // all jobs were, or met a panic
+	whole  bool // they were
 	done   int  // of the jobs: carried on
+	alone  int  // how many packets more are opened one by one: see suspect
 }
 
 // arrival is what else is known of a packet that waits.
@@ -39,7 +41,16 @@ func (o *opening) forget() {
 	clear(o.jobs)
 	clear(o.from)
 	o.jobs, o.from = o.jobs[:0], o.from[:0]
-	o.opened, o.done = false, 0
+	o.opened, o.whole, o.done = false, false, 0
+}
+
+// aloneAfter is how many packets are opened one by one after a panic that may have
+// been anybody's: if it comes again, it is known whose it is.
+const aloneAfter = 1 << 20
+
+// suspect has what waits, and what comes next, opened one by one.
+func (o *opening) suspect() {
+	o.batch, o.alone = esp.Batch{}, aloneAfter
 }
 
 // openWaiting opens what waits and carries it on, in the order it came. After a
@@ -53,11 +64,15 @@ func (w *worker) openWaiting() {
 		o.opened = true
 		w.serving = nil
 		o.batch.Open(o.jobs)
+		o.whole = true
 	}
 	for o.done < len(o.jobs) {
 		i := o.done
 		o.done++
 		w.serving = o.from[i].sa
+		if !o.whole {
+			o.batch.OpenOne(&o.jobs[i])
+		}
 		w.opened(o.from[i].sa, o.from[i].message, &o.jobs[i])
 	}
 	o.forget()

@@ -52,7 +52,8 @@ func (w *worker) sealed(m *udp.Message, sa *SA) {
 		w.count.drop(DropUnknownSPI)
 		return
 	}
-	if !sa.In.SideBySide() {
+	if w.waiting.alone > 0 || !sa.In.SideBySide() {
+		w.waiting.alone = max(w.waiting.alone-1, 0)
 		job := esp.OpenJob{SA: &sa.In, Packet: m.Data}
 		w.waiting.batch.OpenOne(&job)
 		w.opened(sa, m, &job)

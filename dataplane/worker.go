@@ -23,6 +23,7 @@ type worker struct {
 	waiting opening
 	up      tally
 	touched []*Port // whose devices have packets of this batch
+	given   []given // to them, of this batch
 	next    int     // of the batch
 	serving *SA     // whose packet is under way
 	down    *sender // for packets from one client to another
@@ -137,6 +138,8 @@ func (w *worker) flush() {
 		w.touched[i] = nil
 	}
 	w.touched = w.touched[:0]
+	clear(w.given)
+	w.given = w.given[:0]
 	w.up.settle()
 	w.down.flush()
 }

@@ -196,6 +196,52 @@ func (s *Server) Readdress(now time.Time, id Peer, path Path) error {
 	return nil
 }
 
+// Abandon ends the exchange that a message names, without a word, if its other side
+// has not shown yet who it is: something has gone wrong while the message was taken,
+// and what is kept of the exchange may be half done. Otherwise it returns the Peer
+// that the message is of; 0: nobody's.
+func (s *Server) Abandon(path Path, msg []byte) Peer {
+	h, _, err := wire.ConsumeHeader(msg)
+	if err != nil {
+		return 0
+	}
+	key := openKey{cookie: h.Initiator, local: path.Local, remote: path.Remote}
+	if h.Version.Major() == 2 {
+		return s.abandon2(key, h)
+	}
+	i := s.find(h)
+	if i == nil {
+		i = s.opening[key]
+	}
+	switch {
+	case i == nil:
+		return 0
+	case i.peer != nil:
+		return i.peer.id
+	}
+	i.forget()
+	return 0
+}
+
+func (s *Server) abandon2(key openKey, h wire.Header) Peer {
+	own := h.Responder
+	if h.Flags&wire.FlagInitiator == 0 {
+		own = h.Initiator
+	}
+	p := s.spis[own]
+	if p == nil {
+		p = s.opening2[key]
+	}
+	switch {
+	case p == nil:
+		return 0
+	case p.id != 0:
+		return p.id
+	}
+	p.forget()
+	return 0
+}
+
 // Redirect tells an IKEv2 client to use another gateway (RFC 5685, section 4); it
 // then closes the connection itself. ErrRefused: it does not understand that.
 func (s *Server) Redirect(now time.Time, id Peer, gateway string) error {

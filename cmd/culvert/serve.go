@@ -14,6 +14,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/internal/admin"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/fault"
 	"github.com/culvert-vpn/culvert/internal/gateway"
 	"github.com/culvert-vpn/culvert/internal/store"
 )
@@ -85,12 +86,19 @@ func reloadAtHangup(g *gateway.Gateway, log *zap.Logger, path string) (stop func
 	signal.Notify(hangups, syscall.SIGHUP)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
+	faults := fault.New(func(r fault.Report) {
+		log.Error("fault", zap.String("where", r.Where), zap.String("what", r.What), zap.String("stack", r.Stack),
+			zap.String("hint", "what ran before goes on; please report it, with this line"))
+	})
 	go func() {
 		defer close(ended)
 		for {
 			select {
 			case <-hangups:
-				reload(ctx, g, log, path)
+				func() {
+					defer faults.Recover("reading the configuration again")
+					reload(ctx, g, log, path)
+				}()
 			case <-ctx.Done():
 				return
 			}

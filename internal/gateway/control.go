@@ -105,7 +105,7 @@ func (g *Gateway) message(now time.Time, m *dataplane.Message) {
 	g.serve(m)
 	switch m.Kind {
 	case dataplane.IKE:
-		g.count(g.ike.Input(now, ikePath(m.Path, m.NATT), m.Data), "ike")
+		g.ikeMessage(now, ikePath(m.Path, m.NATT), m.Data)
 	case dataplane.L2TP:
 		g.l2tpMessage(now, m)
 	case dataplane.PPP:

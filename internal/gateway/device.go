@@ -36,7 +36,7 @@ type devices struct {
 	pools  *tenant.Reach // of all tenants: none is a way from one to another
 }
 
-func newDevices(c *config.Config) (*devices, error) {
+func newDevices(c *config.Config, faults *fault.Log) (*devices, error) {
 	var all []netip.Prefix
 	for i := range c.Tenants {
 		all = append(all, c.Tenants[i].Pool...)
@@ -46,11 +46,11 @@ func newDevices(c *config.Config) (*devices, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, err := netstack.NewHost()
+	host, err := netstack.NewHost(faults)
 	if err != nil {
 		return nil, err
 	}
-	return &devices{queues: tunQueues(c.Workers), host: host, ports: netstack.NewPorts(0), pools: pools}, nil
+	return &devices{queues: tunQueues(c.Workers), host: host, ports: netstack.NewPorts(0), pools: pools, faults: faults}, nil
 }
 
 // open opens the device that a tenant's egress says, with a DNS forwarder on its

@@ -62,7 +62,7 @@ func opened(t *testing.T, yaml string) map[string]tenant.Device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ds, err := newDevices(conf)
+	ds, err := newDevices(conf, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestAllowClosesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ds, err := newDevices(conf)
+	ds, err := newDevices(conf, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

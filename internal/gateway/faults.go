@@ -53,6 +53,28 @@ func (g *Gateway) survive() {
 	g.drop(time.Now(), on)
 }
 
+// ikeMessage gives a message to IKE. A panic costs whoever the message names: the
+// exchange, where nobody has shown yet who is behind it, and otherwise the peer.
+func (g *Gateway) ikeMessage(now time.Time, path ike.Path, msg []byte) {
+	defer func() {
+		if v := recover(); v != nil {
+			g.faults.Caught("control loop: an IKE message", v)
+			g.abandonExchange(now, path, msg)
+		}
+	}()
+	g.count(g.ike.Input(now, path, msg), "ike")
+}
+
+func (g *Gateway) abandonExchange(now time.Time, path ike.Path, msg []byte) {
+	defer g.faults.Recover("control loop: ending an exchange that met a fault")
+	id := g.ike.Abandon(path, msg)
+	if p := g.peers[uint64(id)]; p != nil {
+		g.drop(now, served{peer: p})
+	} else if id != 0 {
+		g.ike.Close(now, id, ike.ReasonLocal)
+	}
+}
+
 // drop ends a session, or a peer, that met a fault: in good order if that can be had,
 // and otherwise with all that the gateway itself has of it.
 func (g *Gateway) drop(now time.Time, on served) {

@@ -157,8 +157,7 @@ func (g *Gateway) shareDevices() (err error) {
 	if g.config.OpenDevice != nil || g.config.dialler {
 		return nil
 	}
-	if g.devices, err = newDevices(g.config.Config); err == nil {
-		g.devices.faults = g.faults
+	if g.devices, err = newDevices(g.config.Config, g.faults); err == nil {
 		g.config.OpenDevice = g.devices.open
 	}
 	return err

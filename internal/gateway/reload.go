@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -24,12 +25,15 @@ const watchInterval = 10 * time.Second
 // restart; they stay as they are, and the log names them. If the error is not nil,
 // nothing has changed. Otherwise next is the gateway's, which clears it when Run returns.
 func (g *Gateway) Reload(ctx context.Context, next *config.Config) error {
-	var err error
+	err := errReload // unless it comes to an end
 	if ended := g.do(ctx, func(now time.Time) { err = g.reload(now, next) }); ended != nil {
 		return ended
 	}
 	return err
 }
+
+// errReload is what a panic leaves.
+var errReload = errors.New("gateway: a fault of the server; see the log")
 
 func (g *Gateway) reload(now time.Time, next *config.Config) error {
 	running := g.config.Config
@@ -146,29 +150,40 @@ func (g *Gateway) current(t *tenantState) *tenantState {
 // revoked certificates one by one, all the others together.
 func (g *Gateway) watch(ctx context.Context) {
 	defer g.running.Done()
-	lists := map[string]string{} // by tenant
-	var conf *config.Config
-	var seen, failed string
+	seen := sight{lists: map[string]string{}}
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	for {
-		var tenants []*tenantState
-		var running *config.Config
-		if g.do(ctx, func(time.Time) { tenants, running = g.tenants, g.config.Config }) != nil {
-			return
-		}
-		g.watchLists(tenants, lists)
-		if running != conf {
-			conf, seen, failed = running, strings.Join(running.Stamps, "\n"), ""
-		}
-		if stamp := stampOf(running.Files); stamp != seen {
-			failed = g.reread(ctx, running, stamp, failed)
-		}
+		g.look(ctx, &seen)
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
+	}
+}
+
+// sight is what files were when they were looked at last.
+type sight struct {
+	lists         map[string]string // of revoked certificates, by tenant
+	conf          *config.Config    // that named the others
+	stamp, failed string            // of the others, and when they could not be applied
+}
+
+// look looks at the files once.
+func (g *Gateway) look(ctx context.Context, seen *sight) {
+	defer g.faults.Recover("files that the configuration names")
+	var tenants []*tenantState
+	var running *config.Config
+	if g.do(ctx, func(time.Time) { tenants, running = g.tenants, g.config.Config }) != nil || running == nil {
+		return
+	}
+	g.watchLists(tenants, seen.lists)
+	if running != seen.conf {
+		seen.conf, seen.stamp, seen.failed = running, strings.Join(running.Stamps, "\n"), ""
+	}
+	if stamp := stampOf(running.Files); stamp != seen.stamp {
+		seen.failed = g.reread(ctx, running, stamp, seen.failed)
 	}
 }
 

@@ -65,7 +65,7 @@ func New(cfg Config) (*Device, error) {
 	}
 	mine := cfg.Host == nil
 	if mine {
-		if cfg.Host, err = NewHost(); err != nil {
+		if cfg.Host, err = NewHost(cfg.Faults); err != nil {
 			return nil, err
 		}
 	}

@@ -66,3 +66,14 @@ func TestAPanicCostsItsConnection(t *testing.T) {
 	wantSoon(t, func() bool { return log.Count() == 1 })
 	wantFlows(t, d, 0)
 }
+
+// TestAPanicCostsItsFirstDatagram: in the goroutine that asks the kernel about new
+// destinations, which goes on.
+func TestAPanicCostsItsFirstDatagram(t *testing.T) {
+	log := fault.New(func(fault.Report) {})
+	d := newDevice(t, func(cfg *Config) { cfg.Faults = log })
+	for n := range uint64(3) {
+		d.judge.ask(nil, heading{}, nil) // of no mapping, which is a fault
+		wantSoon(t, func() bool { return log.Count() == n+1 })
+	}
+}

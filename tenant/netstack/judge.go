@@ -62,6 +62,7 @@ func (j *judge) decide(f first) {
 	defer j.d.cfg.Faults.Recover("netstack: a datagram to a new destination")
 	defer f.m.holder.judged.Add(-1)
 	d, now := j.d, j.d.flows.now()
+	defer d.cfg.Faults.Recover("netstack: a datagram to a new destination")
 	if !d.leadsOut(f.heading.to) {
 		if d.errors.admit(f.m.holder.client) {
 			d.sendErrorPacket(quoteUDP(f.m.client, f.heading.to, f.payload[:min(len(f.payload), maxQuoted)]), ipkt.ReasonPort)

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/culvert-vpn/culvert/internal/fault"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 
@@ -24,6 +25,7 @@ const ownRecheck = 5 * time.Second
 type Host struct {
 	own    atomic.Pointer[map[netip.Addr]struct{}]
 	memory *purse // of TCP
+	faults *fault.Log
 	stop   chan struct{}
 	ended  sync.WaitGroup
 	closed sync.Once
@@ -32,9 +34,9 @@ type Host struct {
 var _ tenant.Closer = (*Host)(nil)
 
 // NewHost reads the addresses of the network namespace that it is called in, and
-// follows them until Close.
-func NewHost() (*Host, error) {
-	h := &Host{stop: make(chan struct{}), memory: newMemory()}
+// follows them until Close. faults is told of panics; nil: they are not survived.
+func NewHost(faults *fault.Log) (*Host, error) {
+	h := &Host{stop: make(chan struct{}), memory: newMemory(), faults: faults}
 	changes := make(chan netlink.AddrUpdate, 16)
 	// Where the kernel does not tell, reading again has to do.
 	if netlink.AddrSubscribe(changes, h.stop) != nil {
@@ -76,8 +78,14 @@ func (h *Host) follow(changes chan netlink.AddrUpdate) {
 			}
 		case <-recheck.C:
 		}
-		h.read() // what was read last stands when this fails
+		h.readAgain()
 	}
+}
+
+// readAgain reads the addresses. What was read last stands when that fails.
+func (h *Host) readAgain() {
+	defer h.faults.Recover("netstack: the host's own addresses")
+	h.read()
 }
 
 func (h *Host) read() error {

@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/netip"
+	"runtime/debug"
+	"testing"
+	"time"
+
+	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/config"
+)
+
+// faultyRand is randomness that panics once, when it is asked for anything while it
+// is armed.
+type faultyRand struct{ armed func() bool }
+
+func (r *faultyRand) Read(b []byte) (int, error) {
+	if r.armed != nil && r.armed() {
+		r.armed = nil
+		panic("poison")
+	}
+	return rand.Read(b)
+}
+
+// TestAPanicEndsItsExchange: one at a message of a login that is under way ends that,
+// at once, and the next login is served.
+func TestAPanicEndsItsExchange(t *testing.T) {
+	for name, edit := range map[string]func(*DialConfig){"ikev1": func(*DialConfig) {}} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, goodRoad, neighboursConfig, func(t *testing.T, w *world) {
+				g, random := w.server, &faultyRand{}
+				g.do(context.Background(), func(time.Time) {
+					var err error
+					if g.ike, err = ike.NewServer(ike.Config{Rand: random, Candidates: g.candidates, V2: true, Received: g.received}); err != nil {
+						t.Error(err)
+					}
+					random.armed = func() bool {
+						return bytes.Contains(debug.Stack(), []byte(".ikeMessage(")) && g.ike.Stats().HalfOpen > 0
+					}
+				})
+				c := w.client(nil)
+				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+				defer cancel()
+				if _, err := c.dial(ctx, edit); err == nil || random.armed != nil {
+					t.Fatalf("no panic: %v", err)
+				}
+				c.close()
+				w.clients = nil
+				g.do(context.Background(), func(time.Time) {
+					if s := g.ike.Stats(); g.faults.Count() != 1 || s.HalfOpen != 0 || s.IKEs != 0 {
+						t.Errorf("%d panics, %d half open, %d IKE SAs", g.faults.Count(), s.HalfOpen, s.IKEs)
+					}
+				})
+				again := w.client(nil)
+				again.wantPing(again.mustDial(edit), "198.18.0.2")
+			})
+		})
+	}
+}
+
+// TestAPanicBesideClients: at the files that a configuration names, or at a reload,
+// nobody notices, and both go on.
+func TestAPanicBesideClients(t *testing.T) {
+	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		conn := c.mustDial()
+		if err := w.server.Reload(context.Background(), nil); !errors.Is(err, errReload) {
+			t.Errorf("reload: %v", err)
+		}
+		if n := w.server.faults.Count(); n != 1 {
+			t.Errorf("%d panics at a reload", n)
+		}
+		seen := new(sight) // without a place for lists, which is a fault
+		w.server.do(context.Background(), func(time.Time) {
+			w.server.tenants[0].CRLFiles = []string{"none"}
+		})
+		for range 2 {
+			w.server.look(context.Background(), seen)
+		}
+		if n := w.server.faults.Count(); n != 3 {
+			t.Errorf("%d panics", n)
+		}
+		next, err := config.Parse("test.yaml", []byte(testConfig))
+		if err != nil {
+			t.Fatal(err)
+		}
+		next.Workers = 1
+		if err := w.server.Reload(context.Background(), next); err != nil {
+			t.Error(err)
+		}
+		c.wantPing(conn, "198.18.0.2")
+	})
+}
+
+// TestExchangesAreAbandoned: what is half open is gone at once, by the message that
+// names it, of both versions of IKE.
+func TestExchangesAreAbandoned(t *testing.T) {
+	for name, edit := range map[string]func(*DialConfig){"ikev1": func(*DialConfig) {}, "ikev2": byKeyAs("carol")} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, goodRoad, neighboursConfig, func(t *testing.T, w *world) {
+				var first []byte
+				w.net.Tap(func(from, to netip.AddrPort, b []byte) bool {
+					if first != nil {
+						return false
+					}
+					first = bytes.Clone(b)
+					return true
+				})
+				c := w.client(nil)
+				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+				defer cancel()
+				c.dial(ctx, edit)
+				path := c.pathTo(500)
+				w.server.do(context.Background(), func(now time.Time) {
+					if n := w.server.ike.Stats().HalfOpen; n != 1 {
+						t.Errorf("%d half open", n)
+					}
+					w.server.abandonExchange(now, ike.Path{Local: path.Remote, Remote: path.Local}, first)
+					if s := w.server.ike.Stats(); s.HalfOpen != 0 || s.IKEs != 0 {
+						t.Errorf("%d half open, %d IKE SAs", s.HalfOpen, s.IKEs)
+					}
+				})
+			})
+		})
+	}
+}
