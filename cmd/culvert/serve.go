@@ -53,10 +53,11 @@ error.`,
 // serve runs a gateway until the context ends. At SIGHUP it reads the configuration anew,
 // unless path is empty.
 func serve(ctx context.Context, s streams, c *config.Config, path string) error {
-	log, err := newLog(s.err, c.Log)
+	log, err := newServerLog(s.err, c.Log)
 	if err != nil {
 		return err
 	}
+	defer log.Sync()
 	for _, w := range c.Warnings {
 		log.Warn("config", zap.String("warning", w.Headline()))
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/culvert-vpn/culvert/internal/nstest"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
@@ -122,5 +124,44 @@ func TestEchoesAreBoundedInBytes(t *testing.T) {
 	}
 	if !r.admit(clientIP, 1300, now.Add(time.Second)) {
 		t.Error("it is not over in the next second")
+	}
+}
+
+// TestDatagramsToNobodyHoldNobodyUp: a socket whose buffer is full, of datagrams to
+// addresses that nobody has, costs datagrams, and nobody's time.
+func TestDatagramsToNobodyHoldNobodyUp(t *testing.T) {
+	var conn *net.UDPConn
+	nstest.Silent(t, func() (err error) {
+		conn, err = listenUDP(true)
+		return err
+	})
+	defer conn.Close()
+	conn.SetWriteBuffer(4096)
+	o := &outbox{}
+	s := newSender(newHostConn(conn, newBuffers()), o)
+	try, full := s.try, 0
+	s.try = func(fd uintptr) bool {
+		done := try(fd)
+		if errors.Is(s.err, unix.EAGAIN) {
+			full++
+		}
+		return done
+	}
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		for i := range 3000 {
+			to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + i%8)}), 7)
+			s.send(heading{to: to, hops: 63}, make([]byte, 1300))
+			o.flush()
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Fatal("who delivers waits for the socket")
+	}
+	if full == 0 {
+		t.Error("the socket was never full")
 	}
 }
