@@ -71,9 +71,9 @@ func hostOf(t *testing.T) {
 	}
 }
 
-// hostileWorld is in real time, with the devices that a configuration says.
-func hostileWorld(t *testing.T) *world {
-	conf, err := config.Parse("test.yaml", []byte(hostileConfig))
+// realWorld is in real time, with the devices that a configuration says.
+func realWorld(t *testing.T, yaml string) *world {
+	conf, err := config.Parse("test.yaml", []byte(yaml))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,14 +97,14 @@ func TestHostileSession(t *testing.T) {
 	before, heapBefore := runtime.NumGoroutine(), heapInUse()
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 1))
-	w := hostileWorld(t)
+	w := realWorld(t, hostileConfig)
 	cookies := w.overhear()
 	bob := w.client(nil)
 	other := bob.honest(t, func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
 	asked, rounds := 0, 0
 	for end := time.Now().Add(hostileFor(t)); rounds < 3 || time.Now().Before(end); rounds++ {
 		c := w.client(nil)
-		conn := c.honest(t, []func(*DialConfig){func(*DialConfig) {}, byXAUTH, byKeyAs("carol")}[rounds%3])
+		conn := c.honest(t, []func(*DialConfig){withIPv6, byXAUTH, byKeyAs("carol")}[rounds%3])
 		h := hostile{Rand: random, from: conn.Local, cookies: cookies(c.local)}
 		for range 50 {
 			var prefix netip.Prefix
