@@ -72,8 +72,9 @@ func TestAPanicCostsItsConnection(t *testing.T) {
 func TestAPanicCostsItsFirstDatagram(t *testing.T) {
 	log := fault.New(func(fault.Report) {})
 	d := newDevice(t, func(cfg *Config) { cfg.Faults = log })
+	m := &mapping{holder: new(holder)} // without a filter, which is a fault
 	for n := range uint64(3) {
-		d.judge.ask(nil, heading{}, nil) // of no mapping, which is a fault
+		d.judge.ask(m, heading{}, nil)
 		wantSoon(t, func() bool { return log.Count() == n+1 })
 	}
 }

@@ -59,7 +59,6 @@ func (j *judge) run(ctx context.Context) {
 
 // decide sends a datagram on, after which its destination is a peer, or refuses it.
 func (j *judge) decide(f first) {
-	defer j.d.cfg.Faults.Recover("netstack: a datagram to a new destination")
 	defer f.m.holder.judged.Add(-1)
 	d, now := j.d, j.d.flows.now()
 	defer d.cfg.Faults.Recover("netstack: a datagram to a new destination")
