@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane"
@@ -78,6 +79,7 @@ func TestAPanicCostsItsSession(t *testing.T) {
 					if !flushing && (w.log.FilterMessage("fault").Len() != 1 || w.server.faults.Count() != 1) {
 						t.Errorf("%d alarms of %d panics", w.log.FilterMessage("fault").Len(), w.server.faults.Count())
 					}
+					synctest.Wait() // the worker counts when it has told
 					if w.server.plane.Drops()[dataplane.DropFault] != 1 {
 						t.Errorf("%v", w.server.plane.Drops())
 					}
