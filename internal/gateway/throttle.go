@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"net/netip"
 	"time"
 
@@ -127,27 +128,36 @@ func (a *attempt) source() netip.Addr {
 }
 
 func (a *attempt) key(k scoreKind) scoreKey {
-	var device, source, user string
-	if k == scoreDeviceUser || k == scoreDevice {
-		device = a.device
-	}
+	var b [256]byte
+	text := append(b[:0], byte(k))
 	switch k {
 	case scoreUser:
+		text = append(text, 0)
 	case scoreNetworkUser:
-		source = network(a.client.Addr()).String()
+		text = appendAddr(text, network(a.client.Addr()).Addr())
 	default:
-		source = a.source().String()
+		text = appendAddr(text, a.source())
+	}
+	if k == scoreDeviceUser || k == scoreDevice {
+		text = appendName(text, a.device)
 	}
 	if k != scoreDevice && k != scoreSource {
-		user = a.tenant + "\x00" + config.UserKey(a.user)
+		text = appendName(appendName(text, a.tenant), config.UserKey(a.user))
 	}
-	h := sha256.New()
-	h.Write([]byte{byte(k)})
-	for _, s := range [...]string{source, device, user} {
-		sum := sha256.Sum256([]byte(s)) // so that no two lists of names are one text
-		h.Write(sum[:])
-	}
-	return scoreKey(h.Sum(nil))
+	sum := sha256.Sum256(text)
+	return scoreKey(sum[:])
+}
+
+// appendName appends a name with its length before it, so that no two lists of names are
+// one text.
+func appendName(text []byte, name string) []byte {
+	return append(binary.AppendUvarint(text, uint64(len(name))), name...)
+}
+
+// appendAddr appends an address of either family.
+func appendAddr(text []byte, a netip.Addr) []byte {
+	b := a.As16()
+	return append(text, b[:]...)
 }
 
 // wasIn reports whether a login of that kind succeeded, not too long ago.
