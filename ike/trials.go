@@ -77,7 +77,12 @@ func (s *Server) searchesOf(source netip.Addr) [2]*searches {
 
 // line is the one for a source.
 func (s *Server) line(now time.Time, source netip.Addr) int {
-	for _, x := range s.searchesOf(source) {
+	all := prefixes(source)
+	for _, p := range []netip.Prefix{all[len(all)-1], all[0]} {
+		x, ok := s.trials.known.Get(p)
+		if !ok {
+			continue
+		}
 		if x.queued > 0 || !x.wrongAt.IsZero() && now.Sub(x.wrongAt) < wrongTime {
 			return 1
 		}
@@ -169,11 +174,14 @@ func (s *Server) wakeTrials(now time.Time) {
 // was right.
 func (s *Server) tried(now time.Time, source netip.Addr, n, took int, right bool) {
 	s.sources.giveBack(source, s.config.Limits, n-took)
-	both := s.searchesOf(source)
 	if right {
-		both[0].wrongAt = time.Time{}
+		all := prefixes(source)
+		if x, ok := s.trials.known.Get(all[len(all)-1]); ok {
+			x.wrongAt = time.Time{}
+		}
 		return
 	}
+	both := s.searchesOf(source)
 	both[0].wrongAt, both[1].wrongAt = now, now
 }
 

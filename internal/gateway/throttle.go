@@ -86,6 +86,7 @@ type attempt struct {
 
 // score is a count of failures.
 type score struct {
+	key      scoreKey
 	failures float64 // as of at; they are forgotten evenly
 	at       time.Time
 	asking   int  // logins whose password is being looked at
@@ -244,10 +245,20 @@ func (t *throttle) tells(now time.Time, s *score) bool {
 func (t *throttle) score(now time.Time, key scoreKey) *score {
 	s, ok := t.scores.Get(key)
 	if !ok {
-		s = &score{at: now}
+		s = &score{key: key, at: now}
 		t.scores.Add(key, s)
 	}
 	return s
+}
+
+// drop forgets a count that says nothing: most logins leave none behind.
+func (t *throttle) drop(s *score) {
+	if s.asking > 0 || s.failures > 0 {
+		return
+	}
+	if kept, ok := t.scores.Peek(s.key); ok && kept == s {
+		t.scores.Remove(s.key)
+	}
 }
 
 // outcome is what the look at a password came to.
@@ -263,6 +274,7 @@ const (
 func (t *throttle) settle(now time.Time, a *attempt, o outcome) {
 	for _, s := range a.counts {
 		s.asking--
+		t.drop(s)
 	}
 	a.counts = nil
 	if a.failures <= 0 {
