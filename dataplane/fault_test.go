@@ -8,7 +8,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
-	"github.com/culvert-vpn/culvert/internal/fault"
+	"github.com/culvert-vpn/culvert/internal/x/fault"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/tenant"
 )

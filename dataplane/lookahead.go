@@ -5,7 +5,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
-	"github.com/culvert-vpn/culvert/internal/prefetch"
+	"github.com/culvert-vpn/culvert/internal/x/prefetch"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 

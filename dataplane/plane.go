@@ -12,8 +12,8 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
-	"github.com/culvert-vpn/culvert/internal/fault"
-	"github.com/culvert-vpn/culvert/internal/largepages"
+	"github.com/culvert-vpn/culvert/internal/x/fault"
+	"github.com/culvert-vpn/culvert/internal/x/largepages"
 	"github.com/culvert-vpn/culvert/ppp"
 	"github.com/culvert-vpn/culvert/tenant"
 )

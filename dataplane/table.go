@@ -8,7 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/culvert-vpn/culvert/esp"
-	"github.com/culvert-vpn/culvert/internal/prefetch"
+	"github.com/culvert-vpn/culvert/internal/x/prefetch"
 )
 
 // SA is one child security association as the plane knows it: the way in. The

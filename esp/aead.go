@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/culvert-vpn/culvert/esp/internal/aesgcm"
-	"github.com/culvert-vpn/culvert/internal/prefetch"
+	"github.com/culvert-vpn/culvert/internal/x/prefetch"
 )
 
 // aeadKeys are AES-GCM (RFC 4106) or ChaCha20-Poly1305 (RFC 7634) with the keys

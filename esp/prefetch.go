@@ -3,7 +3,7 @@ package esp
 import (
 	"encoding/binary"
 
-	"github.com/culvert-vpn/culvert/internal/prefetch"
+	"github.com/culvert-vpn/culvert/internal/x/prefetch"
 )
 
 // Prefetch has the processor fetch what Open will need for pkt beside the SA

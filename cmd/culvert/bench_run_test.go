@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/culvert-vpn/culvert/bench"
-	"github.com/culvert-vpn/culvert/internal/nstest"
+	"github.com/culvert-vpn/culvert/internal/x/nstest"
 )
 
 // asProgram, in the environment, makes culvert of the test binary: bench runs

@@ -14,9 +14,9 @@ import (
 
 	"github.com/culvert-vpn/culvert/internal/admin"
 	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/internal/fault"
 	"github.com/culvert-vpn/culvert/internal/gateway"
 	"github.com/culvert-vpn/culvert/internal/store"
+	"github.com/culvert-vpn/culvert/internal/x/fault"
 )
 
 // newServe returns the command that serves a configuration.

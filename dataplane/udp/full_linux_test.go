@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/culvert-vpn/culvert/internal/nstest"
+	"github.com/culvert-vpn/culvert/internal/x/nstest"
 )
 
 func TestMain(m *testing.M) { os.Exit(nstest.Run(m.Run)) }

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"github.com/culvert-vpn/culvert/internal/gso"
+	"github.com/culvert-vpn/culvert/internal/x/gso"
 )
 
 // gatherSlots is how many peers' runs can be open at once; a power of two.

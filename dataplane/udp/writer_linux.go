@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/culvert-vpn/culvert/internal/gso"
+	"github.com/culvert-vpn/culvert/internal/x/gso"
 )
 
 // writer owns the headers that sendmmsg reads. Datagrams stay where their owners

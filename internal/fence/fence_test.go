@@ -21,29 +21,25 @@ func layers() []layer {
 	return []layer{
 		{"cmd", []string{"internal", "bench"}},
 		{"bench", []string{"internal", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
-		{"internal/gateway", []string{"internal/admin", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane", "internal/fault"}},
+		{"internal/gateway", []string{"internal/admin", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane", "internal/x/fault"}},
 		{"internal/quickstart", []string{"internal/config"}},
 		{"internal/config", []string{"internal/secretfile", "internal/certificate"}},
 		{"internal/store", []string{"ppp/auth"}},
 		{"internal/fence", nil},
-		{"internal/nstest", nil},
-		{"internal/prefetch", nil},   // what a processor can be asked for
-		{"internal/largepages", nil}, // where the heap may have large pages
-		{"internal/gso", nil},        // and the kernel
-		{"internal/fault", nil},
+		{"internal/x", nil}, // leaves without a trade
 		{"internal/ca", []string{"internal/secretfile"}},
 		{"internal/secretfile", nil},                       // files that only their owner may read
 		{"internal/certificate", nil},                      // X.509 as it is met with
 		{"internal/admin", nil},                            // values and a socket: what is asked for, not who answers
 		{"internal/eap", []string{"internal/certificate"}}, // below the protocols: IKEv2 and PPP both carry it
 		{"internal/revocation", []string{"ike/auth", "internal/certificate"}},
-		{"dataplane", []string{"internal/prefetch", "internal/largepages", "internal/gso", "internal/fault", "esp", "l2tp", "ppp", "tenant"}},
+		{"dataplane", []string{"internal/x/prefetch", "internal/x/largepages", "internal/x/gso", "internal/x/fault", "esp", "l2tp", "ppp", "tenant"}},
 		{"ike", []string{"internal/eap", "internal/certificate"}},
-		{"esp", []string{"internal/prefetch"}},
+		{"esp", []string{"internal/x/prefetch"}},
 		{"l2tp", nil},
 		{"ppp", []string{"internal/eap"}},
 		{"radius", nil},
-		{"tenant", []string{"internal/gso", "internal/fault"}},
+		{"tenant", []string{"internal/x/gso", "internal/x/fault"}},
 	}
 }
 
@@ -75,6 +71,21 @@ func TestImportsHaveOneDirection(t *testing.T) {
 			target, ours := strings.CutPrefix(p, module)
 			if ours && !within(target, l.root) && !within(target, l.may...) {
 				t.Errorf("%s imports %s: %s may import %v", f.name, target, l.root, l.may)
+			}
+		}
+	}
+}
+
+// TestLeavesAreLeaves: what is in internal/x knows nothing of this repository, its
+// neighbours there included.
+func TestLeavesAreLeaves(t *testing.T) {
+	for _, f := range wantRepository(t).files {
+		if f.test || !within(f.dir, "internal/x") {
+			continue
+		}
+		for p := range f.imports() {
+			if target, ours := strings.CutPrefix(p, module); ours {
+				t.Errorf("%s imports %s: a leaf imports nothing of ours", f.name, target)
 			}
 		}
 	}

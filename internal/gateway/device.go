@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/internal/fault"
+	"github.com/culvert-vpn/culvert/internal/x/fault"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/dns"
 	"github.com/culvert-vpn/culvert/tenant/netstack"

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/internal/nstest"
+	"github.com/culvert-vpn/culvert/internal/x/nstest"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )

@@ -7,7 +7,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
-	"github.com/culvert-vpn/culvert/internal/fault"
+	"github.com/culvert-vpn/culvert/internal/x/fault"
 	"github.com/culvert-vpn/culvert/l2tp"
 )
 

@@ -18,8 +18,8 @@ import (
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/eap"
-	"github.com/culvert-vpn/culvert/internal/fault"
 	"github.com/culvert-vpn/culvert/internal/store"
+	"github.com/culvert-vpn/culvert/internal/x/fault"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/tenant"
 )

@@ -19,7 +19,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane/simnet"
 	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/internal/nstest"
+	"github.com/culvert-vpn/culvert/internal/x/nstest"
 )
 
 // hostileFor is how long a hostile session goes on: CULVERT_HOSTILE, or 2 s.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/culvert-vpn/culvert/internal/nstest"
+	"github.com/culvert-vpn/culvert/internal/x/nstest"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 

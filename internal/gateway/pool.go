@@ -3,7 +3,7 @@ package gateway
 import (
 	"sync"
 
-	"github.com/culvert-vpn/culvert/internal/fault"
+	"github.com/culvert-vpn/culvert/internal/x/fault"
 )
 
 // What is slow is done by two pools, so that what waits never holds up what computes: a

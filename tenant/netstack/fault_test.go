@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/culvert-vpn/culvert/internal/fault"
+	"github.com/culvert-vpn/culvert/internal/x/fault"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 

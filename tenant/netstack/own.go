@@ -12,7 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/culvert-vpn/culvert/internal/fault"
+	"github.com/culvert-vpn/culvert/internal/x/fault"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 

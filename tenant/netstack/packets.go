@@ -8,7 +8,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
-	"github.com/culvert-vpn/culvert/internal/fault"
+	"github.com/culvert-vpn/culvert/internal/x/fault"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )

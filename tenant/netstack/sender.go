@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/culvert-vpn/culvert/internal/gso"
+	"github.com/culvert-vpn/culvert/internal/x/gso"
 )
 
 // outbox is the senders that hold datagrams back until a batch of packets has
