@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // Config is what an Endpoint needs. Durations and numbers that are zero mean the
@@ -83,7 +85,7 @@ func (c *Config) validate() error {
 type Endpoint struct {
 	cfg    Config
 	peers  map[Peer]*peer
-	timers timers
+	timers deadline.Heap[*tunnel]
 	events eventQueue
 	stats  Stats
 	avps   []AVP // scratch of Input
@@ -132,18 +134,13 @@ func (e *Endpoint) Stats() Stats {
 func (e *Endpoint) Next() (Event, bool) { return e.events.pop() }
 
 // Deadline returns when Advance is wanted; zero: nothing is scheduled.
-func (e *Endpoint) Deadline() time.Time {
-	if t := e.timers.first(); t != nil {
-		return t.deadline
-	}
-	return time.Time{}
-}
+func (e *Endpoint) Deadline() time.Time { return e.timers.Next() }
 
 // Advance does what is due at now.
 func (e *Endpoint) Advance(now time.Time) {
 	for {
-		t := e.timers.first()
-		if t == nil || t.deadline.After(now) {
+		t, ok := e.timers.Due(now)
+		if !ok {
 			return
 		}
 		e.advance(now, t)

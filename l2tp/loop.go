@@ -3,6 +3,8 @@ package l2tp
 import (
 	"encoding/binary"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // receive takes a message for the tunnel through the channel: its acknowledgement, and
@@ -123,38 +125,37 @@ func (e *Endpoint) settle(now time.Time, t *tunnel) {
 		e.remove(t)
 		return
 	}
-	e.timers.arm(t, t.next(e))
+	e.timers.Set(t, t.next(e))
 }
 
 // next returns when the tunnel wants to be advanced.
 func (t *tunnel) next(e *Endpoint) time.Time {
-	at := earlier(t.ch.timeout, t.expires)
+	at := deadline.Earliest(t.ch.timeout, t.expires)
 	for _, c := range t.calls {
-		at = earlier(at, c.expires)
+		at = deadline.Earliest(at, c.expires)
 	}
 	if d := t.hello(e); d > 0 && t.state == tunnelEstablished && t.ch.idle() {
-		at = earlier(at, t.heard.Add(d))
+		at = deadline.Earliest(at, t.heard.Add(d))
 	}
 	return at
 }
 
 // advance does what is due.
 func (e *Endpoint) advance(now time.Time, t *tunnel) {
-	due := func(at time.Time) bool { return !at.IsZero() && !at.After(now) }
-	if due(t.expires) {
+	if deadline.Due(now, t.expires) {
 		e.expire(now, t)
 		return
 	}
 	for i := len(t.calls) - 1; i >= 0 && i < len(t.calls); i-- {
-		if c := t.calls[i]; due(c.expires) {
+		if c := t.calls[i]; deadline.Due(now, c.expires) {
 			e.clear(now, t, c, Reason{CauseSetup, MessageCDN, Result{Code: ClearTimeout}})
 		}
 	}
-	if due(t.ch.timeout) {
+	if deadline.Due(now, t.ch.timeout) {
 		e.retransmit(now, t)
 		return
 	}
-	if d := t.hello(e); d > 0 && t.state == tunnelEstablished && t.ch.idle() && due(t.heard.Add(d)) {
+	if d := t.hello(e); d > 0 && t.state == tunnelEstablished && t.ch.idle() && deadline.Due(now, t.heard.Add(d)) {
 		e.send(t, nil, MessageHELLO, nil, Result{})
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"hash/fnv"
 	"slices"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // tunnelState is the state of a control connection (RFC 2661 section 7.2.1):
@@ -36,29 +38,28 @@ const stale = 2 * time.Second
 
 // tunnel is one control connection.
 type tunnel struct {
-	peer      *peer
-	persona   *persona
-	local     TunnelID
-	remote    TunnelID // 0 until SCCRP
-	state     tunnelState
-	initiator bool
-	up        bool // TunnelUp was told
-	hide      bool
-	proven    bool // the peer proved the secret
-	firmware  uint16
-	ch        channel
-	calls     []*call
-	heard     time.Time // the last sign of life
-	since     time.Time // of the state
-	expires   time.Time // of what the state waits for; zero: for nothing
-	deadline  time.Time // in the heap
-	place     int
-	mark      uint64 // fingerprint of the SCCRQ that opened it
-	tie       uint64
-	auth      *tunnelAuth // until it is established
-	dial      *DialConfig // until it is established
-	host      string
-	vendor    string
+	deadline.Alarm // in Endpoint.timers
+	peer           *peer
+	persona        *persona
+	local          TunnelID
+	remote         TunnelID // 0 until SCCRP
+	state          tunnelState
+	initiator      bool
+	up             bool // TunnelUp was told
+	hide           bool
+	proven         bool // the peer proved the secret
+	firmware       uint16
+	ch             channel
+	calls          []*call
+	heard          time.Time // the last sign of life
+	since          time.Time // of the state
+	expires        time.Time // of what the state waits for; zero: for nothing
+	mark           uint64    // fingerprint of the SCCRQ that opened it
+	tie            uint64
+	auth           *tunnelAuth // until it is established
+	dial           *DialConfig // until it is established
+	host           string
+	vendor         string
 }
 
 func (t *tunnel) secret(e *Endpoint) []byte { return e.secret(t.peer.id) }
@@ -494,7 +495,7 @@ func (e *Endpoint) remove(t *tunnel) {
 		return
 	}
 	t.state = tunnelGone
-	e.timers.disarm(t)
+	e.timers.Stop(t)
 	p := t.peer
 	p.tunnels = slices.DeleteFunc(p.tunnels, func(o *tunnel) bool { return o == t })
 	if len(p.tunnels) == 0 {

@@ -317,8 +317,8 @@ func TestHalfOpenFlood(t *testing.T) {
 	for i := range uint16(1000) {
 		s.input(sccrq(1 + i))
 	}
-	if st := s.e.Stats(); st.Tunnels != 4 || len(s.e.timers) != 4 {
-		t.Fatalf("%+v, %d timers", st, len(s.e.timers))
+	if st := s.e.Stats(); st.Tunnels != 4 || s.e.timers.Len() != 4 {
+		t.Fatalf("%+v, %d timers", st, s.e.timers.Len())
 	}
 	s.advance(3 * time.Minute)
 	s.wantGone()

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // world is a LAC and an LNS with a network between them that loses, repeats and delays.
@@ -143,9 +145,9 @@ func (w *world) send(to *end, data []byte) {
 
 // step lets the next thing happen, if it does before end.
 func (w *world) step(end time.Time) bool {
-	at := earlier(w.lac.e.Deadline(), w.lns.e.Deadline())
+	at := deadline.Earliest(w.lac.e.Deadline(), w.lns.e.Deadline())
 	if len(w.wire) > 0 {
-		at = earlier(at, w.wire[0].at)
+		at = deadline.Earliest(at, w.wire[0].at)
 	}
 	if at.IsZero() || at.After(end) {
 		return false
@@ -178,7 +180,7 @@ func (w *world) run(d time.Duration) {
 func (w *world) wantGone() {
 	w.t.Helper()
 	for _, side := range []*end{w.lac, w.lns} {
-		if st := side.e.Stats(); st.Peers != 0 || st.Tunnels != 0 || st.Calls != 0 || len(side.e.timers) != 0 {
+		if st := side.e.Stats(); st.Peers != 0 || st.Tunnels != 0 || st.Calls != 0 || side.e.timers.Len() != 0 {
 			w.t.Fatalf("state is left: %+v", st)
 		}
 		if side.up != 0 {
@@ -292,16 +294,17 @@ func TestManyPeers(t *testing.T) {
 	if each > 2048 {
 		t.Errorf("%d octets for a session", each)
 	}
-	if len(s.e.timers) != peers {
-		t.Errorf("%d deadlines", len(s.e.timers))
+	if s.e.timers.Len() != peers {
+		t.Errorf("%d deadlines", s.e.timers.Len())
 	}
-	for last := time.Time(start); len(s.e.timers) > 0; {
+	for last := time.Time(start); s.e.timers.Len() > 0; {
 		at := s.e.Deadline()
 		if at.Before(last) {
 			t.Fatal("deadlines out of order")
 		}
 		last = at
-		s.e.timers.disarm(s.e.timers.first())
+		first, _ := s.e.timers.First()
+		s.e.timers.Stop(first)
 	}
 }
 

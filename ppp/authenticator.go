@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 	"github.com/culvert-vpn/culvert/ppp/auth"
 )
 
@@ -89,7 +90,7 @@ func (a *authenticator) sendChallenge(l *Link, now time.Time) {
 
 func (a *authenticator) advance(l *Link, now time.Time) {
 	switch {
-	case !due(a.deadline, now):
+	case !deadline.Due(now, a.deadline):
 	case a.state == judgeAsking && a.tries < l.tries && a.method == EAP:
 		a.repeatEAP(l, now)
 	case a.state == judgeAsking && a.tries < l.tries:

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 	"github.com/culvert-vpn/culvert/ppp/auth"
 )
 
@@ -67,7 +68,7 @@ func (c *client) submit(l *Link, now time.Time, id uint8, frame []byte) {
 
 func (c *client) advance(l *Link, now time.Time) {
 	switch {
-	case !due(c.deadline, now):
+	case !deadline.Due(now, c.deadline):
 	case c.tries < l.tries:
 		c.tries++
 		c.deadline = now.Add(l.restart)

@@ -3,6 +3,8 @@ package ppp
 import (
 	"encoding/binary"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // echo asks a silent peer whether it lives (RFC 1661 section 5.8). Whatever it sends
@@ -24,7 +26,7 @@ func (e *echo) start(now time.Time) {
 func (e *echo) stop() { e.deadline = time.Time{} }
 
 func (e *echo) advance(l *Link, now time.Time) {
-	if !due(e.deadline, now) {
+	if !deadline.Due(now, e.deadline) {
 		return
 	}
 	if quiet := now.Sub(l.heardAt); quiet < e.interval {

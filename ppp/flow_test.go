@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 var update = flag.Bool("update", false, "write what the links do into testdata/flows")
@@ -164,7 +166,7 @@ func (f *flow) wait(word string) {
 		f.t.Fatal(err)
 	}
 	until := f.now.Add(d)
-	for next := f.link.Deadline(); due(next, until); next = f.link.Deadline() {
+	for next := f.link.Deadline(); deadline.Due(until, next); next = f.link.Deadline() {
 		f.now = next
 		f.link.Advance(next)
 		f.drain()

@@ -1,6 +1,10 @@
 package ppp
 
-import "time"
+import (
+	"time"
+
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
+)
 
 // state is one of the states of RFC 1661 section 4.2.
 type state uint8
@@ -341,15 +345,13 @@ func (a *automaton) setState(s state) {
 // advance does what is due.
 func (a *automaton) advance(now time.Time) {
 	switch {
-	case !due(a.deadline, now):
+	case !deadline.Due(now, a.deadline):
 	case a.counter > 0:
 		a.apply(now, timeoutAgain, 0, nil)
 	default:
 		a.apply(now, timeoutLast, 0, nil)
 	}
 }
-
-func due(deadline, now time.Time) bool { return !deadline.IsZero() && !now.Before(deadline) }
 
 // nextID returns a new identifier.
 func (a *automaton) nextID() uint8 {

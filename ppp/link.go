@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/netip"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // phase is one of the phases of RFC 1661 section 3.2:
@@ -238,13 +240,13 @@ func (l *Link) Advance(now time.Time) {
 	l.judge.advance(l, now)
 	l.echo.advance(l, now)
 	switch {
-	case due(l.loginAt, now):
+	case deadline.Due(now, l.loginAt):
 		l.loginAt = time.Time{}
 		l.fail(now, because(CauseLoginTimeout, l.stage()))
-	case due(l.sessionAt, now):
+	case deadline.Due(now, l.sessionAt):
 		l.sessionAt = time.Time{}
 		l.fail(now, because(CauseSessionTimeout, l.session.String()))
-	case due(l.idleAt, now):
+	case deadline.Due(now, l.idleAt):
 		l.lookIdle(now)
 	}
 }
@@ -262,7 +264,7 @@ func (l *Link) stage() string {
 
 func (l *Link) lookIdle(now time.Time) {
 	l.idleAt = l.trafficAt.Add(l.idle)
-	if due(l.idleAt, now) {
+	if deadline.Due(now, l.idleAt) {
 		l.idleAt = time.Time{}
 		l.fail(now, because(CauseIdle, l.idle.String()))
 	}
@@ -270,30 +272,17 @@ func (l *Link) lookIdle(now time.Time) {
 
 // Deadline returns when Advance is wanted next; zero: not at all.
 func (l *Link) Deadline() time.Time {
-	first := earlier(l.lcp.deadline, l.ipcp.deadline)
-	first = earlier(first, l.judge.deadline)
-	first = earlier(first, l.echo.deadline)
-	first = earlier(first, l.loginAt)
-	first = earlier(first, l.sessionAt)
-	first = earlier(first, l.idleAt)
+	first := deadline.Earliest(l.lcp.deadline, l.ipcp.deadline, l.judge.deadline, l.echo.deadline, l.loginAt, l.sessionAt, l.idleAt)
 	if l.ipv6 != nil {
-		first = earlier(first, l.ipv6.deadline)
+		first = deadline.Earliest(first, l.ipv6.deadline)
 	}
 	for _, c := range l.extras {
-		first = earlier(first, c.deadline)
+		first = deadline.Earliest(first, c.deadline)
 	}
 	if l.client != nil {
-		first = earlier(first, l.client.deadline)
+		first = deadline.Earliest(first, l.client.deadline)
 	}
 	return first
-}
-
-// earlier returns the earlier of two deadlines, of which zero is none.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // Next returns the next event. The frames in it belong to the caller.

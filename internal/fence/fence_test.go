@@ -21,7 +21,7 @@ func layers() []layer {
 	return []layer{
 		{"cmd", []string{"internal", "bench"}},
 		{"bench", []string{"internal", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
-		{"internal/gateway", []string{"internal/admin", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane", "internal/x/fault"}},
+		{"internal/gateway", []string{"internal/admin", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane", "internal/x/fault", "internal/x/deadline"}},
 		{"internal/quickstart", []string{"internal/config"}},
 		{"internal/config", []string{"internal/secretfile", "internal/certificate"}},
 		{"internal/store", []string{"ppp/auth"}},
@@ -36,8 +36,8 @@ func layers() []layer {
 		{"dataplane", []string{"internal/x/prefetch", "internal/x/largepages", "internal/x/gso", "internal/x/fault", "esp", "l2tp", "ppp", "tenant"}},
 		{"ike", []string{"internal/eap", "internal/certificate"}},
 		{"esp", []string{"internal/x/prefetch"}},
-		{"l2tp", nil},
-		{"ppp", []string{"internal/eap"}},
+		{"l2tp", []string{"internal/x/deadline"}},
+		{"ppp", []string{"internal/eap", "internal/x/deadline"}},
 		{"radius", nil},
 		{"tenant", []string{"internal/x/gso", "internal/x/fault"}},
 	}

@@ -41,7 +41,7 @@ func (c *client) logInAgain(user, password string) {
 		for _, s := range c.g.sessions {
 			next = c.nextDevice(&s.peer.dial.config)
 			s.link.Forget()
-			c.g.unschedule(s)
+			c.g.links.Stop(s)
 			d := &s.peer.dial.config
 			d.User, d.Password = user, password
 			var err error

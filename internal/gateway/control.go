@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"container/heap"
 	"context"
 	"time"
 
@@ -9,6 +8,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 	"github.com/culvert-vpn/culvert/l2tp"
 )
 
@@ -204,10 +204,10 @@ func (g *Gateway) events(now time.Time) (all bool) {
 // advance does everything that is due. A machine that panics keeps nothing else from
 // being done.
 func (g *Gateway) advance(now time.Time) {
-	if due(g.ike.Deadline(), now) {
+	if deadline.Due(now, g.ike.Deadline()) {
 		g.survived(now, g.ike.Advance)
 	}
-	if due(g.l2tp.Deadline(), now) {
+	if deadline.Due(now, g.l2tp.Deadline()) {
 		g.survived(now, g.l2tp.Advance)
 	}
 	g.survived(now, g.advanceLinks)
@@ -220,8 +220,11 @@ func (g *Gateway) survived(now time.Time, f func(time.Time)) {
 }
 
 func (g *Gateway) advanceLinks(now time.Time) {
-	for len(g.links) > 0 && due(g.links[0].deadline, now) {
-		s := g.links[0]
+	for {
+		s, ok := g.links.Due(now)
+		if !ok {
+			break
+		}
 		g.serving = served{peer: s.peer, session: s}
 		s.link.Advance(now)
 		g.touch(s)
@@ -242,24 +245,16 @@ func (g *Gateway) advanceLinks(now time.Time) {
 	}
 }
 
-func due(deadline, now time.Time) bool { return !deadline.IsZero() && !now.Before(deadline) }
-
 // arm sets the timer to the earliest deadline there is.
 func (g *Gateway) arm(timer *time.Timer, now time.Time) {
-	deadlines := [...]time.Time{g.ike.Deadline(), g.l2tp.Deadline(), g.links.earliest(), g.nextReport, {}, {}}
+	deadlines := [...]time.Time{g.ike.Deadline(), g.l2tp.Deadline(), g.links.Next(), g.nextReport, {}, {}, now.Add(time.Hour)}
 	if len(g.peers) > 0 {
 		deadlines[4] = g.nextSweep
 	}
 	if g.leasesChanged {
 		deadlines[5] = g.nextSave
 	}
-	next := now.Add(time.Hour)
-	for _, d := range deadlines {
-		if !d.IsZero() && d.Before(next) {
-			next = d
-		}
-	}
-	timer.Reset(max(0, next.Sub(now)))
+	timer.Reset(max(0, deadline.Earliest(deadlines[:]...).Sub(now)))
 }
 
 // sweep tells the machines which peers showed life since the last sweep.
@@ -274,7 +269,7 @@ func (g *Gateway) sweep(now time.Time) {
 		}
 		for _, s := range p.calls {
 			switch {
-			case !due(s.advertiseAt, now):
+			case !deadline.Due(now, s.advertiseAt):
 			case p.dial != nil:
 				g.solicit(now, s)
 			default:
@@ -311,55 +306,9 @@ func (g *Gateway) touch(s *session) {
 
 // schedule puts the session where its link's deadline belongs.
 func (g *Gateway) schedule(s *session) {
-	s.deadline = s.link.Deadline()
-	switch {
-	case s.deadline.IsZero() || s.ended:
-		g.unschedule(s)
-	case s.heapAt >= 0:
-		heap.Fix(&g.links, s.heapAt)
-	default:
-		heap.Push(&g.links, s)
+	if s.ended {
+		g.links.Stop(s)
+		return
 	}
-}
-
-// unschedule takes the session out of the heap.
-func (g *Gateway) unschedule(s *session) {
-	if s.heapAt >= 0 {
-		heap.Remove(&g.links, s.heapAt)
-	}
-}
-
-// deadlines is a heap of sessions by the deadline of their link.
-type deadlines []*session
-
-func (d deadlines) Len() int           { return len(d) }
-func (d deadlines) Less(i, j int) bool { return d[i].deadline.Before(d[j].deadline) }
-
-func (d deadlines) Swap(i, j int) {
-	d[i], d[j] = d[j], d[i]
-	d[i].heapAt, d[j].heapAt = i, j
-}
-
-// Push implements heap.Interface.
-func (d *deadlines) Push(x any) {
-	s := x.(*session)
-	s.heapAt = len(*d)
-	*d = append(*d, s)
-}
-
-// Pop implements heap.Interface.
-func (d *deadlines) Pop() any {
-	last := len(*d) - 1
-	s := (*d)[last]
-	(*d)[last] = nil
-	*d = (*d)[:last]
-	s.heapAt = -1
-	return s
-}
-
-func (d deadlines) earliest() time.Time {
-	if len(d) == 0 {
-		return time.Time{}
-	}
-	return d[0].deadline
+	g.links.Set(s, s.link.Deadline())
 }

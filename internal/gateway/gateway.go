@@ -19,6 +19,7 @@ import (
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/eap"
 	"github.com/culvert-vpn/culvert/internal/store"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 	"github.com/culvert-vpn/culvert/internal/x/fault"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/tenant"
@@ -72,7 +73,7 @@ type Gateway struct {
 	// What follows belongs to the control loop.
 	peers    map[uint64]*peer
 	sessions map[*dataplane.Session]*session
-	links    deadlines
+	links    deadline.Heap[*session]
 	touched  []*session
 	// lastSession is the number of the last session that was made.
 	lastSession uint64

@@ -12,6 +12,7 @@ import (
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/family"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/ppp"
 )
@@ -66,6 +67,8 @@ type child struct {
 // session is one call of a peer, from its PPP link to its place in the
 // tenant's network.
 type session struct {
+	deadline.Alarm // of the link, in Gateway.links
+
 	id       uint64 // never used twice
 	peer     *peer
 	call     l2tp.Call
@@ -92,10 +95,8 @@ type session struct {
 	advertiseAt time.Time  // when the next router advertisement is due
 	advertised  int
 
-	deadline time.Time
-	heapAt   int // where it is in Gateway.links; -1: nowhere
-	touched  bool
-	ended    bool
+	touched bool
+	ended   bool
 }
 
 // peerOf returns the peer with that number and makes it when IKE has just begun with it.
@@ -346,7 +347,7 @@ func (g *Gateway) tunnelUp(e l2tp.TunnelUp) {
 // newSession returns a session of the peer that holds nothing yet.
 func (g *Gateway) newSession(p *peer) *session {
 	g.lastSession++
-	return &session{id: g.lastSession, peer: p, heapAt: -1}
+	return &session{id: g.lastSession, peer: p}
 }
 
 // callUp starts PPP in a new call.
@@ -438,7 +439,7 @@ func (g *Gateway) end(now time.Time, s *session) {
 	g.handBack(now, s)
 	g.plane.RemoveSession(s.plane)
 	delete(g.sessions, s.plane)
-	g.unschedule(s)
+	g.links.Stop(s)
 	if s.tenant != nil {
 		s.tenant.release(s)
 	}

@@ -374,8 +374,8 @@ func (c *client) wantNothing() {
 func (g *Gateway) wantEmpty(t *testing.T) {
 	t.Helper()
 	err := g.do(context.Background(), func(time.Time) {
-		if n := len(g.peers) + len(g.sessions) + len(g.links); n != 0 {
-			t.Errorf("%d peers, %d sessions, %d deadlines left", len(g.peers), len(g.sessions), len(g.links))
+		if n := len(g.peers) + len(g.sessions) + g.links.Len(); n != 0 {
+			t.Errorf("%d peers, %d sessions, %d deadlines left", len(g.peers), len(g.sessions), g.links.Len())
 		}
 		for _, tenant := range g.tenants {
 			if n := tenant.pool.Leased(); n != 0 {
