@@ -121,7 +121,7 @@ func (i *isakmp) halfOpen(now time.Time, key openKey, machine *v1.Phase1, how pa
 	i.key.i, i.key.r = machine.Cookies()
 	i.deadline = now.Add(halfOpenTime)
 	i.s.opening[key], i.s.sas[i.key] = i, i
-	i.s.enter(i, &i.stranger, i.path.Remote.Addr(), how)
+	i.s.enter(now, i, &i.stranger, i.path.Remote.Addr(), how)
 	i.arm()
 }
 

@@ -117,7 +117,7 @@ func (s *Server) answerInit(now time.Time, path Path, key openKey, q *v2.Request
 	}
 	p.machine, p.open = machine, key
 	s.opening2[key] = p
-	s.enter(p, &p.stranger, source, how)
+	s.enter(now, p, &p.stranger, source, how)
 	p.settle()
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 type stranger struct {
 	x      interface{ forget() }
 	source netip.Addr
+	since  time.Time
 	home   *network      // of its source; nil: not counted
 	stage  strangerStage // in which of the lists of home it is
 	place  *list.Element // there
@@ -232,7 +233,7 @@ func (s *Server) admit(now time.Time, source netip.Addr, how payment) bool {
 	l := s.config.Limits
 	all := prefixes(source)
 	own := s.halfOpen.count(all[len(all)-1])
-	if own >= l.HalfOpenPerSource && !s.forgetOwn(all[len(all)-1], how) {
+	if own >= l.HalfOpenPerSource && !s.forgetOwn(now, all[len(all)-1], how) {
 		return false
 	}
 	if how != free && !s.sources.begin(now, source, l, how == proven) {
@@ -260,10 +261,15 @@ func (s *Server) crowded(now time.Time, source netip.Addr) bool {
 	return s.halfOpen.count(all[len(all)-1]) > l.HalfOpenPerSource/2 || !s.sources.of(source).unproven.has(now, l.BeginsPerSource)
 }
 
+// patience is how long an exchange has its place in a source that is full: a login takes
+// some seconds, unless a person is asked.
+const patience = 30 * time.Second
+
 // forgetOwn makes room in a source that has as much as it may have: what failed there
 // gives way, and then what nobody need have begun there, unless the new one costs as much
-// and is no better.
-func (s *Server) forgetOwn(p netip.Prefix, how payment) bool {
+// and is no better. At last it is who is there for long: many may be behind the address,
+// and one who comes to no end is not to keep the others out.
+func (s *Server) forgetOwn(now time.Time, p netip.Prefix, how payment) bool {
 	n := s.halfOpen.known[p]
 	if n == nil {
 		return false
@@ -278,7 +284,12 @@ func (s *Server) forgetOwn(p netip.Prefix, how payment) bool {
 			return true
 		}
 	}
-	return false
+	first := n.lists[believed].Front()
+	if how == inItsName || first == nil || now.Sub(first.Value.(*stranger).since) < patience {
+		return false
+	}
+	first.Value.(*stranger).x.forget()
+	return true
 }
 
 // whoGivesWay is the exchange that makes room for one from a source. Of who may be
@@ -327,12 +338,12 @@ func (h *halfOpen) richer(all []netip.Prefix) (n *network, own bool) {
 }
 
 // enter gives an exchange, x, its place. It was admitted.
-func (s *Server) enter(x interface{ forget() }, t *stranger, source netip.Addr, how payment) {
+func (s *Server) enter(now time.Time, x interface{ forget() }, t *stranger, source netip.Addr, how payment) {
 	stage := waiting
 	if how == proven {
 		stage = believed
 	}
-	*t = stranger{x: x, source: source, paid: how}
+	*t = stranger{x: x, source: source, since: now, paid: how}
 	s.halfOpen.enter(t, stage)
 	s.stats.HalfOpen++
 }

@@ -268,7 +268,7 @@ func TestNobodyGivesWayToHisLike(t *testing.T) {
 		if !n.s.admit(start, source, proven) {
 			t.Fatal(k)
 		}
-		n.s.enter(h, &h.stranger, source, proven)
+		n.s.enter(start, h, &h.stranger, source, proven)
 		all = append(all, h)
 	}
 	if n.s.admit(start, netip.MustParseAddr("192.0.1.200"), proven) || have(all) != 64 {
@@ -326,7 +326,7 @@ func FuzzStrangers(f *testing.F) {
 				h := &held{s: n.s}
 				source := sourceOf(b & 31)
 				if how := payment(b>>5&1) * proven; n.s.admit(start, source, how) {
-					n.s.enter(h, &h.stranger, source, how)
+					n.s.enter(start, h, &h.stranger, source, how)
 					all = append(all, h)
 				} else if own := n.s.halfOpen.count(prefixes(source)[len(prefixes(source))-1]); own < 6 && (own == 0 || have(all) < 21) && n.s.halfOpen.count(prefixes(source)[0]) == 0 {
 					t.Fatalf("step %d: one that holds %d is refused, of %d", k, own, have(all))

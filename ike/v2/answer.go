@@ -81,7 +81,7 @@ func (s *Session) answerInit(now time.Time, q *Request, choice suite.IKE2Choice,
 		return ErrLimit
 	}
 	s.sas, s.current = []*sa{a}, a
-	s.opening = &opening{deadline: now.Add(halfOpenTime), request: bytes.Clone(q.raw), ni: q.nonce, nr: nr,
+	s.opening = &opening{deadline: now.Add(halfOpenTime), until: now.Add(openingTime), request: bytes.Clone(q.raw), ni: q.nonce, nr: nr,
 		public: bytes.Clone(q.ke.Data), additional: choice.Additional.List()}
 	if !s.owner.Compute(func() any { return makeKey(seed, group) }, true, func(_ time.Time, r any) {
 		s.sendInitAnswer(a, choice, r.(madeKey), list)
@@ -149,6 +149,13 @@ const (
 	maxEarlyBytes   = 24 << 10
 )
 
+// early is a datagram that came before there were keys to tell by who wrote it, and the
+// path that it came by, which is no other's.
+type early struct {
+	path Path
+	msg  []byte
+}
+
 // inputUnkeyed takes a message of an SA whose keys are not there yet: as initiator
 // the answer to IKE_SA_INIT, as responder what has to wait for them.
 func (a *sa) inputUnkeyed(now time.Time, p Path, h wire.Header, msg []byte) error {
@@ -173,15 +180,14 @@ func (a *sa) inputUnkeyed(now time.Time, p Path, h wire.Header, msg []byte) erro
 	}
 	size := len(msg)
 	for _, e := range a.early {
-		if size += len(e); bytes.Equal(e, msg) {
+		if size += len(e.msg); bytes.Equal(e.msg, msg) {
 			return ErrDuplicate
 		}
 	}
 	if len(a.early) >= maxEarly || len(msg) > maxEarlyMessage || size > maxEarlyBytes {
 		return ErrLimit
 	}
-	a.early = append(a.early, bytes.Clone(msg))
-	s.path = p
+	a.early = append(a.early, early{p, bytes.Clone(msg)})
 	return nil
 }
 
@@ -191,12 +197,12 @@ func (s *Session) keyed(now time.Time, a *sa, r any) {
 		return
 	}
 	zeroKey(s.opening.key)
-	early := a.early
+	waited := a.early
 	a.early = nil
-	for _, msg := range early {
-		h, _, err := wire.ConsumeHeader(msg)
+	for _, e := range waited {
+		h, _, err := wire.ConsumeHeader(e.msg)
 		if err == nil && a.state != saGone {
-			_ = a.input(now, s.path, h, msg)
+			_ = a.input(now, e.path, h, e.msg)
 		}
 	}
 }

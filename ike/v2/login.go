@@ -47,7 +47,7 @@ func (s *Session) handleAuth(now time.Time, a *sa, m *message) error {
 	}
 	s.opening.authID = m.header.MessageID
 	s.opening.idI = s.opening.login.idBody()
-	s.opening.deadline = now.Add(halfOpenTime)
+	s.opening.give(now, halfOpenTime)
 	l := &s.opening.login
 	s.identity = identityText(l.id)
 	if !s.path.NATT && !s.config.RawESP {
@@ -214,7 +214,7 @@ func (s *Session) handleEAP(now time.Time, a *sa, m *message) error {
 	}
 	s.opening.waiting = m
 	s.opening.named = s.opening.named || namesUser(packet)
-	s.opening.deadline = now.Add(loginTime) // we are asked, not the client
+	s.opening.give(now, loginTime) // we are asked, not the client
 	s.owner.EAP(s, bytes.Clone(packet))
 	return nil
 }
@@ -229,9 +229,9 @@ func namesUser(packet []byte) bool {
 // awaitEAP gives the client time for its answer: who has named a user may have to ask
 // for a password first.
 func (s *Session) awaitEAP(now time.Time) {
-	s.opening.deadline = now.Add(halfOpenTime)
+	s.opening.give(now, halfOpenTime)
 	if s.opening.named {
-		s.opening.deadline = now.Add(loginTime)
+		s.opening.give(now, loginTime)
 	}
 }
 

@@ -22,9 +22,10 @@ import (
 type opening struct {
 	stage     stage
 	deadline  time.Time
-	request   []byte // RealMessage1, the initiator's IKE_SA_INIT
-	response  []byte // RealMessage2
-	repeats   int    // of it
+	until     time.Time // responder: when it is over in any case
+	request   []byte    // RealMessage1, the initiator's IKE_SA_INIT
+	response  []byte    // RealMessage2
+	repeats   int       // of it
 	ni, nr    []byte
 	key       *suite.PrivateKey
 	public    []byte // the peer's
@@ -61,6 +62,15 @@ const (
 )
 
 func (o *opening) setStage(s stage) { o.stage = s }
+
+// give gives a stranger time for what it has to say next. What it is given in all is
+// bounded: else it would keep its place, and others behind its address out, for a few
+// bytes a minute.
+func (o *opening) give(now time.Time, d time.Duration) {
+	if o.deadline = now.Add(d); o.deadline.After(o.until) {
+		o.deadline = o.until
+	}
+}
 
 // close overwrites the secrets.
 func (o *opening) close() {

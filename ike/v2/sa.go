@@ -40,7 +40,7 @@ type sa struct {
 	told   int        // how often the answer was repeated
 	pieces fragments  // of a request
 	parts  fragments  // of a response
-	early  [][]byte   // datagrams that came before the keys were there
+	early  []early    // what came before the keys were there
 
 	made, rekeyAt, expireAt time.Time
 }

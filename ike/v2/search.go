@@ -96,7 +96,7 @@ func (s *Session) await(now time.Time, a *sa) {
 		s.Search(now)
 		return
 	}
-	s.opening.deadline = now.Add(queueTime)
+	s.opening.give(now, queueTime)
 }
 
 // Search goes on where Try had it wait.

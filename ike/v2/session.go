@@ -74,6 +74,7 @@ const (
 	halfOpenTime  = 30 * time.Second  // of a stranger, for its next message
 	loginTime     = 120 * time.Second // of one who has named a user, or for whom we find something out
 	queueTime     = 60 * time.Second  // of one for whom keys are to be tried
+	openingTime   = 5 * time.Minute   // of a stranger in all: a person may mistype his password
 	keepAliveTime = 20 * time.Second  // RFC 3948, section 4
 	defaultIKE    = 4 * time.Hour
 	defaultChild  = time.Hour
