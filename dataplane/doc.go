@@ -14,9 +14,8 @@
 // others are done one by one, while they are in the nearest cache. Neither way
 // changes what becomes of a packet, or the order of those of one SA.
 //
-// When more arrives than a worker can carry, share.go divides it among the
-// clients, unless there is only one (company.go), and thinning.go has the system
-// drop most of what would be cut before it takes the worker's time. lookahead.go has what the next
+// When more arrives than a worker can carry, package shed says what is carried of
+// it, and what the system drops before it takes the worker's time. lookahead.go has what the next
 // packets need fetched from memory, and lines.go is the table that it is found in:
 // a packet of one client among thousands should not wait longer than one of a
 // single client. For that, what it needs lies together, too: see SA, Session and

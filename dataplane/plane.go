@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/culvert-vpn/culvert/dataplane/shed"
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/internal/x/fault"
@@ -55,7 +56,7 @@ type Plane struct {
 	control   *sender
 	late      *worker // the control loop's own, see Late
 	plain     []byte
-	visitor   atomic.Pointer[visitor]
+	lastIKE   atomic.Pointer[shed.Source] // who sent an IKE message last
 	heap      largepages.Heap
 	faults    *fault.Log
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/culvert-vpn/culvert/dataplane/shed"
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/l2tp"
@@ -35,7 +36,7 @@ func (w *worker) datagram(m *udp.Message, kind esp.Kind, sa *SA) {
 
 // ike hands an IKE message to the control loop.
 func (w *worker) ike(m *udp.Message, data []byte, natt bool) {
-	w.plane.visitor.Store(&visitor{m.Remote.Addr(), time.Now()})
+	w.plane.lastIKE.Store(&shed.Source{Addr: m.Remote.Addr(), At: time.Now()})
 	if !w.plane.inbox.fromStranger(w.path(m), natt, data) {
 		w.count.drop(DropInboxFull)
 	}

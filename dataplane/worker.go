@@ -3,6 +3,7 @@ package dataplane
 import (
 	"time"
 
+	"github.com/culvert-vpn/culvert/dataplane/shed"
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
 )
@@ -27,8 +28,7 @@ type worker struct {
 	next    int     // of the batch
 	serving *SA     // whose packet is under way
 	down    *sender // for packets from one client to another
-	share   share
-	company company
+	shedder *shed.Shedder
 	sieve   udp.Sieve // of its socket; nil: it has none
 }
 
@@ -37,7 +37,7 @@ func newWorker(p *Plane, id int, l *listener, conn udp.Conn) *worker {
 	w.down = newSender(p, id)
 	w.count = w.down.count
 	w.table = new(saTable)
-	w.share.known = w.table.has
+	w.shedder = shed.New(w.table.has)
 	return w
 }
 
@@ -56,23 +56,26 @@ func (w *worker) run() {
 			return
 		}
 		if pressed != nil && w.natt {
-			batch = w.relieve(batch, pressed.Backlog())
+			batch = w.shed(batch, pressed.Backlog())
 		}
 		w.batch(batch)
 	}
 }
 
-// relieve returns what is to be carried of a batch.
-func (w *worker) relieve(batch []udp.Message, backlog float64) []udp.Message {
-	if w.share.idle(backlog) {
+// shed returns what is to be carried of a batch.
+func (w *worker) shed(batch []udp.Message, backlog float64) []udp.Message {
+	if w.shedder.Idle(backlog) {
 		return batch
 	}
 	now := time.Now()
-	kept := w.share.cut(batch, backlog, w.company.alone(batch, w.table.clients(), w.plane.visitor.Load()), now)
+	kept := w.shedder.Cut(now, batch, shed.Load{Backlog: backlog, Clients: w.table.clients(), IKE: w.plane.lastIKE.Load()})
 	w.count.dropMany(DropShare, len(batch)-len(kept))
-	if t := &w.share.thinning; w.sieve != nil && t.due(now, backlog) {
-		w.count.dropMany(DropShare, t.spared)
-		if w.sieve.Thin(t.streams, thinLease) != nil {
+	if w.sieve == nil {
+		return kept
+	}
+	if f, tell := w.shedder.Filter(now, backlog); tell {
+		w.count.dropMany(DropShare, f.Dropped)
+		if w.sieve.Thin(f.Streams, f.Lease) != nil {
 			w.sieve = nil
 		}
 	}

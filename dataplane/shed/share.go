@@ -1,4 +1,4 @@
-package dataplane
+package shed
 
 import (
 	"slices"
@@ -36,14 +36,9 @@ const (
 // is let in again, everybody loses.
 //
 // What no SA has claims nothing: it costs no more than a look at the table, and
-// whoever makes up SPIs would otherwise be as many clients as he likes. What is cut
-// again and again comes to be dropped before it is read: see thinning.go.
-//
-// A client that is alone is not cut: whatever is dropped would be its own, and what
-// the kernel drops costs the worker nothing. See company.go.
+// whoever makes up SPIs would otherwise be as many clients as he likes.
 type share struct {
-	known    func(esp.SPI) bool // whether an SA has it
-	thinning thinning
+	known func(esp.SPI) bool // whether an SA has it
 
 	claims  []claim // of each SA in this batch
 	of      map[esp.SPI]int32
@@ -58,38 +53,6 @@ type share struct {
 type claim struct {
 	spi  esp.SPI
 	left int
-}
-
-// idle reports whether a batch is to be carried whole, without a look at it.
-// backlog is how full the socket was after it was read, and 1 or more if it has
-// lost anything.
-func (s *share) idle(backlog float64) bool { return s.keep == 0 && backlog < crowded }
-
-// cut returns what is to be carried of a batch, in its order; it moves messages
-// within the batch. alone says that there is only one client. What is cut costs a
-// look at its SPI.
-func (s *share) cut(batch []udp.Message, backlog float64, alone bool, now time.Time) []udp.Message {
-	total := s.countEach(batch)
-	s.adapt(total, backlog, now)
-	if alone {
-		s.thinning.forget()
-		return batch
-	}
-	limit := total
-	if s.keep > 0 && total > s.keep {
-		s.pressed = now
-		limit = s.limit(s.keep)
-	}
-	for i := range s.claims {
-		c := &s.claims[i]
-		kept := min(c.left, limit)
-		s.thinning.note(c.spi, c.left, kept)
-		c.left = kept
-	}
-	if limit == total {
-		return batch
-	}
-	return s.within(batch)
 }
 
 // countEach counts the packets of each SA. Packets come in runs: mostly the SA is
@@ -169,9 +132,18 @@ func (s *share) adapt(total int, backlog float64, now time.Time) {
 	}
 }
 
-// limit returns the largest number that each SA may send so that all together
+// limit returns how many packets each SA may send of a batch of total packets.
+func (s *share) limit(now time.Time, total int) int {
+	if s.keep == 0 || total <= s.keep {
+		return total
+	}
+	s.pressed = now
+	return s.largest(s.keep)
+}
+
+// largest returns the largest number that each SA may send so that all together
 // send no more than keep: those below it get all they ask for.
-func (s *share) limit(keep int) int {
+func (s *share) largest(keep int) int {
 	s.sizes = s.sizes[:0]
 	for i := range s.claims {
 		s.sizes = append(s.sizes, s.claims[i].left)

@@ -1,8 +1,7 @@
-package dataplane
+package shed
 
 import (
 	"encoding/binary"
-	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -25,31 +24,31 @@ func flood(counts map[uint32]int) []udp.Message {
 	return batch
 }
 
-// newShare is one of a worker that has an SA for every SPI of a test.
-func newShare() share { return share{known: func(spi esp.SPI) bool { return spi < made }} }
+// newShedder is one of a worker that has an SA for every SPI of a test.
+func newShedder() *Shedder { return New(func(spi esp.SPI) bool { return spi < made }) }
 
 // made is the first SPI that nobody has.
 const made = 1 << 20
 
-// relieve is what a worker does with a batch of several clients.
-func (s *share) relieve(batch []udp.Message, backlog float64) []udp.Message {
-	if s.idle(backlog) {
+// keep is what a worker does with a batch of several clients.
+func (s *Shedder) keep(batch []udp.Message, backlog float64) []udp.Message {
+	if s.Idle(backlog) {
 		return batch
 	}
-	return s.cut(batch, backlog, false, time.Now())
+	return s.Cut(time.Now(), batch, Load{Backlog: backlog, Clients: 2})
 }
 
-// carried counts what a share lets through of a batch, by SPI.
-func (s *share) carried(batch []udp.Message, backlog float64) map[uint32]int {
+// carried counts what is let through of a batch, by SPI.
+func (s *Shedder) carried(batch []udp.Message, backlog float64) map[uint32]int {
 	through := make(map[uint32]int)
-	for _, m := range s.relieve(slices.Clone(batch), backlog) {
+	for _, m := range s.keep(slices.Clone(batch), backlog) {
 		through[binary.BigEndian.Uint32(m.Data)]++
 	}
 	return through
 }
 
-func TestShareCutsTheFlood(t *testing.T) {
-	s := newShare()
+func TestAFloodIsCut(t *testing.T) {
+	s := newShedder()
 	batch := flood(map[uint32]int{1000: 900, 2000: 10, 3000: 90})
 	got := s.carried(batch, 0.75)
 	if got[2000] != 10 || got[3000] != 90 || got[1000] != 400 {
@@ -59,10 +58,10 @@ func TestShareCutsTheFlood(t *testing.T) {
 
 // A worker that stays behind carries less and less, and more again when it has
 // caught up; in the end, everything.
-func TestShareFindsWhatCanBeCarried(t *testing.T) {
-	s := newShare()
+func TestWhatCanBeCarriedIsFound(t *testing.T) {
+	s := newShedder()
 	batch := flood(map[uint32]int{1000: 1900, 2000: 100})
-	carried := func(backlog float64) int { return len(s.relieve(slices.Clone(batch), backlog)) }
+	carried := func(backlog float64) int { return len(s.keep(slices.Clone(batch), backlog)) }
 	for _, want := range []int{1000, 500, 250, 125, 62, 31, leastKept, leastKept} {
 		if n := carried(1); n > want || n < want-2 {
 			t.Errorf("crowded: carried %d, want %d", n, want)
@@ -82,7 +81,7 @@ func TestShareFindsWhatCanBeCarried(t *testing.T) {
 	if n := carried(0.3); n < half*6/7-1 || n > half*7/8+1 {
 		t.Errorf("more waits than enough: carried %d after %d", n, half)
 	}
-	if carried(0); time.Since(s.pressed) > calm/2 {
+	if carried(0); time.Since(s.share.pressed) > calm/2 {
 		t.Error("what is cut does not count as pressure")
 	}
 	for i := 0; carried(0) < len(batch); i++ {
@@ -90,15 +89,15 @@ func TestShareFindsWhatCanBeCarried(t *testing.T) {
 			t.Fatal("it never carries all again")
 		}
 	}
-	s.pressed = s.pressed.Add(-2 * calm)
-	if carried(0); s.keep != 0 {
-		t.Errorf("it shares %d after a second without a cut", s.keep)
+	s.share.pressed = s.share.pressed.Add(-2 * calm)
+	if carried(0); s.share.keep != 0 {
+		t.Errorf("it shares %d after a second without a cut", s.share.keep)
 	}
 }
 
 // Batches of a kernel that joins nothing are short: they are cut as well.
-func TestShareCutsShortBatches(t *testing.T) {
-	s := newShare()
+func TestShortBatchesAreCut(t *testing.T) {
+	s := newShedder()
 	batch := flood(map[uint32]int{1000: 60, 2000: 4})
 	for _, want := range []int{32, 16, 8, 8} {
 		if got := s.carried(batch, 1); got[1000]+got[2000] > want || got[2000] < min(4, want/2) {
@@ -107,8 +106,8 @@ func TestShareCutsShortBatches(t *testing.T) {
 	}
 }
 
-func TestShareIsEqualAmongEquals(t *testing.T) {
-	s := newShare()
+func TestEqualsAreCutAlike(t *testing.T) {
+	s := newShedder()
 	batch := flood(map[uint32]int{1000: 400, 2000: 400, 3000: 400, 4000: 400})
 	for spi, n := range s.carried(batch, 0.5) {
 		if n != 200 {
@@ -117,7 +116,7 @@ func TestShareIsEqualAmongEquals(t *testing.T) {
 	}
 }
 
-func TestShareLeavesAloneWhatFits(t *testing.T) {
+func TestWhatFitsIsCarried(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		counts  map[uint32]int
@@ -127,9 +126,9 @@ func TestShareLeavesAloneWhatFits(t *testing.T) {
 		{"IKE", map[uint32]int{0: 900}, 0.99},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newShare()
-			s.relieve(flood(map[uint32]int{1000: 50, 2000: 50}), 0.9) // a limit from long before
-			s.pressed = s.pressed.Add(-2 * calm)
+			s := newShedder()
+			s.keep(flood(map[uint32]int{1000: 50, 2000: 50}), 0.9) // a limit from long before
+			s.share.pressed = s.share.pressed.Add(-2 * calm)
 			got := s.carried(flood(c.counts), c.backlog)
 			for spi, n := range c.counts {
 				if got[spi] != n {
@@ -141,8 +140,8 @@ func TestShareLeavesAloneWhatFits(t *testing.T) {
 }
 
 // Who makes up SPIs is not as many clients as he likes: he takes nobody's share.
-func TestShareIsForThoseWithAnSA(t *testing.T) {
-	s := newShare()
+func TestSharesAreForThoseWithAnSA(t *testing.T) {
+	s := newShedder()
 	counts := map[uint32]int{1000: 100, 2000: 300}
 	for i := range uint32(600) {
 		counts[made+i] = 1
@@ -153,8 +152,8 @@ func TestShareIsForThoseWithAnSA(t *testing.T) {
 	}
 }
 
-func TestShareNeverStopsAnybody(t *testing.T) {
-	s := newShare()
+func TestNobodyIsStopped(t *testing.T) {
+	s := newShedder()
 	counts := make(map[uint32]int)
 	for spi := range uint32(100) {
 		counts[1000+spi] = 3
@@ -165,18 +164,18 @@ func TestShareNeverStopsAnybody(t *testing.T) {
 	}
 }
 
-func TestShareAllocatesNothing(t *testing.T) {
-	s := newShare()
+func TestCutAllocatesNothing(t *testing.T) {
+	s := newShedder()
 	batch := flood(map[uint32]int{1000: 900, 2000: 10, 3000: 90})
 	lent := make([]udp.Message, len(batch))
-	if n := testing.AllocsPerRun(100, func() { copy(lent, batch); s.relieve(lent, 0.75) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { copy(lent, batch); s.keep(lent, 0.75) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
 // What is carried keeps its order, and what is no ESP is never cut.
-func TestShareKeepsTheOrder(t *testing.T) {
-	s := newShare()
+func TestTheOrderIsKept(t *testing.T) {
+	s := newShedder()
 	var batch []udp.Message
 	for i := range 600 {
 		m := flood(map[uint32]int{1000: 1})[0]
@@ -187,7 +186,7 @@ func TestShareKeepsTheOrder(t *testing.T) {
 		batch = append(batch, m)
 	}
 	last, ike := -1, 0
-	for _, m := range s.relieve(batch, 0.9) {
+	for _, m := range s.keep(batch, 0.9) {
 		n := int(m.Data[8])<<8 | int(m.Data[9])
 		if n <= last {
 			t.Fatalf("%d after %d", n, last)
@@ -202,7 +201,7 @@ func TestShareKeepsTheOrder(t *testing.T) {
 }
 
 // A client is alone if nobody else has an SA, or was heard of.
-func TestCompany(t *testing.T) {
+func TestWhoIsAlone(t *testing.T) {
 	flooder, other := netip.MustParseAddrPort("192.0.2.1:4500"), netip.MustParseAddrPort("192.0.2.2:4500")
 	one := []udp.Message{{Remote: flooder}, {Remote: flooder}}
 	now := time.Now()
@@ -210,70 +209,23 @@ func TestCompany(t *testing.T) {
 		name  string
 		batch []udp.Message
 		peers int
-		last  *visitor
+		last  *Source
 		alone bool
 	}{
 		{"with nobody", one, 1, nil, true},
-		{"renewing its own SA", one, 1, &visitor{flooder.Addr(), now}, true},
+		{"renewing its own SA", one, 1, &Source{flooder.Addr(), now}, true},
 		{"with a silent client", one, 2, nil, false},
-		{"and somebody begins to dial", one, 1, &visitor{other.Addr(), now}, false},
-		{"and somebody dialled long ago", one, 1, &visitor{other.Addr(), now.Add(-2 * remembered)}, true},
+		{"and somebody begins to dial", one, 1, &Source{other.Addr(), now}, false},
+		{"and somebody dialled long ago", one, 1, &Source{other.Addr(), now.Add(-2 * remembered)}, true},
 		{"with a stranger's packets", append(one, udp.Message{Remote: other}), 1, nil, false},
 	} {
-		if got := new(company).alone(c.batch, c.peers, c.last); got != c.alone {
+		if got := new(others).none(now, c.batch, Load{Clients: c.peers, IKE: c.last}); got != c.alone {
 			t.Errorf("%s: alone %v", c.name, got)
 		}
 	}
-	var c company
-	c.alone(append(one, udp.Message{Remote: other}), 1, nil)
-	if c.alone(one, 1, nil) {
+	var o others
+	o.none(now, append(one, udp.Message{Remote: other}), Load{Clients: 1})
+	if o.none(now, one, Load{Clients: 1}) {
 		t.Error("who came a moment ago is forgotten")
-	}
-}
-
-func TestTableCountsClients(t *testing.T) {
-	table, one, two := new(saTable), &Peer{}, &Peer{}
-	table.put(1000, &SA{Peer: one})
-	table.put(2000, &SA{Peer: one})
-	table.put(2000, &SA{Peer: one})
-	table.put(3000, &SA{Peer: two})
-	table.remove(1000)
-	if n := table.clients(); n != 2 {
-		t.Errorf("%d clients, want 2", n)
-	}
-	table.remove(2000)
-	table.remove(2000)
-	if n := table.clients(); n != 1 {
-		t.Errorf("%d clients, want 1", n)
-	}
-}
-
-// pressedConn is a socket that is always full.
-type pressedConn struct {
-	udp.Conn
-	batches [][]udp.Message
-}
-
-func (c *pressedConn) NewReader(int) udp.Reader { return c }
-func (c *pressedConn) Backlog() float64         { return 2 }
-
-func (c *pressedConn) Read() ([]udp.Message, error) {
-	if len(c.batches) == 0 {
-		return nil, net.ErrClosed
-	}
-	next := c.batches[0]
-	c.batches = c.batches[1:]
-	return next, nil
-}
-
-// On the port of IKE nothing is cut: what begins there like an SPI is a cookie.
-func TestShareIsForESP(t *testing.T) {
-	for _, natt := range []bool{true, false} {
-		w := newCrowd(t).worker
-		w.natt, w.conn = natt, &pressedConn{batches: [][]udp.Message{flood(map[uint32]int{3000: 100, 3001: 100})}}
-		w.run()
-		if cut := w.plane.Drops()[DropShare]; cut > 0 != natt {
-			t.Errorf("NAT-T %v: %d cut", natt, cut)
-		}
 	}
 }

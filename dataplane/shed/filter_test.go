@@ -1,11 +1,10 @@
-package dataplane
+package shed
 
 import (
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
@@ -14,7 +13,7 @@ import (
 
 // pressure is a worker, its socket, and clients that send more than it carries.
 type pressure struct {
-	share   share
+	shedder *Shedder
 	rng     *rand.Rand
 	now     time.Time
 	clients []*pressing
@@ -48,7 +47,7 @@ const (
 )
 
 func newPressure() *pressure {
-	return &pressure{share: newShare(), rng: rand.New(rand.NewPCG(1, 2)), now: time.Now()}
+	return &pressure{shedder: newShedder(), rng: rand.New(rand.NewPCG(1, 2)), now: time.Now()}
 }
 
 func (p *pressure) join(rate float64, run int) *pressing {
@@ -112,10 +111,10 @@ func (p *pressure) work(d time.Duration) {
 		}
 		batch, backlog := p.read()
 		p.spend(len(batch), costOfRead)
-		if !p.share.idle(backlog) {
-			batch = p.share.cut(batch, backlog, false, p.now)
-			if t := &p.share.thinning; !p.unable && t.due(p.now, backlog) {
-				p.thin(t.streams)
+		if !p.shedder.Idle(backlog) {
+			batch = p.shedder.Cut(p.now, batch, Load{Backlog: backlog, Clients: 2})
+			if !p.unable {
+				p.filter(backlog)
 			}
 		}
 		for i := range batch {
@@ -132,11 +131,16 @@ func (p *pressure) spend(packets int, each time.Duration) {
 	}
 }
 
-func (p *pressure) thin(streams []udp.Stream) {
+// filter has the system drop what it is told to.
+func (p *pressure) filter(backlog float64) {
+	f, tell := p.shedder.Filter(p.now, backlog)
+	if !tell {
+		return
+	}
 	p.changes++
-	p.leased = p.now.Add(thinLease)
+	p.leased = p.now.Add(f.Lease)
 	p.streams = make(map[uint32]float64)
-	for _, s := range streams {
+	for _, s := range f.Streams {
 		p.streams[s.Head] = s.Pass
 	}
 }
@@ -160,7 +164,7 @@ func (p *pressure) measure(d time.Duration) (carried, wasted float64) {
 
 // However much is sent, a worker does little else than carry, never waits, and
 // stops nobody who asks for little.
-func TestThinningKeepsAWorkerBusy(t *testing.T) {
+func TestFilterKeepsAWorkerBusy(t *testing.T) {
 	for _, times := range []float64{1.25, 3, 10} {
 		p := newPressure()
 		quiet := p.join(500, 1)
@@ -181,7 +185,7 @@ func TestThinningKeepsAWorkerBusy(t *testing.T) {
 }
 
 // Without a system that drops, it is as it was.
-func TestThinningIsNotNeeded(t *testing.T) {
+func TestFilterIsNotNeeded(t *testing.T) {
 	p := newPressure()
 	p.unable = true
 	quiet := p.join(500, 1)
@@ -193,7 +197,7 @@ func TestThinningIsNotNeeded(t *testing.T) {
 }
 
 // Of many who send too much, some twice as much as others, all are carried alike.
-func TestThinningIsForMany(t *testing.T) {
+func TestFilterIsForMany(t *testing.T) {
 	p := newPressure()
 	quiet := p.join(500, 1)
 	for i := range 100 {
@@ -216,7 +220,7 @@ func TestThinningIsForMany(t *testing.T) {
 
 // Where more send too much than the system knows, none of them is the worse for
 // being known.
-func TestThinningOfTooMany(t *testing.T) {
+func TestFilterOfTooMany(t *testing.T) {
 	p := newPressure()
 	quiet := p.join(500, 1)
 	for range udp.MaxStreams + 100 {
@@ -230,7 +234,7 @@ func TestThinningOfTooMany(t *testing.T) {
 
 // Who sends less gets all of it through before long, and at the end nobody is
 // thinned.
-func TestThinningEnds(t *testing.T) {
+func TestFilterEnds(t *testing.T) {
 	p := newPressure()
 	one, other := p.join(2*capable, 64), p.join(2*capable, 64)
 	p.work(300 * time.Millisecond)
@@ -251,69 +255,32 @@ func TestThinningEnds(t *testing.T) {
 }
 
 // A worker that hears of nobody does not go on where it was.
-func TestThinningForgets(t *testing.T) {
-	var n thinning
+func TestFilterForgets(t *testing.T) {
+	var n filter
 	now := time.Now()
 	n.due(now, 1)
 	n.note(1000, 1000, 100)
-	if !n.due(now.Add(thinRound), 1) || len(n.streams) != 1 || n.streams[0].Pass > 0.2 {
+	if !n.due(now.Add(round), 1) || len(n.streams) != 1 || n.streams[0].Pass > 0.2 {
 		t.Fatalf("%+v", n.streams)
 	}
-	if n.due(now.Add(2*thinRound+thinLease), 1) || len(n.streams) != 0 {
+	if n.due(now.Add(2*round+lease), 1) || len(n.streams) != 0 {
 		t.Errorf("%+v after the lease", n.streams)
 	}
 }
 
-func TestThinningAllocatesNothing(t *testing.T) {
-	var n thinning
+func TestFilterAllocatesNothing(t *testing.T) {
+	var n filter
 	now := time.Now()
-	round := func() {
-		now = now.Add(thinRound)
+	once := func() {
+		now = now.Add(round)
 		for spi := range esp.SPI(2 * udp.MaxStreams) {
 			n.note(spi, 1000, 100+int(spi))
 		}
 		n.due(now, 1)
 	}
-	round()
-	round()
-	if got := testing.AllocsPerRun(20, round); got != 0 {
+	once()
+	once()
+	if got := testing.AllocsPerRun(20, once); got != 0 {
 		t.Errorf("%v allocations", got)
 	}
-}
-
-// sieveConn is a socket that is always full, and can drop.
-type sieveConn struct {
-	pressedConn
-	told []udp.Stream
-}
-
-func (c *sieveConn) NewReader(int) udp.Reader { return c }
-
-func (c *sieveConn) Read() ([]udp.Message, error) {
-	time.Sleep(thinRound)
-	return c.pressedConn.Read()
-}
-
-func (c *sieveConn) Thin(streams []udp.Stream, _ time.Duration) error {
-	c.told = slices.Clone(streams)
-	return nil
-}
-
-// A worker has its socket drop what it would cut of a flood, and of nobody else.
-func TestWorkerTellsItsSocket(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newCrowd(t).worker
-		conn := new(sieveConn)
-		for range 5 {
-			conn.batches = append(conn.batches, flood(map[uint32]int{3000: 500, 3001: 5}))
-		}
-		w.conn = conn
-		w.run()
-		if len(conn.told) != 1 || conn.told[0].Head != 3000 || conn.told[0].Pass > 0.5 {
-			t.Errorf("told %+v", conn.told)
-		}
-		if cut := w.plane.Drops()[DropShare]; cut < 5*500 {
-			t.Errorf("%d cut, with what is reckoned", cut)
-		}
-	})
 }
