@@ -40,8 +40,10 @@ type Device struct {
 	hairpin atomic.Bool
 
 	allowance allowance // of the memory of TCP connections
+	goodbyes  goodbyes
 
 	cancel    context.CancelFunc
+	dnsTCP    []*dnsConns    // before packets are delivered
 	running   sync.WaitGroup // goroutines that are no flow's
 	listeners []interface{ Close() error }
 	closing   sync.Once
@@ -103,6 +105,7 @@ func start(cfg Config) (*Device, error) {
 		flows:   newFlows(ctx, cfg, clients),
 
 		allowance: allowance{stack: s},
+		goodbyes:  goodbyes{sources: make(map[netip.Addr]int)},
 	}
 	d.errors.rate = echoRate{total: maxErrors, perSource: maxErrorsPerSource, sources: make(map[netip.Addr]echoes)}
 	d.hairpin.Store(cfg.Hairpin)
@@ -136,29 +139,27 @@ func (d *Device) serveDNS() error {
 		return nil
 	}
 	for _, a := range d.cfg.Addresses {
-		pc, ln, err := d.listen(netip.AddrPortFrom(a.Addr(), 53))
+		at := netip.AddrPortFrom(a.Addr(), dnsPort)
+		pc, err := d.listen(at)
 		if err != nil {
 			return err
 		}
+		ln := newDNSConns(at)
+		d.dnsTCP = append(d.dnsTCP, ln)
 		d.listeners = append(d.listeners, pc, ln)
 		d.running.Go(func() { d.cfg.DNS.Serve(pc, ln, d.clients.of) })
 	}
 	return nil
 }
 
-// listen opens sockets of the stack on one of its own addresses.
-func (d *Device) listen(at netip.AddrPort) (net.PacketConn, net.Listener, error) {
+// listen opens a UDP socket of the stack on one of its own addresses.
+func (d *Device) listen(at netip.AddrPort) (net.PacketConn, error) {
 	full := tcpip.FullAddress{NIC: nicID, Addr: tcpip.AddrFromSlice(at.Addr().AsSlice()), Port: at.Port()}
 	pc, err := gonet.DialUDP(d.stack, &full, nil, protocolFor(at.Addr()))
 	if err != nil {
-		return nil, nil, fmt.Errorf("netstack: listen on UDP %v: %w", at, err)
+		return nil, fmt.Errorf("netstack: listen on UDP %v: %w", at, err)
 	}
-	ln, err := gonet.ListenTCP(d.stack, full, protocolFor(at.Addr()))
-	if err != nil {
-		pc.Close()
-		return nil, nil, fmt.Errorf("netstack: listen on TCP %v: %w", at, err)
-	}
-	return pc, ln, nil
+	return pc, nil
 }
 
 // Sources implements tenant.Device; there is one.

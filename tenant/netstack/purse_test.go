@@ -114,11 +114,15 @@ func TestMemoryFollowsTheFlow(t *testing.T) {
 
 // clientSegment is a TCP segment of a client, with its checksum.
 func clientSegment(from netip.Addr, port uint16, seq, ack uint32, flags header.TCPFlags) []byte {
+	return segmentTo(netip.AddrPortFrom(serverIP, 80), from, port, seq, ack, flags)
+}
+
+func segmentTo(to netip.AddrPort, from netip.Addr, port uint16, seq, ack uint32, flags header.TCPFlags) []byte {
 	b := make([]byte, header.TCPMinimumSize)
 	header.TCP(b).Encode(&header.TCPFields{
-		SrcPort: port, DstPort: 80, SeqNum: seq, AckNum: ack, DataOffset: header.TCPMinimumSize, Flags: flags, WindowSize: 65535,
+		SrcPort: port, DstPort: to.Port(), SeqNum: seq, AckNum: ack, DataOffset: header.TCPMinimumSize, Flags: flags, WindowSize: 65535,
 	})
-	p := quote(from, serverIP, ipkt.ProtocolTCP, b)
+	p := quote(from, to.Addr(), ipkt.ProtocolTCP, b)
 	ip := ipkt.Packet{Bytes: p, HeaderLen: header.IPv4MinimumSize, Protocol: ipkt.ProtocolTCP}
 	binary.BigEndian.PutUint16(p[header.IPv4MinimumSize+16:], ^ipkt.Checksum(p[header.IPv4MinimumSize:], ip.PseudoChecksum(len(b))))
 	return p

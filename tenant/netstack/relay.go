@@ -38,6 +38,7 @@ func (d *Device) relay(f *flow, client *clientConn, host *hostConn) {
 		failed = !client.linger(f.ctx)
 	}
 	client.close(failed)
+	d.goodbyes.keep(f.source, client.ep)
 }
 
 // oneWay copies one way. What fails, or panics, ends the other way, too.

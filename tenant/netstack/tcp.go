@@ -25,7 +25,7 @@ func (d *Device) handleTCP(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 	}
 	if to := addrOf(id.LocalAddress); !d.isOwn(to) && d.expired(pkt) {
 		return true
-	} else if d.reach.Denies(to) { // as if nothing listened there
+	} else if d.reach.Denies(to) && d.dnsAt(id) == nil { // as if nothing listened there
 		return false
 	}
 	f, fresh := d.flows.open(flowKey{tcp: true, id: id}, d.cfg.TCPIdle)
@@ -57,6 +57,10 @@ func (d *Device) acceptTCP(req *tcp.ForwarderRequest) {
 	defer d.cfg.Faults.Recover("netstack: a TCP connection")
 	f := d.flows.find(flowKey{tcp: true, id: req.ID()})
 	defer d.flows.end(f)
+	if to := d.dnsAt(req.ID()); to != nil {
+		d.acceptDNS(req, f, to)
+		return
+	}
 	ctx, cancel := context.WithTimeout(f.ctx, d.cfg.HandshakeTimeout)
 	host, err := d.cfg.DialContext(ctx, "tcp", destination(req.ID()))
 	cancel()
@@ -168,14 +172,18 @@ func (c *clientConn) awaitWrite(ctx context.Context, limit time.Duration) bool {
 }
 
 // linger waits until both sides have acknowledged all that was sent, and reports
-// whether that was before the flow is to end. Until then the stack keeps what the
-// client has not acknowledged, and the connection, so they count.
-func (c *clientConn) linger(ctx context.Context) bool {
+// whether that was before the flow is to end.
+func (c *clientConn) linger(ctx context.Context) bool { return lingers(ctx, c.ep, c.wq) }
+
+// lingers waits until a connection is over, and reports whether that was before the
+// flow is to end. Until then the stack keeps what the client has not acknowledged,
+// and the connection, so they count.
+func lingers(ctx context.Context, ep tcpip.Endpoint, wq *waiter.Queue) bool {
 	gone, ended := waiter.NewChannelEntry(waiter.EventHUp)
-	c.wq.EventRegister(&gone)
-	defer c.wq.EventUnregister(&gone)
+	wq.EventRegister(&gone)
+	defer wq.EventUnregister(&gone)
 	for {
-		switch tcp.EndpointState(c.ep.State()) {
+		switch tcp.EndpointState(ep.State()) {
 		case tcp.StateTimeWait, tcp.StateClose, tcp.StateError:
 			return true
 		}
