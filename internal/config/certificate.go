@@ -182,13 +182,13 @@ func (t *tenantValues) allowByDefault() {
 func (t *tenantValues) checkCertificate() {
 	m := t.Auth.Allow
 	switch {
-	case !t.certified && len(t.psks) == 0 && !t.hasPSK:
+	case !t.certified && !t.hasPSK:
 		t.self.refuse(t.self.path+" has no psk", "add psk: [file:office.psk], or for IKEv2 alone certificate: {chain: vpn.crt, key: vpn.key}")
 	case (m.Certificate || m.EAPTLS) && !(t.certified && t.authorities):
 		t.self.refuse("tenant "+t.Name+" allows certificates of clients, and lacks certificate or ca", "add certificate: {chain: vpn.crt, key: vpn.key} and ca: [ca.crt]")
-	case m.PSK && len(t.psks) == 0:
+	case m.PSK && !t.hasPSK:
 		t.self.refuse("tenant "+t.Name+" allows ikev2-psk and has no psk", "add psk: [file:office.psk]")
-	case m.XAUTH && len(t.psks) == 0 && !m.Certificate:
+	case m.XAUTH && !t.hasPSK && !m.Certificate:
 		t.self.refuse("tenant "+t.Name+" allows xauth, which comes behind a key or a certificate, and has no psk", "add psk: [file:office.psk], or certificate to auth.allow")
 	}
 	if t.Certificate == nil || t.Identity == "" {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -107,6 +108,7 @@ type reader struct {
 
 // parse reads a configuration with a given outside world.
 func parse(name string, data []byte, out outside) (*Config, error) {
+	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
 	r := &reader{file: name, src: newSource(string(data)), outside: out, anchors: map[string]ast.Node{}}
 	if root, ok := r.tree(data); ok {
 		r.config = defaults()
@@ -132,6 +134,10 @@ func (r *reader) problem(at *token.Position, text, remedy string) *Problem {
 // tree parses the file and collects its anchors.
 func (r *reader) tree(data []byte) (value, bool) {
 	start := &token.Position{Line: 1, Column: 1}
+	if p := r.encoding(data); p != nil {
+		r.problems = append(r.problems, p)
+		return value{}, false
+	}
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		r.problems = append(r.problems, r.syntax(err))
@@ -153,6 +159,30 @@ func (r *reader) tree(data []byte) (value, bool) {
 	return value{r: r}.child(file.Docs[0].Body, "", ""), true
 }
 
+// encoding is what is wrong with a file that is not written in UTF-8, and nil if it is:
+// editors of Windows save what they call "Unicode" and "ANSI".
+func (r *reader) encoding(data []byte) *Problem {
+	if isUTF16(data) || bytes.IndexByte(data, 0) >= 0 {
+		r.src.cutAt(1, 0)
+		return r.problem(&token.Position{Line: 1, Column: 1}, "the file is written in UTF-16, or is no text", "save it as UTF-8")
+	}
+	if utf8.Valid(data) {
+		return nil
+	}
+	before := data
+	for n := 0; n < len(data); {
+		c, size := utf8.DecodeRune(data[n:])
+		if c == utf8.RuneError && size == 1 {
+			before = data[:n]
+			break
+		}
+		n += size
+	}
+	line := 1 + bytes.Count(before, []byte{'\n'})
+	column := 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
+	return r.problem(&token.Position{Line: line, Column: column}, "here is a byte that is not UTF-8", "save the file as UTF-8; a secret of other bytes goes into a file of its own, as file:PATH")
+}
+
 // syntax turns an error of the YAML parser into a problem.
 func (r *reader) syntax(err error) *Problem {
 	at, text := &token.Position{Line: 1, Column: 1}, "is not YAML"
@@ -163,7 +193,7 @@ func (r *reader) syntax(err error) *Problem {
 		}
 		text = y.GetMessage()
 	}
-	remedy := "indent with spaces, one key a line; text with : or # in it wants quotes"
+	remedy := "indent with spaces, one key a line, a space behind its colon; text with : or # in it wants quotes"
 	if strings.Contains(text, "already defined") {
 		remedy = "keep one of the two"
 	}

@@ -73,3 +73,44 @@ func TestKeyOfSeveralLines(t *testing.T) {
 		t.Errorf("warnings: %v", c.Warnings)
 	}
 }
+
+// Editors of Windows write files in other ways than UTF-8 alone: what can be read is read,
+// and of the rest the fault is told, not what the parser of YAML makes of it.
+func TestFilesOfOtherEditors(t *testing.T) {
+	const text = "tenants:\n  - name: a\n    psk: a-long-enough-secret\n    pool: 10.0.0.0/24\n"
+	for _, good := range []string{"\ufeff" + text, strings.ReplaceAll("\ufeff"+text, "\n", "\r\n")} {
+		c, err := Parse("culvert.yaml", []byte(good))
+		if err != nil || len(c.Tenants) != 1 || string(c.Tenants[0].PSKs[0].Bytes()) != "a-long-enough-secret" {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	var wide strings.Builder
+	for _, b := range []byte(text) {
+		wide.Write([]byte{b, 0})
+	}
+	for bad, want := range map[string]string{
+		"\xff\xfe" + wide.String():                      "culvert.yaml:1:1: the file is written in UTF-16, or is no text; save it as UTF-8",
+		wide.String():                                   "culvert.yaml:1:1: the file is written in UTF-16, or is no text; save it as UTF-8",
+		strings.Replace(text, "long", "l\xf6ng", 1):     "culvert.yaml:3:13: here is a byte that is not UTF-8; save the file as UTF-8",
+		"# K\xf6ln\n" + text:                            "culvert.yaml:1:4: here is a byte that is not UTF-8",
+		"# K\u00f6ln is \xef\xbf\xbd, K\xf6ln\n" + text: "culvert.yaml:1:15: here is a byte that is not UTF-8",
+	} {
+		_, err := Parse("culvert.yaml", []byte(bad))
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Count(err.Error(), "culvert.yaml:") != 1 {
+			t.Errorf("%q: want one fault with %q, got:\n%v", bad, want, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret\n") {
+			t.Errorf("%q: the secret is shown:\n%v", bad, err)
+		}
+	}
+}
+
+// A key whose file is not there is that fault, and not a tenant without a key as well.
+func TestMissingKeyIsToldOnce(t *testing.T) {
+	for _, allow := range []string{"mschapv2, xauth", "ikev2-psk"} {
+		_, err := Parse("culvert.yaml", []byte("tenants: [{name: a, pool: 10.0.0.0/24, psk: file:nowhere.psk, auth: {allow: ["+allow+"]}}]"))
+		if err == nil || !strings.Contains(err.Error(), "nowhere.psk does not exist") || strings.Count(err.Error(), "culvert.yaml:") != 1 {
+			t.Errorf("%s: want one fault, got:\n%v", allow, err)
+		}
+	}
+}
