@@ -161,8 +161,8 @@ func (i *isakmp) wrongKey(now time.Time, m message, tried int) error {
 	i.badKeys++
 	if i.badKeys == 1 {
 		i.s.fail(now, Failed{Path: m.path, Cause: CauseWrongPSK,
-			Detail: fmt.Sprintf("%d keys tried on a client that looks like %s, with %v",
-				tried, i.phase1.Features().Family, i.phase1.Choice())})
+			Detail: fmt.Sprintf("tried %s on a client that looks like %s, with %v",
+				keysTried(tried, i.phase1.Choice().Auth), i.phase1.Features().Family, i.phase1.Choice())})
 	}
 	i.last.reply = v1.Refusal(i.key.i, i.key.r, wire.MessageID(i.s.random()|1), wire.NotifyAuthenticationFailed)
 	i.post(m.path, i.last.reply)
@@ -170,6 +170,19 @@ func (i *isakmp) wrongKey(now time.Time, m message, tried int) error {
 		i.forget()
 	}
 	return ErrAuth
+}
+
+// keysTried is which keys did not fit, in words: who dials with extended authentication may
+// have the right key of a tenant that does not allow it, and is not helped by comparing keys.
+func keysTried(n int, m suite.AuthMethod) string {
+	words := fmt.Sprintf("%d keys", n)
+	if n == 1 {
+		words = "1 key"
+	}
+	if m.XAUTH() {
+		words += " of tenants with xauth in auth.allow, and of no others,"
+	}
+	return words
 }
 
 // accept answers the message 5 that c's key opened, if c allows what was agreed.

@@ -99,7 +99,7 @@ func Identity(c *x509.Certificate) string {
 // Names lists what a certificate calls its owner, at least one.
 func Names(c *x509.Certificate) []string {
 	out := slices.Concat(c.EmailAddresses, c.DNSNames)
-	if c.Subject.CommonName != "" {
+	if c.Subject.CommonName != "" && !slices.Contains(out, c.Subject.CommonName) {
 		out = append(out, c.Subject.CommonName)
 	}
 	out = append(out, certificate.UPNs(c)...)

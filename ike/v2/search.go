@@ -67,6 +67,7 @@ func (c *Candidate) ppk(id []byte) []byte {
 // found is the candidate that an initiator is, or why it is none.
 type found struct {
 	who   *Candidate
+	only  string // without who: the tenant that was meant, if that is clear
 	ppk   []byte
 	tried int
 	err   error
@@ -173,6 +174,7 @@ func (s *Session) looked(now time.Time, a *sa, m *message, paid int, r any) {
 		s.opening.trying = m
 		s.await(now, a)
 	case f.err != nil:
+		s.candidate.Tenant = f.only // for the log
 		_ = s.refuseLogin(now, a, m, wire.Notify2AuthenticationFailed, CauseAuthentication, f.err.Error())
 	default:
 		s.owner.Met(source, s.identity, f.who.Tenant)
@@ -247,5 +249,20 @@ func (x *shown) byCertificate(now time.Time, list []*Candidate, chain []*x509.Ce
 			last = errNoCertificate
 		}
 	}
-	return found{tried: tried, err: last}
+	return found{only: onlyTenant(list), tried: tried, err: last}
+}
+
+// onlyTenant is the tenant of all of list that take certificates, and empty if there are
+// several.
+func onlyTenant(list []*Candidate) (name string) {
+	for _, c := range list {
+		switch {
+		case c.Verify == nil || c.Tenant == name:
+		case name != "":
+			return ""
+		default:
+			name = c.Tenant
+		}
+	}
+	return name
 }

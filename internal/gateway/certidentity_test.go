@@ -48,6 +48,8 @@ func TestIKEv2CertificateIdentity(t *testing.T) {
 			w.client(nil).wantRefused(a.trusts(vpn), with(carol), called(name))
 		}
 		w.wantDetail("another name")
+		w.wantDetail("names are carol, CN=carol; match.certificate_identity: strict wants one of these")
+		w.wantLog("ike-refused", "tenant", "acme")
 		c := w.client(nil)
 		c.wantPing(c.mustDial(a.trusts(vpn), with(carol), called("carol")), "198.18.0.2")
 	})

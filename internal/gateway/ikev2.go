@@ -88,7 +88,10 @@ func (t *tenantState) verifyClient(now time.Time, chain []*x509.Certificate, id 
 	if !t.Match.StrictIdentity {
 		return nil // who it is, the certificate says
 	}
-	return auth.MatchID(chain[0], id, auth.PurposeClient)
+	if err := auth.MatchID(chain[0], id, auth.PurposeClient); err != nil {
+		return fmt.Errorf("%w; match.certificate_identity: strict wants one of these", err)
+	}
+	return nil
 }
 
 // assign decides what a client of IKEv2 that has proved who it is gets.

@@ -70,6 +70,20 @@ func TestXAUTHSharedKey(t *testing.T) {
 	})
 }
 
+// TestXAUTHKeyOfAnotherTenant: whoever dials so with the right key of a tenant that does not
+// allow it is not told that the key is wrong without a word of that.
+func TestXAUTHKeyOfAnotherTenant(t *testing.T) {
+	yaml := xauthConfig + `  - name: globex
+    psk: ["another horse, another battery"]
+    auth: {local: {users: [{name: alice, password: alicepw}]}}
+    pool: [10.100.1.0/24]
+`
+	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
+		w.client(nil).wantRefused(byXAUTH, func(d *DialConfig) { d.PSK = []byte("another horse, another battery") })
+		w.wantDetail("tried 1 key of tenants with xauth in auth.allow, and of no others")
+	})
+}
+
 // TestXAUTHStored: users of the state store, of whom only the hash is known.
 func TestXAUTHStored(t *testing.T) {
 	kept, err := store.Open(t.TempDir())
