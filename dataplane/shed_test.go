@@ -71,20 +71,20 @@ func TestSheddingIsForESP(t *testing.T) {
 	}
 }
 
-// sieveConn is a socket that is always full, and can drop.
-type sieveConn struct {
+// filterConn is a socket that is always full, and can drop.
+type filterConn struct {
 	pressedConn
 	told []udp.Stream
 }
 
-func (c *sieveConn) NewReader(int) udp.Reader { return c }
+func (c *filterConn) NewReader(int) udp.Reader { return c }
 
-func (c *sieveConn) Read() ([]udp.Message, error) {
+func (c *filterConn) Read() ([]udp.Message, error) {
 	time.Sleep(50 * time.Millisecond)
 	return c.pressedConn.Read()
 }
 
-func (c *sieveConn) Thin(streams []udp.Stream, _ time.Duration) error {
+func (c *filterConn) SetFilter(streams []udp.Stream, _ time.Duration) error {
 	c.told = slices.Clone(streams)
 	return nil
 }
@@ -93,7 +93,7 @@ func (c *sieveConn) Thin(streams []udp.Stream, _ time.Duration) error {
 func TestWorkerTellsItsSocket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newCrowd(t).worker
-		conn := new(sieveConn)
+		conn := new(filterConn)
 		for range 5 {
 			conn.batches = append(conn.batches, flood(map[uint32]int{3000: 500, 3001: 5}))
 		}

@@ -29,7 +29,7 @@ type worker struct {
 	serving *SA     // whose packet is under way
 	down    *sender // for packets from one client to another
 	shedder *shed.Shedder
-	sieve   udp.Sieve // of its socket; nil: it has none
+	filter  udp.Filter // of its socket; nil: it has none
 }
 
 func newWorker(p *Plane, id int, l *listener, conn udp.Conn) *worker {
@@ -49,7 +49,7 @@ func (w *worker) run() {
 	}
 	reader := w.conn.NewReader(size)
 	pressed, _ := reader.(udp.Pressed)
-	w.sieve, _ = reader.(udp.Sieve)
+	w.filter, _ = reader.(udp.Filter)
 	for {
 		batch, err := reader.Read()
 		if err != nil {
@@ -70,13 +70,13 @@ func (w *worker) shed(batch []udp.Message, backlog float64) []udp.Message {
 	now := time.Now()
 	kept := w.shedder.Cut(now, batch, shed.Load{Backlog: backlog, Clients: w.table.clients(), IKE: w.plane.lastIKE.Load()})
 	w.count.dropMany(DropShare, len(batch)-len(kept))
-	if w.sieve == nil {
+	if w.filter == nil {
 		return kept
 	}
 	if f, tell := w.shedder.Filter(now, backlog); tell {
 		w.count.dropMany(DropShare, f.Dropped)
-		if w.sieve.Thin(f.Streams, f.Lease) != nil {
-			w.sieve = nil
+		if w.filter.SetFilter(f.Streams, f.Lease) != nil {
+			w.filter = nil
 		}
 	}
 	return kept

@@ -43,7 +43,7 @@ func TestBacklog(t *testing.T) {
 
 // Messages that are long come a few at a time, and short ones many.
 func TestReadBringsAboutAsMuch(t *testing.T) {
-	s := newSieved(t)
+	s := newFiltered(t)
 	s.most = 50 << 10
 	read := func(want int) {
 		t.Helper()

@@ -39,7 +39,7 @@
 // send buffer: what it has none for is dropped, counted and told by Flush, which
 // reports any other error only when the socket itself is unusable.
 //
-// A Reader can have the kernel drop more: see Sieve. What it is told is a filter of
+// A Reader can have the kernel drop more: see Filter. What it is told is a filter of
 // classic BPF on the socket, which takes no privilege, costs the CPU that receives
 // some nanoseconds a datagram, and ends by itself when nobody renews it.
 //

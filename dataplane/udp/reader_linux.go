@@ -39,7 +39,7 @@ type reader struct {
 	errno   syscall.Errno
 	backlog float64
 	drops   uint32 // as the kernel last counted them
-	sieve   sieve
+	filter  socketFilter
 }
 
 // NewReader makes a reader of batch receive buffers of 64 KiB each; at least
@@ -67,7 +67,7 @@ func (s *Socket) newReader(batch, length int) *reader {
 	}
 	r.n, r.room = batch, batch
 	r.most = min(batchBytes, s.Granted().ReceiveBuffer/batchPart)
-	r.receive, r.sieve.control = r.tryReceive, r.attach
+	r.receive, r.filter.control = r.tryReceive, r.attach
 	return r
 }
 
@@ -161,9 +161,9 @@ func (r *reader) measure(fd uintptr) float64 {
 	full := float64(info[memReceived]) / float64(info[memReceive])
 	lost := info[memDrops] != r.drops
 	r.drops = info[memDrops]
-	if r.sieve.spoilt {
+	if r.filter.unreliable {
 		lost = full+float64(r.taken())/float64(info[memReceive]) > brimful
-		r.sieve.spoilt = r.sieve.on
+		r.filter.unreliable = r.filter.on
 	}
 	if lost {
 		return max(full, 1)

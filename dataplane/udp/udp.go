@@ -47,22 +47,22 @@ type Pressed interface {
 	// Backlog is the part of the receive buffer that was in use after the last
 	// Read, between 0 and 1 or a little above; 0 when that Read emptied it. It is
 	// at least 1 if the socket has lost datagrams since it was last crowded, other
-	// than those that a Sieve was told to drop.
+	// than those that a Filter was told to drop.
 	Backlog() float64
 }
 
-// Sieve is a Reader that can have the system drop some of what comes, before it
-// takes room in the socket, and time of whoever reads that.
-type Sieve interface {
-	// Thin has only a part of the datagrams of some streams come through, for as
+// Filter is a Reader that can have the system drop some of what comes, before it
+// takes room in the socket, and time of whoever reads that: it has a socket filter.
+type Filter interface {
+	// SetFilter has only a part of the datagrams of some streams come through, for as
 	// long as lease; what is in none of them always does. It takes the place of
 	// what it was told before; no streams: all comes through. streams is reordered
 	// and not kept; of more than MaxStreams, or two of one head, it takes none. It
 	// is for the goroutine that reads. After an error everything comes through.
-	Thin(streams []Stream, lease time.Duration) error
+	SetFilter(streams []Stream, lease time.Duration) error
 }
 
-// MaxStreams is how many streams a Sieve thins at a time.
+// MaxStreams is how many streams a Filter thins at a time.
 const MaxStreams = 256
 
 // Stream is the datagrams that begin with the same four bytes.
