@@ -18,7 +18,7 @@ const readPause = 10 * time.Millisecond
 
 // The way down, from a tenant's network to a client:
 //
-//	device -> destination -> session -> MTU and MSS -> headers laid backwards
+//	device -> destination -> session -> hop.go: policy -> MTU and MSS -> headers laid backwards
 //	-> Seal -> socket
 
 // downlink carries the packets of one source of a device.
@@ -106,17 +106,14 @@ func (d *downlink) packet(buf []byte, off int) {
 	}
 	s := d.course.session(ip.Destination(), &d.port.routes)
 	d.serving = s
-	if s == nil {
-		d.send.count.drop(DropNoRoute)
+	to := d.port.down(s, &ip)
+	if to.kind == hopDrop {
+		d.send.count.drop(to.cause)
 		return
 	}
 	st := s.send.Load()
 	if st == nil {
 		d.send.count.drop(DropNoRoute)
-		return
-	}
-	if !d.port.down(&ip) {
-		d.send.count.drop(DropNeighbour)
 		return
 	}
 	if len(ip.Bytes) > int(st.mtu) {

@@ -1,108 +1,100 @@
 package dataplane
 
 import (
-	"encoding/binary"
 	"net/netip"
 
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 // This is the one place that says where a packet goes: from a client, into its
-// tenant's network, to another client of the tenant, or nowhere; and from the
-// network to a client, or nowhere.
-//
-// Clients of one tenant are closed to each other unless the tenant opens them.
-// That takes two looks: at the destination of what a client sends, and at the
-// source of what the network sends, for a network with routes of its own, as the
-// kernel has them, would turn such a packet round. Either is closed by the range
-// and not by the session, so that nobody finds out who is there.
+// tenant's network, to another client of the tenant, to the control loop, or nowhere;
+// and from the network to a client, or nowhere. What the tenant allows is said by its
+// policy.Rules, which are asked here and nowhere else.
 
-// prefix4 is an IPv4 prefix as numbers.
-type prefix4 struct{ base, mask uint32 }
+// hopKind is a place that a packet may go to.
+type hopKind uint8
 
-// addressRange is which addresses are of clients.
-type addressRange struct {
-	four []prefix4
-	six  []netip.Prefix
+const (
+	hopDrop    hopKind = iota // nowhere
+	hopDevice                 // into the tenant's network
+	hopClient                 // to a client
+	hopControl                // to the control loop: it is for our end of the link
+)
+
+// hop is where a packet goes.
+type hop struct {
+	kind    hopKind
+	cause   Cause    // why it is dropped
+	session *Session // whose client it goes to
 }
 
-func newRange(prefixes []netip.Prefix) (r addressRange) {
-	for _, p := range prefixes {
-		if p.Addr().Is6() {
-			r.six = append(r.six, p.Masked())
-			continue
-		}
-		mask := ^uint32(0) << (32 - p.Bits())
-		r.four = append(r.four, prefix4{ipv4Of(p.Addr()) & mask, mask})
-	}
-	return r
-}
+// SetRules has the packets of the port judged by other rules from now on.
+func (p *Port) SetRules(r *policy.Rules) { p.rules.Store(r) }
 
-// source and destination report whether an address of a packet is a client's.
-func (r *addressRange) source(ip *ipkt.Packet) bool { return r.has(ip, 12, 8) }
-
-func (r *addressRange) destination(ip *ipkt.Packet) bool { return r.has(ip, 16, 24) }
-
-// has looks at the address that is at one offset in IPv4, at another in IPv6.
-func (r *addressRange) has(ip *ipkt.Packet, at4, at6 int) bool {
-	if ip.Is4() {
-		addr := binary.BigEndian.Uint32(ip.Bytes[at4:])
-		for _, p := range r.four {
-			if addr&p.mask == p.base {
-				return true
-			}
-		}
-		return false
-	}
-	for _, p := range r.six {
-		if p.Contains(netip.AddrFrom16([16]byte(ip.Bytes[at6:]))) {
-			return true
-		}
-	}
-	return false
-}
-
-// ClientToClient lets the clients of the port reach each other, or no longer.
-func (p *Port) ClientToClient(open bool) { p.open.Store(open) }
-
-// isOurs reports whether an address is the gateway's own.
-func (p *Port) isOurs(a netip.Addr) bool { return a == p.gateway || a == p.gateway6 }
-
-// up says where a packet of a client goes: to another one, or into the network if
-// that is nil; not ok: nowhere. The caller holds no lock.
-func (p *Port) up(from *Session, ip *ipkt.Packet) (to *Session, ok bool) {
-	if !p.clients.destination(ip) || p.isOurs(ip.Destination()) {
-		return nil, true
-	}
-	if !p.open.Load() {
-		return nil, false
-	}
-	p.routes.mu.RLock()
-	defer p.routes.mu.RUnlock()
-	to = p.routes.exact(ip.Destination())
-	return to, to != from // to itself: it would come back for as long as it lives
-}
-
-// down reports whether a packet of the network may go to a client.
-func (p *Port) down(ip *ipkt.Packet) bool {
-	return p.open.Load() || !p.clients.source(ip) || p.isOurs(ip.Source())
-}
-
-// hop carries a packet of a client on.
-func (w *worker) hop(s *Session, p *Port, ip *ipkt.Packet) {
-	to, ok := p.up(s, ip)
+// up says where a packet of a client goes. The caller holds no lock.
+func (p *Port) up(from *Session, b *binding, ip *ipkt.Packet) hop {
+	rules := p.rules.Load()
+	verdict := rules.Judge(policy.Up, &b.subject, ip)
 	switch {
-	case !ok:
-		w.count.drop(DropNeighbour)
-	case to != nil:
-		w.down.hairpin(s, to, p, ip)
-	case p.denied != nil && p.denied.Denies(ip.Destination()):
-		w.count.drop(DropDenied)
-	default:
-		w.given = append(w.given, given{s, p, ip.Bytes})
-		w.commit(p, ip.Bytes)
+	case verdict == policy.Source:
+		return hop{cause: DropSource}
+	case !b.subject.IsAnybody() && b.forLink(ip):
+		return hop{kind: hopControl}
+	case verdict == policy.Network:
+		return hop{kind: hopDevice}
+	case verdict == policy.Client:
+		return p.across(rules, from, ip)
 	}
+	return hop{cause: causeOf(verdict)}
+}
+
+// across says where a packet of a client goes that is for another: into the network
+// where nobody has the address.
+func (p *Port) across(rules *policy.Rules, from *Session, ip *ipkt.Packet) hop {
+	p.routes.mu.RLock()
+	to := p.routes.exact(ip.Destination())
+	p.routes.mu.RUnlock()
+	switch to {
+	case nil:
+		return hop{kind: hopDevice}
+	case from:
+		return hop{cause: DropNeighbour} // to itself: it would come back for as long as it lives
+	}
+	return toward(rules, to, ip)
+}
+
+// down says where a packet of the network goes that has an address of a session; to may
+// be nil.
+func (p *Port) down(to *Session, ip *ipkt.Packet) hop {
+	if to == nil {
+		return hop{cause: DropNoRoute}
+	}
+	return toward(p.rules.Load(), to, ip)
+}
+
+// toward says whether a packet goes to a client.
+func toward(rules *policy.Rules, to *Session, ip *ipkt.Packet) hop {
+	var who *policy.Subject
+	if b := to.bound.Load(); b != nil {
+		who = &b.subject
+	}
+	if verdict := rules.Judge(policy.Down, who, ip); verdict != policy.Deliver {
+		return hop{cause: causeOf(verdict)}
+	}
+	return hop{kind: hopClient, session: to}
+}
+
+// causeOf is why a packet is dropped that the rules let go nowhere.
+func causeOf(v policy.Verdict) Cause {
+	switch v {
+	case policy.Source:
+		return DropSource
+	case policy.Neighbour:
+		return DropNeighbour
+	}
+	return DropDenied
 }
 
 // hairpin turns a packet round, from one client of a tenant to another. What does

@@ -10,6 +10,7 @@ import (
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/ppp"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 var (
@@ -22,9 +23,9 @@ var (
 
 // newNeighbours is a rig with another client, of call 91, whose link carries mtu
 // bytes.
-func newNeighbours(t *testing.T, open bool, mtu int) *rig {
+func newNeighbours(t *testing.T, open bool, mtu uint16) *rig {
 	r := newRig6(t)
-	r.link.port.ClientToClient(open)
+	r.link.port.SetRules(policy.New(rigRules(open)))
 	other := r.plane.NewSession(SessionConfig{Peer: r.peer, Tunnel: 7, Call: 10, RemoteTunnel: 70, RemoteCall: 91})
 	r.plane.Bind(other, r.link.port, friend, LinkOptions{MTU: mtu})
 	r.plane.Bind6(other, r.link.port, friendPrefix, LinkOptions{MTU: mtu})

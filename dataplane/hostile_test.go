@@ -10,6 +10,7 @@ import (
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 // maxHostile is how many bytes a packet of fuzzing has at most: what fits beside
@@ -49,7 +50,7 @@ func hostileRig(t testing.TB, tunnel, sideBySide, open bool) *rig {
 		r = newRig(t, esp.EncryptionGCM16, 256, 0)
 	}
 	r.plane.Bind6(r.session, r.session.port, clientPrefix, LinkOptions{MTU: 1400})
-	r.session.port.ClientToClient(open)
+	r.session.port.SetRules(policy.New(rigRules(open)))
 	return r
 }
 

@@ -100,7 +100,7 @@ func (s *Session) innerMTU(st *sendState, r *route) int {
 	}
 	mtu := r.Out.MaxPayload(r.OuterMTU-outer-udpHeaderLen) - (maxTemplate - int(st.templateAt))
 	if s.link.MTU > 0 {
-		mtu = min(mtu, s.link.MTU)
+		mtu = min(mtu, int(s.link.MTU))
 	}
 	if s.port != nil {
 		mtu = min(mtu, s.port.device.MTU())

@@ -7,6 +7,7 @@ import (
 	"github.com/culvert-vpn/culvert/ppp"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 // Some packets of a client are for the other end of its link and not for the
@@ -29,39 +30,23 @@ const (
 func (b *binding) carries(proto ppp.Protocol) bool {
 	switch proto {
 	case ppp.ProtocolIPv4:
-		return b.any || b.addr4.Load() != 0
+		return b.subject.Has4()
 	case ppp.ProtocolIPv6:
-		return b.any || b.prefix.Load() != nil
+		return b.subject.Has6()
 	}
 	return false
-}
-
-// owns reports whether the session may send with that packet's source. What
-// has a link-local one, or none yet, does not leave the link: see forLink.
-func (b *binding) owns(ip *ipkt.Packet) bool {
-	if ip.Is4() {
-		addr := b.addr4.Load()
-		return addr != 0 && binary.BigEndian.Uint32(ip.Bytes[12:]) == addr
-	}
-	prefix := b.prefix.Load()
-	return prefix != nil && (prefix.Contains(ip.Source()) || isLinkSource(ip.Bytes[8:24]))
 }
 
 // forLink reports whether a packet is for our end of the link.
 func (b *binding) forLink(ip *ipkt.Packet) bool {
 	if !ip.Is4() {
-		return isLinkSource(ip.Bytes[8:24]) || isLinkDestination(ip.Bytes[24:40])
+		return policy.IsLink(ip.Bytes[8:24]) || isLinkDestination(ip.Bytes[24:40])
 	}
 	if ip.Protocol != ipkt.ProtocolUDP || ip.Offset != 0 || destinationPort(ip) != portDHCP {
 		return false
 	}
 	dst := ip.Destination()
 	return dst == b.port.gateway || dst == netip.AddrFrom4([4]byte{255, 255, 255, 255})
-}
-
-// isLinkSource: link-local, or unspecified (RFC 4291 sections 2.5.6 and 2.5.2).
-func isLinkSource(a []byte) bool {
-	return a[0] == 0xfe && a[1]&0xc0 == 0x80 || netip.AddrFrom16([16]byte(a)) == netip.IPv6Unspecified()
 }
 
 // isLinkDestination: link-local, or a group of the link's or the interface's

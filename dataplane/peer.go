@@ -7,6 +7,7 @@ import (
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 // Path is the pair of UDP addresses between us and a peer.
@@ -230,11 +231,9 @@ func (p *Peer) TakeActivity() (a Activity) {
 // the routes to the clients, and a downlink for each source.
 type Port struct {
 	device   tenant.Device
-	writers  []tenant.Writer // by worker
-	clients  addressRange
-	open     atomic.Bool   // clients reach each other
-	denied   *tenant.Reach // where they may not go; nil: anywhere
-	gateway  netip.Addr    // our IPv4 address there
-	gateway6 netip.Addr    // our IPv6 address there; invalid: none
+	writers  []tenant.Writer              // by worker
+	rules    atomic.Pointer[policy.Rules] // of its tenant
+	gateway  netip.Addr                   // our IPv4 address there
+	gateway6 netip.Addr                   // our IPv6 address there; invalid: none
 	routes   routeTable
 }

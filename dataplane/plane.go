@@ -17,6 +17,7 @@ import (
 	"github.com/culvert-vpn/culvert/internal/x/largepages"
 	"github.com/culvert-vpn/culvert/ppp"
 	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 // The errors of the package.
@@ -215,17 +216,11 @@ func (p *Plane) RemoveSA(spi esp.SPI) {
 // PortConfig describes a tenant's place in the plane.
 type PortConfig struct {
 	Device tenant.Device
-	// Pools are the prefixes whose addresses are clients of this device.
-	Pools []netip.Prefix
-	// Gateways are our own addresses there, at most one a family: they are no
-	// client's, and ICMP errors come from them.
+	// Gateways are our own addresses there, at most one a family: ICMP errors come
+	// from them.
 	Gateways []netip.Addr
-	// ClientToClient lets clients reach each other. Without it a packet from one
-	// to another is dropped, also when the device brings it back.
-	ClientToClient bool
-	// Denied is where clients may not go by the device; nil: that is the device's
-	// own matter.
-	Denied *tenant.Reach
+	// Rules are the policy of the tenant; nil: everything goes on. See Port.SetRules.
+	Rules *policy.Rules
 }
 
 // AddDevice connects a tenant's device: it starts a downlink for each of its
@@ -247,8 +242,11 @@ func (p *Plane) AddDevice(c PortConfig) *Port {
 }
 
 func newPort(c PortConfig) *Port {
-	port := &Port{device: c.Device, clients: newRange(c.Pools), denied: c.Denied}
-	port.open.Store(c.ClientToClient)
+	port := &Port{device: c.Device}
+	if c.Rules == nil {
+		c.Rules = policy.New(policy.Config{})
+	}
+	port.SetRules(c.Rules)
 	for _, a := range c.Gateways {
 		if a.Is6() {
 			port.gateway6 = a

@@ -13,6 +13,7 @@ import (
 	"github.com/culvert-vpn/culvert/ppp"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 // rig is a plane with one peer, whose other end the test plays.
@@ -47,13 +48,20 @@ func newRig(t testing.TB, encryption uint8, bits int, integrity uint16) *rig {
 	r.secure(encryption, bits, integrity)
 	r.session = plane.NewSession(SessionConfig{Peer: r.peer, Tunnel: 7, Call: 9, RemoteTunnel: 70, RemoteCall: 90})
 	port := newPort(PortConfig{
-		Device: r.device, Gateways: []netip.Addr{netip.MustParseAddr("10.100.1.1"), gateway6},
-		Pools: []netip.Prefix{netip.MustParsePrefix("10.100.1.0/24"), netip.MustParsePrefix("2001:db8:1::/48")},
+		Device: r.device, Gateways: rigRules(false).Gateways, Rules: policy.New(rigRules(false)),
 	})
 	port.writers = []tenant.Writer{r.device.Writer(), nil, r.device.Writer()}
 	plane.Bind(r.session, port, clientAddr, LinkOptions{MTU: 1400})
 	r.link = plane.newDownlink(port, nil, r.device.Writer(), 0)
 	return r
+}
+
+// rigRules are the rules of the rig's tenant.
+func rigRules(open bool) policy.Config {
+	return policy.Config{
+		Clients:  []netip.Prefix{netip.MustParsePrefix("10.100.1.0/24"), netip.MustParsePrefix("2001:db8:1::/48")},
+		Gateways: []netip.Addr{netip.MustParseAddr("10.100.1.1"), gateway6}, ClientToClient: open,
+	}
 }
 
 // secure makes the SAs of both directions.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/l2tp"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 // SessionConfig describes one call, or one tunnel mode SA, to NewSession.
@@ -39,11 +40,6 @@ type Session struct {
 
 	firstBinding binding
 	firstPrefix  netip.Prefix
-	ns           atomic.Uint32
-	sequencing   bool
-	settled      bool // firstBinding is taken
-	sending      bool // firstSend is taken
-	narrow       bool // there was an SA that is not for everything
 
 	firstSend sendState
 
@@ -51,9 +47,14 @@ type Session struct {
 	prefix       *netip.Prefix // of IPv6; nil: none
 	addr         netip.Addr
 	port         *Port
+	ns           atomic.Uint32
 	link         LinkOptions
 	remoteTunnel l2tp.TunnelID
 	remoteCall   l2tp.CallID
+	sequencing   bool
+	settled      bool // firstBinding is taken
+	sending      bool // firstSend is taken
+	narrow       bool // there was an SA that is not for everything
 }
 
 // downLines is how many bytes of a session packets downwards need. There is a line
@@ -63,8 +64,8 @@ const downLines = 256
 
 // LinkOptions are what PPP agreed on for a session.
 type LinkOptions struct {
-	MTU       int  // the largest IP packet the peer takes: its MRU
-	ACFC, PFC bool // the peer accepts compressed headers from us
+	MTU       uint16 // the largest IP packet the peer takes: its MRU; 0: unknown
+	ACFC, PFC bool   // the peer accepts compressed headers from us
 	// Host: this is the client's own end, and router advertisements are for the
 	// control loop and not for the device.
 	Host bool
@@ -73,12 +74,10 @@ type LinkOptions struct {
 // binding is a session's place in its tenant's network. Only the addresses of
 // one change.
 type binding struct {
-	port   *Port
-	prefix atomic.Pointer[netip.Prefix] // of IPv6; nil: none
-	addr4  atomic.Uint32                // 0: none
-	any    bool                         // no addresses: the client's own end
-	host   bool                         // router advertisements are ours
-	narrow bool                         // packets are held against the selectors of their SA
+	port    *Port
+	subject policy.Subject // which sources are its own
+	host    bool           // router advertisements are ours
+	narrow  bool           // packets are held against the selectors of their SA
 }
 
 // NewSession makes the session known to the workers under its peer's SAs.
@@ -128,7 +127,7 @@ func (p *Plane) Bind6(s *Session, port *Port, prefix netip.Prefix, link LinkOpti
 // isAny reports whether the session takes packets of every source.
 func (s *Session) isAny() bool {
 	b := s.bound.Load()
-	return b != nil && b.any
+	return b != nil && b.subject.IsAnybody()
 }
 
 // attach makes the session's addresses those that it may use.
@@ -136,16 +135,13 @@ func (s *Session) attach(port *Port, link LinkOptions, anyAddress bool) {
 	s.port, s.link = port, link
 	s.update()
 	b := s.bound.Load()
-	if host := anyAddress && link.Host; b == nil || b.port != port || b.any != anyAddress || b.host != host || b.narrow != s.narrow {
+	if host := anyAddress && link.Host; b == nil || b.port != port || b.subject.IsAnybody() != anyAddress || b.host != host || b.narrow != s.narrow {
 		b = s.newBinding()
-		b.port, b.any, b.host, b.narrow = port, anyAddress, host, s.narrow
+		b.port, b.host, b.narrow = port, host, s.narrow
+		b.subject.Anybody(anyAddress)
 	}
-	b.prefix.Store(s.prefix)
-	addr4 := uint32(0)
-	if s.addr.Is4() {
-		addr4 = ipv4Of(s.addr)
-	}
-	b.addr4.Store(addr4)
+	b.subject.SetPrefix(s.prefix)
+	b.subject.SetAddress(s.addr)
 	s.bound.Store(b)
 }
 

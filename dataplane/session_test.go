@@ -66,18 +66,18 @@ func TestPlaceOfWays(t *testing.T) {
 func TestPlaceOfBinding(t *testing.T) {
 	r := newRig6(t)
 	s, first := r.session, r.session.bound.Load()
-	if first != &s.firstBinding || first.addr4.Load() != ipv4Of(clientAddr) || first.prefix.Load() != &s.firstPrefix {
-		t.Fatalf("bound to %x and %v", first.addr4.Load(), first.prefix.Load())
+	if first != &s.firstBinding || !first.subject.Has4() || !first.subject.Has6() || s.prefix != &s.firstPrefix {
+		t.Fatalf("bound to IPv4: %v, IPv6: %v", first.subject.Has4(), first.subject.Has6())
 	}
 	r.plane.Unbind(s)
-	if s.bound.Load() != first || first.addr4.Load() != 0 || first.prefix.Load() == nil {
+	if s.bound.Load() != first || first.subject.Has4() || !first.subject.Has6() {
 		t.Error("without IPv4")
 	}
 	r.plane.Unbind6(s)
 	other := &Port{device: r.device}
 	r.plane.Bind(s, other, clientAddr, LinkOptions{})
 	r.plane.Bind6(s, other, clientPrefix, LinkOptions{})
-	if b := s.bound.Load(); b == first || first.port != r.link.port || first.addr4.Load() != 0 || b.port != other || b.prefix.Load() == &s.firstPrefix {
+	if b := s.bound.Load(); b == first || first.port != r.link.port || first.subject.Has4() || b.port != other || s.prefix == &s.firstPrefix {
 		t.Error("another network has the binding of the first")
 	}
 }

@@ -18,8 +18,8 @@ import (
 //
 //	datagram -> Classify -> SA by SPI -> Open, at once or with others: see
 //	opening.go -> UDP 1701 -> L2TP header
-//	-> the session under its own SA -> PPP protocol -> source check -> device,
-//	or another client: see hop.go; or the control loop: see local.go
+//	-> the session under its own SA -> PPP protocol -> hop.go: policy -> device,
+//	another client, or the control loop: see local.go
 
 // datagram takes one datagram of the NAT-T port; sa is the SA that ESP names.
 func (w *worker) datagram(m *udp.Message, kind esp.Kind, sa *SA) {
@@ -206,22 +206,33 @@ func (w *worker) packet(s *Session, pkt []byte) {
 		w.toControl(s, &ip)
 		return
 	}
-	if !b.any {
-		if !b.owns(&ip) {
-			w.count.drop(DropSource)
-			return
-		}
-		if b.forLink(&ip) {
-			w.question(s, &ip)
-			return
-		}
+	to := b.port.up(s, b, &ip)
+	switch {
+	case to.kind == hopControl:
+		w.question(s, &ip)
+	case to.kind == hopDrop && to.cause == DropSource: // not the session's traffic
+		w.count.drop(DropSource)
+	default:
+		w.forward(s, b.port, to, int(st.mtu), &ip)
 	}
+}
+
+// forward takes a packet of a session on to where it goes.
+func (w *worker) forward(s *Session, p *Port, to hop, mtu int, ip *ipkt.Packet) {
 	if ip.Opens() {
-		ip.ClampMSS(int(st.mtu))
+		ip.ClampMSS(mtu)
 	}
 	mark(&s.active)
 	w.up.add(&s.Up, len(ip.Bytes))
-	w.hop(s, b.port, &ip)
+	switch to.kind {
+	case hopDrop:
+		w.count.drop(to.cause)
+	case hopClient:
+		w.down.hairpin(s, to.session, p, ip)
+	default:
+		w.given = append(w.given, given{s, p, ip.Bytes})
+		w.commit(p, ip.Bytes)
+	}
 }
 
 // commit hands a packet to the device; it is written at the end of the batch.

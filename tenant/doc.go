@@ -1,14 +1,12 @@
 // Package tenant holds what belongs to one customer of the concentrator and is
 // no protocol: how a user's name selects the tenant, which addresses clients
-// are given, which destinations they may reach, and the Device through which
-// their packets leave.
+// are given, and the Device through which their packets leave.
 //
 // # Verbs
 //
 // A Selector turns the name that a client logs in with into a tenant and a
 // user. A Pool leases addresses, the same one to the same owner as long as it
-// is free; a PrefixPool does so with IPv6 prefixes. A Reach judges destinations;
-// NeverReached are those that are closed everywhere. Device is the
+// is free; a PrefixPool does so with IPv6 prefixes. Device is the
 // seam to the networks behind; its implementations are tenant/netstack and
 // tenant/tun, and both answer DNS with tenant/dns.
 //
@@ -22,5 +20,5 @@
 //
 // It authenticates nobody, stores nothing and opens no socket: leases that
 // should outlive the process are exported and restored by the caller. Where
-// packets go, and whether from one client to another, the dataplane says.
+// packets may go says tenant/policy, which package dataplane asks.
 package tenant

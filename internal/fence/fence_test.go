@@ -39,6 +39,7 @@ func layers() []layer {
 		{"l2tp", []string{"internal/x/deadline"}},
 		{"ppp", []string{"internal/eap", "internal/x/deadline"}},
 		{"radius", nil},
+		{"tenant/policy", []string{"tenant/ipkt"}},
 		{"tenant", []string{"internal/x/gso", "internal/x/fault"}},
 	}
 }
@@ -52,7 +53,7 @@ func views() map[string][]string {
 	return map[string][]string{
 		"l2tp":   {"AppendDataHeader", "CallID", "DataHeader", "DataHeaderLen", "IsControl", "MaxDataHeader", "ParseData", "TunnelID"},
 		"ppp":    {"AppendHeader", "HeaderLen", "MaxHeader", "ParseFrame", "Protocol", "ProtocolIPv4", "ProtocolIPv6", "ProtocolLCP"},
-		"tenant": {"Device", "Fault", "Headroom", "Herald", "Reach", "Source", "Tailroom", "Writer"},
+		"tenant": {"Device", "Fault", "Headroom", "Herald", "Source", "Tailroom", "Writer"},
 	}
 }
 

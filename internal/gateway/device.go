@@ -10,6 +10,7 @@ import (
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/dns"
 	"github.com/culvert-vpn/culvert/tenant/netstack"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 	"github.com/culvert-vpn/culvert/tenant/tun"
 )
 
@@ -33,7 +34,7 @@ type devices struct {
 	host   *netstack.Host
 	ports  *netstack.Ports
 	faults *fault.Log
-	pools  *tenant.Reach // of all tenants: none is a way from one to another
+	pools  *policy.Reach // of all tenants: none is a way from one to another
 }
 
 func newDevices(c *config.Config, faults *fault.Log) (*devices, error) {
@@ -42,7 +43,7 @@ func newDevices(c *config.Config, faults *fault.Log) (*devices, error) {
 		all = append(all, c.Tenants[i].Pool...)
 		all = append(all, c.Tenants[i].Pool6...)
 	}
-	pools, err := tenant.NewReach(masked(all), nil)
+	pools, err := policy.NewReach(masked(all), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +103,7 @@ func (d *devices) close() {
 // besideTUN is where a tenant's clients do not go although the kernel would take
 // them there: what belongs to tenants with devices in the same namespace, since the
 // kernel forwards from one device to the other. nil: there is no such tenant.
-func besideTUN(c *config.Config, t *config.Tenant) (*tenant.Reach, error) {
+func besideTUN(c *config.Config, t *config.Tenant) (*policy.Reach, error) {
 	var deny []netip.Prefix
 	for i := range c.Tenants {
 		other := &c.Tenants[i]
@@ -114,7 +115,7 @@ func besideTUN(c *config.Config, t *config.Tenant) (*tenant.Reach, error) {
 	if deny == nil {
 		return nil, nil
 	}
-	return tenant.NewReach(deny, t.Egress.TUN.Allow)
+	return policy.NewReach(deny, t.Egress.TUN.Allow)
 }
 
 func masked(prefixes []netip.Prefix) []netip.Prefix {

@@ -12,6 +12,7 @@ import (
 	"github.com/culvert-vpn/culvert/internal/x/nstest"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 func TestMain(m *testing.M) { os.Exit(nstest.Alone(m.Run)) }
@@ -172,7 +173,7 @@ func TestAllowClosesNothing(t *testing.T) {
 	}
 	defer ds.close()
 	cfg := ds.netstack(&conf.Tenants[0])
-	reach, err := tenant.NewReach(cfg.Deny, cfg.Allow)
+	reach, err := policy.NewReach(cfg.Deny, cfg.Allow)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -269,7 +269,7 @@ func (g *Gateway) tunnelReady(now time.Time, p *peer) {
 		g.dialTunnelUp(s)
 		return
 	}
-	s.linkOptions.MTU = s.tenant.MTU
+	s.linkOptions.MTU = uint16(s.tenant.MTU)
 	g.plane.Bind(s.plane, s.tenant.port, s.addr, s.linkOptions)
 	if s.prefix.IsValid() {
 		g.plane.Bind6(s.plane, s.tenant.port, s.prefix, s.linkOptions)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"crypto/rand"
+	"math"
 	"time"
 
 	"go.uber.org/zap"
@@ -144,9 +145,9 @@ func (g *Gateway) linkUp(now time.Time, s *session, e ppp.Up) {
 
 // options are what PPP agreed on, bounded by what the tenant allows.
 func (s *session) options(acfc, pfc bool, mru int) dataplane.LinkOptions {
-	o := dataplane.LinkOptions{ACFC: acfc, PFC: pfc, MTU: mru}
+	o := dataplane.LinkOptions{ACFC: acfc, PFC: pfc, MTU: uint16(min(mru, math.MaxUint16))}
 	if s.tenant != nil && s.tenant.MTU > 0 {
-		o.MTU = min(o.MTU, s.tenant.MTU)
+		o.MTU = min(o.MTU, uint16(s.tenant.MTU))
 	}
 	return o
 }

@@ -120,7 +120,7 @@ func (g *Gateway) adopt(now time.Time, tenants []*tenantState, selector *tenant.
 	keys.follow(g.keys)
 	g.tenants, g.selector, g.keys = tenants, selector, keys
 	for _, t := range tenants {
-		t.port.ClientToClient(t.Tenant.ClientToClient)
+		t.port.SetRules(t.rules())
 		if d, ok := t.device.(interface{ Hairpin(open bool) }); ok {
 			d.Hairpin(t.Tenant.ClientToClient)
 		}

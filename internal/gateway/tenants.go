@@ -13,6 +13,7 @@ import (
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/autoconf"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 // tenantState is a tenant at work: its configuration, its addresses and its device.
@@ -27,6 +28,7 @@ type tenantState struct {
 	users    map[string][]*session   // those by the user, oldest first
 	tells    *autoconf.Responder     // what clients ask once they are up
 	trust    *trust                  // in certificates of clients
+	closed   *policy.Reach           // where the device leads and clients do not go; nil: nowhere
 }
 
 // openTenants opens what every tenant needs, and the keys that lead to it.
@@ -75,14 +77,18 @@ func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
 		return nil, err
 	}
 	g.warnOfOffload(t)
-	denied, err := besideTUN(g.config.Config, conf)
-	if err != nil {
+	if t.closed, err = besideTUN(g.config.Config, conf); err != nil {
 		return nil, err
 	}
-	t.port = g.plane.AddDevice(dataplane.PortConfig{
-		Device: t.device, Pools: t.pools(), Gateways: t.gateways(), ClientToClient: conf.ClientToClient, Denied: denied,
-	})
+	t.port = g.plane.AddDevice(dataplane.PortConfig{Device: t.device, Gateways: t.gateways(), Rules: t.rules()})
 	return t, nil
+}
+
+// rules are the policy of the tenant, compiled.
+func (t *tenantState) rules() *policy.Rules {
+	return policy.New(policy.Config{
+		Clients: t.pools(), Gateways: t.gateways(), ClientToClient: t.ClientToClient, Closed: t.closed,
+	})
 }
 
 // warnOfOffload names a device of the kernel that takes packets one by one.

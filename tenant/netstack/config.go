@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/internal/x/fault"
-	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/dns"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 // ErrConfig says that a Config cannot be used.
@@ -55,12 +55,12 @@ type Config struct {
 	// MTU is the largest packet in bytes; 0: DefaultMTU.
 	MTU int
 	// Deny and Allow say which destinations are reached: an entry of Allow counts
-	// where it is at least as long as what it contradicts. tenant.NeverReached,
+	// where it is at least as long as what it contradicts. policy.NeverReached,
 	// Pool, Others and the addresses of Host are denied besides.
 	Deny, Allow []netip.Prefix
 	// Others is what belongs to other tenants; nil: nothing does. It may be
 	// shared by devices.
-	Others tenant.Closer
+	Others policy.Closer
 	// Host knows the addresses of the host; nil: the device makes one of its
 	// own. It may be shared by devices, and outlives them.
 	Host *Host
@@ -192,17 +192,17 @@ func (c Config) purse() *purse {
 }
 
 // reach compiles which destinations are denied.
-func (c Config) reach() (*tenant.Reach, error) {
-	deny := append(tenant.NeverReached(), c.Deny...)
+func (c Config) reach() (*policy.Reach, error) {
+	deny := append(policy.NeverReached(), c.Deny...)
 	for _, prefix := range c.Pool {
 		deny = append(deny, prefix.Masked())
 	}
 	for _, a := range c.Addresses {
 		deny = append(deny, netip.PrefixFrom(a.Addr(), a.Addr().BitLen()))
 	}
-	also := []tenant.Closer{c.Host}
+	also := []policy.Closer{c.Host}
 	if c.Others != nil {
 		also = append(also, c.Others)
 	}
-	return tenant.NewReach(deny, c.Allow, also...)
+	return policy.NewReach(deny, c.Allow, also...)
 }

@@ -19,12 +19,13 @@ import (
 
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/dns"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 // Device is a tenant's network stack. It implements tenant.Device.
 type Device struct {
 	cfg     Config
-	reach   *tenant.Reach
+	reach   *policy.Reach
 	link    *link
 	stack   *stack.Stack
 	sources []tenant.Source

@@ -18,7 +18,7 @@
 // Flows are bounded in total and by client, TCP handshakes under way likewise;
 // idle flows are closed. UDP mappings are bounded apart, by the ports and
 // descriptors that devices share (Ports): when they are all in use, who holds
-// most gives up what it used longest ago. A destination that tenant.NeverReached
+// most gives up what it used longest ago. A destination that policy.NeverReached
 // lists, or the pool holds, or the configuration denies, is refused as if
 // nothing listened there.
 //

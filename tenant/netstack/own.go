@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/culvert-vpn/culvert/internal/x/fault"
-	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 // ownRecheck is how often the host's addresses are read besides when the kernel
@@ -31,7 +31,7 @@ type Host struct {
 	closed sync.Once
 }
 
-var _ tenant.Closer = (*Host)(nil)
+var _ policy.Closer = (*Host)(nil)
 
 // NewHost reads the addresses of the network namespace that it is called in, and
 // follows them until Close. faults is told of panics; nil: they are not survived.
@@ -97,7 +97,7 @@ func (h *Host) read() error {
 	for _, a := range list {
 		addr, ok := netip.AddrFromSlice(a.IP)
 		if addr = addr.Unmap(); !ok || addr.IsLoopback() {
-			continue // which tenant.NeverReached has
+			continue // which policy.NeverReached has
 		}
 		bits, _ := a.Mask.Size()
 		for _, mine := range edges(netip.PrefixFrom(addr, bits)) {
@@ -131,7 +131,7 @@ func broadcast(p netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// Closes implements tenant.Closer for the addresses of the host.
+// Closes implements policy.Closer for the addresses of the host.
 func (h *Host) Closes(addr netip.Addr) (bits int, closed bool) {
 	_, closed = (*h.own.Load())[addr]
 	return addr.BitLen(), closed
@@ -157,14 +157,14 @@ func leadsHere(addr netip.Addr) bool {
 // closed reports whether dst is closed to clients, by the rules or since it leads
 // to the host itself and is not opened by name. It asks the kernel, so it is not
 // for workers; they have Reach.Denies.
-func closed(reach *tenant.Reach, dst netip.Addr) bool {
+func closed(reach *policy.Reach, dst netip.Addr) bool {
 	return reach.Denies(dst) || !dst.IsLoopback() && leadsHere(dst) && !reach.Names(dst)
 }
 
 // dialOpen dials what is not closed. It looks again when there is a connection,
 // since the host may have got an address in the meantime, or the way may have
 // been bent.
-func dialOpen(reach *tenant.Reach) func(ctx context.Context, network, address string) (net.Conn, error) {
+func dialOpen(reach *policy.Reach) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		to, err := netip.ParseAddrPort(address)
 		if err != nil {
