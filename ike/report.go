@@ -10,14 +10,25 @@ type lines struct{ burst, rate int }
 
 const summaryTime = 10 * time.Second
 
-// ofStrangers are those of who has shown nothing yet; ofPeers those of who has, or
+// linesFor are those of strangers, who have shown nothing yet, or those of who has, or
 // whom we dialled.
 func (s *Server) linesFor(peer Peer) (*budget, lines) {
-	if peer == 0 {
+	if s.unknown(peer) {
 		return &s.tellStrangers, lines{40, 4}
 	}
 	return &s.tellPeers, lines{200, 50}
 }
+
+// unknown reports whether a peer is a stranger: nobody, or who has got no further than
+// to be asked by EAP, which anybody is.
+func (s *Server) unknown(peer Peer) bool {
+	p := s.sessions[peer]
+	return peer == 0 || p != nil && !p.machine.Up() && !p.machine.Initiator()
+}
+
+// Tells reports whether there may be one more line about an attempt of a peer that
+// failed; if not it is counted, and part of the next Untold.
+func (s *Server) Tells(now time.Time, peer Peer) bool { return s.tells(now, peer) }
 
 // tells reports whether an attempt that failed may be told, which is asked before it
 // is put into words.

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/eap"
 	"github.com/culvert-vpn/culvert/internal/store"
@@ -288,7 +289,7 @@ func (g *Gateway) admit(now time.Time, s *session, t *tenantState) *refusal {
 // refuseLogin tells the client and the log. What the throttle refuses is told there.
 func (g *Gateway) refuseLogin(now time.Time, s *session, l login, e ppp.Authenticate, why refusal, err error) {
 	g.failures[why.cause]++
-	if why != refusedThrottled {
+	if why != refusedThrottled && g.ike.Tells(now, ike.Peer(s.peer.id)) {
 		fields := s.fields()
 		if l.tenant != nil {
 			fields[0] = zap.String("tenant", l.tenant.Name)

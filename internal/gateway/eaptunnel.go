@@ -38,6 +38,7 @@ func (c tunnelLogin) left(l *eapLogin) {
 	if s, ok := l.machine.(*eap.Server); ok && s.Failure() != nil {
 		l.why, l.err = &refusedEAP, s.Failure()
 		c.refused(l, eap.Done{Method: eap.TypeTLS})
+		l.close()
 	}
 }
 

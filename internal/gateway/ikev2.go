@@ -169,9 +169,9 @@ func (g *Gateway) grant(now time.Time, p *peer, e ike.Assign, why *refusal) {
 		a, why = g.assignment(now, p, e)
 	}
 	if why != nil {
-		g.log.Warn("login-refused", append(p.fields(), zap.String("user", e.Identity), zap.String("cause", why.cause), zap.String("hint", why.hint))...)
+		g.tellRefused(p, append(p.fields(), zap.String("user", e.Identity), zap.String("cause", why.cause), zap.String("hint", why.hint)))
 		g.failures[why.cause]++
-		a.Detail, p.refused = why.cause, true
+		a.Detail = why.cause
 	}
 	g.ike.Assigned(now, e.Peer, a)
 }

@@ -49,7 +49,8 @@ type peer struct {
 	asked   bool        // its user's other sessions were asked whether they live
 	rivals  int         // for how many its own login waits
 	resume  *ike.Assign // that login
-	refused bool        // the log has said why its login failed
+	refused bool        // the log has said why its login failed, or
+	refusal []zap.Field // will say so in these words when IKE tells that it has
 }
 
 // child is one child SA in use.
@@ -319,8 +320,15 @@ func (g *Gateway) peerClosed(now time.Time, e ike.Closed) {
 func (g *Gateway) attemptFailed(e ike.Failed) {
 	p := g.peers[uint64(e.Peer)]
 	g.failures[e.Cause.String()]++
+	if p != nil && p.v2 && p.login != nil {
+		tunnelLogin{g, p}.left(p.login)
+	}
 	if p != nil && p.refused {
-		return // of which IKE says that it failed, without the user and what to do
+		if p.refusal != nil { // IKE knows neither the user nor what to do
+			g.log.Warn("login-refused", p.refusal...)
+			p.refusal = nil
+		}
+		return
 	}
 	who, hint := []zap.Field{zap.String("tenant", tenantsOf(e.Tenant)), zap.Stringer("client", e.Path.Remote)}, e.Cause.Hint()
 	if p != nil && p.dial != nil {
@@ -328,6 +336,17 @@ func (g *Gateway) attemptFailed(e ike.Failed) {
 	}
 	g.log.Warn("ike-refused", append(who, zap.Stringer("local", e.Path.Local),
 		zap.String("cause", e.Cause.String()), zap.String("detail", e.Detail), zap.String("hint", hint))...)
+}
+
+// tellRefused has the log say why a login of tunnel mode failed: by IKEv2 in place of
+// what IKE says of it, and in any case not more often than anybody can read.
+func (g *Gateway) tellRefused(p *peer, fields []zap.Field) {
+	switch p.refused = p.v2; {
+	case p.v2:
+		p.refusal = fields
+	case g.ike.Tells(time.Now(), ike.Peer(p.id)):
+		g.log.Warn("login-refused", fields...)
+	}
 }
 
 // attemptsUntold says how many attempts are not in the log.

@@ -100,8 +100,7 @@ func (g *Gateway) xauthDone(now time.Time, p *peer, l *eapLogin) {
 // refuses is told there.
 func (g *Gateway) loginRefused(p *peer, user, method string, why refusal, err error) {
 	g.failures[why.cause]++
-	p.refused = p.v2
-	if why == refusedThrottled {
+	if p.refused = p.v2; why == refusedThrottled {
 		return
 	}
 	fields := append(p.fields(), zap.String("user", user), zap.String("method", method),
@@ -109,5 +108,5 @@ func (g *Gateway) loginRefused(p *peer, user, method string, why refusal, err er
 	if err != nil {
 		fields = append(fields, zap.Error(err))
 	}
-	g.log.Warn("login-refused", fields...)
+	g.tellRefused(p, fields)
 }
