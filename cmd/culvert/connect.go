@@ -300,7 +300,7 @@ func up(a gateway.Assigned) string {
 		s += ", DNS " + addr.String()
 	}
 	for _, domain := range a.Domains {
-		s += ", domain " + domain
+		s += ", domain " + plain(domain)
 	}
 	return s
 }

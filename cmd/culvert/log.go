@@ -16,7 +16,7 @@ func newLog(w io.Writer, c config.Log) (*zap.Logger, error) {
 	if err != nil {
 		return nil, err
 	}
-	return zap.New(zapcore.NewCore(newEncoder(c), zapcore.Lock(zapcore.AddSync(w)), level)), nil
+	return zap.New(zapcore.NewCore(newEncoder(c), zapcore.Lock(plainWriter{w}), level)), nil
 }
 
 // newServerLog is newLog for a server, which does not wait for whoever reads its log.

@@ -65,10 +65,10 @@ func run(ctx context.Context, args []string, s streams) int {
 // else in one line.
 func report(w io.Writer, err error) {
 	if errors.Is(err, config.ErrInvalid) {
-		fmt.Fprintln(w, err)
+		fmt.Fprintln(plainWriter{w}, err)
 		return
 	}
-	fmt.Fprintln(w, "culvert:", strings.Join(strings.Fields(err.Error()), " "))
+	fmt.Fprintln(plainWriter{w}, "culvert:", strings.Join(strings.Fields(err.Error()), " "))
 }
 
 // newRoot returns the tree of commands.

@@ -2,6 +2,7 @@ package v2
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -105,11 +106,17 @@ func assignmentOf(c wire.Config) Assignment {
 			a.NBNS = append(a.NBNS, addr)
 		case (x.Type == wire.ConfigIP4Subnet || x.Type == wire.ConfigIP6Subnet) && isPrefix:
 			a.Subnets = append(a.Subnets, prefix)
-		case x.Type == wire.ConfigDNSDomain && len(x.Value) > 0:
+		case x.Type == wire.ConfigDNSDomain && isDomain(x.Value):
 			a.Domains = append(a.Domains, string(x.Value))
 		}
 	}
 	return a
+}
+
+// isDomain reports whether what a server calls a domain can be one: whoever reads it,
+// perhaps a program, finds its end. It is in DNS presentation format, in ASCII (RFC 8598).
+func isDomain(b []byte) bool {
+	return len(b) > 0 && len(b) <= 255 && !slices.ContainsFunc(b, func(c byte) bool { return c <= ' ' || c > '~' || c == ',' })
 }
 
 // inner lists the addresses of an assignment.

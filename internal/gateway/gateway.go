@@ -114,7 +114,7 @@ func New(c Config) (*Gateway, error) {
 		c.Listen = listenKernel
 	}
 	g := &Gateway{
-		config: c, log: c.Log, vault: new(esp.Vault),
+		config: c, log: brief(c.Log), vault: new(esp.Vault),
 		peers: make(map[uint64]*peer), sessions: make(map[*dataplane.Session]*session),
 		refused: make(map[string]uint64), failures: make(map[string]uint64),
 		computed: make(chan result, 1024),
