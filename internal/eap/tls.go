@@ -37,8 +37,12 @@ type TLSConfig struct {
 	// ServerName is sent to a server; may be empty. Client only.
 	ServerName string
 	// VerifyPeer says whether the other side's certificates, as it sent them, may be
-	// believed. It runs within Compute.
+	// believed. It runs within Compute, before they are known to be its own.
 	VerifyPeer func(now time.Time, sent []*x509.Certificate) error
+	// VerifyProven says so again once the other side has shown that it has the key: what
+	// takes others' time is not done for who has only seen a certificate. Server only; it
+	// runs within Compute, and may be nil.
+	VerifyProven func(now time.Time, sent []*x509.Certificate) error
 	// MaxVersion bounds the version of TLS, zero for the newest; the oldest is 1.2.
 	MaxVersion uint16
 	// Fragment is the most data of TLS in one packet, zero for 1024.
@@ -55,7 +59,7 @@ type session struct {
 	fragment int
 	keylog   bytes.Buffer
 	peer     []*x509.Certificate
-	failure  error // of VerifyPeer, more exact than TLS's own
+	failure  error // of VerifyPeer or VerifyProven, more exact than TLS's own
 	now      time.Time
 }
 
@@ -83,7 +87,14 @@ func newSession(c *TLSConfig, rand io.Reader, server bool) *session {
 	// Ours is sent even if another authority's is asked for: the server's log then says so.
 	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.Certificate, nil }
 	if server {
-		s.engine = newEngine(func(n net.Conn) *tls.Conn { return tls.Server(n, config) }, confirm)
+		s.engine = newEngine(func(n net.Conn) *tls.Conn { return tls.Server(n, config) }, func(conn *tls.Conn) error {
+			if c.VerifyProven != nil {
+				if s.failure = c.VerifyProven(s.now, s.peer); s.failure != nil {
+					return s.failure
+				}
+			}
+			return confirm(conn)
+		})
 	} else {
 		s.engine = newEngine(func(n net.Conn) *tls.Conn { return tls.Client(n, config) }, confirmed)
 	}

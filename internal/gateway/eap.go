@@ -118,22 +118,36 @@ func authoritiesOf(tenants []*tenantState) *x509.CertPool {
 
 // tls is how EAP-TLS is done for clients of those tenants.
 func (l *eapLogin) tls(able []*tenantState) *eap.TLSConfig {
-	verify := func(now time.Time, sent []*x509.Certificate) (err error) {
-		l.certified = nil
-		for _, t := range able {
-			_, e := t.trust.Verify(now, sent, auth.PurposeClient)
-			if e == nil {
-				l.certified = append(l.certified, t)
-			} else if err == nil {
-				err = e
-			}
+	verify := func(asks bool) func(time.Time, []*x509.Certificate) error {
+		return func(now time.Time, sent []*x509.Certificate) (err error) {
+			l.certified, err = certifying(now, able, sent, asks)
+			return err
 		}
-		if len(l.certified) > 0 {
-			return nil
-		}
-		return err
 	}
-	return &eap.TLSConfig{Certificate: pairOf(able[0].Certificate.Chain, able[0].Certificate.Key), Authorities: authoritiesOf(able), VerifyPeer: verify}
+	return &eap.TLSConfig{Certificate: pairOf(able[0].Certificate.Chain, able[0].Certificate.Key), Authorities: authoritiesOf(able),
+		VerifyPeer: verify(false), VerifyProven: verify(true)}
+}
+
+// certifying are those of some tenants whose authorities have issued a client's certificate;
+// if there are none the error says why not. asks says that the authorities are asked whether
+// it was revoked.
+func certifying(now time.Time, able []*tenantState, sent []*x509.Certificate, asks bool) (list []*tenantState, err error) {
+	for _, t := range able {
+		verify := t.trust.VerifyPath
+		if asks {
+			verify = t.trust.Verify
+		}
+		_, e := verify(now, sent, auth.PurposeClient)
+		if e == nil {
+			list = append(list, t)
+		} else if err == nil {
+			err = e
+		}
+	}
+	if len(list) > 0 {
+		return list, nil
+	}
+	return nil, err
 }
 
 // pairOf is a certificate as TLS wants it.
