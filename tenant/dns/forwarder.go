@@ -27,12 +27,12 @@ const (
 type Forwarder struct {
 	cfg       Config
 	resolvers resolvers
-	queries   chan struct{} // a place for each query under way
-	buffers   sync.Pool     // *[maxMessage]byte
+	buffers   sync.Pool // *[maxMessage]byte
 	counters  counters
 
 	mu        sync.Mutex
 	sources   map[netip.Addr]int // queries under way by session
+	asked     int                // and in total
 	conns     map[netip.Addr]int // TCP connections by session
 	connected int                // and in total
 }
@@ -57,7 +57,6 @@ func New(cfg Config) (*Forwarder, error) {
 	return &Forwarder{
 		cfg:       cfg,
 		resolvers: resolvers{fixed: cfg.Resolvers, path: cfg.ResolvConf},
-		queries:   make(chan struct{}, cfg.Queries),
 		conns:     make(map[netip.Addr]int),
 		buffers:   sync.Pool{New: func() any { return new([maxMessage]byte) }},
 		sources:   make(map[netip.Addr]int),

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/culvert-vpn/culvert/tenant"
 )
 
 // idleConn is how long a client may keep a TCP connection without a query
@@ -68,25 +70,20 @@ func (f *Forwarder) servePackets(ctx context.Context, pc net.PacketConn, queries
 
 // enter takes a place for a query of source, if there is one.
 func (f *Forwarder) enter(source netip.Addr) bool {
-	select {
-	case f.queries <- struct{}{}:
-	default:
-		return false
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.sources[source] >= f.cfg.PerSource {
-		<-f.queries
+	if held := f.sources[source]; held >= f.cfg.PerSource || !tenant.Room(held, f.asked, f.cfg.Queries) {
 		return false
 	}
+	f.asked++
 	f.sources[source]++
 	return true
 }
 
 func (f *Forwarder) leave(source netip.Addr) {
-	<-f.queries
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.asked--
 	if f.sources[source]--; f.sources[source] == 0 {
 		delete(f.sources, source)
 	}
@@ -174,7 +171,7 @@ func (f *Forwarder) serveConns(ctx context.Context, ln net.Listener, queries *sy
 func (f *Forwarder) connect(source netip.Addr) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.connected >= f.cfg.Conns || f.conns[source] >= f.cfg.ConnsPerSource {
+	if held := f.conns[source]; held >= f.cfg.ConnsPerSource || !tenant.Room(held, f.connected, f.cfg.Conns) {
 		return false
 	}
 	f.connected++

@@ -35,7 +35,7 @@ const (
 	minMTU                    = 576
 	minQueue                  = 256 << 10
 	maxMTU                    = 65535
-	handshakeShare            = 16 // one source may have a 16th of the handshakes
+	handshakeShare            = 32 // one source may have a 32nd of the handshakes
 	minHandshakesPerSource    = 64
 	maxErrors                 = 5000     // ICMP errors a second in total
 	maxErrorsPerSource        = 200      // and for one client

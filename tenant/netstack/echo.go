@@ -12,6 +12,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
+	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
@@ -267,7 +268,7 @@ func (r *echoRate) admit(source netip.Addr, size int, now time.Time) bool {
 		clear(r.sources)
 	}
 	s := r.sources[source]
-	if size > maxEcho || r.count >= r.total || s.count >= r.perSource || s.bytes+size > echoBytes {
+	if size > maxEcho || s.count >= r.perSource || !tenant.Room(s.count, r.count, r.total) || s.bytes+size > echoBytes {
 		return false
 	}
 	r.count++

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/culvert-vpn/culvert/tenant"
 )
 
 // sweepAtLeast is for flows that are given less time than the configuration has.
@@ -148,13 +150,17 @@ func (fs *flows) full(key flowKey, mine *sourceFlows) bool {
 	if fs.closed || len(fs.all) >= fs.limits.total {
 		return true
 	}
-	if key.tcp && fs.dialling >= fs.limits.handshakes {
-		return true
+	dialling := 0
+	if mine != nil {
+		dialling = mine.dialling
 	}
-	if mine == nil {
+	switch {
+	case key.tcp && (dialling >= fs.limits.handshakesPerSource || !tenant.Room(dialling, fs.dialling, fs.limits.handshakes)):
+		return true
+	case mine == nil:
 		return false
 	}
-	return len(mine.flows) >= fs.limits.perSource || key.tcp && mine.dialling >= fs.limits.handshakesPerSource
+	return len(mine.flows) >= fs.limits.perSource
 }
 
 // established gives the flow's place among the handshakes back, and has its

@@ -4,12 +4,13 @@ import (
 	"context"
 	"net/netip"
 
+	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
 // maxJudged is how many datagrams to new destinations wait at once, and
 // maxJudgedPerSource how many of one client.
-const maxJudged, maxJudgedPerSource = 1024, 64
+const maxJudged, maxJudgedPerSource = 1024, 32
 
 // first is a datagram to a destination that its mapping has not sent to before.
 type first struct {
@@ -31,7 +32,7 @@ func newJudge(d *Device) *judge {
 
 // ask takes a copy of a datagram, or loses it where too many wait.
 func (j *judge) ask(m *mapping, h heading, payload []byte) {
-	if m.holder.judged.Add(1) <= maxJudgedPerSource {
+	if n := m.holder.judged.Add(1); n <= maxJudgedPerSource && tenant.Room(int(n)-1, len(j.waiting), maxJudged) {
 		select {
 		case j.waiting <- first{m, h, append([]byte(nil), payload...)}:
 			return
