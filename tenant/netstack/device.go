@@ -91,14 +91,14 @@ func start(cfg Config) (*Device, error) {
 	if cfg.DialContext == nil {
 		cfg.DialContext = dialOpen(reach)
 	}
-	q := newQueue(cfg.Queue)
+	q, clients := newQueue(cfg.Queue), newClients(cfg.ClientBits)
+	q.of = clients.of
 	l := &link{queue: q, mtu: uint32(cfg.MTU)}
 	s, err := newStack(cfg, l)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	clients := newClients(cfg.ClientBits)
 	d := &Device{
 		cfg: cfg, reach: reach, link: l, stack: s, cancel: cancel,
 		sources: []tenant.Source{newSource(q, cfg.MTU)},

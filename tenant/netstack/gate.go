@@ -29,7 +29,7 @@ type gate struct {
 func newGate(q *queue, id stack.TransportEndpointID) gate {
 	src := addrOf(id.LocalAddress).AsSlice()
 	return gate{
-		queue: q, client: addrOf(id.RemoteAddress),
+		queue: q, client: q.clientOf(addrOf(id.RemoteAddress)),
 		lane: laneOf(src[len(src)-1], id.LocalPort, id.RemotePort),
 		open: make(chan struct{}, 1),
 	}

@@ -35,6 +35,8 @@ const (
 // third of the queue, one client half of it, n clients an (n+1)th each: who
 // comes anew finds room, and the drops are those of whom the queue is full of.
 type queue struct {
+	of func(netip.Addr) netip.Addr // what stands for the client that has an address; nil: it does
+
 	mu      sync.Mutex
 	limit   int
 	bytes   int
@@ -93,14 +95,23 @@ func (q *queue) putSome(pkts []*stack.PacketBuffer) (taken int) {
 	defer q.mu.Unlock()
 	for _, pkt := range pkts {
 		client, at := destinationOf(pkt)
-		if q.add(pkt, client, at) {
+		if q.add(pkt, q.clientOf(client), at) {
 			taken++
 		}
 	}
 	return taken
 }
 
-// destinationOf names the client that a packet is for, and its lane.
+// clientOf returns what stands for a client in the queue: not its address, of which one
+// with an IPv6 prefix has any number.
+func (q *queue) clientOf(addr netip.Addr) netip.Addr {
+	if q.of == nil || addr.Is4() || !addr.IsValid() {
+		return addr
+	}
+	return q.of(addr)
+}
+
+// destinationOf says which address a packet is for, and its lane there.
 func destinationOf(pkt *stack.PacketBuffer) (client netip.Addr, at int) {
 	views, skip := pkt.AsViewList()
 	v := views.Front()
