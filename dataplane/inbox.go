@@ -68,12 +68,20 @@ func (i *Inbox) Strangers() <-chan *Message { return i.strangers }
 // maxWaiting bounds the control messages that one peer may have in the Inbox.
 const maxWaiting = 64
 
+// newcomers is the part of the Inbox, one in so many, that is for peers of whom nothing
+// is in it. Of the rest nobody takes more than is left.
+const newcomers = 16
+
 // fromPeer queues a message of an authenticated peer, with a copy of data, and
 // says why it could not.
 func (i *Inbox) fromPeer(like Message, data []byte) (Cause, bool) {
-	if like.Peer.waiting.Add(1) > maxWaiting {
+	switch n := int(like.Peer.waiting.Add(1)); {
+	case n > maxWaiting:
 		like.Peer.waiting.Add(-1)
 		return DropPeerFull, false
+	case n > 1 && n > cap(i.peers)-len(i.peers)-cap(i.peers)/newcomers:
+		like.Peer.waiting.Add(-1)
+		return DropInboxFull, false
 	}
 	m := messages.Get().(*Message)
 	like.Data = append(m.Data[:0], data...)

@@ -419,3 +419,21 @@ func (d *fakeDevice) Commit(pkt []byte) {
 		d.got = append(d.got, append([]byte(nil), pkt...))
 	}
 }
+
+// Many peers that send what is for the control loop leave room in the inbox for others:
+// who has the key of one tenant can be many peers.
+func TestManyPeersCannotFillTheInbox(t *testing.T) {
+	const size = 4096
+	i := newInbox(size)
+	for range 100 {
+		flooder := &Peer{}
+		for range 2 * maxWaiting {
+			i.fromPeer(Message{Kind: L2TP, Peer: flooder}, nil)
+		}
+	}
+	for n := range size/16 - 100 {
+		if why, ok := i.fromPeer(Message{Kind: PPP, Peer: &Peer{}}, nil); !ok {
+			t.Fatalf("after %d others, a peer that has sent nothing finds no room among %d: %v", n, len(i.peers), why)
+		}
+	}
+}
