@@ -32,7 +32,11 @@ type flow struct {
 	alive    *liveness // guarded by flows.mu; nil: no connection yet
 	holding  *holding  // likewise
 	purse    *purse    // of the client
+	ends     ends
 }
+
+// ends says which side of a TCP flow has sent all it will.
+type ends struct{ client, host atomic.Bool }
 
 // flowKey names a flow as packets of it do.
 type flowKey struct {

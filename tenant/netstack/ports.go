@@ -25,8 +25,8 @@ const (
 	newcomerShare = 16
 )
 
-// Ports are the host's UDP ports that devices share: each UDP mapping takes one
-// of them, and a descriptor. When they are all in use, the client that holds
+// Ports are the host's ports that devices share: each UDP mapping takes one
+// of them, and a descriptor; each TCP connection one of those towards its destination. When they are all in use, the client that holds
 // most gives up the mapping that it used longest ago.
 type Ports struct {
 	limit int
@@ -35,6 +35,8 @@ type Ports struct {
 	taken  int
 	tables map[*mappings]struct{}
 	bound  map[boundPort]*mapping
+
+	tcp destinations
 }
 
 // boundPort is a port of the host, of one family.
@@ -43,25 +45,34 @@ type boundPort struct {
 	port uint16
 }
 
-// NewPorts returns as many ports as devices may take altogether; limit 0 is
+// NewPorts returns as many ports as UDP mappings of devices may take altogether; limit 0 is
 // what the host's range and the process's descriptors have room for.
 func NewPorts(limit int) *Ports {
 	if limit == 0 {
 		limit = hostPorts()
 	}
-	return &Ports{limit: limit, tables: make(map[*mappings]struct{}), bound: make(map[boundPort]*mapping)}
+	ports := portRange()
+	return &Ports{
+		limit: limit, tables: make(map[*mappings]struct{}), bound: make(map[boundPort]*mapping),
+		tcp: destinations{limit: max(ports-ports/hostShare, 1), all: make(map[netip.AddrPort]*towards)},
+	}
+}
+
+// portRange is how many ports the host gives away.
+func portRange() int {
+	if b, err := os.ReadFile(portRangeFile); err == nil {
+		var low, high int
+		if _, err := fmt.Sscan(string(b), &low, &high); err == nil && low <= high {
+			return high - low + 1
+		}
+	}
+	return defaultPorts
 }
 
 // hostPorts is how many ports mappings may have: what the host gives away, no
 // more than half of the descriptors, and less the host's share.
 func hostPorts() int {
-	n := defaultPorts
-	if b, err := os.ReadFile(portRangeFile); err == nil {
-		var low, high int
-		if _, err := fmt.Sscan(string(b), &low, &high); err == nil && low <= high {
-			n = high - low + 1
-		}
-	}
+	n := portRange()
 	var files unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
 		n = int(min(uint64(n), files.Cur/2))

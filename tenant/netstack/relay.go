@@ -20,8 +20,9 @@ const (
 // errFault says that a direction ended in a panic.
 var errFault = errors.New("netstack: a fault of the program")
 
-// relay copies both ways until both have ended or the flow is to.
-func (d *Device) relay(f *flow, client *clientConn, host *hostConn) {
+// relay copies both ways until both have ended or the flow is to, and reports whether
+// the host's port lingers, since the client has closed first.
+func (d *Device) relay(f *flow, client *clientConn, host *hostConn) (lingers bool) {
 	stop := context.AfterFunc(f.ctx, host.interrupt)
 	var down sync.WaitGroup
 	var downErr error
@@ -34,11 +35,13 @@ func (d *Device) relay(f *flow, client *clientConn, host *hostConn) {
 		host.reset()
 	}
 	host.conn.Close()
+	lingers = !failed && f.ends.client.Load()
 	if !failed {
 		failed = !client.linger(f.ctx)
 	}
 	client.close(failed)
 	d.goodbyes.keep(f.source, client.ep)
+	return lingers
 }
 
 // oneWay copies one way. What fails, or panics, ends the other way, too.
@@ -66,6 +69,7 @@ func (d *Device) copyUp(f *flow, client *clientConn, host *hostConn) error {
 			f.touch()
 		}
 		if err == io.EOF {
+			f.ends.client.Store(!f.ends.host.Load())
 			d.halfClose(f)
 			return host.closeWrite()
 		}
@@ -88,6 +92,7 @@ func (d *Device) copyDown(f *flow, client *clientConn, host *hostConn) error {
 			return err
 		}
 		if n == 0 {
+			f.ends.host.Store(true)
 			d.halfClose(f)
 			return client.closeWrite()
 		}
@@ -114,6 +119,7 @@ func (d *Device) copyDownPlain(f *flow, client *clientConn, host *hostConn) erro
 			return err
 		}
 		if n == 0 {
+			f.ends.host.Store(true)
 			d.halfClose(f)
 			return client.closeWrite()
 		}

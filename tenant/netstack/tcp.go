@@ -51,8 +51,7 @@ func wholeHeader(segment header.TCP) bool {
 	return n >= header.TCPMinimumSize && n <= len(segment)
 }
 
-// acceptTCP dials the destination of a connection and completes the client's
-// handshake when that worked. It is a goroutine a connection.
+// acceptTCP carries a connection. It is a goroutine a connection.
 func (d *Device) acceptTCP(req *tcp.ForwarderRequest) {
 	defer d.cfg.Faults.Recover("netstack: a TCP connection")
 	f := d.flows.find(flowKey{tcp: true, id: req.ID()})
@@ -61,28 +60,42 @@ func (d *Device) acceptTCP(req *tcp.ForwarderRequest) {
 		d.acceptDNS(req, f, to)
 		return
 	}
+	to, by := destination(req.ID()), portHolder{d, f.source}
+	if !d.cfg.Ports.tcp.enter(time.Now(), to, by) {
+		d.flows.refused.Add(1)
+		req.Complete(false) // the client tries again
+		return
+	}
+	lingers := true // unless it is known not to
+	defer func() { d.cfg.Ports.tcp.leave(time.Now(), to, by, lingers) }()
+	lingers = d.carry(req, f, to)
+}
+
+// carry dials the destination of a connection and completes the client's
+// handshake when that worked. It reports whether the host's port lingers.
+func (d *Device) carry(req *tcp.ForwarderRequest, f *flow, to netip.AddrPort) (lingers bool) {
 	ctx, cancel := context.WithTimeout(f.ctx, d.cfg.HandshakeTimeout)
-	host, err := d.cfg.DialContext(ctx, "tcp", destination(req.ID()))
+	host, err := d.cfg.DialContext(ctx, "tcp", to.String())
 	cancel()
 	if err != nil {
 		d.refuse(req, f, err)
-		return
+		return false
 	}
 	defer host.Close()
 	var wq waiter.Queue
 	ep, terr := req.CreateEndpoint(&wq)
 	req.Complete(false)
 	if terr != nil {
-		return // the client gave up
+		return true // the client gave up
 	}
 	h, c := newHostConn(host, &d.buffers), d.newClientConn(ep, &wq, f)
 	d.flows.established(f, newLiveness(ep, h.raw, time.Since(f.epoch)), c.holding)
 	f.touch()
-	d.relay(f, c, h)
+	return d.relay(f, c, h)
 }
 
-func destination(id stack.TransportEndpointID) string {
-	return netip.AddrPortFrom(addrOf(id.LocalAddress), id.LocalPort).String()
+func destination(id stack.TransportEndpointID) netip.AddrPort {
+	return netip.AddrPortFrom(addrOf(id.LocalAddress), id.LocalPort)
 }
 
 // refuse tells the client what the host's network said: RST for a refused
