@@ -151,20 +151,14 @@ func (fs *flows) open(key flowKey, idle time.Duration) (f *flow, fresh bool) {
 }
 
 func (fs *flows) full(key flowKey, mine *sourceFlows) bool {
-	if fs.closed || len(fs.all) >= fs.limits.total {
-		return true
-	}
-	dialling := 0
+	flows, dialling := 0, 0
 	if mine != nil {
-		dialling = mine.dialling
+		flows, dialling = len(mine.flows), mine.dialling
 	}
-	switch {
-	case key.tcp && (dialling >= fs.limits.handshakesPerSource || !tenant.Room(dialling, fs.dialling, fs.limits.handshakes)):
+	if fs.closed || flows >= fs.limits.perSource || !tenant.Room(flows, len(fs.all), fs.limits.total) {
 		return true
-	case mine == nil:
-		return false
 	}
-	return len(mine.flows) >= fs.limits.perSource
+	return key.tcp && (dialling >= fs.limits.handshakesPerSource || !tenant.Room(dialling, fs.dialling, fs.limits.handshakes))
 }
 
 // established gives the flow's place among the handshakes back, and has its

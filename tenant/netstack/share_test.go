@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
 // sessions are as many addresses as one user has sessions.
@@ -93,6 +94,31 @@ func TestNewDestinationsLeaveRoom(t *testing.T) {
 	for range 10 {
 		if !ask(other) {
 			t.Fatalf("%d wait, and there is no room for another client", len(j.waiting))
+		}
+	}
+}
+
+// Users whose sessions all hold as many connections as they may leave others room.
+func TestHoldingConnectionsLeavesRoom(t *testing.T) {
+	d := newDevice(t, func(cfg *Config) { cfg.Flows, cfg.FlowsPerSource, cfg.Handshakes = 512, 64, 1<<20 })
+	port := uint16(0)
+	open := func(client netip.Addr) bool {
+		port++
+		f, fresh := d.flows.open(flowKey{tcp: true, id: stack.TransportEndpointID{
+			LocalPort: 80, LocalAddress: addressOf(serverIP), RemotePort: port, RemoteAddress: addressOf(client)}}, time.Hour)
+		if fresh {
+			t.Cleanup(func() { d.flows.end(f) })
+		}
+		return fresh
+	}
+	for _, thief := range sessions() {
+		for range 100 {
+			open(thief)
+		}
+	}
+	for i := range 10 {
+		if !open(clientAt(i)) {
+			t.Errorf("%d connections leave no room for another client's first", d.flows.count())
 		}
 	}
 }
