@@ -105,6 +105,7 @@ func connectOnce(ctx context.Context, c ConnectConfig, at *route) error {
 		return err
 	}
 	at.called = server
+	c.Log.Info("dialling", zap.Stringer("server", server), zap.Stringer("local", local))
 	g, err := newDialler(c, local)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -77,4 +78,19 @@ func TestDiallerIsToldOfRefusal(t *testing.T) {
 			t.Errorf("the hint does not say where to look: %q", hint)
 		}
 	})
+}
+
+// Who dials is told so at once: a server that does not answer is waited for half a minute
+// and more, in which nothing else is said.
+func TestDialIsTold(t *testing.T) {
+	core, logs := observer.New(zapcore.InfoLevel)
+	ctx, stop := context.WithCancel(t.Context())
+	told := zap.New(core, zap.Hooks(func(zapcore.Entry) error { stop(); return nil }))
+	if err := Connect(ctx, ConnectConfig{Server: "127.0.0.1", PSK: []byte("secret"), User: "a", Password: "b", Once: true, Log: told}); err != nil {
+		t.Fatal(err)
+	}
+	first := logs.All()[0]
+	if first.Message != "dialling" || first.ContextMap()["server"] != "127.0.0.1" || first.ContextMap()["local"] != "127.0.0.1" {
+		t.Errorf("the first line is %v", first)
+	}
 }
