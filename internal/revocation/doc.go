@@ -6,7 +6,7 @@
 // it is called on the pool for slow work and never on the control loop. It is safe
 // for concurrent use. Answers and failures are kept in a bounded cache; what several
 // want to know at once is asked once, and a place that does not answer is left alone for
-// a minute. Config.Waiting lets the pool put somebody else in the place of who waits.
+// a minute. Config.Context ends what waits.
 //
 // Only certificates whose path leads to a trusted authority are asked about, so
 // that the places asked are the authority's choice and never a stranger's.
