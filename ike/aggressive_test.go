@@ -216,7 +216,7 @@ func TestAggressiveBounds(t *testing.T) {
 		_ = n.s.Input(start, netipPath(k), b)
 		drainAll(n)
 	}
-	if h := n.s.stats.HalfOpen; h > 10 || len(n.s.sas) > 10 || len(n.s.alarms) > 10 {
+	if h := n.s.stats.HalfOpen; h > 10 || len(n.s.sas) > 10 || n.s.alarms.Len() > 10 {
 		t.Errorf("%d half open, %d kept", h, len(n.s.sas))
 	}
 }

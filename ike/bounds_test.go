@@ -53,8 +53,8 @@ func TestRefusedQuickModesAreBounded(t *testing.T) {
 		if err := ask(wire.MessageID(100000+k), 7); err == nil { // not L2TP
 			t.Fatal("not refused")
 		}
-		if n := quicksOf(srv); n > 64 || len(p.server.s.alarms) > 80 {
-			t.Fatalf("after %d quick modes %d are kept, with %d alarms", k+1, n, len(p.server.s.alarms))
+		if n := quicksOf(srv); n > 64 || p.server.s.alarms.Len() > 80 {
+			t.Fatalf("after %d quick modes %d are kept, with %d alarms", k+1, n, p.server.s.alarms.Len())
 		}
 	}
 	if srv.quicks.open != 0 {

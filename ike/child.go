@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
-	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // child is a pair of ESP SAs in use. Its keys are the owner's of the events.
@@ -186,34 +186,34 @@ func (c *child) use(now time.Time) {
 
 func (c *child) arm() {
 	if !slices.Contains(c.p.children, c) {
-		c.p.s.alarms.stop(&c.alarm)
+		c.p.s.alarms.Stop(&c.alarm)
 		return
 	}
-	c.p.s.alarms.set(&c.alarm, timing.Earliest(c.rekeyAt, c.expireAt, c.activateAt, c.lookAt, c.deleteAt, c.goneAt))
+	c.p.s.alarms.Set(&c.alarm, deadline.Earliest(c.rekeyAt, c.expireAt, c.activateAt, c.lookAt, c.deleteAt, c.goneAt))
 }
 
 func (c *child) due(now time.Time) {
 	switch {
-	case timing.Passed(now, c.goneAt):
+	case deadline.Due(now, c.goneAt):
 		c.end(now, ReasonExpired)
-	case timing.Passed(now, c.expireAt):
+	case deadline.Due(now, c.expireAt):
 		c.tellDeleted()
 		c.end(now, ReasonExpired)
-	case timing.Passed(now, c.activateAt):
+	case deadline.Due(now, c.activateAt):
 		c.activateAt = time.Time{}
 		c.activate(now)
-	case timing.Passed(now, c.lookAt):
+	case deadline.Due(now, c.lookAt):
 		c.look(now)
-	case timing.Passed(now, c.deleteAt) && !c.leaves() && !c.superseded(): // what came after it is gone
+	case deadline.Due(now, c.deleteAt) && !c.leaves() && !c.superseded(): // what came after it is gone
 		c.deleteAt = time.Time{}
-	case timing.Passed(now, c.deleteAt):
+	case deadline.Due(now, c.deleteAt):
 		if c.goneAt.IsZero() {
 			c.goneAt = now.Add(childLinger)
 		}
 		// Nobody acknowledges a DELETE, so it is said until the SA is gone.
 		c.deleteAt = now.Add(time.Second)
 		c.tellDeleted()
-	case timing.Passed(now, c.rekeyAt):
+	case deadline.Due(now, c.rekeyAt):
 		c.rekeyAt = now.Add(retryTime)
 		c.p.renewChild(now, c)
 	}
@@ -282,7 +282,7 @@ func (c *child) remove() {
 		return
 	}
 	c.p.children = slices.Delete(c.p.children, n, n+1)
-	c.p.s.alarms.stop(&c.alarm)
+	c.p.s.alarms.Stop(&c.alarm)
 	c.p.s.stats.Children--
 	if c.p.wantQuick == c {
 		c.p.wantQuick = nil

@@ -8,6 +8,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/v2"
 	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // isakmp is one ISAKMP SA from its first message on.
@@ -96,28 +97,28 @@ func (s *Server) newISAKMP(now time.Time, path Path) *isakmp {
 // arm sets the alarm to the earliest of the deadlines.
 func (i *isakmp) arm() {
 	if i.state == gone {
-		i.s.alarms.stop(&i.alarm)
+		i.s.alarms.Stop(&i.alarm)
 		return
 	}
-	i.s.alarms.set(&i.alarm, timing.Earliest(i.repeat.At(), i.deadline, i.rekeyAt, i.expireAt, i.deleteAt))
+	i.s.alarms.Set(&i.alarm, deadline.Earliest(i.repeat.At(), i.deadline, i.rekeyAt, i.expireAt, i.deleteAt))
 }
 
 // due does what one of the deadlines was set for.
 func (i *isakmp) due(now time.Time) {
 	switch {
-	case timing.Passed(now, i.repeat.At()):
+	case deadline.Due(now, i.repeat.At()):
 		i.repeatMessage(now)
-	case timing.Passed(now, i.deadline):
+	case deadline.Due(now, i.deadline):
 		i.giveUp(now)
-	case timing.Passed(now, i.deleteAt) && !i.superseded(): // what came after it is gone
+	case deadline.Due(now, i.deleteAt) && !i.superseded(): // what came after it is gone
 		i.deleteAt = time.Time{}
-	case timing.Passed(now, i.deleteAt):
+	case deadline.Due(now, i.deleteAt):
 		i.tellDeleted()
 		i.drop(now, ReasonExpired)
-	case timing.Passed(now, i.expireAt):
+	case deadline.Due(now, i.expireAt):
 		i.tellDeleted()
 		i.drop(now, ReasonExpired)
-	case timing.Passed(now, i.rekeyAt):
+	case deadline.Due(now, i.rekeyAt):
 		i.rekeyAt = now.Add(retryTime)
 		i.peer.renewIKE(now, i)
 	}
@@ -216,7 +217,7 @@ func (i *isakmp) forget() {
 	}
 	i.releaseHalfOpen()
 	i.setState(gone)
-	i.s.alarms.stop(&i.alarm)
+	i.s.alarms.Stop(&i.alarm)
 	delete(i.s.sas, i.key)
 	if i.s.dialing[i.key.i] == i {
 		delete(i.s.dialing, i.key.i)

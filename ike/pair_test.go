@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
-	"github.com/culvert-vpn/culvert/ike/timing"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // start is when the tests begin.
@@ -253,9 +253,9 @@ func (p *pair) post(from *node, e Send) {
 
 // next is the time of the next thing to happen.
 func (p *pair) next() time.Time {
-	at := timing.Earliest(p.client.s.Deadline(), p.server.s.Deadline())
+	at := deadline.Earliest(p.client.s.Deadline(), p.server.s.Deadline())
 	if len(p.fly) > 0 {
-		at = timing.Earliest(at, p.fly[0].at)
+		at = deadline.Earliest(at, p.fly[0].at)
 	}
 	return at
 }
@@ -338,10 +338,10 @@ func wantEmpty(t testing.TB, n *node) {
 	t.Helper()
 	s := n.s
 	if len(s.sas)+len(s.opening)+len(s.dialing)+len(s.peers)+len(s.members)+len(s.dialled)+len(s.halfOpen.known)+
-		len(s.alarms)+s.stats.HalfOpen+s.stats.Children != 0 {
+		s.alarms.Len()+s.stats.HalfOpen+s.stats.Children != 0 {
 		t.Fatalf("%s: left: sas %d opening %d dialing %d peers %d members %d dialled %d waiting %d alarms %d halfopen %d children %d",
 			n.name, len(s.sas), len(s.opening), len(s.dialing), len(s.peers), len(s.members), len(s.dialled), len(s.halfOpen.known),
-			len(s.alarms), s.stats.HalfOpen, s.stats.Children)
+			s.alarms.Len(), s.stats.HalfOpen, s.stats.Children)
 	}
 	if len(s.spis)+len(s.opening2)+len(s.sessions)+len(s.members2)+len(s.dialled2) != 0 {
 		t.Fatalf("%s: left of IKEv2: spis %d opening %d sessions %d members %d dialled %d", n.name,

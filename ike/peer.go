@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
-	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/v2"
 	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // peer is one remote party: the ISAKMP SAs and child SAs that we share with it.
@@ -118,30 +118,30 @@ func (p *peer) enroll(key memberKey) {
 // arm sets the alarm to the earliest of the deadlines.
 func (p *peer) arm() {
 	if p.closed {
-		p.s.alarms.stop(&p.alarm)
+		p.s.alarms.Stop(&p.alarm)
 		return
 	}
-	p.s.alarms.set(&p.alarm, timing.Earliest(p.dpd.at, p.probeAt, p.route.at, p.keepAlive, p.wantMain, p.pushAt, p.childless))
+	p.s.alarms.Set(&p.alarm, deadline.Earliest(p.dpd.at, p.probeAt, p.route.at, p.keepAlive, p.wantMain, p.pushAt, p.childless))
 }
 
 func (p *peer) due(now time.Time) {
 	switch {
-	case timing.Passed(now, p.childless):
+	case deadline.Due(now, p.childless):
 		p.childless = time.Time{}
 		p.end(now, ReasonExpired, CauseNone, "no child SA was made", true)
-	case timing.Passed(now, p.wantMain):
+	case deadline.Due(now, p.wantMain):
 		p.wantMain = time.Time{}
 		p.startMain(now)
-	case timing.Passed(now, p.pushAt):
+	case deadline.Due(now, p.pushAt):
 		p.push(now)
-	case timing.Passed(now, p.probeAt):
+	case deadline.Due(now, p.probeAt):
 		p.probeAt = time.Time{}
 		p.end(now, ReasonReplaced, CauseNone, "", true)
-	case timing.Passed(now, p.route.at):
+	case deadline.Due(now, p.route.at):
 		p.repeatRoute(now)
-	case timing.Passed(now, p.dpd.at):
+	case deadline.Due(now, p.dpd.at):
 		p.ask(now)
-	case timing.Passed(now, p.keepAlive):
+	case deadline.Due(now, p.keepAlive):
 		p.keepAlive = now.Add(keepAliveTime)
 		p.s.emit(Keepalive{Peer: p.id, Path: p.path})
 	}
@@ -225,7 +225,7 @@ func (p *peer) end(now time.Time, why Reason, cause Cause, detail string, tell b
 	for len(p.ikes) > 0 {
 		p.ikes[0].forget()
 	}
-	p.s.alarms.stop(&p.alarm)
+	p.s.alarms.Stop(&p.alarm)
 	p.unregister()
 	clear(p.proof.PSK)
 	p.s.emit(Closed{Peer: p.id, Reason: why, Cause: cause, Detail: detail})

@@ -10,6 +10,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // quick is one quick mode, and afterwards what is left of it: the answers to
@@ -114,14 +115,14 @@ func (q *quick) uncount() {
 
 func (q *quick) arm() {
 	if q.i.quicks[q.id] != q {
-		q.i.s.alarms.stop(&q.alarm)
+		q.i.s.alarms.Stop(&q.alarm)
 		return
 	}
-	q.i.s.alarms.set(&q.alarm, timing.Earliest(q.repeat.At(), q.deadline))
+	q.i.s.alarms.Set(&q.alarm, deadline.Earliest(q.repeat.At(), q.deadline))
 }
 
 func (q *quick) due(now time.Time) {
-	if timing.Passed(now, q.repeat.At()) {
+	if deadline.Due(now, q.repeat.At()) {
 		if msg, ok := q.repeat.Fire(now, q.i.s.config.Retransmit); ok {
 			q.i.s.send(q.way(), msg)
 			q.arm()
@@ -169,7 +170,7 @@ func (q *quick) abandon() {
 
 // discard stops the exchange, without forgetting what answers repeated messages.
 func (q *quick) discard() {
-	q.i.s.alarms.stop(&q.alarm)
+	q.i.s.alarms.Stop(&q.alarm)
 	q.repeat.Stop()
 	if q.machine == nil {
 		return

@@ -38,7 +38,7 @@ func (s *Server) tells(now time.Time, peer Peer) bool {
 		return true
 	}
 	if s.untold++; s.untold == 1 {
-		s.alarms.set(&s.summary, now.Add(summaryTime))
+		s.alarms.Set(&s.summary, now.Add(summaryTime))
 	}
 	return false
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/v2"
 	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // Phase says what to rekey.
@@ -53,7 +54,7 @@ type Server struct {
 	nobody      *directory
 	events      []Event
 	head        int // of events
-	alarms      alarms
+	alarms      deadline.Heap[*alarm]
 	stats       Stats
 
 	sas      map[cookies]*isakmp     // once both cookies are known
@@ -135,20 +136,18 @@ func (s *Server) Stats() Stats {
 
 // Advance does what is due at now.
 func (s *Server) Advance(now time.Time) {
-	for len(s.alarms) > 0 && !s.alarms[0].at.After(now) {
-		a := s.alarms[0]
-		s.alarms.stop(a)
+	for {
+		a, ok := s.alarms.Due(now)
+		if !ok {
+			return
+		}
+		s.alarms.Stop(a)
 		a.due(now)
 	}
 }
 
 // Deadline is when Advance is wanted next; zero if nothing is scheduled.
-func (s *Server) Deadline() time.Time {
-	if len(s.alarms) == 0 {
-		return time.Time{}
-	}
-	return s.alarms[0].at
-}
+func (s *Server) Deadline() time.Time { return s.alarms.Next() }
 
 // Next takes the oldest event from the queue.
 func (s *Server) Next() (Event, bool) {

@@ -42,11 +42,11 @@ func (p *session2) settle() {
 		return
 	}
 	if p.machine.Gone() {
-		p.s.alarms.stop(&p.alarm)
+		p.s.alarms.Stop(&p.alarm)
 		p.release()
 		return
 	}
-	p.s.alarms.set(&p.alarm, p.machine.Deadline())
+	p.s.alarms.Set(&p.alarm, p.machine.Deadline())
 }
 
 // announce gives the session its number.

@@ -6,6 +6,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // transaction is one transaction exchange, and afterwards what is left of it: the
@@ -102,14 +103,14 @@ func (i *isakmp) heard(now time.Time, path Path) {
 
 func (t *transaction) arm() {
 	if t.i.transactions[t.id] != t {
-		t.i.s.alarms.stop(&t.alarm)
+		t.i.s.alarms.Stop(&t.alarm)
 		return
 	}
-	t.i.s.alarms.set(&t.alarm, timing.Earliest(t.repeat.At(), t.deadline))
+	t.i.s.alarms.Set(&t.alarm, deadline.Earliest(t.repeat.At(), t.deadline))
 }
 
 func (t *transaction) due(now time.Time) {
-	if timing.Passed(now, t.repeat.At()) {
+	if deadline.Due(now, t.repeat.At()) {
 		if msg, ok := t.repeat.Fire(now, t.i.s.config.Retransmit); ok {
 			t.i.s.send(t.i.way(), msg)
 			t.arm()
@@ -127,7 +128,7 @@ func (t *transaction) forget() {
 	if t.i.transactions[t.id] == t {
 		delete(t.i.transactions, t.id)
 	}
-	t.i.s.alarms.stop(&t.alarm)
+	t.i.s.alarms.Stop(&t.alarm)
 }
 
 // answer sends the second message of an exchange that the peer began.

@@ -165,8 +165,8 @@ func (s *Server) tryWaiting(now time.Time) {
 // wakeTrials sets the alarm to when there may be trials again.
 func (s *Server) wakeTrials(now time.Time) {
 	wait := max(s.sources.total.wait(now, s.config.Limits.Tries), trialTime)
-	if at := now.Add(wait); s.trials.nextLine() >= 0 && (s.trials.alarm.index == 0 || at.Before(s.trials.alarm.at)) {
-		s.alarms.set(&s.trials.alarm, at)
+	if at := now.Add(wait); s.trials.nextLine() >= 0 && (s.trials.alarm.Deadline().IsZero() || at.Before(s.trials.alarm.Deadline())) {
+		s.alarms.Set(&s.trials.alarm, at)
 	}
 }
 

@@ -43,16 +43,3 @@ func (r *Repeater[T]) Fire(now time.Time, t Retransmit) (data T, ok bool) {
 	r.at = now.Add(r.wait)
 	return r.data, true
 }
-
-// Earliest returns the earliest of some deadlines, zero being none.
-func Earliest(deadlines ...time.Time) (first time.Time) {
-	for _, d := range deadlines {
-		if first.IsZero() || !d.IsZero() && d.Before(first) {
-			first = d
-		}
-	}
-	return first
-}
-
-// Passed reports whether a deadline is set and over.
-func Passed(now, at time.Time) bool { return !at.IsZero() && !at.After(now) }

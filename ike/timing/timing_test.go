@@ -33,28 +33,3 @@ func TestRepeaterStops(t *testing.T) {
 		t.Error("goes on after the answer")
 	}
 }
-
-func TestEarliest(t *testing.T) {
-	var none time.Time
-	later := start.Add(1)
-	for _, tt := range []struct {
-		name      string
-		deadlines []time.Time
-		want      time.Time
-	}{
-		{"nothing", nil, none},
-		{"none", []time.Time{none, none}, none},
-		{"none first", []time.Time{none, later, start}, start},
-		{"none last", []time.Time{start, later, none}, start},
-	} {
-		if got := Earliest(tt.deadlines...); !got.Equal(tt.want) {
-			t.Errorf("%s: %v", tt.name, got)
-		}
-	}
-}
-
-func TestPassed(t *testing.T) {
-	if Passed(start, time.Time{}) || Passed(start, start.Add(1)) || !Passed(start, start) || !Passed(start, start.Add(-1)) {
-		t.Error("a deadline is over at its time, and none never")
-	}
-}

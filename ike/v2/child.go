@@ -7,8 +7,8 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/suite"
-	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // child is a pair of ESP SAs in use. Its keys are the Owner's.
@@ -49,22 +49,22 @@ func (c *child) setState(st childState) { c.state = st }
 
 // deadline is when the child wants to be advanced.
 func (c *child) deadline() time.Time {
-	return timing.Earliest(c.activateAt, c.rekeyAt, c.expireAt, c.goneAt)
+	return deadline.Earliest(c.activateAt, c.rekeyAt, c.expireAt, c.goneAt)
 }
 
 func (c *child) advance(now time.Time) {
-	if timing.Passed(now, c.activateAt) {
+	if deadline.Due(now, c.activateAt) {
 		c.activate()
 	}
 	switch {
-	case timing.Passed(now, c.goneAt):
+	case deadline.Due(now, c.goneAt):
 		c.remove()
 		c.s.checkChildren(now)
-	case timing.Passed(now, c.expireAt):
+	case deadline.Due(now, c.expireAt):
 		c.expireAt = time.Time{}
 		c.delete(now)
 		c.s.replaceExpired(now)
-	case timing.Passed(now, c.rekeyAt):
+	case deadline.Due(now, c.rekeyAt):
 		c.rekeyAt = now.Add(retryTime)
 		c.s.renewChild(now, c)
 	}

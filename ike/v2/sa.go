@@ -7,6 +7,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // sa is one IKE SA. Each side has one request under way at most, which is the
@@ -308,5 +309,5 @@ func (a *sa) forget(now time.Time) {
 
 // deadline is when the SA wants to be advanced.
 func (a *sa) deadline() time.Time {
-	return timing.Earliest(a.repeat.At(), a.rekeyAt, a.expireAt)
+	return deadline.Earliest(a.repeat.At(), a.rekeyAt, a.expireAt)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/timing"
 	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // Config is what is the same for all Sessions of a Server.
@@ -152,24 +153,24 @@ func (s *Session) hear(p Path, n int) {
 func (s *Session) Deadline() time.Time {
 	var at time.Time
 	for _, a := range s.sas {
-		at = timing.Earliest(at, a.deadline())
+		at = deadline.Earliest(at, a.deadline())
 	}
 	if s.closing {
 		return at
 	}
 	if s.opening != nil {
-		at = timing.Earliest(at, s.opening.deadline)
+		at = deadline.Earliest(at, s.opening.deadline)
 	}
 	for _, c := range s.children {
-		at = timing.Earliest(at, c.deadline())
+		at = deadline.Earliest(at, c.deadline())
 	}
 	for _, d := range s.later {
-		at = timing.Earliest(at, d.at)
+		at = deadline.Earliest(at, d.at)
 	}
 	if s.pending != nil {
-		at = timing.Earliest(at, s.pending.until)
+		at = deadline.Earliest(at, s.pending.until)
 	}
-	return timing.Earliest(at, s.askAt, s.keepAliveAt, s.probeAt)
+	return deadline.Earliest(at, s.askAt, s.keepAliveAt, s.probeAt)
 }
 
 // Advance does what is due at now.
@@ -177,40 +178,40 @@ func (s *Session) Advance(now time.Time) {
 	for _, a := range slices.Clone(s.sas) {
 		s.advanceSA(now, a)
 	}
-	if s.opening != nil && timing.Passed(now, s.opening.deadline) {
+	if s.opening != nil && deadline.Due(now, s.opening.deadline) {
 		s.fail(now, CauseTimeout, "the other side stopped in the middle of the handshake")
 	}
 	for _, c := range slices.Clone(s.children) {
 		c.advance(now)
 	}
 	s.runLater(now)
-	if s.pending != nil && timing.Passed(now, s.pending.until) {
+	if s.pending != nil && deadline.Due(now, s.pending.until) {
 		s.dropPending()
 	}
-	if !s.closing && timing.Passed(now, s.probeAt) {
+	if !s.closing && deadline.Due(now, s.probeAt) {
 		s.silent(now)
 	}
-	if !s.closing && timing.Passed(now, s.askAt) {
+	if !s.closing && deadline.Due(now, s.askAt) {
 		s.checkAlive(now)
 	}
-	if !s.closing && timing.Passed(now, s.keepAliveAt) {
+	if !s.closing && deadline.Due(now, s.keepAliveAt) {
 		s.keepAliveAt = now.Add(keepAliveTime)
 		s.owner.Keepalive(s, s.path)
 	}
 }
 
 func (s *Session) advanceSA(now time.Time, a *sa) {
-	if timing.Passed(now, a.repeat.At()) {
+	if deadline.Due(now, a.repeat.At()) {
 		a.repeatRequest(now)
 	}
 	if a.state == saGone {
 		return
 	}
-	if timing.Passed(now, a.expireAt) {
+	if deadline.Due(now, a.expireAt) {
 		a.expireAt = time.Time{}
 		s.expired(now, a)
 	}
-	if timing.Passed(now, a.rekeyAt) && a.state == saStanding {
+	if deadline.Due(now, a.rekeyAt) && a.state == saStanding {
 		a.rekeyAt = now.Add(retryTime)
 		s.startRenewal(now)
 	}

@@ -32,9 +32,9 @@ func layers() []layer {
 		{"internal/certificate", nil},                      // X.509 as it is met with
 		{"internal/admin", nil},                            // values and a socket: what is asked for, not who answers
 		{"internal/eap", []string{"internal/certificate"}}, // below the protocols: IKEv2 and PPP both carry it
-		{"internal/revocation", []string{"ike/auth", "internal/certificate"}},
+		{"internal/revocation", []string{"ike/auth", "internal/certificate", "internal/x/deadline"}},
 		{"dataplane", []string{"internal/x/prefetch", "internal/x/largepages", "internal/x/gso", "internal/x/fault", "esp", "l2tp", "ppp", "tenant"}},
-		{"ike", []string{"internal/eap", "internal/certificate"}},
+		{"ike", []string{"internal/eap", "internal/certificate", "internal/x/deadline"}},
 		{"esp", []string{"internal/x/prefetch"}},
 		{"l2tp", []string{"internal/x/deadline"}},
 		{"ppp", []string{"internal/eap", "internal/x/deadline"}},

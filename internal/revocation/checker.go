@@ -19,6 +19,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/internal/certificate"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
 // ErrUnknown: nobody could say whether a certificate is good.
@@ -170,7 +171,7 @@ func inForce(now, this, next time.Time) (until time.Time, ok bool) {
 	if next.IsZero() {
 		next = this.Add(keepUndated)
 	}
-	return soonest(now.Add(keepAnswer), next), now.Before(next)
+	return deadline.Earliest(now.Add(keepAnswer), next), now.Before(next)
 }
 
 // judge reads an answer of OCSP whose signature is good.
@@ -225,13 +226,6 @@ func (c *Checker) fetchList(now time.Time, url string, issuer *x509.Certificate)
 		return answer{err: fmt.Errorf("%s: the list is out of date", url)}
 	}
 	return answer{list: list, until: until}
-}
-
-func soonest(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
 
 // fetch does one request within the bounds.
