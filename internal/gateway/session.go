@@ -44,6 +44,8 @@ type peer struct {
 	triedAt  time.Time // when that was filled
 	idleAt   time.Time // since when it has no session; zero: it has one
 
+	moves   int         // since the log said that it moves
+	movedAt time.Time   // when that was
 	claims  string      // what it calls itself in IKE, where it logs in by another name
 	awaited []*peer     // whose logins wait for it to answer
 	asked   bool        // its user's other sessions were asked whether they live
@@ -279,11 +281,25 @@ func (p *peer) newestActive() *child {
 func (g *Gateway) peerMoved(now time.Time, e ike.Moved) {
 	p := g.peerOf(e.Peer)
 	if p.path.Remote != e.Path.Remote && p.path.Remote.IsValid() {
-		g.log.Info("peer-moved", append(p.fields(), zap.Stringer("to", e.Path.Remote))...)
+		g.tellMove(now, p, e.Path)
 	}
 	p.path = e.Path
 	p.onTrial(now, e.Unproven)
 	g.reroute(p)
+}
+
+// tellEvery is how often the log says where a peer has moved: it moves with each of its
+// packets, if it likes.
+const tellEvery = 10 * time.Second
+
+// tellMove says in the log that a peer has moved, and how often since that was said last.
+func (g *Gateway) tellMove(now time.Time, p *peer, to ike.Path) {
+	p.moves++
+	if now.Sub(p.movedAt) < tellEvery {
+		return
+	}
+	g.log.Info("peer-moved", append(p.fields(), zap.Stringer("to", to.Remote), zap.Int("moves", p.moves))...)
+	p.movedAt, p.moves = now, 0
 }
 
 // peerClosed ends what is left of a peer: no SA can carry a goodbye any more.
