@@ -53,7 +53,7 @@ func (s *Server) handleAM1(now time.Time, m message) error {
 	if len(d.groups) == 0 {
 		return s.refuseAggressive(now, m)
 	}
-	if s.strangers >= s.config.Limits.Computations {
+	if !s.mayCompute(m.path.Remote.Addr(), s.config.Limits.Computations) {
 		return s.tooMany(now, m.path, "message 1 of aggressive mode dropped")
 	}
 	i := s.newISAKMP(now, m.path)

@@ -98,7 +98,7 @@ func (s *Server) answerInit(now time.Time, path Path, key openKey, q *v2.Request
 		return ErrRefused
 	}
 	source := path.Remote.Addr()
-	if s.strangers >= max(s.config.Limits.Computations*3/4, 1) {
+	if !s.mayCompute(source, max(s.config.Limits.Computations*3/4, 1)) {
 		return s.tooMany(now, path, "IKE_SA_INIT dropped")
 	}
 	how := inItsName
@@ -106,6 +106,7 @@ func (s *Server) answerInit(now time.Time, path Path, key openKey, q *v2.Request
 		how = proven
 	}
 	p := s.newSession2()
+	p.source = source
 	machine, reply, err := v2.Answer(now, p, s.config2(), q, d, func() bool { return s.admit(now, source, how) })
 	switch {
 	case errors.Is(err, v2.ErrUnproven):

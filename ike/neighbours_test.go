@@ -2,6 +2,7 @@ package ike
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -136,5 +137,49 @@ func TestRubbishMovesNoLogin(t *testing.T) {
 		if answers != 1 || len(r.n.up) != 1 {
 			t.Errorf("rubbish first %v: %d answers, %d up", before, answers, len(r.n.up))
 		}
+	}
+}
+
+// TestOneNetworkHasNotAllComputations: one customer's /48 begins more than can be computed,
+// from addresses that are all real, and so does another. Some is left for everybody
+// else.
+func TestOneNetworkHasNotAllComputations(t *testing.T) {
+	n := eapServer(t, Limits{})
+	begin := func(k int, from string) (begun bool) {
+		r := stranger2(t, n, k, netip.MustParseAddr(from), start)
+		had, msg := n.s.strangers, r.hello()
+		for range 2 {
+			_ = n.s.Input(start, r.path, msg)
+			for {
+				e, ok := n.s.Next()
+				if !ok {
+					break
+				}
+				if s, ok := e.(Send); ok {
+					_, chain := r.parse(s.Data)
+					if cookie, asked := notifyOf(chain, wire.Notify2Cookie); asked {
+						msg = r.hello(cookie)
+					}
+				} // and what is to be computed takes its time
+			}
+		}
+		return n.s.strangers > had
+	}
+	for k := range 2000 {
+		begin(k, fmt.Sprintf("2001:db8:%x:%x::1", k%2, k/2))
+	}
+	if have := n.s.strangers; have < n.s.config.Limits.Computations/2 {
+		t.Errorf("the two have %d computations", have)
+	}
+	for k, from := range []string{"192.0.2.1", "2001:db8:2::1", "198.51.100.7"} {
+		if !begin(1<<20+k, from) {
+			t.Errorf("nothing is left for %s: %d are under way", from, n.s.strangers)
+		}
+	}
+	for id := range n.s.computes {
+		n.s.Computed(start, id, ErrFault)
+	}
+	if n.s.strangers != 0 || len(n.s.computing) != 0 {
+		t.Errorf("%d are counted when all are over, in %d networks", n.s.strangers, len(n.s.computing))
 	}
 }

@@ -2,6 +2,7 @@ package ike
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
@@ -130,7 +131,7 @@ func (i *isakmp) handlePhase1(now time.Time, m message) error {
 	if i.phase1 == nil || i.state != negotiating {
 		return ErrState
 	}
-	if !i.initiator && i.phase1.Costly() && i.peer == nil && i.s.strangers >= i.s.config.Limits.Computations {
+	if !i.initiator && i.phase1.Costly() && i.peer == nil && !i.s.mayCompute(m.path.Remote.Addr(), i.s.config.Limits.Computations) {
 		return ErrLimit
 	}
 	if i.hear(m); !i.s.pays(now, &i.stranger) {
@@ -182,7 +183,11 @@ func (i *isakmp) follow(now time.Time, m message, out v1.Outcome) error {
 		i.path = i.peer.floated(i.path)
 	}
 	if out.Compute != nil {
-		i.s.compute(out.Compute, i.peer == nil, i.computed)
+		var from netip.Addr
+		if i.peer == nil {
+			from = i.path.Remote.Addr()
+		}
+		i.s.compute(out.Compute, from, i.computed)
 		i.arm()
 		return nil
 	}

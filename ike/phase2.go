@@ -334,7 +334,7 @@ func (q *quick) refuse(now time.Time, why Cause, err error) error {
 // the message that lets the peer send on it is out.
 func (q *quick) follow(now time.Time, out v1.Outcome) {
 	if out.Compute != nil {
-		q.i.s.compute(out.Compute, false, q.computed)
+		q.i.s.compute(out.Compute, netip.Addr{}, q.computed)
 		q.arm()
 		return
 	}

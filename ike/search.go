@@ -114,7 +114,7 @@ func (i *isakmp) look(now time.Time, list []candidate, paid int) {
 	look := i.phase1.Search(len(list), func(n int) []byte { return list[turn(n, known)].PSK })
 	// Not among those of strangers: their first messages must not keep out who is
 	// nearly in, and the trials are bounded by themselves.
-	i.s.compute(look, false, func(now time.Time, result any) { i.searched(now, m, list, known, paid, result) })
+	i.s.compute(look, netip.Addr{}, func(now time.Time, result any) { i.searched(now, m, list, known, paid, result) })
 }
 
 // turn is which candidate is tried as the n-th: the known one first.

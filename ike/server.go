@@ -74,7 +74,8 @@ type Server struct {
 
 	computes      map[ComputeID]compute
 	lastID        ComputeID
-	strangers     int // computations for exchanges that nobody vouches for
+	strangers     int                  // computations for exchanges that nobody vouches for
+	computing     map[netip.Prefix]int // these, by the largest network of their source
 	halfOpen      halfOpen
 	trials        trials
 	sources       sources
@@ -93,6 +94,7 @@ type Server struct {
 type compute struct {
 	then     func(now time.Time, result any)
 	stranger bool
+	network  netip.Prefix // of a stranger
 }
 
 // Stats are the counters of a Server.
@@ -115,7 +117,7 @@ func NewServer(c Config) (*Server, error) {
 		peers: map[Peer]*peer{}, members: map[memberKey]*peer{}, dialled: map[ends]*peer{},
 		spis: map[wire.Cookie]*session2{}, opening2: map[openKey]*session2{}, sessions: map[Peer]*session2{},
 		members2: map[memberKey][]*session2{}, dialled2: map[ends]*session2{},
-		computes: map[ComputeID]compute{}, sources: newSources(), halfOpen: newHalfOpen(), acquaintances: newLRU[acquaintance, string](2 * maxWinners), winners: newLRU[netip.Addr, Candidate](maxWinners),
+		computes: map[ComputeID]compute{}, computing: map[netip.Prefix]int{}, sources: newSources(), halfOpen: newHalfOpen(), acquaintances: newLRU[acquaintance, string](2 * maxWinners), winners: newLRU[netip.Addr, Candidate](maxWinners),
 		stats: Stats{Dropped: map[string]uint64{}},
 	}
 	s.trials.known = newLRU[netip.Prefix, *searches](maxSources)
@@ -172,25 +174,41 @@ func (s *Server) send(path Path, data []byte) {
 	s.emit(Send{Path: path, Data: append([]byte(nil), data...)})
 }
 
-// compute emits a Compute; then gets its result.
-func (s *Server) compute(do func() any, stranger bool, then func(now time.Time, result any)) {
-	s.lastID++
-	s.computes[s.lastID] = compute{then: then, stranger: stranger}
-	if stranger {
-		s.strangers++
-	}
-	s.emit(Compute{ID: s.lastID, Do: do})
+// compute emits a Compute; then gets its result. from is the source of a stranger; invalid:
+// it is for nobody who is one.
+func (s *Server) compute(do func() any, from netip.Addr, then func(now time.Time, result any)) {
+	s.emit(Compute{ID: s.begun(from, then), Do: do})
 }
 
 // consult is compute for what asks a Verify, which may wait. The result is ErrBusy if too
 // much waits already.
 func (s *Server) consult(path Path, do func() any, stranger bool, then func(now time.Time, result any)) {
-	s.lastID++
-	s.computes[s.lastID] = compute{then: then, stranger: stranger}
+	var from netip.Addr
 	if stranger {
-		s.strangers++
+		from = path.Remote.Addr()
 	}
-	s.emit(Compute{ID: s.lastID, Do: do, Waits: true, Path: path})
+	s.emit(Compute{ID: s.begun(from, then), Do: do, Waits: true, Path: path})
+}
+
+// begun notes that a computation is under way.
+func (s *Server) begun(from netip.Addr, then func(now time.Time, result any)) ComputeID {
+	s.lastID++
+	c := compute{then: then, stranger: from.IsValid()}
+	if c.stranger {
+		c.network = prefixes(from)[0]
+		s.strangers++
+		s.computing[c.network]++
+	}
+	s.computes[s.lastID] = c
+	return s.lastID
+}
+
+// mayCompute reports whether one more computation may begin for a stranger, of as many as
+// room. A network has no more of them than three times what is left, so that some are for
+// others always: one customer with many addresses does not have them all.
+func (s *Server) mayCompute(from netip.Addr, room int) bool {
+	own, left := s.computing[prefixes(from)[0]], room-s.strangers
+	return left > 0 && own < 3*left
 }
 
 // Computed brings back what the Do of a Compute event returned. Unknown ids are
@@ -205,6 +223,9 @@ func (s *Server) Computed(now time.Time, id ComputeID, result any) {
 	delete(s.computes, id)
 	if c.stranger {
 		s.strangers--
+		if s.computing[c.network]--; s.computing[c.network] <= 0 {
+			delete(s.computing, c.network)
+		}
 	}
 	if result != ErrFault {
 		c.then(now, result)

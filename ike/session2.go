@@ -92,7 +92,11 @@ func (p *session2) Compute(do func() any, stranger bool, then func(now time.Time
 	if stranger && p.s.strangers >= p.s.config.Limits.Computations {
 		return false
 	}
-	p.s.compute(do, stranger, func(now time.Time, r any) {
+	var from netip.Addr
+	if stranger {
+		from = p.source
+	}
+	p.s.compute(do, from, func(now time.Time, r any) {
 		then(now, r)
 		p.settle()
 	})
