@@ -229,9 +229,7 @@ func TestJoinLeavesAlone(t *testing.T) {
 	change("other proto", 9, ipkt.ProtocolUDP)
 	cases["bad header"][10] ^= 1
 	for name, b := range cases {
-		w := &writer{}
-		w.Commit(first)
-		w.Commit(b)
+		w := &writer{batch: [][]byte{first, b}}
 		if all := joinAll(w); len(all) != 2 || !bytes.Equal(all[0], first) || !bytes.Equal(all[1], b) {
 			t.Errorf("%s: %d packets, or changed", name, len(all))
 		}

@@ -33,6 +33,7 @@ type Device struct {
 	udp     *mappings
 	judge   *judge
 	clients *clients
+	pieces  *fragments
 	errors  errorRate
 	tcp     *tcp.Forwarder
 	pinger  *pinger
@@ -114,6 +115,7 @@ func start(cfg Config) (*Device, error) {
 	d.running.Go(func() { d.judge.run(ctx) })
 	d.allowance.purse = d.flows.purse
 	d.buffers.New = func() any { return new([copySize]byte) }
+	d.pieces = newFragments(clients.of, d.sendLate)
 	d.pinger = newPinger(d)
 	d.handleTransports()
 	if err := d.serveDNS(); err != nil {
@@ -168,7 +170,7 @@ func (d *Device) Sources() []tenant.Source { return d.sources }
 
 // Writer implements tenant.Device.
 func (d *Device) Writer() tenant.Writer {
-	return &writer{link: d.link, clients: d.clients, faults: d.cfg.Faults}
+	return &writer{link: d.link, clients: d.clients, fragments: d.pieces, faults: d.cfg.Faults}
 }
 
 // MTU implements tenant.Device.
@@ -181,6 +183,7 @@ func (d *Device) Forget(addr netip.Addr) {
 	d.flows.forget(client)
 	d.udp.forget(client)
 	d.pinger.forget(client)
+	d.pieces.forget(client)
 	if addr.Is6() {
 		d.clients.part(addr)
 	}
@@ -214,6 +217,7 @@ func (d *Device) shut() {
 	d.udp.close()
 	d.cancel()
 	d.pinger.close()
+	d.pieces.close()
 	for _, l := range d.listeners {
 		l.Close()
 	}

@@ -30,7 +30,9 @@
 // something was acknowledged, and the less the more is held; when memory is short
 // those that hold on to theirs without moving are let go. What is
 // under way to a client is bounded by what its road holds (see window), so that
-// neither a long road nor a lossy one stays empty.
+// neither a long road nor a lossy one stays empty. Fragments are put together
+// before the stack sees them, and bounded in bytes, by client and in total; when
+// there is no room whoever holds most gives up its oldest.
 //
 // # Offload
 //

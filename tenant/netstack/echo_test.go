@@ -193,13 +193,10 @@ func (c toLoopback) ReadFrom(b []byte) (int, net.Addr, error) {
 
 // With the host's own sockets, unprivileged and raw.
 func TestEchoOfTheHost(t *testing.T) {
+	theWorld(t)
+	grantPing(t)
 	for _, network := range []string{"udp4", "ip4:icmp"} {
 		t.Run(network, func(t *testing.T) {
-			if conn, err := listenICMP(network, "0.0.0.0"); err != nil {
-				t.Skipf("the host does not grant the socket (net.ipv4.ping_group_range, or root): %v", err)
-			} else {
-				conn.Close()
-			}
 			d := newDevice(t, func(cfg *Config) {
 				cfg.ListenPacket = func(asked, address string) (net.PacketConn, error) {
 					if asked != network {

@@ -174,6 +174,17 @@ func (d *Device) sendErrorAbout(pkt *stack.PacketBuffer, reason ipkt.Reason) {
 	d.sendErrorPacket(append([]byte(nil), whole.AsSlice()...), reason)
 }
 
+// sendLate tells a client that the rest of a packet did not come in time.
+func (d *Device) sendLate(client netip.Addr, first []byte) {
+	p, err := ipkt.Parse(first)
+	if err != nil || !d.errors.admit(client) {
+		return
+	}
+	const reassembly = 1 // RFC 792, RFC 4443 section 3.3
+	m := ipkt.Message{Type: timeExceeded(p.Is4()), Code: reassembly}
+	d.put(ipkt.AppendMessage(nil, &p, m, d.ownAddr(p.Is4(), p.Destination())))
+}
+
 func (d *Device) sendErrorPacket(about []byte, reason ipkt.Reason) {
 	p, err := ipkt.Parse(about)
 	if err != nil {

@@ -77,14 +77,15 @@ func (s *source) Coming(i int) []byte {
 // writer copies packets of clients into memory of the stack, TCP data that
 // belongs together in one piece.
 type writer struct {
-	link    *link
-	clients *clients
-	batch   [][]byte
-	after   []int // of each packet of the batch: which one follows it in its run; -1: none
-	runs    []run
-	done    int // of the runs
-	refused int
-	faults  *fault.Log
+	link      *link
+	clients   *clients
+	fragments *fragments
+	batch     [][]byte
+	after     []int // of each packet of the batch: which one follows it in its run; -1: none
+	runs      []run
+	done      int // of the runs
+	refused   int
+	faults    *fault.Log
 }
 
 // Commit implements tenant.Writer.
@@ -94,6 +95,10 @@ func (w *writer) Commit(pkt []byte) {
 		return
 	}
 	if w.clients.steers(pkt) {
+		return
+	}
+	pkt, joined := w.fragments.whole(pkt)
+	if pkt == nil || joined && w.clients.steers(pkt) {
 		return
 	}
 	w.batch = append(w.batch, pkt)

@@ -70,7 +70,8 @@ func TestUDPHogsLeaveOthersTheirs(t *testing.T) {
 			one.open(clientAt(10+hog), 1000+port)
 		}
 	}
-	if n := one.d.udp.count(); n < 75 || n > 80 { // a tenant has half
+	// A tenant has half, and the last sixteenth of it is for who has nothing: three of the hogs had.
+	if n := one.d.udp.count(); n != 78 {
 		t.Errorf("a tenant's hogs have %d mappings of 160", n)
 	}
 	for guest := range 60 {
@@ -88,6 +89,44 @@ func TestUDPHogsLeaveOthersTheirs(t *testing.T) {
 	}
 	one.d.Close()
 	two.d.Close()
+}
+
+// When all ports are in use, a tenant that comes late has room made for each of its clients
+// by who holds most, in whichever tenant that is, and nobody who has little gives up his.
+func TestUDPLateTenantFindsRoom(t *testing.T) {
+	ports := NewPorts(160)
+	var all []*nat
+	for range 3 {
+		all = append(all, newNAT(t, func(cfg *Config) { cfg.Ports = ports }))
+	}
+	for _, n := range all[:2] {
+		n.open(clientAt(1), 5000)
+		for hog := range 7 {
+			for port := range 200 {
+				n.open(clientAt(10+hog), 1000+port)
+			}
+		}
+	}
+	if ports.taken < 150 {
+		t.Fatalf("%d mappings of 160 are in use", ports.taken)
+	}
+	late := all[2]
+	for guest := range 60 {
+		if !late.open(clientAt(10+guest), 5000) {
+			t.Fatalf("guest %d gets no mapping", guest)
+		}
+	}
+	for guest := range 60 {
+		if !late.has(clientAt(10+guest), 5000) {
+			t.Errorf("guest %d lost its mapping", guest)
+		}
+	}
+	if !all[0].has(clientAt(1), 5000) || !all[1].has(clientAt(1), 5000) || ports.taken > 160 {
+		t.Errorf("who had one mapping has it: %v, %v; %d in use", all[0].has(clientAt(1), 5000), all[1].has(clientAt(1), 5000), ports.taken)
+	}
+	for _, n := range all {
+		n.d.Close()
+	}
 }
 
 // Who holds most gives up first, and of his what he used longest ago.
