@@ -194,6 +194,57 @@ func TestXAUTHRekeys(t *testing.T) {
 	}
 }
 
+// TestXAUTHAnotherUserAtARenewal: who logs in as somebody else when phase 1 is renewed,
+// which our side has begun, is refused, and what he had ends. The name is the same, and
+// leads to another tenant since its realm is the default one.
+func TestXAUTHAnotherUserAtARenewal(t *testing.T) {
+	const renewals = "    ike: {lifetime: 20m, child_lifetime: 10m, rekey: {initiate: true}}\n"
+	yaml := xauthConfig + renewals + `  - name: globex
+    match: {realms: [globex]}
+    psk: ["correct horse battery staple"]
+    auth: {allow: [xauth], local: {users: [{name: alice, password: alicepw}]}}
+    pool: [10.200.1.0/24]
+` + renewals
+	other := strings.Replace(yaml, "    default: true\n", "", 1)
+	other = strings.Replace(other, "  - name: globex\n", "  - name: globex\n    default: true\n", 1)
+	for name, next := range map[string]string{"same user": yaml, "another user": other} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
+				c := w.client(nil)
+				conn := c.mustDial(byXAUTH)
+				c.wantPing(conn, "198.18.0.2")
+				before := w.sessions()
+				conf, err := config.Parse("test.yaml", []byte(next))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := w.server.Reload(t.Context(), conf); err != nil {
+					t.Fatal(err)
+				}
+				c.wantPing(conn, "198.18.0.2")
+				time.Sleep(30 * time.Minute)
+				after := w.sessions()
+				if name == "same user" {
+					if len(after) != 1 || after[0].ID != before[0].ID || after[0].Rekeys == before[0].Rekeys {
+						t.Errorf("%+v, then %+v", before, after)
+					}
+					return
+				}
+				if len(after) != 0 {
+					t.Errorf("there are %+v", after)
+				}
+				w.wantLog("login-refused", "cause", "another user than before")
+				w.wantLog("session-down", "user", "alice")
+				w.wantLog("session-down", "tenant", "acme")
+				w.wantLog("session-down", "reason", "another user than before")
+				if n := w.log.FilterMessage("session-up").Len(); n != 1 {
+					t.Errorf("%d sessions came up", n)
+				}
+			})
+		})
+	}
+}
+
 // TestXAUTHPersonas: the phones get in, from behind one NAT, under their own lists
 // of algorithms.
 func TestXAUTHPersonas(t *testing.T) {
