@@ -114,6 +114,17 @@ func TestRefusingIsNoDearer(t *testing.T) {
 				t.Errorf("legacy %v, %s: %d bytes cost %.0f bytes of heap, want %.0f at most", legacy, name, len(msg), have, limit)
 			}
 		}
+		// So slowly that nobody is asked for a cookie: what nobody is told is not put into words.
+		slowly := func(msg []byte) float64 {
+			return (&flood{n: newNode(t, "s", c), gap: 10 * time.Millisecond}).garbage(msg)
+		}
+		for _, n := range []int{4, 128} {
+			refused, malformed := slowly(initOffer(n, 1, 1)), slowly(initOffer(n, suite.GroupX25519, suite.GroupX25519))
+			t.Logf("legacy %v, %d transforms: %.0f for a refusal, %.0f for one that is malformed", legacy, n, refused, malformed)
+			if refused > 2*malformed {
+				t.Errorf("legacy %v, %d transforms: %.0f bytes of heap for a refusal, %.0f for one that is malformed", legacy, n, refused, malformed)
+			}
+		}
 	}
 }
 
