@@ -68,7 +68,7 @@ func (w *worker) shed(batch []udp.Message, backlog float64) []udp.Message {
 		return batch
 	}
 	now := time.Now()
-	kept := w.shedder.Cut(now, batch, shed.Load{Backlog: backlog, Clients: w.table.clients(), IKE: w.plane.lastIKE.Load()})
+	kept := w.shedder.Cut(now, batch, shed.Load{Backlog: backlog, Clients: w.table.clients(), IKE: w.plane.lastIKE.Load(), Filters: w.filter != nil})
 	w.count.dropMany(DropShare, len(batch)-len(kept))
 	if w.filter == nil {
 		return kept

@@ -112,7 +112,7 @@ func (p *pressure) work(d time.Duration) {
 		batch, backlog := p.read()
 		p.spend(len(batch), costOfRead)
 		if !p.shedder.Idle(backlog) {
-			batch = p.shedder.Cut(p.now, batch, Load{Backlog: backlog, Clients: 2})
+			batch = p.shedder.Cut(p.now, batch, Load{Backlog: backlog, Clients: 2, Filters: !p.unable})
 			if !p.unable {
 				p.filter(backlog)
 			}
@@ -265,6 +265,17 @@ func TestFilterForgets(t *testing.T) {
 	}
 	if n.due(now.Add(2*round+lease), 1) || len(n.streams) != 0 {
 		t.Errorf("%+v after the lease", n.streams)
+	}
+}
+
+// Where a socket has no filter, nothing is kept of the SAs whose packets were cut.
+func TestNothingIsKeptForNoFilter(t *testing.T) {
+	s := newShedder()
+	for i := range uint32(1000) {
+		s.Cut(time.Now(), flood(map[uint32]int{1000 + i: 90, 5000 + i: 10}), Load{Backlog: 1, Clients: 2})
+	}
+	if n := len(s.filter.flows); n > 0 {
+		t.Errorf("%d SAs are kept", n)
 	}
 }
 

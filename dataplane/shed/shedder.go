@@ -26,6 +26,8 @@ type Load struct {
 	Clients int
 	// IKE is who sent an IKE message last, to any worker; nil: nobody has.
 	IKE *Source
+	// Filters is whether the socket can have a filter: Filter follows.
+	Filters bool
 }
 
 // Idle reports whether a batch is to be carried whole, without a look at it: neither
@@ -39,12 +41,8 @@ func (s *Shedder) Idle(backlog float64) bool { return s.share.keep == 0 && backl
 // the kernel drops costs the worker nothing.
 func (s *Shedder) Cut(now time.Time, batch []udp.Message, load Load) []udp.Message {
 	alone := s.others.none(now, batch, load)
-	return s.cut(now, batch, load.Backlog, alone)
-}
-
-func (s *Shedder) cut(now time.Time, batch []udp.Message, backlog float64, alone bool) []udp.Message {
 	total := s.share.countEach(batch)
-	s.share.adapt(total, backlog, now)
+	s.share.adapt(total, load.Backlog, now)
 	if alone {
 		s.filter.forget()
 		return batch
@@ -53,7 +51,9 @@ func (s *Shedder) cut(now time.Time, batch []udp.Message, backlog float64, alone
 	for i := range s.share.claims {
 		c := &s.share.claims[i]
 		kept := min(c.left, limit)
-		s.filter.note(c.spi, c.left, kept)
+		if load.Filters {
+			s.filter.note(c.spi, c.left, kept)
+		}
 		c.left = kept
 	}
 	if limit == total {
@@ -75,7 +75,7 @@ type Filter struct {
 }
 
 // Filter reports whether the socket is to be told of another filter: the time has come
-// to decide that again. It follows a Cut.
+// to decide that again. It follows a Cut that was told so.
 func (s *Shedder) Filter(now time.Time, backlog float64) (f Filter, tell bool) {
 	if !s.filter.due(now, backlog) {
 		return Filter{}, false
