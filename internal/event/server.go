@@ -1,0 +1,106 @@
+package event
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Serving: the sockets are open.
+type Serving struct {
+	info    `event:"serving"`
+	Listen  []netip.Addr `json:"listen"`
+	Tenants int          `json:"tenants"`
+	IKE     uint16       `json:"ike"`
+	NATT    uint16       `json:"nat_t"`
+}
+
+// ReceiveBufferSmall: the system gives sockets less memory than they should have.
+type ReceiveBufferSmall struct {
+	warning `event:"receive-buffer-small"`
+	Granted int    `json:"granted"` // bytes
+	Wanted  int    `json:"wanted"`
+	Help    string `json:"help"`
+}
+
+// NoOffload: a tenant's device takes packets one by one.
+type NoOffload struct {
+	warning `event:"no-offload"`
+	Tenant  string `json:"tenant"`
+	Hint    string `json:"hint"`
+}
+
+// ConfigurationApplied: another configuration is in force.
+type ConfigurationApplied struct {
+	info    `event:"configuration-applied"`
+	Tenants []string `json:"tenants"` // those that changed
+}
+
+// RestartNeeded: of a configuration that was applied these have no effect yet.
+type RestartNeeded struct {
+	warning `event:"restart-needed"`
+	What    []string `json:"what"`
+	Hint    string   `json:"hint"`
+}
+
+// FilesRefused: a file that the configuration names has changed and cannot be taken.
+type FilesRefused struct {
+	failure `event:"files-refused"`
+	Err     error  `json:"error"`
+	Hint    string `json:"hint"`
+}
+
+// CertificateExpired: clients will refuse a tenant's certificate.
+type CertificateExpired struct {
+	warning     `event:"certificate-expired"`
+	Tenant      string    `json:"tenant"`
+	Certificate string    `json:"certificate"` // its subject
+	At          time.Time `json:"at"`
+	Hint        string    `json:"hint"`
+}
+
+// CRLRead: lists of revoked certificates were read anew.
+type CRLRead struct {
+	info   `event:"crl-read"`
+	Tenant string `json:"tenant"`
+	Lists  int    `json:"lists"`
+}
+
+// CRLRefused: a list of revoked certificates cannot be taken.
+type CRLRefused struct {
+	failure `event:"crl-refused"`
+	Tenant  string `json:"tenant"`
+	Err     error  `json:"error"`
+	Hint    string `json:"hint"`
+}
+
+// LeasesLost: who had which address is not known any more.
+type LeasesLost struct {
+	warning `event:"leases-lost"`
+	Tenant  string `json:"tenant"`
+	Err     error  `json:"error"`
+	Hint    string `json:"hint"`
+}
+
+// LeasesNotSaved: who has which address will not be known after a restart.
+type LeasesNotSaved struct {
+	warning `event:"leases-not-saved"`
+	Tenant  string `json:"tenant"`
+	Err     error  `json:"error"`
+	Hint    string `json:"hint"`
+}
+
+// Dropped: packets and messages were dropped, by cause, as name=number.
+type Dropped struct {
+	info  `event:"dropped"`
+	Since []string `json:"since-the-last"`
+}
+
+// Fault: the program met a fault of its own, and has ended what it came from.
+type Fault struct {
+	failure `event:"fault"`
+	Where   string `json:"where"`
+	What    string `json:"what"`
+	Faults  uint64 `json:"faults"` // since the start
+	Stack   string `json:"stack"`
+	Hint    string `json:"hint"`
+}

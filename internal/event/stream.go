@@ -1,0 +1,88 @@
+package event
+
+import (
+	"sync"
+	"time"
+)
+
+// Sink is told of events, one at a time, in their order. It must not wait, nor emit.
+type Sink interface {
+	Take(Told)
+}
+
+// Told is a Record as a Sink gets it, with names.
+type Told struct {
+	Record
+	Name     string
+	Severity Severity
+	Fields   []Field
+}
+
+// Stream hands events to sinks. It may be used concurrently.
+type Stream struct {
+	mu    sync.Mutex
+	last  uint64
+	kinds kinds
+	sinks []Sink
+	fault func(v any) // a sink panicked
+}
+
+// NewStream returns a stream to those sinks. fault is called with what a sink panicked
+// with, which is not called again; it must not emit.
+func NewStream(fault func(v any), sinks ...Sink) *Stream {
+	return &Stream{fault: fault, sinks: sinks}
+}
+
+// Emit says that something has happened.
+func (s *Stream) Emit(at time.Time, e Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last++
+	k := s.kinds.of(e)
+	told := Told{Record{s.last, at, e}, k.name, e.severity(), k.values(e)}
+	kept := s.sinks[:0]
+	for _, sink := range s.sinks {
+		if s.tell(sink, told) {
+			kept = append(kept, sink)
+		}
+	}
+	s.sinks = kept
+}
+
+// tell reports false if the sink panicked.
+func (s *Stream) tell(sink Sink, t Told) (well bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.fault(v)
+		}
+	}()
+	sink.Take(t)
+	return true
+}
+
+// Counter is a Sink that counts events by name.
+type Counter struct {
+	mu     sync.Mutex
+	counts map[string]uint64
+}
+
+// NewCounter returns a Counter of nothing.
+func NewCounter() *Counter { return &Counter{counts: make(map[string]uint64)} }
+
+// Take implements Sink.
+func (c *Counter) Take(t Told) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts[t.Name]++
+}
+
+// Counts returns how many events there were of each name.
+func (c *Counter) Counts() map[string]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make(map[string]uint64, len(c.counts))
+	for name, n := range c.counts {
+		all[name] = n
+	}
+	return all
+}
