@@ -54,6 +54,9 @@ func (k *kind) read(t reflect.Type, at []int) {
 			continue
 		}
 		name, how, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "-" {
+			continue
+		}
 		k.fields = append(k.fields, field{name, index, how != ""})
 	}
 }

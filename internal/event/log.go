@@ -13,6 +13,9 @@ func NewLog(log *zap.Logger) *Log { return &Log{log} }
 
 // Take implements Sink.
 func (l *Log) Take(t Told) {
+	if e, ok := t.Event.(LoginRefused); ok && e.Quiet {
+		return
+	}
 	levels := [...]zapcore.Level{Info: zapcore.InfoLevel, Warning: zapcore.WarnLevel, Error: zapcore.ErrorLevel}
 	line := l.log.Check(levels[t.Severity], t.Name)
 	if line == nil {

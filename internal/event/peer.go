@@ -23,7 +23,8 @@ type PeerUp struct {
 type PeerMoved struct {
 	info `event:"peer-moved"`
 	Peer
-	To netip.AddrPort `json:"to"`
+	To    netip.AddrPort `json:"to"`
+	Moves int            `json:"moves"` // since that was said last
 }
 
 // PeerDown: nothing is left of a client.

@@ -25,6 +25,7 @@ type LoginRefused struct {
 	Cause   string     `json:"cause"`
 	Hint    string     `json:"hint"`
 	Err     error      `json:"error,omitempty"`
+	Quiet   bool       `json:"-"` // it is not worth a line of the log: there are too many
 }
 
 // LoginsThrottled: so many wrong passwords came that logins are refused unseen.

@@ -59,30 +59,3 @@ func (s *Stream) tell(sink Sink, t Told) (well bool) {
 	sink.Take(t)
 	return true
 }
-
-// Counter is a Sink that counts events by name.
-type Counter struct {
-	mu     sync.Mutex
-	counts map[string]uint64
-}
-
-// NewCounter returns a Counter of nothing.
-func NewCounter() *Counter { return &Counter{counts: make(map[string]uint64)} }
-
-// Take implements Sink.
-func (c *Counter) Take(t Told) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.counts[t.Name]++
-}
-
-// Counts returns how many events there were of each name.
-func (c *Counter) Counts() map[string]uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	all := make(map[string]uint64, len(c.counts))
-	for name, n := range c.counts {
-		all[name] = n
-	}
-	return all
-}

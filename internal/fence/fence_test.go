@@ -21,10 +21,11 @@ func layers() []layer {
 	return []layer{
 		{"cmd", []string{"internal", "bench"}},
 		{"bench", []string{"internal", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
-		{"internal/gateway", []string{"internal/admin", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane", "internal/x/fault", "internal/x/deadline"}},
+		{"internal/gateway", []string{"internal/admin", "internal/event", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane", "internal/x/fault", "internal/x/deadline"}},
 		{"internal/quickstart", []string{"internal/config"}},
 		{"internal/config", []string{"internal/secretfile", "internal/certificate"}},
 		{"internal/store", []string{"ppp/auth"}},
+		{"internal/event", nil}, // values: what happens, not to whom it is told
 		{"internal/fence", nil},
 		{"internal/x", nil}, // leaves without a trade
 		{"internal/ca", []string{"internal/secretfile"}},

@@ -3,6 +3,7 @@ package fence
 import (
 	"go/ast"
 	"go/token"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -25,8 +26,12 @@ func saidBy(r *repository, f *file) (all []said, hidden []string) {
 			}
 			if name, ok := literal(n.Args[0]); ok {
 				all = append(all, said{name, strings.ToLower(sel.Sel.Name)})
-			} else if isLog(sel.X) {
+			} else if isLog(sel.X) && f.dir != "internal/event" { // which writes those of its types
 				hidden = append(hidden, r.set.Position(n.Pos()).String())
+			}
+		case *ast.TypeSpec: // an event, which is a line
+			if e, ok := eventLine(n); ok && f.dir == "internal/event" {
+				all = append(all, e)
 			}
 		case *ast.CompositeLit: // zapcore.Entry
 			if sel, ok := n.Type.(*ast.SelectorExpr); ok && sel.Sel.Name == "Entry" {
@@ -71,6 +76,17 @@ func entry(lit *ast.CompositeLit) (s said) {
 		}
 	}
 	return s
+}
+
+// eventLine is the line that a type of event is.
+func eventLine(spec *ast.TypeSpec) (said, bool) {
+	tag := reflect.StructTag(strings.Trim(tagOf(spec), "`"))
+	name, ok := tag.Lookup("event")
+	if !ok {
+		return said{}, false
+	}
+	embedded := spec.Type.(*ast.StructType).Fields.List[0].Type.(*ast.Ident).Name
+	return said{name, map[string]string{"info": "info", "warning": "warn", "failure": "error"}[embedded]}, true
 }
 
 // TestLogLinesAreExplained: an operator finds each line that the program can write in

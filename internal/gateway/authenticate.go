@@ -5,9 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"go.uber.org/zap"
-
-	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/eap"
 	"github.com/culvert-vpn/culvert/internal/store"
@@ -141,14 +138,6 @@ func (g *Gateway) after(d time.Duration, f func(now time.Time)) {
 			f(now)
 		})
 	})
-}
-
-// tellThrottled says in the log that somebody is held up, once until it is over.
-func (g *Gateway) tellThrottled(a *attempt, by scoreKind) {
-	g.log.Warn("logins-throttled", zap.String("tenant", a.tenant), zap.String("user", a.user), zap.Stringer("client", a.client),
-		zap.String("device", a.device), zap.Stringer("what", by),
-		zap.String("hint", "too many wrong passwords: a device with an old one, or somebody who guesses. Logins of "+by.String()+
-			" are refused for some minutes, without a look at the password; whoever was in before from his address, and others there, are not held up"))
 }
 
 // authenticate finds out what a link asks about its client. The state store is
@@ -288,21 +277,15 @@ func (g *Gateway) admit(now time.Time, s *session, t *tenantState) *refusal {
 
 // refuseLogin tells the client and the log. What the throttle refuses is told there.
 func (g *Gateway) refuseLogin(now time.Time, s *session, l login, e ppp.Authenticate, why refusal, err error) {
-	g.failures[why.cause]++
-	if why != refusedThrottled && g.ike.Tells(now, ike.Peer(s.peer.id)) {
-		fields := s.fields()
-		if l.tenant != nil {
-			fields[0] = zap.String("tenant", l.tenant.Name)
-		}
-		if s.leased && l.user != s.user {
-			fields = append(fields, zap.String("login", l.user))
-		}
-		fields = append(fields, zap.Stringer("method", e.Method), zap.String("cause", why.cause), zap.String("hint", why.hint))
-		if err != nil {
-			fields = append(fields, zap.Error(err))
-		}
-		g.log.Warn("login-refused", fields...)
+	refused := s.peer.refusedLogin(s.user, e.Method.String(), why, err)
+	refused.Protocol, refused.Session, refused.Address = s.protocol(), s.id, s.addr
+	if l.tenant != nil {
+		refused.Tenant = l.tenant.Name
 	}
+	if s.leased && l.user != s.user {
+		refused.Login = l.user
+	}
+	g.tellRefused(s.peer, refused)
 	s.because(why.cause)
 	s.link.Authenticated(now, e.ID, ppp.Verdict{Code: why.code, Message: why.message})
 	g.touch(s)

@@ -6,9 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/ppp"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/autoconf"
@@ -67,7 +66,7 @@ func (g *Gateway) linkUp6(now time.Time, s *session, e ppp.Up6) {
 	s.router = e.LocalID.LinkLocal()
 	s.linkOptions = s.options(e.SendACFC, e.SendPFC, e.PeerMRU)
 	g.plane.Bind6(s.plane, s.tenant.port, s.prefix, s.linkOptions)
-	g.log.Info("session-ipv6", append(s.fields(), zap.Stringer("prefix", s.prefix))...)
+	g.emit(event.SessionIPv6{Session: s.about(), Prefix: s.prefix})
 	s.advertised = 0
 	g.advertise(now, s)
 }
@@ -108,8 +107,7 @@ func (g *Gateway) lease6(s *session, t *tenantState) {
 	}
 	prefix, err := t.pool6.Lease(s.key())
 	if err != nil {
-		g.log.Warn("no-ipv6", append(s.fields(), zap.Error(err),
-			zap.String("hint", "every prefix of the tenant's IPv6 ranges is in use: enlarge pool"))...)
+		g.emit(event.NoPrefix{Session: s.about(), Err: err, Hint: "every prefix of the tenant's IPv6 ranges is in use: enlarge pool"})
 		return
 	}
 	s.prefix = prefix

@@ -3,9 +3,8 @@ package gateway
 import (
 	"fmt"
 
-	"go.uber.org/zap"
-
 	"github.com/culvert-vpn/culvert/dataplane/udp"
+	"github.com/culvert-vpn/culvert/internal/event"
 )
 
 // grants is what the system gave the sockets of a gateway.
@@ -29,10 +28,12 @@ func (g *grants) noting(open func(udp.Config) (udp.Conn, error)) func(udp.Config
 }
 
 // warn says in one line that the buffers are smaller than they should be.
-func (g *grants) warn(log *zap.Logger) {
+func (g *grants) warn(to *Gateway) {
 	if g.least >= g.wanted {
 		return
 	}
-	log.Warn("receive-buffer-small", zap.Int("granted", g.least), zap.Int("wanted", g.wanted),
-		zap.String("help", fmt.Sprintf("packets that come in a burst are lost: run sysctl -w net.core.rmem_max=%d, or give culvert CAP_NET_ADMIN", g.wanted)))
+	to.emit(event.ReceiveBufferSmall{
+		Granted: g.least, Wanted: g.wanted,
+		Help: fmt.Sprintf("packets that come in a burst are lost: run sysctl -w net.core.rmem_max=%d, or give culvert CAP_NET_ADMIN", g.wanted),
+	})
 }

@@ -8,8 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
+	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/tenant/dns"
 	"github.com/culvert-vpn/culvert/tenant/netstack"
 )
@@ -69,7 +68,7 @@ const maxReported = 40
 func (g *Gateway) report() {
 	now := g.tally()
 	if new := now.since(g.reported); len(new) > 0 {
-		g.log.Info("dropped", zap.Strings("since-the-last", new[:min(len(new), maxReported)]))
+		g.emit(event.Dropped{Since: new[:min(len(new), maxReported)]})
 	}
 	g.reported = now
 }

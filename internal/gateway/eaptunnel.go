@@ -44,7 +44,7 @@ func (c tunnelLogin) left(l *eapLogin) {
 
 // refused tells the log.
 func (c tunnelLogin) refused(l *eapLogin, d eap.Done) {
-	c.g.loginRefused(c.p, l.user, d.Method.String(), *l.why, l.err)
+	c.g.tellRefused(c.p, c.p.refusedLogin(l.user, d.Method.String(), *l.why, l.err))
 	c.p.login = nil
 }
 

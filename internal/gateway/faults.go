@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/internal/x/fault"
 	"github.com/culvert-vpn/culvert/l2tp"
 )
@@ -23,9 +25,16 @@ const faultReason = "a fault of the server"
 
 // alarm logs a panic that was survived.
 func (g *Gateway) alarm(r fault.Report) {
-	g.log.Error("fault", zap.String("where", r.Where), zap.String("what", r.What), zap.Uint64("faults", r.Count),
-		zap.String("stack", r.Stack),
-		zap.String("hint", "culvert goes on and has ended the session that this came from; please report it, with this line"))
+	g.emit(event.Fault{
+		Where: r.Where, What: r.What, Faults: r.Count, Stack: r.Stack,
+		Hint: "culvert goes on and has ended the session that this came from; please report it, with this line",
+	})
+}
+
+// sinkFailed says that a sink of events panicked, which is not told of events any more.
+func (g *Gateway) sinkFailed(v any) {
+	defer func() { _ = recover() }() // the log is one of them
+	g.log.Error("event-sink", zap.String("what", fmt.Sprint(v)), zap.String("hint", "it is told nothing any more until culvert is started anew; please report it"))
 }
 
 // serve notes whose message is under way.

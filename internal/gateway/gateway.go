@@ -18,6 +18,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/eap"
+	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/internal/x/deadline"
 	"github.com/culvert-vpn/culvert/internal/x/fault"
@@ -58,6 +59,7 @@ type Gateway struct {
 	config  Config
 	devices *devices // nil: Config.OpenDevice shares what it wants
 	log     *zap.Logger
+	stream  *event.Stream
 	plane   *dataplane.Plane
 	ike     *ike.Server
 	l2tp    *l2tp.Endpoint
@@ -84,7 +86,6 @@ type Gateway struct {
 	// leasesChanged: the state store does not know the latest leases.
 	leasesChanged bool
 	refused       map[string]uint64 // messages that a machine refused, by machine
-	failures      map[string]uint64 // attempts that failed, by cause
 	throttle      *throttle
 	heldUp        int // logins that the throttle lets wait
 	maxIdle       int // peers without a session
@@ -116,11 +117,12 @@ func New(c Config) (*Gateway, error) {
 	g := &Gateway{
 		config: c, log: brief(c.Log), vault: new(esp.Vault),
 		peers: make(map[uint64]*peer), sessions: make(map[*dataplane.Session]*session),
-		refused: make(map[string]uint64), failures: make(map[string]uint64),
+		refused:  make(map[string]uint64),
 		computed: make(chan result, 1024),
 		throttle: newThrottle(), maxIdle: maxIdle,
 		requests: make(chan func(time.Time), 64), ended: make(chan struct{}),
 	}
+	g.stream = event.NewStream(g.sinkFailed, event.NewLog(g.log))
 	g.faults = fault.New(g.alarm)
 	cpus := runtime.GOMAXPROCS(0)
 	g.computing = newPool(cpus, cpus, 0, 0, &g.running)
@@ -148,7 +150,7 @@ func (g *Gateway) openPlane() error {
 	})
 	g.plane = plane
 	if err == nil {
-		granted.warn(g.log)
+		granted.warn(g)
 	}
 	return err
 }
@@ -222,8 +224,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 		g.plane.Run(planeCtx)
 	}()
 	if !g.config.dialler {
-		g.log.Info("serving", zap.Stringers("listen", g.config.Config.Listen), zap.Int("tenants", len(g.tenants)),
-			zap.Uint16("ike", g.config.Config.Ports.IKE), zap.Uint16("nat_t", g.config.Config.Ports.NATT))
+		c := g.config.Config
+		g.emit(event.Serving{Listen: c.Listen, Tenants: len(g.tenants), IKE: c.Ports.IKE, NATT: c.Ports.NATT})
 	}
 	g.loop(ctx)
 	close(g.ended)

@@ -6,9 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/event"
 )
 
 // Whoever has a tenant's key, and is no user, can make any number of security associations
@@ -44,8 +43,10 @@ func (g *Gateway) endIdle(now time.Time, list []*peer) {
 	if len(out) == 0 {
 		return
 	}
-	g.log.Warn("peers-idle", zap.Int("peers", len(list)), zap.Int("ended", len(out)), zap.Stringer("client", out[0].path.Remote),
-		zap.String("hint", "so many have a tenant's key and do not log in; those of the network that has most of them are ended"))
+	g.emit(event.PeersIdle{
+		Peers: len(list), Ended: len(out), Client: out[0].path.Remote,
+		Hint: "so many have a tenant's key and do not log in; those of the network that has most of them are ended",
+	})
 	for _, p := range out {
 		g.ike.Close(now, ike.Peer(p.id), ike.ReasonLocal)
 	}

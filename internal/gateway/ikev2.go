@@ -8,14 +8,13 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/wire"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/l2tp"
 )
 
@@ -169,8 +168,7 @@ func (g *Gateway) grant(now time.Time, p *peer, e ike.Assign, why *refusal) {
 		a, why = g.assignment(now, p, e)
 	}
 	if why != nil {
-		g.tellRefused(p, append(p.fields(), zap.String("user", e.Identity), zap.String("cause", why.cause), zap.String("hint", why.hint)))
-		g.failures[why.cause]++
+		g.tellRefused(p, p.refusedLogin(e.Identity, "", *why, nil))
 		a.Detail = why.cause
 	}
 	g.ike.Assigned(now, e.Peer, a)
@@ -274,11 +272,7 @@ func (g *Gateway) tunnelReady(now time.Time, p *peer) {
 	if s.prefix.IsValid() {
 		g.plane.Bind6(s.plane, s.tenant.port, s.prefix, s.linkOptions)
 	}
-	fields := append(s.fields(), zap.Int("mtu", s.plane.MTU()))
-	if s.prefix.IsValid() {
-		fields = append(fields, zap.Stringer("prefix", s.prefix))
-	}
-	g.log.Info("session-up", fields...)
+	g.tellUp(s)
 }
 
 // tunnelSession is what a child SA of tunnel mode carries packets of.
@@ -332,7 +326,9 @@ func (g *Gateway) warnOfCertificates(t *config.Tenant) {
 		return
 	}
 	if leaf := t.Certificate.Chain[0]; time.Now().After(leaf.NotAfter) {
-		g.log.Warn("certificate-expired", zap.String("tenant", t.Name), zap.String("certificate", fmt.Sprint(leaf.Subject)), zap.Time("at", leaf.NotAfter),
-			zap.String("hint", "clients of IKEv2 will refuse it: issue another with `culvert ca server`"))
+		g.emit(event.CertificateExpired{
+			Tenant: t.Name, Certificate: fmt.Sprint(leaf.Subject), At: leaf.NotAfter,
+			Hint: "clients of IKEv2 will refuse it: issue another with `culvert ca server`",
+		})
 	}
 }

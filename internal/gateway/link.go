@@ -5,8 +5,6 @@ import (
 	"math"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/ppp"
@@ -135,11 +133,7 @@ func (g *Gateway) linkUp(now time.Time, s *session, e ppp.Up) {
 	g.plane.Bind(s.plane, s.tenant.port, s.addr, s.linkOptions)
 	if s.up.IsZero() {
 		s.up = now
-		fields := append(s.fields(), zap.Int("mtu", s.plane.MTU()))
-		if s.clientOS != "" {
-			fields = append(fields, zap.String("system", s.clientOS))
-		}
-		g.log.Info("session-up", fields...)
+		g.tellUp(s)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/event"
 )
 
 // Clients of IKEv2 that are sent to another gateway (RFC 5685), and calls of ours
@@ -35,7 +36,7 @@ func (g *Gateway) sendAway(now time.Time) {
 			told++
 		}
 	}
-	g.log.Info("clients-redirected", zap.String("to", to), zap.Int("clients", told))
+	g.emit(event.ClientsRedirected{To: to, Clients: told})
 }
 
 // sentAway is what a client of a tenant gets that is served elsewhere.
@@ -43,7 +44,9 @@ func (g *Gateway) sentAway(p *peer, t *tenantState, e ike.Assign) (ike.Assignmen
 	if t.Redirect == "" || !e.Wants.Redirectable {
 		return ike.Assignment{}, false
 	}
-	g.log.Info("client-redirected", append(p.fields(), zap.String("tenant", t.Name), zap.String("user", e.Identity), zap.String("to", t.Redirect))...)
+	about := p.about()
+	about.Tenant = t.Name
+	g.emit(event.ClientRedirected{Peer: about, User: e.Identity, To: t.Redirect})
 	return ike.Assignment{OK: true, Redirect: t.Redirect}, true
 }
 

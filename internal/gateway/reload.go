@@ -9,9 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 
@@ -64,9 +63,9 @@ func (g *Gateway) reload(now time.Time, next *config.Config) error {
 	g.config.Config, g.superseded = next, append(g.superseded, next)
 	g.adopt(now, tenants, selector)
 	if len(later) > 0 {
-		g.log.Warn("restart-needed", zap.Strings("what", later), zap.String("hint", "these stay as they were until culvert is started anew"))
+		g.emit(event.RestartNeeded{What: later, Hint: "these stay as they were until culvert is started anew"})
 	}
-	g.log.Info("configuration-applied", zap.Strings("tenants", changed))
+	g.emit(event.ConfigurationApplied{Tenants: changed})
 	return nil
 }
 
@@ -196,7 +195,7 @@ func (g *Gateway) reread(ctx context.Context, running *config.Config, stamp, fai
 		err = g.Reload(ctx, next)
 	}
 	if err != nil && stamp != failed && ctx.Err() == nil {
-		g.log.Error("files-refused", zap.Error(err), zap.String("hint", "what was read before stays in force"))
+		g.emit(event.FilesRefused{Err: err, Hint: "what was read before stays in force"})
 	}
 	return stamp
 }

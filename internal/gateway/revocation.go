@@ -6,11 +6,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/internal/revocation"
 )
 
@@ -65,12 +64,11 @@ func (g *Gateway) watchLists(tenants []*tenantState, seen map[string]string) {
 func (g *Gateway) rereadLists(t *tenantState) {
 	lists, err := config.ReadCRLs(t.CRLFiles)
 	if err != nil {
-		g.log.Error("crl-refused", zap.String("tenant", t.Name), zap.Error(err),
-			zap.String("hint", "the list from before stays in force: write the file anew with `culvert ca crl`"))
+		g.emit(event.CRLRefused{Tenant: t.Name, Err: err, Hint: "the list from before stays in force: write the file anew with `culvert ca crl`"})
 		return
 	}
 	t.trust.relist(lists)
-	g.log.Info("crl-read", zap.String("tenant", t.Name), zap.Int("lists", len(lists)))
+	g.emit(event.CRLRead{Tenant: t.Name, Lists: len(lists)})
 	g.post(func(now time.Time) { g.expel(now, t, lists) })
 }
 

@@ -6,12 +6,11 @@ import (
 	"net/netip"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/family"
+	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/internal/x/deadline"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/ppp"
@@ -44,15 +43,15 @@ type peer struct {
 	triedAt  time.Time // when that was filled
 	idleAt   time.Time // since when it has no session; zero: it has one
 
-	moves   int         // since the log said that it moves
-	movedAt time.Time   // when that was
-	claims  string      // what it calls itself in IKE, where it logs in by another name
-	awaited []*peer     // whose logins wait for it to answer
-	asked   bool        // its user's other sessions were asked whether they live
-	rivals  int         // for how many its own login waits
-	resume  *ike.Assign // that login
-	refused bool        // the log has said why its login failed, or
-	refusal []zap.Field // will say so in these words when IKE tells that it has
+	moves   int                 // since the log said that it moves
+	movedAt time.Time           // when that was
+	claims  string              // what it calls itself in IKE, where it logs in by another name
+	awaited []*peer             // whose logins wait for it to answer
+	asked   bool                // its user's other sessions were asked whether they live
+	rivals  int                 // for how many its own login waits
+	resume  *ike.Assign         // that login
+	refused bool                // the log has said why its login failed, or
+	refusal *event.LoginRefused // will say so in these words when IKE tells that it has
 }
 
 // child is one child SA in use.
@@ -119,7 +118,7 @@ func (g *Gateway) peerUp(e ike.Up) {
 	p := g.peerOf(e.Peer)
 	p.label, p.path, p.identity, p.family, p.v2, p.suite = e.Tenant, e.Path, e.Identity, e.Family, e.V2, e.Suite
 	p.chain = e.Certificates
-	g.log.Info("peer-up", p.fields()...)
+	g.emit(event.PeerUp{Peer: p.about()})
 }
 
 // install makes a child SA known to the data plane.
@@ -129,7 +128,7 @@ func (g *Gateway) install(now time.Time, e ike.Installed) {
 	e.Child.KeyIn.Zero()
 	e.Child.KeyOut.Zero()
 	if err != nil {
-		g.log.Error("sa-refused", append(p.fields(), zap.Error(err))...)
+		g.emit(event.SARefused{Peer: p.about(), Err: err})
 		g.ike.Close(now, e.Peer, ike.ReasonLocal)
 		return
 	}
@@ -226,7 +225,7 @@ func (g *Gateway) reroute(p *peer) {
 		Ways: p.ways(), Trial: p.tried(),
 	})
 	if err != nil {
-		g.log.Error("route-refused", append(p.fields(), zap.Error(err))...)
+		g.emit(event.RouteRefused{Peer: p.about(), Err: err})
 	}
 }
 
@@ -298,7 +297,7 @@ func (g *Gateway) tellMove(now time.Time, p *peer, to ike.Path) {
 	if now.Sub(p.movedAt) < tellEvery {
 		return
 	}
-	g.log.Info("peer-moved", append(p.fields(), zap.Stringer("to", to.Remote), zap.Int("moves", p.moves))...)
+	g.emit(event.PeerMoved{Peer: p.about(), To: to.Remote, Moves: p.moves})
 	p.movedAt, p.moves = now, 0
 }
 
@@ -328,48 +327,8 @@ func (g *Gateway) peerClosed(now time.Time, e ike.Closed) {
 		g.dialClosed(p, e)
 		return
 	}
-	g.log.Info("peer-down", append(p.fields(), zap.String("reason", e.Reason.String()))...)
+	g.emit(event.PeerDown{Peer: p.about(), Reason: e.Reason.String()})
 	g.dialClosed(p, e)
-}
-
-// attemptFailed says in the log why somebody did not get in, and what to do about it.
-func (g *Gateway) attemptFailed(e ike.Failed) {
-	p := g.peers[uint64(e.Peer)]
-	g.failures[e.Cause.String()]++
-	if p != nil && p.v2 && p.login != nil {
-		tunnelLogin{g, p}.left(p.login)
-	}
-	if p != nil && p.refused {
-		if p.refusal != nil { // IKE knows neither the user nor what to do
-			g.log.Warn("login-refused", p.refusal...)
-			p.refusal = nil
-		}
-		return
-	}
-	who, hint := []zap.Field{zap.String("tenant", tenantsOf(e.Tenant)), zap.Stringer("client", e.Path.Remote)}, e.Cause.Hint()
-	if p != nil && p.dial != nil {
-		who, hint = []zap.Field{zap.Stringer("server", e.Path.Remote)}, e.Cause.HintDialling()
-	}
-	g.log.Warn("ike-refused", append(who, zap.Stringer("local", e.Path.Local),
-		zap.String("cause", e.Cause.String()), zap.String("detail", e.Detail), zap.String("hint", hint))...)
-}
-
-// tellRefused has the log say why a login of tunnel mode failed: by IKEv2 in place of
-// what IKE says of it, and in any case not more often than anybody can read.
-func (g *Gateway) tellRefused(p *peer, fields []zap.Field) {
-	switch p.refused = p.v2; {
-	case p.v2:
-		p.refusal = fields
-	case g.ike.Tells(time.Now(), ike.Peer(p.id)):
-		g.log.Warn("login-refused", fields...)
-	}
-}
-
-// attemptsUntold says how many attempts are not in the log.
-func (g *Gateway) attemptsUntold(e ike.Untold) {
-	g.failures["untold"] += e.Attempts
-	g.log.Warn("ike-refused-untold", zap.Uint64("attempts", e.Attempts),
-		zap.String("hint", "more attempts failed than are worth a line each, probably a flood of first messages; those in the log are a sample"))
 }
 
 func (g *Gateway) tunnelUp(e l2tp.TunnelUp) {
@@ -399,7 +358,7 @@ func (g *Gateway) callUp(now time.Time, e l2tp.CallUp) {
 	})
 	var err error
 	if s.link, err = g.newLink(p, s.plane.MTU()); err != nil {
-		g.log.Error("link-refused", append(p.fields(), zap.Error(err))...)
+		g.emit(event.LinkRefused{Peer: p.about(), Err: err})
 		g.plane.RemoveSession(s.plane)
 		g.l2tp.CloseCall(now, e.Call, l2tp.Result{Code: l2tp.ClearNoFacilities})
 		return
@@ -479,38 +438,9 @@ func (g *Gateway) end(now time.Time, s *session) {
 		s.tenant.release(s)
 	}
 	if !s.up.IsZero() {
-		g.log.Info("session-down", append(s.fields(), zap.String("reason", s.reason),
-			zap.Duration("after", time.Since(s.up).Round(time.Second)),
-			zap.Uint64("bytes_up", s.plane.Up.Bytes()), zap.Uint64("bytes_down", s.plane.Down.Bytes()), s.unanswered())...)
+		g.tellDown(s)
 	}
 	g.dialEnded(now, s)
-}
-
-// unanswered says how many of our echo requests the client owed an answer: where it is
-// none, it was there to the end.
-func (s *session) unanswered() zap.Field {
-	if s.link == nil {
-		return zap.Skip()
-	}
-	return zap.Int("unanswered", s.link.Unanswered())
-}
-
-// fields are what every line about a peer says.
-func (p *peer) fields() []zap.Field {
-	f := []zap.Field{
-		zap.String("tenant", tenantsOf(p.label)), zap.String("protocol", p.protocol()),
-		zap.Stringer("client", p.path.Remote), zap.String("family", string(p.family)),
-	}
-	if p.dial != nil { // the other side is a server, of whom these are not known
-		f[0], f[2], f[3] = zap.Skip(), zap.Stringer("server", p.path.Remote), zap.Skip()
-	}
-	if p.suite != "" {
-		f = append(f, zap.String("ike", p.suite))
-	}
-	if p.current != nil {
-		f = append(f, zap.Stringer("esp", p.current.out.Transform()))
-	}
-	return f
 }
 
 // protocol is what the peer speaks, as far as IKE knows.
@@ -530,21 +460,4 @@ func (s *session) protocol() string {
 		return "xauth/ikev1"
 	}
 	return s.peer.protocol()
-}
-
-// fields are what every line about a session says.
-func (s *session) fields() []zap.Field {
-	f := s.peer.fields()
-	if s.tenant != nil {
-		f[0] = zap.String("tenant", s.tenant.Name)
-	}
-	f[1] = zap.String("protocol", s.protocol())
-	f = append(f, zap.Uint64("session", s.id))
-	if s.user != "" {
-		f = append(f, zap.String("user", s.user))
-	}
-	if s.addr.IsValid() {
-		f = append(f, zap.Stringer("address", s.addr))
-	}
-	return f
 }

@@ -6,10 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/autoconf"
@@ -95,8 +94,7 @@ func (t *tenantState) rules() *policy.Rules {
 func (g *Gateway) warnOfOffload(t *tenantState) {
 	if d, ok := t.device.(interface{ Offload() (tcp, udp bool) }); ok {
 		if tcp, _ := d.Offload(); !tcp {
-			g.log.Warn("no-offload", zap.String("tenant", t.Name),
-				zap.String("hint", "the kernel takes and gives this tenant's packets one by one, which costs throughput"))
+			g.emit(event.NoOffload{Tenant: t.Name, Hint: "the kernel takes and gives this tenant's packets one by one, which costs throughput"})
 		}
 	}
 }
@@ -108,8 +106,7 @@ func (g *Gateway) restoreLeases(t *tenantState) {
 	}
 	leases, err := g.config.Store.Leases(t.Name)
 	if err != nil {
-		g.log.Warn("leases-lost", zap.String("tenant", t.Name), zap.Error(err),
-			zap.String("hint", "clients may get other addresses than before"))
+		g.emit(event.LeasesLost{Tenant: t.Name, Err: err, Hint: "clients may get other addresses than before"})
 		return
 	}
 	restored := make([]tenant.Lease, 0, len(leases))
@@ -158,8 +155,7 @@ func (t *tenantState) leases() []tenant.Lease {
 func (g *Gateway) storeLeases(tenants []*tenantState, all [][]store.Lease) {
 	for i, leases := range all {
 		if err := g.config.Store.PutLeases(tenants[i].Name, leases); err != nil {
-			g.log.Warn("leases-not-saved", zap.String("tenant", tenants[i].Name), zap.Error(err),
-				zap.String("hint", "after a restart clients may get other addresses than before"))
+			g.emit(event.LeasesNotSaved{Tenant: tenants[i].Name, Err: err, Hint: "after a restart clients may get other addresses than before"})
 		}
 	}
 }

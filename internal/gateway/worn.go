@@ -4,9 +4,8 @@ import (
 	"math"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/event"
 )
 
 // A child SA without extended sequence numbers carries 2^32 packets each way, and falls
@@ -61,7 +60,7 @@ func (g *Gateway) lookAtWear(now time.Time, p *peer) bool {
 		if worn && c == p.current && now.Sub(c.wornAt) > wornTime {
 			c.wornAt = now
 			if err := g.ike.Rekey(now, ike.Peer(p.id), ike.Phase2); err != nil {
-				g.log.Warn("rekey-refused", append(p.fields(), zap.Error(err))...)
+				g.emit(event.RekeyRefused{Peer: p.about(), Err: err})
 			}
 		}
 	}
@@ -76,7 +75,6 @@ func (g *Gateway) mayRenew(p *peer) bool {
 
 // endWorn ends a connection whose child SA can carry no more.
 func (g *Gateway) endWorn(now time.Time, p *peer, why string) {
-	g.log.Warn("sa-worn", append(p.fields(), zap.String("cause", why),
-		zap.String("hint", "the client did not renew it in time, and dials again"))...)
+	g.emit(event.SAWorn{Peer: p.about(), Cause: why, Hint: "the client did not renew it in time, and dials again"})
 	g.ike.Close(now, ike.Peer(p.id), ike.ReasonExpired)
 }

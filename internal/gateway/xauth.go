@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/ppp"
@@ -89,24 +87,9 @@ func (g *Gateway) xauthDone(now time.Time, p *peer, l *eapLogin) {
 		g.ike.LoggedIn(now, ike.Peer(p.id), ike.LoginReply{OK: true, User: l.user + "@" + l.tenant.Name, Policy: policyOf(l.tenant.Tenant)})
 		return
 	}
-	g.loginRefused(p, l.user, "XAUTH", *l.why, l.err)
+	g.tellRefused(p, p.refusedLogin(l.user, "XAUTH", *l.why, l.err))
 	g.ike.LoggedIn(now, ike.Peer(p.id), ike.LoginReply{Detail: l.why.cause})
 	if s != nil && l.why == &refusedOther {
 		g.cut(now, s, refusedOther.cause, ike.ReasonLocal)
 	}
-}
-
-// loginRefused tells the log that a login of tunnel mode has failed. What the throttle
-// refuses is told there.
-func (g *Gateway) loginRefused(p *peer, user, method string, why refusal, err error) {
-	g.failures[why.cause]++
-	if p.refused = p.v2; why == refusedThrottled {
-		return
-	}
-	fields := append(p.fields(), zap.String("user", user), zap.String("method", method),
-		zap.String("cause", why.cause), zap.String("hint", why.hint))
-	if err != nil {
-		fields = append(fields, zap.Error(err))
-	}
-	g.tellRefused(p, fields)
 }
