@@ -190,6 +190,21 @@ func TestUDPAnswersOnlyOfThoseAsked(t *testing.T) {
 	})
 }
 
+// What somebody on the way says about a datagram that was not sent is not passed on: anybody
+// can make that up (RFC 5508 section 4.2).
+func TestUDPErrorsAboutNothingAreNotPassedOn(t *testing.T) {
+	n := newNAT(t, nil)
+	s := n.listen(t, serverIP)
+	sent := datagram{to: addrPort(s), data: []byte("?")}
+	n.send(sent)
+	n.arrives(s)
+	m := n.d.udp.find(netip.AddrPortFrom(clientIP, 40000))
+	for _, about := range []netip.AddrPort{netip.AddrPortFrom(serverIP2, 9), netip.AddrPortFrom(serverIP, 9), sent.to} {
+		n.d.passOn(m, &said{about: about, by: routerIP, message: ipkt.Message{Type: 3, Code: 1}})
+	}
+	n.wantICMP(sent, icmpOf{routerIP, 3, 1})
+}
+
 // rewind makes a device's mappings as old as if nothing had come for so long.
 func rewind(d *Device, by time.Duration) {
 	d.udp.ports.mu.Lock()
