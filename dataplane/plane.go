@@ -77,6 +77,13 @@ func (l *listener) writer(spread int) udp.Writer {
 	return l.conns[spread%len(l.conns)].NewWriter(batchSize)
 }
 
+// unresolved reports whether what the control loop sends there would wait in its
+// socket's buffer, see udp.Resolver.
+func (l *listener) unresolved(remote netip.Addr) bool {
+	r, ok := l.conns[0].(udp.Resolver)
+	return ok && r.Unresolved(remote)
+}
+
 // New opens the sockets. Nothing is read before Run.
 func New(c Config) (*Plane, error) {
 	if c.Listen == nil || len(c.Addresses) == 0 {
@@ -258,11 +265,17 @@ func newPort(c PortConfig) *Port {
 }
 
 // SendIKE sends an IKE message, with the non-ESP marker of RFC 3948 section
-// 2.2 where natt says so. It leaves at the next Flush.
+// 2.2 where natt says so. It leaves at the next Flush. While a send buffer fills, what
+// is for an address of our own link that nobody has is dropped: strangers are answered
+// where they say they are, and such answers would take the room of all others.
 func (p *Plane) SendIKE(path Path, natt bool, message []byte) error {
 	l := p.listenerFor(path.Local)
 	if l == nil {
 		return ErrNoSocket
+	}
+	if l.unresolved(path.Remote.Addr()) {
+		p.control.count.drop(DropUnresolved)
+		return nil
 	}
 	if natt {
 		message = append(make([]byte, 4, 4+len(message)), message...)

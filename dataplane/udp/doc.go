@@ -37,7 +37,9 @@
 // route, too long, forbidden by a firewall, a queue that is full) is dropped
 // and counted, and the rest of its batch goes on. Nothing waits for room in the
 // send buffer: what it has none for is dropped, counted and told by Flush, which
-// reports any other error only when the socket itself is unusable.
+// reports any other error only when the socket itself is unusable. What is for hosts of
+// our own links that do not answer the kernel's ARP or neighbour discovery takes that
+// room for seconds: a Resolver tells who they are.
 //
 // A Reader can have the kernel drop more: see Filter. What it is told is a filter of
 // classic BPF on the socket, which takes no privilege, costs the CPU that receives

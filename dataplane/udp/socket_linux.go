@@ -23,6 +23,9 @@ type Socket struct {
 	gso      atomic.Bool
 	calls    syscalls
 	counters counters
+
+	sendBuffer int         // in what the kernel counts
+	neighbours *neighbours // nil: nobody can be asked
 }
 
 // syscalls are the two that move datagrams, the one that asks the kernel to join and
@@ -37,7 +40,10 @@ type counters struct {
 	received, truncated, sent, refused, calls atomic.Uint64
 }
 
-var _ Conn = (*Socket)(nil)
+var (
+	_ Conn     = (*Socket)(nil)
+	_ Resolver = (*Socket)(nil)
+)
 
 // Listen binds a socket. An error wraps ErrConfig or is the system's.
 func Listen(c Config) (*Socket, error) {
@@ -67,6 +73,8 @@ func listen(c Config, calls syscalls) (*Socket, error) {
 	}
 	local := s.conn.LocalAddr().(*net.UDPAddr).AddrPort()
 	s.local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
+	s.sendBuffer = 2 * s.Granted().SendBuffer
+	s.neighbours, _ = newNeighbours(s.local.Addr().Is4()) // without netlink, all goes into the buffer
 	return s, nil
 }
 
@@ -133,6 +141,9 @@ func (s *Socket) LocalAddr() netip.AddrPort { return s.local }
 
 // Close ends all reading and writing.
 func (s *Socket) Close() error {
+	if s.neighbours != nil {
+		s.neighbours.close()
+	}
 	if err := s.conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("udp: %w", err)
 	}

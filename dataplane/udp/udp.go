@@ -22,6 +22,17 @@ type Conn interface {
 	Close() error
 }
 
+// Resolver is a Conn that knows for whom what it sends would wait.
+type Resolver interface {
+	// Unresolved reports whether an eighth of the send buffer or more is in use and
+	// remote is on a link of our own, where the kernel is asking for its hardware
+	// address and nobody has answered: what is sent there stays in the buffer until it
+	// gives up, after some seconds, and whoever makes up many such addresses fills the
+	// buffer of everybody. It never waits, knows what was so some milliseconds ago, and
+	// may be called by any goroutine.
+	Unresolved(remote netip.Addr) bool
+}
+
 // Message is one datagram received.
 type Message struct {
 	// Data is writable until the next Read; its capacity is its own.
