@@ -172,8 +172,8 @@ func TestTenants(t *testing.T) {
 		p.run(time.Minute, nil)
 		delete(p.client.closed, id)
 	}
-	if w, _ := p.server.s.winners.Get(clientNATT.Addr()); w.Tenant != "t77" {
-		t.Errorf("winner %q", w.Tenant)
+	if w, _ := p.server.s.winners.Get(clientNATT.Addr()); w.tenant != "t77" {
+		t.Errorf("winner %q", w.tenant)
 	}
 	p.closeAll()
 }

@@ -11,7 +11,7 @@ import (
 type dpd struct {
 	at       time.Time // when to look again
 	sequence uint32
-	tries    int // questions since the peer was heard
+	tries    int32 // questions since the peer was heard
 }
 
 // watch begins dead peer detection, if both sides want it.
@@ -45,7 +45,7 @@ func (p *peer) ask(now time.Time) {
 	if tries <= 0 {
 		tries = 5
 	}
-	if p.dpd.tries >= tries {
+	if int(p.dpd.tries) >= tries {
 		p.end(now, ReasonDead, CauseTimeout, "no answer to dead peer detection", false)
 		return
 	}

@@ -17,10 +17,10 @@ func digestOf(msg []byte) digest {
 // answer a repeated one the same way, without computing anything.
 type answered struct {
 	seen    digest
-	reply   []byte // nil: none yet
-	set     bool
+	reply   []byte     // nil: none yet
 	from    netip.Addr // where it came from, and the only place to which the answer is repeated
-	repeats int
+	repeats uint8
+	set     bool
 }
 
 // maxRepeats is how often an answer is repeated: whoever has not got it by then has

@@ -15,26 +15,26 @@ import (
 type isakmp struct {
 	s     *Server
 	alarm alarm
-	state isakmpState
 
-	peer      *peer // nil while a stranger's
-	place     place // among the SAs of the peer
-	initiator bool
-	path      Path // of the exchange; that of the peer counts afterwards
-	phase1    *v1.Phase1
-	sa        *v1.SA // nil until established
-	key       cookies
-	open      openKey
-	allowance v2.Allowance // of who dials us, until it has proved who it is
-	stranger
+	state      isakmpState
+	initiator  bool
+	contact    bool            // the peer says that it has no other SA with us
+	loginAsked bool            // a Login is unanswered
+	asked      bool            // by R-U-THERE
+	hint       wire.NotifyType // an unprotected notification that came meanwhile
+	lastAsked  uint32          // the number of the last R-U-THERE
+	lastID     wire.MessageID
 
-	first    answered                // responder: message 1 and its answer
-	last     answered                // responder: the latest message after it
+	peer   *peer // nil while a stranger's
+	place  place // among the SAs of the peer
+	path   Path  // of the exchange; that of the peer counts afterwards
+	phase1 *v1.Phase1
+	sa     *v1.SA // nil until established
+	key    cookies
+	*begun // nil when established
+
+	last     answered                // responder: the latest message after the first
 	repeat   timing.Repeater[[]byte] // initiator
-	hint     wire.NotifyType         // an unprotected notification that came meanwhile
-	lookFor  message                 // responder: message 5 while keys are to be tried for it, without its body
-	badKeys  int                     // messages 5 that no key opened
-	group    candidate               // responder of aggressive mode: who the initiator says it is
 	started  time.Time
 	deadline time.Time // of the exchange
 
@@ -42,21 +42,29 @@ type isakmp struct {
 	quicks       map[wire.MessageID]*quick
 	transactions map[wire.MessageID]*transaction
 	ids          messageIDs
-	lastID       wire.MessageID
 
-	identity   string              // what the peer calls itself
-	chain      []*x509.Certificate // that it proved itself with; nil: by key
-	contact    bool                // it says that it has no other SA with us
-	user       string              // who has logged in under this SA; empty: nobody
-	loginAsked bool                // a Login is unanswered
-	denied     string              // why the login was refused
-	said       int                 // how often we said our name
-	asked      bool                // by R-U-THERE
-	lastAsked  uint32              // the number of the last of those
+	identity string              // what the peer calls itself
+	chain    []*x509.Certificate // that it proved itself with; nil: by key
+	user     string              // who has logged in under this SA; empty: nobody
+	denied   string              // why the login was refused
+	said     int                 // how often we said our name
 
 	established, expireAt, deleteAt time.Time
 	renewAt                         time.Time // when we renew it, if it is in use then; zero: never
 	rekeyAt                         time.Time // when we renew it
+}
+
+// begun is what only a phase 1 under way needs: a server has many SAs that stand, for
+// hours.
+type begun struct {
+	open      openKey
+	allowance v2.Allowance // of who dials us, until it has proved who it is
+	stranger
+
+	first   answered  // responder: message 1 and its answer
+	lookFor message   // responder: message 5 while keys are to be tried for it, without its body
+	badKeys int       // messages 5 that no key opened
+	group   candidate // responder of aggressive mode: who the initiator says it is
 }
 
 // isakmpState is where an ISAKMP SA is in its life.
@@ -89,7 +97,7 @@ const (
 func grace(life time.Duration) time.Duration { return min(life/2, maxGrace) }
 
 func (s *Server) newISAKMP(now time.Time, path Path) *isakmp {
-	i := &isakmp{s: s, path: path, started: now, quicks: map[wire.MessageID]*quick{}, ids: messageIDs{}}
+	i := &isakmp{s: s, path: path, begun: &begun{}, started: now, quicks: map[wire.MessageID]*quick{}, ids: messageIDs{}}
 	i.alarm.due = i.due
 	return i
 }
@@ -241,6 +249,9 @@ func (i *isakmp) forget() {
 
 // releaseHalfOpen takes the SA out of what is counted against strangers.
 func (i *isakmp) releaseHalfOpen() {
+	if i.begun == nil {
+		return
+	}
 	if i.s.opening[i.open] == i {
 		delete(i.s.opening, i.open)
 	}

@@ -24,9 +24,14 @@ type peer struct {
 	path     Path
 	member   memberKey
 	dial     *dialler // nil if it dialled us
-	up       bool     // Up was emitted
-	closed   bool     // Closed was emitted
 	features v1.Features
+
+	up        bool // Up was emitted
+	closed    bool // Closed was emitted
+	unproven  bool // nothing shows yet that the peer receives on path
+	assigning bool // an Assign is unanswered
+	pulls     bool // the client asks for its configuration
+	pushing   bool
 
 	born     int       // how many SAs there have been, of either kind
 	ikes     []*isakmp // all but strangers' half-open ones
@@ -38,19 +43,15 @@ type peer struct {
 	wantMain  time.Time // when to try main mode again
 	heardAt   time.Time
 	dpd       dpd
-	unproven  bool      // nothing shows yet that the peer receives on path
 	probeAt   time.Time // until when it has to answer; zero: it need not
-	route     question  // whether it is on a path
+	route     *question // whether it is on a path; nil: none
 	keepAlive time.Time // when the next NAT keepalive is due
 	childless time.Time // until when a child SA must be there
 
 	user       string // of extended authentication
 	assignment *Assignment
-	assigning  bool           // an Assign is unanswered
 	waiting    []*transaction // requests that wait for it
-	pulls      bool           // the client asks for its configuration
 	pushAt     time.Time      // when it is told without asking
-	pushing    bool
 }
 
 // Times of a peer.
@@ -121,7 +122,7 @@ func (p *peer) arm() {
 		p.s.alarms.Stop(&p.alarm)
 		return
 	}
-	p.s.alarms.Set(&p.alarm, deadline.Earliest(p.dpd.at, p.probeAt, p.route.at, p.keepAlive, p.wantMain, p.pushAt, p.childless))
+	p.s.alarms.Set(&p.alarm, deadline.Earliest(p.dpd.at, p.probeAt, p.route.dueAt(), p.keepAlive, p.wantMain, p.pushAt, p.childless))
 }
 
 func (p *peer) due(now time.Time) {
@@ -137,7 +138,7 @@ func (p *peer) due(now time.Time) {
 	case deadline.Due(now, p.probeAt):
 		p.probeAt = time.Time{}
 		p.end(now, ReasonReplaced, CauseNone, "", true)
-	case deadline.Due(now, p.route.at):
+	case deadline.Due(now, p.route.dueAt()):
 		p.repeatRoute(now)
 	case deadline.Due(now, p.dpd.at):
 		p.ask(now)

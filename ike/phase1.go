@@ -117,6 +117,9 @@ func (i *isakmp) repeatAnswer(a *answered, m message) error {
 // hear notes where a message of a stranger's came from. One that has our cookie, which
 // went to where the first one came from, shows that the address there is real.
 func (i *isakmp) hear(m message) {
+	if i.begun == nil {
+		return
+	}
 	from := m.path.Remote.Addr()
 	if i.allowance.Received(from, int(m.header.Length)); m.header.Responder == i.key.r && from == i.open.remote.Addr() {
 		i.allowance.Shown(from)
@@ -254,6 +257,7 @@ func (i *isakmp) computed(now time.Time, result any) {
 func (i *isakmp) establish(now time.Time) {
 	i.s.welcome(&i.stranger)
 	i.releaseHalfOpen()
+	i.begun = nil
 	i.repeat.Stop()
 	i.deadline = time.Time{}
 	p := i.peer

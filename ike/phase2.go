@@ -1,9 +1,9 @@
 package ike
 
 import (
-	"container/list"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
@@ -19,13 +19,12 @@ type quick struct {
 	i         *isakmp
 	p         *peer // that counts it
 	alarm     alarm
-	path      Path          // responder: of the latest message, which need not be where the peer is
-	counted   bool          // among those under way
-	past      *list.Element // among those of the peer that are over; nil: it is not
+	path      Path // responder: of the latest message, which need not be where the peer is
 	id        wire.MessageID
-	machine   *v1.Quick // nil: refused
+	counted   bool // among those under way
 	initiator bool
 	done      bool
+	machine   *v1.Quick // nil: nothing is to be negotiated any more
 	last      answered
 	repeat    timing.Repeater[[]byte]
 	deadline  time.Time
@@ -58,8 +57,8 @@ func (i *isakmp) newQuick(now time.Time, id wire.MessageID, m *v1.Quick, initiat
 // quickModes counts the quick modes of a peer, so that nothing that a message costs
 // grows with how many there were.
 type quickModes struct {
-	open, ours int       // under way, and those of them that we began
-	past       list.List // *quick, over but still answering, the oldest in front
+	open, ours int32    // under way, and those of them that we began
+	past       []*quick // over but still answering, the oldest in front
 }
 
 func (m *quickModes) begin(ours bool) {
@@ -77,8 +76,9 @@ func (m *quickModes) end(ours bool) {
 }
 
 // finish notes that nothing is to be negotiated any more, until when repeated messages
-// are still answered.
+// are still answered: all that takes is the last answer.
 func (q *quick) finish(until time.Time) {
+	q.discard()
 	q.done, q.deadline = true, until
 	if !q.counted {
 		return
@@ -86,9 +86,9 @@ func (q *quick) finish(until time.Time) {
 	q.counted = false
 	m := &q.p.quicks
 	m.end(q.initiator)
-	q.past = m.past.PushBack(q)
-	for m.past.Len() > max(maxQuicks-m.open, 1) {
-		m.past.Front().Value.(*quick).forget()
+	m.past = append(m.past, q)
+	for len(m.past) > max(maxQuicks-int(m.open), 1) {
+		m.past[0].forget()
 	}
 }
 
@@ -107,9 +107,12 @@ func (q *quick) uncount() {
 		q.counted = false
 		q.p.quicks.end(q.initiator)
 	}
-	if q.past != nil {
-		q.p.quicks.past.Remove(q.past)
-		q.past = nil
+	m := &q.p.quicks
+	if at := slices.Index(m.past, q); at >= 0 {
+		m.past = slices.Delete(m.past, at, at+1)
+	}
+	if len(m.past) == 0 {
+		m.past = nil
 	}
 }
 
@@ -180,6 +183,7 @@ func (q *quick) discard() {
 		c := q.machine.Child()
 		c.Zero()
 	}
+	q.machine = nil
 }
 
 // quickUnderWay reports whether we are in the middle of a quick mode of ours.
@@ -201,7 +205,7 @@ func (s *Server) handleQuick(now time.Time, m message) error {
 	if i.used(uint32(m.header.MessageID)) {
 		return ErrDuplicate
 	}
-	if i.peer.quicks.open >= s.config.Limits.Exchanges {
+	if int(i.peer.quicks.open) >= s.config.Limits.Exchanges {
 		return ErrLimit
 	}
 	return i.handleQM1(now, m)
@@ -320,8 +324,6 @@ func (q *quick) refuse(now time.Time, why Cause, err error) error {
 		notify = wire.NotifyInvalidIDInformation
 	}
 	p := q.i.peer
-	q.discard()
-	q.machine = nil
 	q.finish(now.Add(refusedTime))
 	q.last.reply = q.i.sa.Inform(q.i.randomID(), wire.Notify{DOI: wire.DOIIPsec, Protocol: wire.ProtocolESP, Type: notify})
 	q.i.s.send(q.way(), q.last.reply)

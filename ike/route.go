@@ -13,7 +13,7 @@ import (
 
 // question is one about a path, under way.
 type question struct {
-	path  Path   // zero: none
+	path  Path
 	first uint32 // sequence number of the first R-U-THERE that went there
 	at    time.Time
 	tries int
@@ -30,21 +30,29 @@ func (p *peer) askRoute(now time.Time, path Path) bool {
 	if cur == nil || !p.features.DPD {
 		return false
 	}
-	if p.route.path == path {
+	if p.route != nil && p.route.path == path {
 		return true
 	}
 	p.beginDPD()
-	p.route = question{path: path, first: p.dpd.sequence + 1}
+	p.route = &question{path: path, first: p.dpd.sequence + 1}
 	p.repeatRoute(now)
 	return true
 }
 
+// dueAt is when it is asked again; zero: there is none.
+func (q *question) dueAt() time.Time {
+	if q == nil {
+		return time.Time{}
+	}
+	return q.at
+}
+
 // repeatRoute asks once more.
 func (p *peer) repeatRoute(now time.Time) {
-	q := &p.route
+	q := p.route
 	cur := p.current()
 	if cur == nil || q.path != p.path && q.tries >= maxDetour {
-		p.route = question{}
+		p.route = nil
 		return
 	}
 	q.at = now.Add(routeTime << min(q.tries, 5))
@@ -59,8 +67,8 @@ func (p *peer) answered(now time.Time, path Path, sequence uint32) bool {
 	if p.dpd.sequence-sequence >= maxUnanswered || sequence == 0 {
 		return false
 	}
-	if q := p.route; q.path == path && sequence-q.first <= p.dpd.sequence-q.first {
-		p.route = question{}
+	if q := p.route; q != nil && q.path == path && sequence-q.first <= p.dpd.sequence-q.first {
+		p.route = nil
 		p.moveTo(now, path, true)
 	}
 	return true

@@ -41,6 +41,12 @@ func (i *isakmp) candidates(path Path) []candidate {
 	return i.s.dialledOr(path).main[i.phase1.Choice().Auth]
 }
 
+// winner is as whom a source came in the last time.
+type winner struct {
+	tenant string
+	psk    []byte // the directory's
+}
+
 // winner is the candidate as which this source came in the last time, and negative if
 // it is none of list.
 func (s *Server) winner(source netip.Addr, list []candidate) int {
@@ -49,12 +55,12 @@ func (s *Server) winner(source netip.Addr, list []candidate) int {
 		return -1
 	}
 	return slices.IndexFunc(list, func(c candidate) bool {
-		return c.Tenant == w.Tenant && subtle.ConstantTimeCompare(c.PSK, w.PSK) == 1
+		return c.Tenant == w.tenant && subtle.ConstantTimeCompare(c.PSK, w.psk) == 1
 	})
 }
 
 func (s *Server) remember(source netip.Addr, c Candidate) {
-	s.winners.Add(source, c)
+	s.winners.Add(source, winner{tenant: c.Tenant, psk: c.PSK})
 }
 
 // search finds the candidate whose key opens message 5: with the addresses

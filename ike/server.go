@@ -80,7 +80,7 @@ type Server struct {
 	trials        trials
 	sources       sources
 	acquaintances *simplelru.LRU[acquaintance, string] // tenants, by IKEv2
-	winners       *simplelru.LRU[netip.Addr, Candidate]
+	winners       *simplelru.LRU[netip.Addr, winner]
 	hints         budget
 	openings      budget // of aggressive mode
 	refusals      budget // of first messages, beyond which a cookie comes first
@@ -117,7 +117,7 @@ func NewServer(c Config) (*Server, error) {
 		peers: map[Peer]*peer{}, members: map[memberKey]*peer{}, dialled: map[ends]*peer{},
 		spis: map[wire.Cookie]*session2{}, opening2: map[openKey]*session2{}, sessions: map[Peer]*session2{},
 		members2: map[memberKey][]*session2{}, dialled2: map[ends]*session2{},
-		computes: map[ComputeID]compute{}, computing: map[netip.Prefix]int{}, sources: newSources(), halfOpen: newHalfOpen(), acquaintances: newLRU[acquaintance, string](2 * maxWinners), winners: newLRU[netip.Addr, Candidate](maxWinners),
+		computes: map[ComputeID]compute{}, computing: map[netip.Prefix]int{}, sources: newSources(), halfOpen: newHalfOpen(), acquaintances: newLRU[acquaintance, string](2 * maxWinners), winners: newLRU[netip.Addr, winner](maxWinners),
 		stats: Stats{Dropped: map[string]uint64{}},
 	}
 	s.trials.known = newLRU[netip.Prefix, *searches](maxSources)
