@@ -97,13 +97,11 @@ func (q *quick) install(now time.Time, active bool) {
 // describe is the child SA as its user needs it.
 func (c *child) describe(v v1.Child, active bool, replaces SPI) ChildSA {
 	localOA, remoteOA := c.originals(v)
-	d := ChildSA{
+	d := ChildTerms{
 		In: c.in, Out: c.out, Initiator: c.initiator, Active: active,
 		Transport: v.ESP.Encapsulation.IsTransport(), UDPEncap: v.ESP.Encapsulation.UDP(),
 		Encryption: uint8(v.ESP.Encryption), KeyBits: int(v.ESP.KeyBits), Integrity: uint16(v.ESP.Integrity), ESN: v.ESP.ESN,
-		KeyIn:  ChildKeys{Encryption: v.KeyIn.Encryption, Integrity: v.KeyIn.Integrity},
-		KeyOut: ChildKeys{Encryption: v.KeyOut.Encryption, Integrity: v.KeyOut.Integrity},
-		Local:  selector(c.local, c.p.path.Local), Remote: selector(c.remote, c.p.path.Remote),
+		Local: selector(c.local, c.p.path.Local), Remote: selector(c.remote, c.p.path.Remote),
 		LocalOriginal: localOA, RemoteOriginal: remoteOA,
 		Lifetime: v.ESP.Life.Duration(), LifeBytes: uint64(v.ESP.Life.Kilobytes) << 10,
 		Path: c.p.path, Replaces: replaces,
@@ -111,7 +109,7 @@ func (c *child) describe(v v1.Child, active bool, replaces SPI) ChildSA {
 	if c.tunnel() {
 		c.describeTunnel(&d)
 	}
-	return d
+	return ChildSA{ChildTerms: d, KeyIn: ChildKeys(v.KeyIn), KeyOut: ChildKeys(v.KeyOut)}
 }
 
 // originals are the addresses with which the peer computes its inner checksums:

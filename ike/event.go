@@ -206,6 +206,13 @@ func (Closed) event()    {}
 
 // ChildSA is a pair of ESP SAs as negotiated, all that is needed to use it.
 type ChildSA struct {
+	ChildTerms
+	KeyIn, KeyOut ChildKeys
+}
+
+// ChildTerms are what was agreed on for a pair of ESP SAs beside their keys, which are
+// needed for a moment only.
+type ChildTerms struct {
 	In, Out   SPI
 	Initiator bool // we started the exchange that made it
 	Active    bool // send on it at once; otherwise after Activated
@@ -216,8 +223,6 @@ type ChildSA struct {
 	KeyBits    int    // 0 for ciphers with one length only
 	Integrity  uint16 // authentication algorithm of the IPsec DOI; 0 with AEAD
 	ESN        bool
-	KeyIn      ChildKeys
-	KeyOut     ChildKeys
 
 	Local, Remote Selector
 	// LocalTraffic and RemoteTraffic are all selectors of IKEv2, of which Local

@@ -223,10 +223,10 @@ func (p *session2) Installed(m *v2.Session, c v2.Child) {
 // describe2 is the child SA as its user needs it.
 func describe2(m *v2.Session, c v2.Child, raw bool) ChildSA {
 	path := Path(m.Path())
-	out := ChildSA{
+	out := ChildTerms{
 		In: SPI(c.In), Out: SPI(c.Out), Initiator: c.Initiator, Active: c.Active, Transport: c.Transport, UDPEncap: path.NATT || !raw,
 		Encryption: c.Encryption, KeyBits: c.KeyBits, Integrity: c.Integrity, ESN: c.ESN,
-		KeyIn: ChildKeys(c.KeyIn), KeyOut: ChildKeys(c.KeyOut), LocalTraffic: c.Local, RemoteTraffic: c.Remote, Inner: c.Inner,
+		LocalTraffic: c.Local, RemoteTraffic: c.Remote, Inner: c.Inner,
 		Lifetime: c.Lifetime, Path: path, Replaces: SPI(c.Replaces),
 	}
 	out.Local, out.Remote = selectorOf(c.Local), selectorOf(c.Remote)
@@ -236,7 +236,7 @@ func describe2(m *v2.Session, c v2.Child, raw bool) ChildSA {
 		out.LocalOriginal, out.RemoteOriginal = out.Local.Addr.Addr(), out.Remote.Addr.Addr()
 		out.Local.Addr, out.Remote.Addr = host(path.Local), host(path.Remote)
 	}
-	return out
+	return ChildSA{ChildTerms: out, KeyIn: ChildKeys(c.KeyIn), KeyOut: ChildKeys(c.KeyOut)}
 }
 
 func host(a netip.AddrPort) netip.Prefix {

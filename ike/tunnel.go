@@ -79,7 +79,7 @@ func sameID(a, b wire.ID) bool {
 }
 
 // describeTunnel fills in what a user of tunnel mode has to know.
-func (c *child) describeTunnel(d *ChildSA) {
+func (c *child) describeTunnel(d *ChildTerms) {
 	local, _ := c.local.Prefix()
 	remote, _ := c.remote.Prefix()
 	d.Local, d.Remote = Selector{Addr: local}, Selector{Addr: remote}

@@ -84,7 +84,7 @@ func (g *Gateway) linkDown6(s *session) {
 // advertise tells the client its prefix, unasked, and notes when to do so again.
 func (g *Gateway) advertise(now time.Time, s *session) {
 	g.unsent(g.plane.SendIP(s.plane, s.tenant.tells.Advertisement(s.asked())))
-	s.advertiseAt = now.Add(autoconf.AdvertiseAfter(s.advertised))
+	s.advertiseAt = now.Add(autoconf.AdvertiseAfter(int(s.advertised)))
 	s.advertised++
 }
 

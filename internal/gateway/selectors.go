@@ -13,7 +13,7 @@ import (
 
 // selectors are what a child SA of tunnel mode is for; nil: for all that its client may
 // send and be sent, as most are, for the source of each packet is looked at anyway.
-func selectors(c *ike.ChildSA, dialled bool) *dataplane.Selectors {
+func selectors(c *ike.ChildTerms, dialled bool) *dataplane.Selectors {
 	network, client := c.LocalTraffic, c.RemoteTraffic
 	if dialled {
 		network, client = client, network
@@ -102,18 +102,27 @@ const (
 	trialTime  = time.Minute
 )
 
+// trial is what may be sent on trial, and when that was filled.
+type trial struct {
+	dataplane.Trial
+	at time.Time
+}
+
 // tried is what may be sent to a peer where it has not answered yet; nil: everything.
 func (p *peer) tried() *dataplane.Trial {
 	if !p.unproven {
 		return nil
 	}
-	return &p.trial
+	return &p.trial.Trial
 }
 
 // onTrial notes whether a peer has answered where it is.
 func (p *peer) onTrial(now time.Time, unproven bool) {
-	if unproven && now.Sub(p.triedAt) >= trialTime {
-		p.triedAt = now
+	if unproven && p.trial == nil {
+		p.trial = &trial{}
+	}
+	if unproven && now.Sub(p.trial.at) >= trialTime {
+		p.trial.at = now
 		p.trial.Fill(trialBytes)
 	}
 	p.unproven = unproven

@@ -63,7 +63,7 @@ func TestClientsKeepToTheirSelectors(t *testing.T) {
 func TestNothingIsSentInAChildSAThatWasReplaced(t *testing.T) {
 	addr := netip.MustParsePrefix("10.0.0.2/32")
 	made := func(in, replaces ike.SPI, remote netip.Prefix, used int) *child {
-		c := &child{ChildSA: ike.ChildSA{In: in, Replaces: replaces}, out: &esp.Outbound{}, active: true, used: used}
+		c := &child{ChildTerms: ike.ChildTerms{In: in, Replaces: replaces}, out: &esp.Outbound{}, active: true, used: int32(used)}
 		c.Remote.Addr, c.only = remote, &dataplane.Selectors{}
 		c.RemoteTraffic = []ike.Range{{From: remote.Addr(), To: remote.Addr()}}
 		return c

@@ -25,45 +25,44 @@ type peer struct {
 	path     ike.Path
 	identity string // what it calls itself
 	family   family.Family
-	v2       bool // it speaks IKEv2
 	suite    string
 	chain    []*x509.Certificate // that it proved itself with in IKE; nil: in another way
 	host     string              // the host name of its L2TP
 	port     uint16              // the UDP port of its L2TP
+	v2       bool                // it speaks IKEv2
+	unproven bool                // it has not answered yet from where it is
+	asked    bool                // its user's other sessions were asked whether they live
+	refused  bool                // the log has said why its login failed, or will
 	children map[ike.SPI]*child
 	current  *child // what we send on
-	rekeys   int    // how often that was another one
+	rekeys   int32  // how often that was another one
+	used     int32  // how often it was said which child SA to send on
 	calls    map[l2tp.CallID]*session
 	dial     *dial     // set when we called it
 	tunnel   *session  // of IKEv2 tunnel mode
 	login    *eapLogin // by EAP inside IKEv2, or by name and password in IKEv1
-	used     int       // how often it was said which child SA to send on
-	unproven bool      // it has not answered yet from where it is
-	trial    dataplane.Trial
-	triedAt  time.Time // when that was filled
+	trial    *trial    // nil: it was never unproven
 	idleAt   time.Time // since when it has no session; zero: it has one
 
-	moves   int                 // since the log said that it moves
-	movedAt time.Time           // when that was
+	moves   int32               // since the log said that it moves
+	rivals  int32               // for how many its own login waits
+	movedAt time.Time           // when the log said so
 	claims  string              // what it calls itself in IKE, where it logs in by another name
 	awaited []*peer             // whose logins wait for it to answer
-	asked   bool                // its user's other sessions were asked whether they live
-	rivals  int                 // for how many its own login waits
-	resume  *ike.Assign         // that login
-	refused bool                // the log has said why its login failed, or
-	refusal *event.LoginRefused // will say so in these words when IKE tells that it has
+	resume  *ike.Assign         // its own login, while it waits
+	refusal *event.LoginRefused // in whose words the log is to say so when IKE tells that it has
 }
 
 // child is one child SA in use.
 type child struct {
-	ike.ChildSA // without its keys
-	sa          *dataplane.SA
-	out         *esp.Outbound
-	only        *dataplane.Selectors // what it is for; nil: everything
-	active      bool
-	wornAt      time.Time // when it was to be renewed for wear
-	fullAt      time.Time // when it had carried what was agreed on
-	used        int       // when it was said to send on this one, in their order
+	ike.ChildTerms
+	sa     *dataplane.SA
+	out    *esp.Outbound
+	only   *dataplane.Selectors // what it is for; nil: everything
+	wornAt time.Time            // when it was to be renewed for wear
+	fullAt time.Time            // when it had carried what was agreed on
+	used   int32                // when it was said to send on this one, in their order
+	active bool
 }
 
 // session is one call of a peer, from its PPP link to its place in the
@@ -80,7 +79,6 @@ type session struct {
 	user     string
 	addr     netip.Addr
 	prefix   netip.Prefix // of IPv6; invalid: none
-	leased   bool
 	up       time.Time
 	clientOS string              // what LCP Identification says
 	reason   string              // why it ends, in words
@@ -95,10 +93,9 @@ type session struct {
 
 	router      netip.Addr // our link-local address, while IPv6 is up
 	advertiseAt time.Time  // when the next router advertisement is due
-	advertised  int
+	advertised  int32
 
-	touched bool
-	ended   bool
+	leased, touched, ended bool
 }
 
 // peerOf returns the peer with that number and makes it when IKE has just begun with it.
@@ -134,7 +131,7 @@ func (g *Gateway) install(now time.Time, e ike.Installed) {
 	}
 	p.children[c.In] = c
 	c.sa.Tunnel = p.tunnelSession(c)
-	if c.only = selectors(&c.ChildSA, p.dial != nil); c.only != nil && c.sa.Tunnel != nil {
+	if c.only = selectors(&c.ChildTerms, p.dial != nil); c.only != nil && c.sa.Tunnel != nil {
 		g.plane.AddNarrowSA(esp.SPI(c.In), c.sa, c.only)
 	} else {
 		g.plane.AddSA(esp.SPI(c.In), c.sa)
@@ -150,7 +147,7 @@ func (g *Gateway) newChild(p *dataplane.Peer, sa ike.ChildSA) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &child{ChildSA: sa}
+	c := &child{ChildTerms: sa.ChildTerms}
 	c.sa, err = dataplane.NewSA(p, esp.InboundConfig{
 		SPI: esp.SPI(sa.In), Transform: t, ESN: sa.ESN, Vault: g.vault,
 		Keys: esp.Keys{Encryption: sa.KeyIn.Encryption, Integrity: sa.KeyIn.Integrity},
@@ -162,7 +159,6 @@ func (g *Gateway) newChild(p *dataplane.Peer, sa ike.ChildSA) (*child, error) {
 		SPI: esp.SPI(sa.Out), Transform: t, ESN: sa.ESN, Vault: g.vault, After: g.config.after,
 		Keys: esp.Keys{Encryption: sa.KeyOut.Encryption, Integrity: sa.KeyOut.Integrity},
 	})
-	c.KeyIn, c.KeyOut = ike.ChildKeys{}, ike.ChildKeys{}
 	return c, err
 }
 
@@ -297,7 +293,7 @@ func (g *Gateway) tellMove(now time.Time, p *peer, to ike.Path) {
 	if now.Sub(p.movedAt) < tellEvery {
 		return
 	}
-	g.emit(event.PeerMoved{Peer: p.about(), To: to.Remote, Moves: p.moves})
+	g.emit(event.PeerMoved{Peer: p.about(), To: to.Remote, Moves: int(p.moves)})
 	p.movedAt, p.moves = now, 0
 }
 

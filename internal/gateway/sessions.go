@@ -48,7 +48,7 @@ func (s *session) describe(now time.Time) admin.Session {
 	d := admin.Session{
 		ID: s.id, Tenant: s.tenant.Name, User: s.user, Family: string(p.family), System: s.clientOS, Host: p.host,
 		Protocol: s.protocol(), Client: p.path.Remote, Address: s.addr, Prefix: s.prefix, IKE: p.suite,
-		Since: s.up, Idle: int(now.Sub(latest(s.up, s.trafficAt)).Seconds()), Rekeys: p.rekeys,
+		Since: s.up, Idle: int(now.Sub(latest(s.up, s.trafficAt)).Seconds()), Rekeys: int(p.rekeys),
 		Up:   admin.Traffic{Packets: s.plane.Up.Packets(), Bytes: s.plane.Up.Bytes()},
 		Down: admin.Traffic{Packets: s.plane.Down.Packets(), Bytes: s.plane.Down.Bytes()},
 	}
