@@ -264,17 +264,8 @@ func (g *Gateway) sweep(now time.Time) {
 		if !g.lookAtWear(now, p) {
 			continue
 		}
-		if p.idle(now) {
+		if p.idle(now, g.lookAtCalls(now, p)) {
 			idle = append(idle, p)
-		}
-		for _, s := range p.calls {
-			switch {
-			case !deadline.Due(now, s.advertiseAt):
-			case p.dial != nil:
-				g.solicit(now, s)
-			default:
-				g.advertise(now, s)
-			}
 		}
 		a := p.plane.TakeActivity()
 		if a&dataplane.ActiveSA != 0 {
@@ -294,6 +285,22 @@ func (g *Gateway) sweep(now time.Time) {
 		}
 	}
 	g.endIdle(now, idle)
+}
+
+// lookAtCalls does what is due in the calls of a peer, and reports whether one of them is
+// a user's.
+func (g *Gateway) lookAtCalls(now time.Time, p *peer) (in bool) {
+	for _, s := range p.calls {
+		in = in || s.leased
+		switch {
+		case !deadline.Due(now, s.advertiseAt):
+		case p.dial != nil:
+			g.solicit(now, s)
+		default:
+			g.advertise(now, s)
+		}
+	}
+	return in
 }
 
 // touch notes that the session's link may have events.

@@ -22,19 +22,17 @@ const (
 	idleGrace = 30 * time.Second
 )
 
-// idle reports whether a peer has not been anybody's for a while.
-func (p *peer) idle(now time.Time) bool {
-	in := p.dial != nil || p.tunnel != nil
-	for _, s := range p.calls {
-		in = in || s.leased
-	}
-	switch {
-	case in:
+// idle reports whether a peer has not been anybody's for a while. in says whether one of
+// its calls is.
+func (p *peer) idle(now time.Time, in bool) bool {
+	if in || p.dial != nil || p.tunnel != nil {
 		p.idleAt = time.Time{}
-	case p.idleAt.IsZero():
+		return false
+	}
+	if p.idleAt.IsZero() {
 		p.idleAt = now
 	}
-	return !in && now.Sub(p.idleAt) >= idleGrace
+	return now.Sub(p.idleAt) >= idleGrace
 }
 
 // endIdle ends those peers of list for which there is no room.

@@ -40,28 +40,35 @@ func (c *child) volume() uint64 {
 
 // lookAtWear looks at the child SAs of a peer. It reports false if it had to end it.
 func (g *Gateway) lookAtWear(now time.Time, p *peer) bool {
+	if len(p.children) == 1 && p.current != nil { // as nearly always: a map is slow to walk
+		return g.lookAtChild(now, p, p.current)
+	}
 	for _, c := range p.children {
-		if !c.active {
-			continue
-		}
-		left := c.numbers()
-		full := c.LifeBytes > 0 && c.volume() >= c.LifeBytes
-		switch {
-		case left < lastNumbers:
-			g.endWorn(now, p, "its sequence numbers are used up")
-			return false
-		case full && c.fullAt.IsZero():
-			c.fullAt = now
-		case full && now.Sub(c.fullAt) > wornTime && c == p.current:
-			g.endWorn(now, p, "it has carried the volume that was agreed on")
+		if c.active && !g.lookAtChild(now, p, c) {
 			return false
 		}
-		worn := left < math.MaxUint32/4 || g.mayRenew(p) && c.LifeBytes > 0 && c.volume() >= c.LifeBytes/4*3
-		if worn && c == p.current && now.Sub(c.wornAt) > wornTime {
-			c.wornAt = now
-			if err := g.ike.Rekey(now, ike.Peer(p.id), ike.Phase2); err != nil {
-				g.emit(event.RekeyRefused{Peer: p.about(), Err: err})
-			}
+	}
+	return true
+}
+
+func (g *Gateway) lookAtChild(now time.Time, p *peer, c *child) bool {
+	left := c.numbers()
+	full := c.LifeBytes > 0 && c.volume() >= c.LifeBytes
+	switch {
+	case left < lastNumbers:
+		g.endWorn(now, p, "its sequence numbers are used up")
+		return false
+	case full && c.fullAt.IsZero():
+		c.fullAt = now
+	case full && now.Sub(c.fullAt) > wornTime && c == p.current:
+		g.endWorn(now, p, "it has carried the volume that was agreed on")
+		return false
+	}
+	worn := left < math.MaxUint32/4 || c.LifeBytes > 0 && c.volume() >= c.LifeBytes/4*3 && g.mayRenew(p)
+	if worn && c == p.current && now.Sub(c.wornAt) > wornTime {
+		c.wornAt = now
+		if err := g.ike.Rekey(now, ike.Peer(p.id), ike.Phase2); err != nil {
+			g.emit(event.RekeyRefused{Peer: p.about(), Err: err})
 		}
 	}
 	return true
