@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -43,16 +44,23 @@ func Listen(state string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	l, err := net.Listen("unix", path)
+	owners := net.ListenConfig{Control: ownersOnly}
+	l, err := owners.Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	// Nobody else got in before: the directory is the owner's.
-	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("admin: %w", err)
-	}
 	return l, nil
+}
+
+// ownersOnly has a socket that is not yet bound come into the file system with the mode
+// 0600: a mode that is set afterwards leaves others the time between, with any umask and
+// in any directory.
+func ownersOnly(_, _ string, c syscall.RawConn) error {
+	var mode error
+	if err := c.Control(func(fd uintptr) { mode = syscall.Fchmod(int(fd), 0o600) }); err != nil {
+		return err
+	}
+	return mode
 }
 
 // Serve answers on the socket until ctx is done, and closes it.
