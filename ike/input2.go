@@ -185,15 +185,19 @@ func (s *Server) Assigned(now time.Time, id Peer, a Assignment) {
 	}
 }
 
-// Readdress moves a connection that we dialled by IKEv2 to another path, by
-// MOBIKE (RFC 4555) if the server speaks it.
+// Readdress moves a connection that we dialled by IKEv2, and that stands, to another
+// path, by MOBIKE (RFC 4555). ErrRefused: the server does not speak that, and nothing
+// has changed.
 func (s *Server) Readdress(now time.Time, id Peer, path Path) error {
 	p := s.sessions[id]
 	if p == nil || !p.machine.Initiator() {
 		return ErrNoPeer
 	}
-	p.machine.Readdress(now, v2.Path(path))
+	ok := p.machine.Readdress(now, v2.Path(path))
 	p.settle()
+	if !ok {
+		return ErrRefused
+	}
 	return nil
 }
 

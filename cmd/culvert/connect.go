@@ -63,6 +63,11 @@ certificates, and no L2TP. It tells the password to whoever has the key:
   culvert connect vpn.example.com --xauth --user alice --psk file:psk \
       --password file:password --route 10.0.0.0/8
 
+When the address of this host changes, or another way to the server is better, a
+connection by --ikev2 moves there, with its device and addresses, if the server
+speaks MOBIKE. Others are dialled again once their address is gone. With --local
+the connection stays where it is.
+
 --persona makes the connection look like that of a native client, for tests:
 windows7, windows10, macos, ios, android, chromeos, mikrotik, networkmanager.
 

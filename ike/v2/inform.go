@@ -264,11 +264,14 @@ func (s *Session) natDetectionFor(i, r wire.Cookie, p Path) []wire.Body {
 	}
 }
 
-// Readdress moves a connection that we dialled to another path, by MOBIKE if the
-// server speaks it.
-func (s *Session) Readdress(now time.Time, p Path) {
-	if !s.initiator || s.closing || s.path == p {
-		return
+// Readdress moves a connection that we dialled to another path, by MOBIKE (RFC 4555,
+// section 3.5), and reports whether it did: not if the server does not speak it, for it
+// would go on sending to where we were. What is asked just now is asked again from
+// there. On the path that it has already the server is told again, for a NAT before it
+// may be another.
+func (s *Session) Readdress(now time.Time, p Path) bool {
+	if !s.initiator || !s.up || s.closing || s.current == nil || !s.features.mobike {
+		return false
 	}
 	s.moveTo(now, p)
 	for _, a := range s.sas {
@@ -278,15 +281,23 @@ func (s *Session) Readdress(now time.Time, p Path) {
 			}
 		}
 	}
-	if s.current == nil || !s.up {
-		return
+	s.current.ask(now, &informTask{
+		payloads: func(a *sa) []wire.Body {
+			return append([]wire.Body{notify(wire.Notify2UpdateSAAddresses)}, s.natDetection(a)...)
+		},
+		after: s.readdressed,
+	})
+	return true
+}
+
+// readdressed takes the answer to a move. A server that does not send to where we are
+// is of no use any more.
+func (s *Session) readdressed(now time.Time, m *message) error {
+	if n, refused := findError(m.chain); refused {
+		s.end(now, ReasonFailed, CauseRefused, "the server does not follow to our new address: "+describeError(n), true)
+		return ErrRefused
 	}
-	s.current.ask(now, &informTask{payloads: func(a *sa) []wire.Body {
-		if !s.features.mobike {
-			return nil
-		}
-		return append([]wire.Body{notify(wire.Notify2UpdateSAAddresses)}, s.natDetection(a)...)
-	}})
+	return nil
 }
 
 // Redirect tells a client that another gateway is to be used (RFC 5685, section

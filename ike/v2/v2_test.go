@@ -3,6 +3,7 @@ package v2
 import (
 	"bytes"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -211,5 +212,37 @@ func TestUnusedPPKIsOverwritten(t *testing.T) {
 	}
 	if a.keys.D[0] != 5 || a.keys.Pi[0] != 6 || a.keys.Pr[0] != 7 || s.opening.ppk != nil {
 		t.Errorf("%+v", a.keys)
+	}
+}
+
+// ends is an Owner that is told of the end alone.
+type ends struct {
+	Owner
+	because string
+}
+
+func (e *ends) Closed(_ time.Time, _ *Session, _ Reason, _ Cause, detail string) { e.because = detail }
+
+// A server without MOBIKE goes on sending to where we were: a connection to it stays there.
+func TestOnlyMobikeMoves(t *testing.T) {
+	was := Path{Local: netip.MustParseAddrPort("192.0.2.10:4500"), NATT: true}
+	s := &Session{initiator: true, up: true, current: &sa{}, path: was}
+	if s.Readdress(time.Now(), Path{Local: netip.MustParseAddrPort("192.0.2.77:4500"), NATT: true}) || s.Path() != was {
+		t.Errorf("moved to %v", s.Path())
+	}
+}
+
+// A server that refuses our new address is of no use there.
+func TestRefusedAddressEnds(t *testing.T) {
+	for n, over := range map[wire.Notify2Type]bool{
+		wire.Notify2UnacceptableAddresses: true, wire.Notify2UnexpectedNATDetected: true, wire.Notify2NATDetectionSource: false,
+	} {
+		owner := &ends{}
+		s := &Session{initiator: true, up: true, owner: owner}
+		answer := &message{chain: []wire.Payload{{Type: wire.PayloadNotify2, Body: wire.Notify2{Type: n}.AppendBody(nil)}}}
+		err := s.readdressed(time.Now(), answer)
+		if (err != nil) != over || over != strings.Contains(owner.because, n.String()) {
+			t.Errorf("%v: %v, ended because %q", n, err, owner.because)
+		}
 	}
 }

@@ -41,7 +41,8 @@ type ConnectConfig struct {
 	EAPTLS *DialEAPTLS
 	// Persona is the native client to speak like; empty: culvert itself.
 	Persona string
-	// Local is the address to call from; invalid: the one the route gives.
+	// Local is the address to call from; invalid: the one the route gives, also when
+	// that becomes another.
 	Local netip.Addr
 	// Device is the name of the TUN device, NetNS the namespace it is put in:
 	// empty for our own, a name under /run/netns, or a path.
@@ -71,7 +72,8 @@ func Connect(ctx context.Context, c ConnectConfig) error {
 	if c.Log == nil {
 		c.Log = zap.NewNop()
 	}
-	pause, at := time.Second, route{server: c.Server}
+	pause, at := time.Second, route{server: c.Server, watcher: c.watch()}
+	defer at.close()
 	for {
 		began := time.Now()
 		err := connectOnce(ctx, c, &at)
@@ -84,14 +86,12 @@ func Connect(ctx context.Context, c ConnectConfig) error {
 		case c.Once:
 			return err
 		}
-		if time.Since(began) > redialMax {
+		if time.Since(began) > redialMax || errors.Is(err, errNewAddress) {
 			pause = time.Second
 		}
 		at.home(c.Server)
 		c.Log.Warn("redial", zap.Error(err), zap.Duration("in", pause))
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if !at.rest(ctx, pause) {
 			return nil
 		}
 		pause = min(2*pause, redialMax)
@@ -101,6 +101,7 @@ func Connect(ctx context.Context, c ConnectConfig) error {
 // connectOnce makes one connection and returns when it has ended.
 func connectOnce(ctx context.Context, c ConnectConfig, at *route) error {
 	server, local, err := resolve(ctx, at.server, c.Local)
+	at.local, at.lost = local, false
 	if err != nil {
 		return err
 	}
@@ -117,7 +118,7 @@ func connectOnce(ctx context.Context, c ConnectConfig, at *route) error {
 		g.Run(runCtx)
 	}()
 	defer func() { stop(); <-ended }()
-	conn, err := g.Dial(ctx, DialConfig{
+	conn, err := at.dial(ctx, g, DialConfig{
 		Server: netip.AddrPortFrom(server, config.DefaultPortIKE), ServerNATT: netip.AddrPortFrom(server, config.DefaultPortNATT),
 		Local: local, PSK: c.PSK, Identity: c.Identity, User: c.User, Password: c.Password, L2TPSecret: c.L2TPSecret,
 		Signed: c.Signed, V2: c.V2, XAUTH: c.XAUTH, EAPTLS: c.EAPTLS, AllowEAP: true, RedirectedFrom: at.from, Persona: c.Persona, Suites: c.Suites,
@@ -132,12 +133,27 @@ func connectOnce(ctx context.Context, c ConnectConfig, at *route) error {
 	if c.OnUp != nil {
 		c.OnUp(conn.Assigned)
 	}
-	select {
-	case <-conn.Done():
-		return conn.Err()
-	case <-ctx.Done():
-		return nil
+	return at.keep(ctx, conn)
+}
+
+// watch watches our address, unless we are told which to take.
+func (c ConnectConfig) watch() *watcher {
+	if c.Local.IsValid() {
+		return new(watcher)
 	}
+	return newWatcher()
+}
+
+// from is the address that the sockets of a call are bound to: any that we may have, if
+// it may move.
+func (c ConnectConfig) from(local netip.Addr) netip.Addr {
+	switch {
+	case c.Local.IsValid() || c.V2 == nil || c.V2.Transport:
+		return local
+	case local.Is4():
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
 }
 
 // openDevice makes the TUN device of a connection.
@@ -170,7 +186,7 @@ func NewDialler(c DiallerConfig) (*Gateway, error) {
 // newDialler takes the well-known ports where they are free, as native clients
 // do, and any others where not.
 func newDialler(c ConnectConfig, local netip.Addr) (*Gateway, error) {
-	d := DiallerConfig{Addresses: []netip.Addr{local}, Log: c.Log, Ports: config.Ports{
+	d := DiallerConfig{Addresses: []netip.Addr{c.from(local)}, Log: c.Log, Ports: config.Ports{
 		IKE: config.DefaultPortIKE, NATT: config.DefaultPortNATT,
 	}}
 	g, err := NewDialler(d)

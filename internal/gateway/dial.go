@@ -161,22 +161,16 @@ type dial struct {
 // Dial calls a server and returns when the connection stands, or with the
 // reason why it does not. Run must be running.
 func (g *Gateway) Dial(ctx context.Context, c DialConfig) (*Connection, error) {
+	return (&route{watcher: new(watcher)}).dial(ctx, g, c)
+}
+
+// place begins a call.
+func (g *Gateway) place(ctx context.Context, c DialConfig) (*dial, error) {
 	if c.Persona == "" {
 		c.Persona = ownPersona
 	}
 	d := &dial{config: c, up: make(chan *Connection, 1), done: make(chan struct{})}
-	if err := g.do(ctx, func(now time.Time) { g.call(now, d) }); err != nil {
-		return nil, err
-	}
-	select {
-	case conn := <-d.up:
-		return conn, nil
-	case <-d.done:
-		return nil, d.err
-	case <-ctx.Done():
-		g.do(context.WithoutCancel(ctx), func(now time.Time) { g.hangUp(now, d) })
-		return nil, ctx.Err()
-	}
+	return d, g.do(ctx, func(now time.Time) { g.call(now, d) })
 }
 
 // call starts IKE.

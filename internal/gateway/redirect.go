@@ -88,7 +88,10 @@ type route struct {
 	from   netip.Addr // the gateway that has sent us there; invalid: none
 	called netip.Addr // the address of server
 	had    netip.Addr // the address that we were given last; invalid: none
+	local  netip.Addr // our own on the way there; invalid: there is no way
+	lost   bool       // there was no way since local was that
 	times  []time.Time
+	*watcher
 }
 
 // home goes back to the server that we were told.
