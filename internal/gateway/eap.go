@@ -8,18 +8,11 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/eap"
-	"github.com/culvert-vpn/culvert/ppp"
-	pppauth "github.com/culvert-vpn/culvert/ppp/auth"
 )
 
 // Logins by EAP, whatever carries them: eaplink.go is PPP, eaptunnel.go IKEv2.
-
-var refusedEAP = refusal{691, "Access denied", "EAP failed",
-	"the client and we came to no end by EAP: see the error, and auth.allow of the tenant (Windows shows error 691, 812 or 13801)"}
-
-var refusedAmbiguous = refusal{691, "Access denied", "several tenants take the certificate",
-	"more than one tenant trusts the authority that issued it: put the realm into its name (alice@REALM), or say which tenant is the default"}
 
 // EAPClient is who begins to log in by EAP, as far as that is known.
 type EAPClient struct {
@@ -42,7 +35,7 @@ type eapLogin struct {
 	tenant    *tenantState        // nil until it is found
 	user      string
 	password  bool // the user was proved by password, and the account looked at
-	why       *refusal
+	why       access.Refusal
 	err       error
 	last      []byte // what EAP said last: in the end the Success or the Failure
 }
@@ -215,7 +208,7 @@ func (g *Gateway) eapWork(now time.Time, l *eapLogin, do func() any, then func(a
 		return
 	}
 	l.machine.Close()
-	l.why, l.err = &refusedBusy, nil
+	l.why, l.err = access.Busy, nil
 	l.carrier.over(now, l, eap.Done{})
 }
 
@@ -229,82 +222,43 @@ func (l *eapLogin) owner() *tenantState {
 
 // verifyEAP finds out whether a response of MSCHAPv2 is right.
 func (g *Gateway) verifyEAP(now time.Time, l *eapLogin, v eap.Verify) {
-	t, user, why, err := g.choose(l.group, v.User)
-	if why != nil {
-		user = v.User
-	}
-	l.user = user
-	a := l.carrier.peer().attemptOf(now, t, user)
+	who := g.choose(l.group, v.User)
+	l.user = who.User
+	a := l.carrier.peer().attemptOf(now, who)
 	a.alive = func() bool { return l.carrier.holds(l) }
-	g.judge(now, a, func() judgement { return g.judgeEAP(t, user, v, why, err) }, func(now time.Time, j judgement) {
-		l.tenant, l.why, l.err, l.password = t, j.why, j.err, true
-		if j.why != nil {
-			j.verdict = eap.Verdict{Code: j.why.code, Message: j.why.message}
+	g.judge(now, a, who, access.EAP{Verify: v}, func(now time.Time, j access.Judgement) {
+		l.tenant, l.why, l.err, l.password = who.tenant, j.Refusal, j.Err, true
+		verdict := eap.Verdict{OK: true, Success: j.Success, MSK: j.MSK}
+		if j.Refusal != access.None {
+			verdict = eap.Verdict{Code: j.Refusal.Code(), Message: j.Refusal.Message()}
 		}
-		l.machine.Verified(j.verdict)
+		l.machine.Verified(verdict)
 		g.eapEvents(now, l)
 	})
-}
-
-// judgeEAP compares a response with what is known of the user, unless its name leads
-// to no tenant, which takes as long. It runs in the pool.
-func (g *Gateway) judgeEAP(t *tenantState, user string, v eap.Verify, why *refusal, err error) judgement {
-	if why == nil && !t.allows(ppp.EAP) {
-		return judgement{why: &refusedMethod}
-	}
-	a := account{hash: pppauth.NTHash(nobody)}
-	defer clear(a.hash[:])
-	if why == nil {
-		var known account
-		if known, why, err = g.account(t, user); why == nil {
-			a = known
-			clear(known.hash[:])
-		}
-	}
-	proof, ok := pppauth.Verify(a.hash, v.Challenge, v.PeerChallenge, v.NTResponse, v.User)
-	if why != nil {
-		return judgement{why: why, err: err}
-	}
-	if why = a.verdict(ok); why != nil {
-		return judgement{why: why}
-	}
-	return judgement{verdict: eap.Verdict{OK: true, Success: proof, MSK: masterSession(a.hash, v.NTResponse)}}
 }
 
 // settleEAP notes whose login it was, or why it failed.
 func (g *Gateway) settleEAP(l *eapLogin, d eap.Done) {
 	switch {
-	case !d.OK && l.why == nil:
-		l.why, l.err = &refusedEAP, d.Err
+	case !d.OK && l.why == access.None:
+		l.why, l.err = access.EAPFailed, d.Err
 		if l.user == "" {
 			l.user = d.Identity
 		}
 	case !d.OK || l.tenant != nil && l.password:
 	case len(d.Certificates) > 0 && len(l.certified) > 0:
 		l.chain, l.user = d.Certificates, auth.Identity(d.Certificates[0])
-		t, user, why, err := g.choose(l.certified, l.user)
+		who := g.choose(l.certified, l.user)
 		switch {
-		case why == nil:
-			l.tenant, l.user = t, user
+		case who.tenant != nil:
+			l.tenant, l.user = who.tenant, who.User
 		case len(l.certified) == 1: // a name of no realm of ours
 			l.tenant = l.certified[0]
 		default:
-			l.why, l.err = &refusedAmbiguous, err
+			l.why, l.err = access.Ambiguous, who.Err
 		}
 	default: // relayed
-		l.user = d.Identity
-		t, user, why, err := g.choose(l.group, d.Identity)
-		if l.tenant, l.why, l.err = t, why, err; why == nil {
-			l.user = user
-		}
+		who := g.choose(l.group, d.Identity)
+		l.tenant, l.user, l.why, l.err = who.tenant, who.User, who.Refusal, who.Err
 	}
-}
-
-// masterSession is the MSK of an MSCHAPv2 login: the server's receive key, its
-// send key, and zeroes (RFC 3079 section 3).
-func masterSession(hash [16]byte, response [24]byte) []byte {
-	master := pppauth.MasterKey(hash, response)
-	defer clear(master[:])
-	receive, send := pppauth.StartKey(master, false, true), pppauth.StartKey(master, true, true)
-	return append(append(append(make([]byte, 0, 64), receive[:]...), send[:]...), make([]byte, 32)...)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/eap"
 	pppauth "github.com/culvert-vpn/culvert/ppp/auth"
 )
@@ -105,7 +106,7 @@ func (c DialConfig) respond(r eap.Respond) eap.Answer {
 	hash := pppauth.NTHash(c.Password)
 	defer clear(hash[:])
 	a := eap.Answer{NTResponse: pppauth.NTResponse(hash, r.Challenge, r.PeerChallenge, r.User)}
-	a.MSK = masterSession(hash, a.NTResponse)
+	a.MSK = access.MasterSession(hash, a.NTResponse)
 	a.Success = pppauth.AuthenticatorResponse(hash, a.NTResponse, r.Challenge, r.PeerChallenge, r.User)
 	return a
 }

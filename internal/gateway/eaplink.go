@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/eap"
 	"github.com/culvert-vpn/culvert/ppp"
 )
@@ -34,19 +35,19 @@ func (c *linkLogin) over(now time.Time, l *eapLogin, _ eap.Done) {
 	g, s := c.g, c.s
 	who := login{l.tenant, l.user, l.chain}
 	s.eap, c.question.User = nil, l.user
-	if l.why != nil || l.password {
-		g.authenticated(now, s, who, c.question, judgement{why: l.why, err: l.err})
+	if l.why != access.None || l.password {
+		g.authenticated(now, s, who, c.question, access.Judgement{Refusal: l.why, Err: l.err})
 		return
 	}
 	if !g.later(l.tenant, func() {
-		why := g.locked(l.tenant, l.user, l.chain)
+		j := g.local.Judge(g.shown(l.tenant, l.user, l.chain), access.Shown{})
 		g.post(func(now time.Time) {
 			if !s.ended {
-				g.authenticated(now, s, who, c.question, judgement{why: why})
+				g.authenticated(now, s, who, c.question, j)
 			}
 		})
 	}) {
-		g.authenticated(now, s, who, c.question, judgement{why: &refusedBusy})
+		g.authenticated(now, s, who, c.question, access.Judgement{Refusal: access.Busy})
 	}
 }
 
@@ -57,7 +58,7 @@ func (g *Gateway) startEAP(now time.Time, s *session, e ppp.Authenticate) {
 	who := EAPClient{Family: string(s.peer.family), Client: s.peer.path.Remote}
 	l, err := g.newEAPLogin(group, who, &linkLogin{g, s, e}, min(1024, s.link.EAPRoom()-eapHeaderLen))
 	if err != nil {
-		g.refuseLogin(now, s, login{user: s.user}, e, refusedEAP, err)
+		g.refuseLogin(now, s, login{user: s.user}, e, access.EAPFailed, err)
 		return
 	}
 	s.eap = l

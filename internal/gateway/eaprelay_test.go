@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/eap"
 	"github.com/culvert-vpn/culvert/ppp/auth"
 )
@@ -65,7 +66,7 @@ func (r *relay) answer() hop {
 		}
 		hash := auth.NTHash(farPassword)
 		proof, right := auth.Verify(hash, v.Challenge, v.PeerChallenge, v.NTResponse, v.User)
-		r.far.Verified(eap.Verdict{OK: right, Success: proof, MSK: masterSession(hash, v.NTResponse)})
+		r.far.Verified(eap.Verdict{OK: right, Success: proof, MSK: access.MasterSession(hash, v.NTResponse)})
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/eap"
 )
 
@@ -24,10 +25,10 @@ func (c tunnelLogin) request(now time.Time, _ *eapLogin, packet []byte) {
 // over answers IKE. What was found out stays with the peer: Assign asks for it.
 func (c tunnelLogin) over(now time.Time, l *eapLogin, d eap.Done) {
 	reply := ike.EAPReply{Packet: l.last, Done: true, Identity: l.user}
-	if l.why == nil {
+	if l.why == access.None {
 		reply.OK, reply.MSK, reply.Tenant = true, d.MSK, l.tenant.Name+byCertificate
 	} else {
-		reply.Detail = l.why.cause
+		reply.Detail = l.why.String()
 		c.refused(l, d)
 	}
 	c.g.ike.EAPReply(now, ike.Peer(c.p.id), reply)
@@ -36,7 +37,7 @@ func (c tunnelLogin) over(now time.Time, l *eapLogin, d eap.Done) {
 // left tells the log why a login failed whose client did not stay to the end.
 func (c tunnelLogin) left(l *eapLogin) {
 	if s, ok := l.machine.(*eap.Server); ok && s.Failure() != nil {
-		l.why, l.err = &refusedEAP, s.Failure()
+		l.why, l.err = access.EAPFailed, s.Failure()
 		c.refused(l, eap.Done{Method: eap.TypeTLS})
 		l.close()
 	}
@@ -44,7 +45,7 @@ func (c tunnelLogin) left(l *eapLogin) {
 
 // refused tells the log.
 func (c tunnelLogin) refused(l *eapLogin, d eap.Done) {
-	c.g.tellRefused(c.p, c.p.refusedLogin(l.user, d.Method.String(), *l.why, l.err))
+	c.g.tellRefused(c.p, c.p.refusedLogin(l.user, d.Method.String(), l.why, l.err))
 	c.p.login = nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 
@@ -163,17 +164,18 @@ func TestWhatAPanicInterruptsIsGivenBack(t *testing.T) {
 				t.Errorf("%d computations are under way for ever", n)
 			}
 		})
-		answers := make(chan *refusal, 20)
+		answers := make(chan access.Refusal, 20)
 		for n := range cap(answers) {
 			w.within(w.server, func(now time.Time) {
-				x := &attempt{client: netip.MustParseAddrPort("192.0.2.200:4500"), device: "d", user: "carol", failures: 5, began: now,
-					alive: func() bool { return true }, zero: func() {}}
-				w.server.judge(now, x, func() judgement {
-					if n < cap(answers)-1 {
-						panic("poison")
-					}
-					return judgement{}
-				}, func(_ time.Time, j judgement) { answers <- j.why })
+				a := &attempt{
+					Attempt: access.Attempt{Client: netip.MustParseAddrPort("192.0.2.200:4500"), Device: "d", User: "carol", Free: 5, Began: now},
+					alive:   func() bool { return true }, zero: func() {},
+				}
+				proof := access.Proof(access.Shown{})
+				if n < cap(answers)-1 {
+					proof = nil // which nobody can look at
+				}
+				w.server.judge(now, a, user(w.server.tenants[0], "carol"), proof, func(_ time.Time, j access.Judgement) { answers <- j.Refusal })
 			})
 			time.Sleep(time.Second)
 		}
@@ -181,7 +183,7 @@ func TestWhatAPanicInterruptsIsGivenBack(t *testing.T) {
 			t.Fatalf("%d of %d logins have an answer", len(answers), cap(answers))
 		}
 		for n := range cap(answers) {
-			if why := <-answers; (why == nil) != (n == cap(answers)-1) {
+			if why := <-answers; (why == access.None) != (n == cap(answers)-1) {
 				t.Errorf("login %d: %v", n, why)
 			}
 		}

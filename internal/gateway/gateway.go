@@ -16,6 +16,7 @@ import (
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/eap"
 	"github.com/culvert-vpn/culvert/internal/event"
@@ -63,7 +64,8 @@ type Gateway struct {
 	plane   *dataplane.Plane
 	ike     *ike.Server
 	l2tp    *l2tp.Endpoint
-	vault   *esp.Vault // of all SAs
+	vault   *esp.Vault   // of all SAs
+	local   access.Local // the users
 
 	tenants  []*tenantState
 	selector *tenant.Selector
@@ -86,7 +88,7 @@ type Gateway struct {
 	// leasesChanged: the state store does not know the latest leases.
 	leasesChanged bool
 	refused       map[string]uint64 // messages that a machine refused, by machine
-	throttle      *throttle
+	throttle      *access.Throttle
 	heldUp        int // logins that the throttle lets wait
 	maxIdle       int // peers without a session
 
@@ -115,11 +117,11 @@ func New(c Config) (*Gateway, error) {
 		c.Listen = listenKernel
 	}
 	g := &Gateway{
-		config: c, log: brief(c.Log), vault: new(esp.Vault),
+		config: c, log: brief(c.Log), vault: new(esp.Vault), local: access.Local{Store: c.Store},
 		peers: make(map[uint64]*peer), sessions: make(map[*dataplane.Session]*session),
 		refused:  make(map[string]uint64),
 		computed: make(chan result, 1024),
-		throttle: newThrottle(), maxIdle: maxIdle,
+		throttle: access.NewThrottle(), maxIdle: maxIdle,
 		requests: make(chan func(time.Time), 64), ended: make(chan struct{}),
 	}
 	g.stream = event.NewStream(g.sinkFailed, event.NewLog(g.log))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/event"
 )
 
@@ -59,21 +60,10 @@ func surplus(list []*peer, most int) []*peer {
 	slices.SortFunc(list, func(a, b *peer) int { return b.idleAt.Compare(a.idleAt) })
 	of, place := map[netip.Prefix]int{}, map[*peer]int{}
 	for _, p := range list {
-		n := network(p.path.Remote.Addr())
+		n := access.Network(p.path.Remote.Addr())
 		of[n]++
 		place[p] = of[n]
 	}
 	slices.SortStableFunc(list, func(a, b *peer) int { return cmp.Compare(place[b], place[a]) })
 	return list[:len(list)-most]
-}
-
-// network is what one customer of a provider may have of addresses.
-func network(a netip.Addr) netip.Prefix {
-	a = a.Unmap().WithZone("")
-	bits := 48
-	if a.Is4() {
-		bits = 24
-	}
-	p, _ := a.Prefix(bits)
-	return p
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/l2tp"
@@ -27,13 +28,6 @@ const byCertificate = "+certificate"
 
 // tenantsOf is what the log says of a label.
 func tenantsOf(label string) string { return strings.TrimSuffix(label, byCertificate) }
-
-var (
-	refusedIKEv2PSK = refusal{0, "", "a key alone is not enough",
-		"clients of IKEv2 log in by EAP or certificate; to let them in with the pre-shared key alone, which names no user, add ikev2-psk to auth.allow"}
-	refusedAddress = refusal{0, "", "no address asked for",
-		"the client wants a tunnel and asks for no address: set it to request a virtual address (configuration payload)"}
-)
 
 // certificateCandidate is the way into a tenant that has a certificate.
 func (k *keyring) certificateCandidate(t *tenantState) ike.Candidate {
@@ -97,7 +91,7 @@ func (t *tenantState) verifyClient(now time.Time, chain []*x509.Certificate, id 
 func (g *Gateway) assign(now time.Time, e ike.Assign) {
 	p := g.peerOf(e.Peer)
 	t, user, why := g.tunnelUser(p, e)
-	if why != nil || e.Wants.Transport {
+	if why != access.None || e.Wants.Transport {
 		g.grant(now, p, e, why)
 		return
 	}
@@ -106,40 +100,30 @@ func (g *Gateway) assign(now time.Time, e ike.Assign) {
 		chain = p.login.chain
 	}
 	if !g.later(t, func() {
-		why := g.locked(t, user, chain)
+		why := g.local.Judge(g.shown(t, user, chain), access.Shown{}).Refusal
 		g.post(func(now time.Time) {
 			switch {
 			case g.peers[p.id] != p:
-			case why != nil:
+			case why != access.None:
 				g.grant(now, p, e, why)
 			default:
 				g.findPlace(now, p, 0, login{tenant: t, user: user}, func(now time.Time) {
 					if g.peers[p.id] == p {
-						g.grant(now, p, e, nil)
+						g.grant(now, p, e, access.None)
 					}
 				})
 			}
 		})
 	}) {
-		g.grant(now, p, e, &refusedBusy)
+		g.grant(now, p, e, access.Busy)
 	}
 }
 
-// locked says why a user who has proved himself without a password does not get
-// in all the same: a certificate needs no account, but one that is disabled
-// counts, whichever of the certificate's names it has. It runs in the pool.
-func (g *Gateway) locked(t *tenantState, user string, chain []*x509.Certificate) *refusal {
-	for _, name := range g.accountNames(t, user, chain) {
-		a, why, _ := g.account(t, name)
-		clear(a.hash[:])
-		switch {
-		case why == nil && a.disabled:
-			return &refusedDisabled
-		case why != nil && why != &refusedUser:
-			return why
-		}
-	}
-	return nil
+// shown is a user who has proved himself without a password.
+func (g *Gateway) shown(t *tenantState, name string, chain []*x509.Certificate) access.Who {
+	who := user(t, name).Who
+	who.Names = g.accountNames(t, name, chain)[1:]
+	return who
 }
 
 // accountNames are those under which a user may have an account: the one that the
@@ -158,36 +142,36 @@ func (g *Gateway) accountNames(t *tenantState, user string, chain []*x509.Certif
 }
 
 // grant answers Assign, unless something is against it already.
-func (g *Gateway) grant(now time.Time, p *peer, e ike.Assign, why *refusal) {
+func (g *Gateway) grant(now time.Time, p *peer, e ike.Assign, why access.Refusal) {
 	var a ike.Assignment
-	if t, user, no := g.tunnelUser(p, e); why == nil && no == nil && !e.Wants.Transport && !p.asked && g.askRivals(now, p, t, config.UserKey(user), e.Wants) {
+	if t, user, no := g.tunnelUser(p, e); why == access.None && no == access.None && !e.Wants.Transport && !p.asked && g.askRivals(now, p, t, config.UserKey(user), e.Wants) {
 		p.resume = &e
 		return
 	}
-	if why == nil || e.Wants.Transport {
+	if why == access.None || e.Wants.Transport {
 		a, why = g.assignment(now, p, e)
 	}
-	if why != nil {
-		g.tellRefused(p, p.refusedLogin(e.Identity, "", *why, nil))
-		a.Detail = why.cause
+	if why != access.None {
+		g.tellRefused(p, p.refusedLogin(e.Identity, "", why, nil))
+		a.Detail = why.String()
 	}
 	g.ike.Assigned(now, e.Peer, a)
 }
 
 // assignment is what the client gets, or why not.
-func (g *Gateway) assignment(now time.Time, p *peer, e ike.Assign) (ike.Assignment, *refusal) {
+func (g *Gateway) assignment(now time.Time, p *peer, e ike.Assign) (ike.Assignment, access.Refusal) {
 	if e.Wants.Transport { // L2TP: PPP asks who it is
-		return ike.Assignment{OK: true, Transport: true}, nil
+		return ike.Assignment{OK: true, Transport: true}, access.None
 	}
 	t, user, why := g.tunnelUser(p, e)
-	if why != nil {
+	if why != access.None {
 		return ike.Assignment{}, why
 	}
 	if a, ok := g.sentAway(p, t, e); ok {
-		return a, nil
+		return a, access.None
 	}
 	if !e.Wants.IPv4 && !e.Wants.IPv6 {
-		return ike.Assignment{OK: true, NoAddress: true}, &refusedAddress
+		return ike.Assignment{OK: true, NoAddress: true}, access.NoAddress
 	}
 	s := g.newSession(p)
 	s.user = user
@@ -197,37 +181,37 @@ func (g *Gateway) assignment(now time.Time, p *peer, e ike.Assign) (ike.Assignme
 	}
 	if old := t.predecessor(p, s.key(), e.Wants); old != nil {
 		s.inherit(old)
-	} else if why := g.admit(now, s, t); why != nil {
+	} else if why := g.admit(now, s, t); why != access.None {
 		return ike.Assignment{OK: true, NoAddress: true}, why
 	}
 	s.plane = g.plane.NewSession(dataplane.SessionConfig{Peer: p.plane})
 	p.tunnel = s
 	g.sessions[s.plane] = s
-	return t.assignment(s, e), nil
+	return t.assignment(s, e), access.None
 }
 
 // tunnelUser finds out whose session a client of tunnel mode has.
-func (g *Gateway) tunnelUser(p *peer, e ike.Assign) (*tenantState, string, *refusal) {
+func (g *Gateway) tunnelUser(p *peer, e ike.Assign) (*tenantState, string, access.Refusal) {
 	group, _ := g.keys.group(e.Tenant)
 	switch {
 	case p.login != nil && p.login.tenant != nil: // EAP or XAUTH
-		return p.login.tenant, p.login.user, nil
+		return p.login.tenant, p.login.user, access.None
 	case len(group) == 0:
-		return nil, "", &refusedUser
+		return nil, "", access.UnknownUser
 	case !strings.HasSuffix(e.Tenant, byCertificate):
 		for _, t := range group {
 			if t.Auth.Allow.PSK {
 				// Never the name of a user: who has the key can call himself anything.
-				return t, "psk:" + e.Identity, nil
+				return t, "psk:" + e.Identity, access.None
 			}
 		}
-		return nil, "", &refusedIKEv2PSK
+		return nil, "", access.KeyAlone
 	}
 	name := e.Identity // a name of the certificate
 	if l, err := g.selector.Select(name, group[0].Name); err == nil {
 		name = l.User
 	}
-	return group[0], name, nil
+	return group[0], name, access.None
 }
 
 // assignment is what a client that is welcome gets.

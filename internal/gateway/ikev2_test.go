@@ -16,6 +16,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/ca"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/store"
@@ -409,37 +410,37 @@ func TestIKEv2DisabledUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer kept.Close()
-	g := &Gateway{config: Config{Store: kept}}
+	g := &Gateway{local: access.Local{Store: kept}}
 	if g.selector, err = tenant.NewSelector([]tenant.Names{{Tenant: "acme", Realms: []string{"acme"}}}); err != nil {
 		t.Fatal(err)
 	}
 	acme := &tenantState{Tenant: &config.Tenant{Name: "acme"}}
-	if why := g.locked(acme, "carol", nil); why != nil {
+	if why := g.local.Judge(g.shown(acme, "carol", nil), access.Shown{}).Refusal; why != access.None {
 		t.Errorf("without an account: %+v", why)
 	}
 	if err := kept.AddUser("acme", store.User{Name: "carol"}); err != nil {
 		t.Fatal(err)
 	}
-	if why := g.locked(acme, "carol", nil); why != nil {
+	if why := g.local.Judge(g.shown(acme, "carol", nil), access.Shown{}).Refusal; why != access.None {
 		t.Errorf("with an account: %+v", why)
 	}
 	if err := kept.SetDisabled("acme", "carol", true); err != nil {
 		t.Fatal(err)
 	}
-	if why := g.locked(acme, "carol", nil); why != &refusedDisabled {
+	if why := g.local.Judge(g.shown(acme, "carol", nil), access.Shown{}).Refusal; why != access.Disabled {
 		t.Errorf("disabled: %+v", why)
 	}
 	// The name that the client goes by is its choice among those of its certificate.
 	names := &x509.Certificate{Subject: pkix.Name{CommonName: "carol"}, DNSNames: []string{"carol.example.org"}}
-	if why := g.locked(acme, "carol.example.org", []*x509.Certificate{names}); why != &refusedDisabled {
+	if why := g.local.Judge(g.shown(acme, "carol.example.org", []*x509.Certificate{names}), access.Shown{}).Refusal; why != access.Disabled {
 		t.Errorf("disabled, by another name: %+v", why)
 	}
 	names.Subject.CommonName, names.EmailAddresses = "c", []string{"carol@acme"}
-	if why := g.locked(acme, "carol.example.org", []*x509.Certificate{names}); why != &refusedDisabled {
+	if why := g.local.Judge(g.shown(acme, "carol.example.org", []*x509.Certificate{names}), access.Shown{}).Refusal; why != access.Disabled {
 		t.Errorf("disabled, by a name with the realm: %+v", why)
 	}
 	names.EmailAddresses = nil
-	if why := g.locked(acme, "carol.example.org", []*x509.Certificate{names}); why != nil {
+	if why := g.local.Judge(g.shown(acme, "carol.example.org", []*x509.Certificate{names}), access.Shown{}).Refusal; why != access.None {
 		t.Errorf("another: %+v", why)
 	}
 }

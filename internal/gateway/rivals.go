@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/access"
 )
 
 // A client that logs in may have been here before: it makes its new connection before it
@@ -96,7 +97,7 @@ func (g *Gateway) answered(now time.Time, id uint64, awaited []*peer) {
 		if p.rivals--; p.rivals == 0 && g.peers[p.id] == p && p.resume != nil {
 			e := *p.resume
 			p.resume = nil
-			g.grant(now, p, e, nil)
+			g.grant(now, p, e, access.None)
 		}
 	}
 }

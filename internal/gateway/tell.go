@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/event"
 )
 
@@ -60,15 +61,15 @@ func (g *Gateway) tellDown(s *session) {
 }
 
 // refusedLogin is a login of tunnel mode that is refused.
-func (p *peer) refusedLogin(user, method string, why refusal, err error) event.LoginRefused {
-	return event.LoginRefused{Peer: p.about(), User: user, Method: method, Cause: why.cause, Hint: why.hint, Err: err}
+func (p *peer) refusedLogin(user, method string, why access.Refusal, err error) event.LoginRefused {
+	return event.LoginRefused{Peer: p.about(), User: user, Method: method, Cause: why.String(), Hint: why.Hint(), Err: err}
 }
 
 // tellRefused says why a login failed. The log has it by IKEv2 in place of what IKE says
 // of it, and in any case not more often than anybody can read; what the throttle refuses
 // is told there.
 func (g *Gateway) tellRefused(p *peer, e event.LoginRefused) {
-	throttled := e.Cause == refusedThrottled.cause
+	throttled := e.Cause == access.Throttled.String()
 	if p.refused = p.v2 && e.Session == 0; p.refused && !throttled {
 		p.refusal = &e
 		return
@@ -108,9 +109,9 @@ func (g *Gateway) attemptsUntold(e ike.Untold) {
 }
 
 // tellThrottled says that somebody is held up, once until it is over.
-func (g *Gateway) tellThrottled(a *attempt, by scoreKind) {
+func (g *Gateway) tellThrottled(a *attempt, by string) {
 	g.emit(event.LoginsThrottled{
-		Tenant: a.tenant, User: a.user, Client: a.client, Device: a.device, What: by.String(),
+		Tenant: a.Tenant, User: a.User, Client: a.Client, Device: a.Device, What: by,
 		Hint: fmt.Sprintf("too many wrong passwords: a device with an old one, or somebody who guesses. Logins of %s are refused for some minutes, "+
 			"without a look at the password; whoever was in before from his address, and others there, are not held up", by),
 	})

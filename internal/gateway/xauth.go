@@ -7,7 +7,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/auth"
-	"github.com/culvert-vpn/culvert/ppp"
+	"github.com/culvert-vpn/culvert/internal/access"
 )
 
 // Remote access by IKEv1 with extended authentication: "Cisco IPSec" of macOS and
@@ -33,7 +33,7 @@ func (g *Gateway) xauth(now time.Time, e ike.Login) {
 		g.post(func(now time.Time) { g.xauthAmong(now, p, e, group) })
 	}) {
 		clear(e.Password)
-		g.xauthDone(now, p, &eapLogin{user: e.User, password: true, why: &refusedBusy})
+		g.xauthDone(now, p, &eapLogin{user: e.User, password: true, why: access.Busy})
 	}
 }
 
@@ -50,46 +50,29 @@ var errNoCertificates = errors.New("gateway: the tenant takes no certificates of
 
 // xauthAmong is xauth where it is known whose user the client may be.
 func (g *Gateway) xauthAmong(now time.Time, p *peer, e ike.Login, group []*tenantState) {
-	t, user, why, err := g.choose(group, e.User)
-	if why != nil {
-		user = e.User
-	}
-	a := p.attemptOf(now, t, user)
+	who := g.choose(group, e.User)
+	a := p.attemptOf(now, who)
 	a.alive, a.zero = func() bool { return g.peers[p.id] == p }, func() { clear(e.Password) }
-	g.judge(now, a, func() judgement { return g.knows(t, user, e.Password, why, err) }, func(now time.Time, j judgement) {
-		g.xauthDone(now, p, &eapLogin{tenant: t, user: user, password: true, why: j.why, err: j.err})
+	g.judge(now, a, who, access.XAUTH{User: who.User, Password: e.Password}, func(now time.Time, j access.Judgement) {
+		g.xauthDone(now, p, &eapLogin{tenant: who.tenant, user: who.User, password: true, why: j.Refusal, err: j.Err})
 	})
-}
-
-// knows says what is against a user with that password, unless its name leads to no
-// tenant, which takes as long. It runs in the pool.
-func (g *Gateway) knows(t *tenantState, user string, password []byte, why *refusal, err error) judgement {
-	e := ppp.Authenticate{Method: ppp.PAP, User: user, Response: password}
-	switch {
-	case why != nil:
-		e.VerifyPassword([]byte(nobody))
-		return judgement{why: why, err: err}
-	case !t.Auth.Allow.XAUTH:
-		return judgement{why: &refusedMethod}
-	}
-	return g.prove(t, user, e)
 }
 
 // xauthDone answers IKE. Who it was stays with the peer: Assign asks for it. A peer
 // that has a session renews phase 1, and is who it was, or the session ends.
 func (g *Gateway) xauthDone(now time.Time, p *peer, l *eapLogin) {
 	s := p.tunnel
-	if s != nil && l.why == nil && !s.is(login{tenant: l.tenant, user: l.user}) {
-		l.why = &refusedOther
+	if s != nil && l.why == access.None && !s.is(login{tenant: l.tenant, user: l.user}) {
+		l.why = access.OtherUser
 	}
-	if l.why == nil {
+	if l.why == access.None {
 		p.login = l
 		g.ike.LoggedIn(now, ike.Peer(p.id), ike.LoginReply{OK: true, User: l.user + "@" + l.tenant.Name, Policy: policyOf(l.tenant.Tenant)})
 		return
 	}
-	g.tellRefused(p, p.refusedLogin(l.user, "XAUTH", *l.why, l.err))
-	g.ike.LoggedIn(now, ike.Peer(p.id), ike.LoginReply{Detail: l.why.cause})
-	if s != nil && l.why == &refusedOther {
-		g.cut(now, s, refusedOther.cause, ike.ReasonLocal)
+	g.tellRefused(p, p.refusedLogin(l.user, "XAUTH", l.why, l.err))
+	g.ike.LoggedIn(now, ike.Peer(p.id), ike.LoginReply{Detail: l.why.String()})
+	if s != nil && l.why == access.OtherUser {
+		g.cut(now, s, access.OtherUser.String(), ike.ReasonLocal)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/internal/store"
 )
 
 // xauthConfig is testConfig with extended authentication beside L2TP.
@@ -82,36 +81,6 @@ func TestXAUTHKeyOfAnotherTenant(t *testing.T) {
 		w.client(nil).wantRefused(byXAUTH, func(d *DialConfig) { d.PSK = []byte("another horse, another battery") })
 		w.wantDetail("tried 1 key of tenants with xauth in auth.allow, and of no others")
 	})
-}
-
-// TestXAUTHStored: users of the state store, of whom only the hash is known.
-func TestXAUTHStored(t *testing.T) {
-	kept, err := store.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer kept.Close()
-	hash := store.HashPassword("secret")
-	for _, u := range []store.User{{Name: "carol", Hash: hash}, {Name: "dave", Hash: hash, Disabled: true}} {
-		if err := kept.AddUser("acme", u); err != nil {
-			t.Fatal(err)
-		}
-	}
-	g := &Gateway{config: Config{Store: kept}}
-	acme := &tenantState{Tenant: &config.Tenant{Name: "acme"}}
-	if why := g.knows(acme, "carol", []byte("secret"), nil, nil).why; why != &refusedMethod {
-		t.Errorf("where it is not allowed: %+v", why)
-	}
-	acme.Auth.Allow.XAUTH = true
-	for _, x := range []struct {
-		user, password string
-		want           *refusal
-	}{{"carol", "secret", nil}, {"Carol", "secret", nil}, {"carol", "Secret", &refusedPassword}, {"carol", "", &refusedPassword},
-		{"dave", "secret", &refusedDisabled}, {"dave", "wrong", &refusedPassword}, {"eve", "secret", &refusedUser}} {
-		if why := g.knows(acme, x.user, []byte(x.password), nil, nil).why; why != x.want {
-			t.Errorf("%s with %q: %+v", x.user, x.password, why)
-		}
-	}
 }
 
 // TestXAUTHSplit: a child SA for each of the tenant's routes, and packets of each

@@ -1,4 +1,4 @@
-package gateway
+package access
 
 import (
 	"crypto/sha256"
@@ -28,9 +28,8 @@ const (
 	forgetOwn    = 15 * time.Minute
 	forgetOthers = time.Hour
 	// failureStep is how much longer each failure beyond those that are free makes the
-	// next login wait, up to longestDelay; after patientFailures of them it is refused.
+	// next login wait, up to LongestDelay; after patientFailures of them it is refused.
 	failureStep     = 500 * time.Millisecond
-	longestDelay    = 2 * time.Second
 	patientFailures = 4
 	// askAgain is when a login asks once more that waits for what others come to, later
 	// each time, and askLongest how long it does.
@@ -44,6 +43,10 @@ const (
 	maxKnown  = 1 << 16
 	knownTime = 30 * 24 * time.Hour
 )
+
+// LongestDelay is how long a login waits at most since it was asked for, and how soon one is
+// refused that is not looked at.
+const LongestDelay = 2 * time.Second
 
 // scoreKind is what failures are counted for.
 type scoreKind uint8
@@ -60,8 +63,8 @@ const (
 
 // free is how many failures a kind of count has free: a multiple of
 // limits.login_failures.
-func (a *attempt) free(k scoreKind) float64 {
-	return float64(a.failures) * [scoreKinds]float64{1, 4, 6, 8, 40, 20}[k]
+func (a *Attempt) free(k scoreKind) float64 {
+	return float64(a.Free) * [scoreKinds]float64{1, 4, 6, 8, 40, 20}[k]
 }
 
 // String says in the log what is held up.
@@ -70,18 +73,16 @@ func (k scoreKind) String() string {
 		"this user from unknown addresses"}[k]
 }
 
-// attempt is one password that a client tries.
-type attempt struct {
-	client   netip.AddrPort // where it comes from
-	device   string         // what its device calls itself in IKE
-	owner    *tenantState   // nil: its name leads to none
-	tenant   string         // the name of that
-	user     string
-	failures int         // limits.login_failures of the tenant; 0: nothing is held up
-	began    time.Time   // when it was asked for first
-	alive    func() bool // whether anybody waits for the answer
-	zero     func()      // overwrites the password
-	counts   []*score    // where it is counted as being asked about
+// Attempt is one password that a client tries.
+type Attempt struct {
+	Client netip.AddrPort // where it comes from
+	Device string         // what its device calls itself in IKE
+	Tenant string         // empty: the name leads to none
+	User   string
+	Free   int       // limits.login_failures of the tenant; 0: nothing is held up
+	Began  time.Time // when it was asked for first
+
+	counts []*score // where it is counted as being asked about
 }
 
 // score is a count of failures.
@@ -105,22 +106,23 @@ func (s *score) level(now time.Time, k scoreKind, free float64) float64 {
 // scoreKey is a hash: names of any length, and none that anybody can choose to collide.
 type scoreKey [16]byte
 
-// throttle counts wrong passwords. It belongs to the control loop.
-type throttle struct {
+// Throttle counts wrong passwords. It belongs to one goroutine.
+type Throttle struct {
 	scores *simplelru.LRU[scoreKey, *score]
 	known  *simplelru.LRU[scoreKey, time.Time] // who was in, and when last
 	lines  *rate.Limiter                       // of the log
 }
 
-func newThrottle() *throttle {
+// NewThrottle returns one that has counted nothing.
+func NewThrottle() *Throttle {
 	scores, _ := simplelru.NewLRU[scoreKey, *score](maxScores, nil) // it fails for sizes below 1
 	known, _ := simplelru.NewLRU[scoreKey, time.Time](maxKnown, nil)
-	return &throttle{scores: scores, known: known, lines: rate.NewLimiter(1, 20)}
+	return &Throttle{scores: scores, known: known, lines: rate.NewLimiter(1, 20)}
 }
 
 // source is the address that counts: of IPv6 the /64, which is one subscriber's.
-func (a *attempt) source() netip.Addr {
-	addr := a.client.Addr().Unmap()
+func (a *Attempt) source() netip.Addr {
+	addr := a.Client.Addr().Unmap()
 	if addr.Is4() {
 		return addr
 	}
@@ -128,22 +130,22 @@ func (a *attempt) source() netip.Addr {
 	return p.Addr()
 }
 
-func (a *attempt) key(k scoreKind) scoreKey {
+func (a *Attempt) key(k scoreKind) scoreKey {
 	var b [256]byte
 	text := append(b[:0], byte(k))
 	switch k {
 	case scoreUser:
 		text = append(text, 0)
 	case scoreNetworkUser:
-		text = appendAddr(text, network(a.client.Addr()).Addr())
+		text = appendAddr(text, Network(a.Client.Addr()).Addr())
 	default:
 		text = appendAddr(text, a.source())
 	}
 	if k == scoreDeviceUser || k == scoreDevice {
-		text = appendName(text, a.device)
+		text = appendName(text, a.Device)
 	}
 	if k != scoreDevice && k != scoreSource {
-		text = appendName(appendName(text, a.tenant), config.UserKey(a.user))
+		text = appendName(appendName(text, a.Tenant), config.UserKey(a.User))
 	}
 	sum := sha256.Sum256(text)
 	return scoreKey(sum[:])
@@ -162,13 +164,13 @@ func appendAddr(text []byte, a netip.Addr) []byte {
 }
 
 // wasIn reports whether a login of that kind succeeded, not too long ago.
-func (t *throttle) wasIn(now time.Time, a *attempt, k scoreKind) bool {
+func (t *Throttle) wasIn(now time.Time, a *Attempt, k scoreKind) bool {
 	last, ok := t.known.Get(a.key(k))
 	return ok && now.Sub(last) < knownTime
 }
 
 // judged are the counts that an attempt is judged by.
-func (t *throttle) judged(now time.Time, a *attempt) []scoreKind {
+func (t *Throttle) judged(now time.Time, a *Attempt) []scoreKind {
 	switch {
 	case t.wasIn(now, a, scoreDeviceUser):
 		return []scoreKind{scoreDeviceUser}
@@ -178,19 +180,19 @@ func (t *throttle) judged(now time.Time, a *attempt) []scoreKind {
 	return []scoreKind{scoreDeviceUser, scoreSourceUser, scoreNetworkUser, scoreDevice, scoreSource, scoreUser}
 }
 
-// ruling is what becomes of an attempt.
-type ruling struct {
-	wait   time.Duration // ask again after that
-	refuse bool
-	by     scoreKind // why it is refused
-	tell   bool      // the log is to know
+// Ruling is what becomes of an attempt.
+type Ruling struct {
+	Wait   time.Duration // ask again after that
+	Refuse bool
+	By     string // what is held up, in words
+	Tell   bool   // the log is to know
 }
 
-// ask decides whether the password of an attempt is looked at now: if the ruling is
-// zero, it is, and settle must follow.
-func (t *throttle) ask(now time.Time, a *attempt) ruling {
-	if a.failures <= 0 {
-		return ruling{}
+// Ask decides whether the password of an attempt is looked at now: if the Ruling is
+// zero, it is, and Settle must follow.
+func (t *Throttle) Ask(now time.Time, a *Attempt) Ruling {
+	if a.Free <= 0 {
+		return Ruling{}
 	}
 	kinds := t.judged(now, a)
 	var least time.Duration
@@ -204,9 +206,9 @@ func (t *throttle) ask(now time.Time, a *attempt) ruling {
 		over := s.level(now, k, free) - free
 		switch {
 		case over >= patientFailures:
-			return ruling{refuse: true, by: k, tell: t.tells(now, s)}
+			return Ruling{Refuse: true, By: k.String(), Tell: t.tells(now, s)}
 		case over >= 0:
-			least = max(least, min(longestDelay, time.Duration((over+1)*float64(failureStep))))
+			least = max(least, min(LongestDelay, time.Duration((over+1)*float64(failureStep))))
 			busy = busy || s.asking > 0
 		case over > -free:
 			busy = busy || over+float64(s.asking) >= 0
@@ -214,26 +216,26 @@ func (t *throttle) ask(now time.Time, a *attempt) ruling {
 			busy = busy || float64(s.asking) >= atOnce*free
 		}
 	}
-	waited := now.Sub(a.began)
+	waited := now.Sub(a.Began)
 	switch {
 	case waited < least:
-		return ruling{wait: least - waited}
+		return Ruling{Wait: least - waited}
 	case busy && waited > askLongest:
-		return ruling{refuse: true}
+		return Ruling{Refuse: true}
 	case busy:
-		return ruling{wait: max(askAgain, waited/2)}
+		return Ruling{Wait: max(askAgain, waited/2)}
 	}
 	for _, k := range kinds {
 		s := t.score(now, a.key(k))
 		s.asking++
 		a.counts = append(a.counts, s)
 	}
-	return ruling{}
+	return Ruling{}
 }
 
 // tells reports whether the log is to know that a count holds logins up: once until
 // it has fallen, and not too often in all.
-func (t *throttle) tells(now time.Time, s *score) bool {
+func (t *Throttle) tells(now time.Time, s *score) bool {
 	if s.told || !t.lines.AllowN(now, 1) {
 		return false
 	}
@@ -242,7 +244,7 @@ func (t *throttle) tells(now time.Time, s *score) bool {
 }
 
 // score returns a count and makes it if it is not there.
-func (t *throttle) score(now time.Time, key scoreKey) *score {
+func (t *Throttle) score(now time.Time, key scoreKey) *score {
 	s, ok := t.scores.Get(key)
 	if !ok {
 		s = &score{key: key, at: now}
@@ -252,7 +254,7 @@ func (t *throttle) score(now time.Time, key scoreKey) *score {
 }
 
 // drop forgets a count that says nothing: most logins leave none behind.
-func (t *throttle) drop(s *score) {
+func (t *Throttle) drop(s *score) {
 	if s.asking > 0 || s.failures > 0 {
 		return
 	}
@@ -261,41 +263,53 @@ func (t *throttle) drop(s *score) {
 	}
 }
 
-// outcome is what the look at a password came to.
-type outcome uint8
+// Outcome is what the look at a password came to.
+type Outcome uint8
 
+// The outcomes.
 const (
-	notJudged outcome = iota // something else was against the login
-	wrongPassword
-	rightPassword
+	NotJudged Outcome = iota // something else was against the login
+	PasswordWrong
+	RightPassword
 )
 
-// settle notes what an attempt that was let through came to.
-func (t *throttle) settle(now time.Time, a *attempt, o outcome) {
+// Settle notes what an attempt that was let through came to.
+func (t *Throttle) Settle(now time.Time, a *Attempt, o Outcome) {
 	for _, s := range a.counts {
 		s.asking--
 		t.drop(s)
 	}
 	a.counts = nil
-	if a.failures <= 0 {
+	if a.Free <= 0 {
 		return
 	}
 	switch o {
-	case wrongPassword:
+	case PasswordWrong:
 		for k := range scoreKinds {
 			t.fail(now, a, k)
 		}
-	case rightPassword:
+	case RightPassword:
 		t.scores.Remove(a.key(scoreDeviceUser))
 		t.known.Add(a.key(scoreDeviceUser), now)
 		t.known.Add(a.key(scoreSourceUser), now)
 	}
 }
 
-func (t *throttle) fail(now time.Time, a *attempt, k scoreKind) {
+func (t *Throttle) fail(now time.Time, a *Attempt, k scoreKind) {
 	s := t.score(now, a.key(k))
 	free := a.free(k)
 	level := s.level(now, k, free)
 	s.told = s.told && level >= free
 	s.failures, s.at = level+1, now
+}
+
+// Network is what one customer of a provider may have of addresses.
+func Network(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 48
+	if a.Is4() {
+		bits = 24
+	}
+	p, _ := a.Prefix(bits)
+	return p
 }

@@ -1,0 +1,133 @@
+package access
+
+import (
+	"errors"
+
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/store"
+	"github.com/culvert-vpn/culvert/ppp/auth"
+)
+
+// Judgement is what was found out about a Proof.
+type Judgement struct {
+	Refusal Refusal // None: it is right, and the account is in order
+	Err     error   // what went wrong, beside that; nil: nothing
+	Success string  // of MS-CHAPv2: what shows the client that we know the password, too
+	MSK     []byte  // of MSCHAPv2 by EAP; whoever takes it clears it
+}
+
+// Outcome is what a judgement says of the password alone.
+func (j Judgement) Outcome() Outcome {
+	switch j.Refusal {
+	case None, Disabled:
+		return RightPassword
+	case UnknownUser, WrongPassword:
+		return PasswordWrong
+	}
+	return NotJudged
+}
+
+// Who is somebody who logs in, as far as his name says it.
+type Who struct {
+	Tenant  *config.Tenant // nil: his name leads to none
+	User    string         // within the tenant
+	Names   []string       // others under which he may have an account; nil: none
+	Refusal Refusal        // what is against him already; None: nothing
+	Err     error          // and why
+}
+
+// Local are the users of the configuration, and those of the state store.
+type Local struct {
+	Store *store.Store // nil: those of the configuration only
+}
+
+// nobody is a password that is compared where there is no user, so that the time an
+// answer takes does not say whether there is one.
+const nobody = "the password of nobody"
+
+// Judge compares what somebody proves with what is known of him. If nothing is, or his
+// name leads nowhere, that takes as long. It reads the store, from a disk.
+func (l Local) Judge(who Who, p Proof) Judgement {
+	if _, shown := p.(Shown); shown {
+		return l.locked(who)
+	}
+	if who.Refusal != None {
+		return likeNobody(p, Judgement{Refusal: who.Refusal, Err: who.Err})
+	}
+	if !p.allowed(who.Tenant.Auth.Allow) {
+		return Judgement{Refusal: Method}
+	}
+	a, why, err := l.account(who.Tenant, who.User)
+	defer clear(a.hash[:])
+	if why != None {
+		return likeNobody(p, Judgement{Refusal: why, Err: err})
+	}
+	return p.check(&a)
+}
+
+// likeNobody takes as long as a comparison, and is another judgement.
+func likeNobody(p Proof, j Judgement) Judgement {
+	a := account{hash: auth.NTHash(nobody), password: []byte(nobody)}
+	clear(p.check(&a).MSK)
+	return j
+}
+
+// locked judges somebody who has proved himself without a password: he needs no account,
+// but one that is disabled counts, whichever of his names it has.
+func (l Local) locked(who Who) Judgement {
+	for _, name := range append([]string{who.User}, who.Names...) {
+		a, why, err := l.account(who.Tenant, name)
+		clear(a.hash[:])
+		switch {
+		case why == None && a.disabled:
+			return Judgement{Refusal: Disabled}
+		case why != None && why != UnknownUser:
+			return Judgement{Refusal: why, Err: err}
+		}
+	}
+	return Judgement{}
+}
+
+// account is what is known of a user's secret.
+type account struct {
+	hash     [16]byte
+	password []byte // nil where only the hash is known; borrowed from the configuration
+	disabled bool
+}
+
+// account finds a user: in the configuration first, then in the state store.
+func (l Local) account(t *config.Tenant, user string) (account, Refusal, error) {
+	if u, ok := t.User(user); ok {
+		var a account
+		if u.NTHash.Len() == len(a.hash) {
+			copy(a.hash[:], u.NTHash.Bytes())
+			return a, None, nil
+		}
+		a.password = u.Password.Bytes()
+		a.hash = auth.NTHash(string(a.password))
+		return a, None, nil
+	}
+	if l.Store == nil {
+		return account{}, UnknownUser, nil
+	}
+	u, err := l.Store.User(t.Name, user)
+	if errors.Is(err, store.ErrNotFound) {
+		return account{}, UnknownUser, nil
+	}
+	if err != nil {
+		return account{}, StoreFailed, err
+	}
+	return account{hash: u.Hash, disabled: u.Disabled}, None, nil
+}
+
+// judge is what a proof comes to: if it is right, whatever is against the account.
+func (a *account) judge(right bool, j Judgement) Judgement {
+	switch {
+	case !right:
+		return Judgement{Refusal: WrongPassword}
+	case a.disabled:
+		clear(j.MSK)
+		return Judgement{Refusal: Disabled}
+	}
+	return j
+}

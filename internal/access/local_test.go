@@ -1,0 +1,183 @@
+package access
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/eap"
+	"github.com/culvert-vpn/culvert/internal/store"
+	"github.com/culvert-vpn/culvert/ppp"
+	"github.com/culvert-vpn/culvert/ppp/auth"
+)
+
+const written = `
+listen: [127.0.0.1]
+tenants:
+  - name: acme
+    default: true
+    psk: a pre-shared key
+    pool: [10.0.0.0/24]
+    auth: {allow: [mschapv2, chap, pap, eap-mschapv2, xauth], local: {users: [{name: alice, password: right}]}}
+`
+
+// users are alice of the configuration, and carol and dave of the store; dave is disabled.
+func users(t *testing.T) (Local, *config.Tenant) {
+	t.Helper()
+	c, err := config.Parse("test.yaml", []byte(written))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { kept.Close() })
+	hash := store.HashPassword("right")
+	for _, u := range []store.User{{Name: "carol", Hash: hash}, {Name: "dave", Hash: hash, Disabled: true}} {
+		if err := kept.AddUser("acme", u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return Local{Store: kept}, &c.Tenants[0]
+}
+
+// proofs are those of a user with a password, by every way there is.
+func proofs(user, password string) map[string]Proof {
+	challenge, peer := [16]byte{1}, [16]byte{2}
+	hash := auth.NTHash(password)
+	nt := auth.NTResponse(hash, challenge, peer, user)
+	response := make([]byte, 49)
+	copy(response, peer[:])
+	copy(response[24:], nt[:])
+	digest := auth.MD5Response(7, []byte(password), challenge[:])
+	return map[string]Proof{
+		"PAP":       PPP{ppp.Authenticate{Method: ppp.PAP, User: user, Response: []byte(password)}},
+		"CHAP":      PPP{ppp.Authenticate{Method: ppp.CHAPMD5, User: user, Identifier: 7, Challenge: challenge[:], Response: digest[:]}},
+		"MS-CHAPv2": PPP{ppp.Authenticate{Method: ppp.MSCHAPv2, User: user, Challenge: challenge[:], Response: response}},
+		"EAP":       EAP{eap.Verify{User: user, Challenge: challenge, PeerChallenge: peer, NTResponse: nt}},
+		"XAUTH":     XAUTH{user, []byte(password)},
+	}
+}
+
+// TestJudge: every way to prove a password, and everything that can be against it, comes
+// to the same refusal.
+func TestJudge(t *testing.T) {
+	l, acme := users(t)
+	all := acme.Auth.Allow
+	for _, x := range []struct {
+		user, password string
+		allow          config.Methods
+		against        Refusal
+		want           Refusal
+	}{
+		{"alice", "right", all, None, None},
+		{"Alice", "right", all, None, None}, // telephones like capital letters
+		{"alice", "wrong", all, None, WrongPassword},
+		{"alice", "", all, None, WrongPassword},
+		{"carol", "right", all, None, None},
+		{"carol", "Right", all, None, WrongPassword},
+		{"dave", "right", all, None, Disabled},
+		{"dave", "wrong", all, None, WrongPassword}, // who does not know it is told nothing
+		{"eve", "right", all, None, UnknownUser},
+		{"alice@elsewhere", "right", all, UnknownUser, UnknownUser},
+		{"alice", "right", config.Methods{}, None, Method},
+	} {
+		for name, p := range proofs(x.user, x.password) {
+			acme.Auth.Allow = x.allow
+			who := Who{Tenant: acme, User: x.user, Refusal: x.against}
+			if x.against != None {
+				who.Tenant = nil
+			}
+			want := x.want
+			if name == "CHAP" && want != UnknownUser && want != Method && x.user != "alice" && x.user != "Alice" {
+				want = NeedsPassword // of whom only a hash is known
+			}
+			j := l.Judge(who, p)
+			if j.Refusal != want {
+				t.Errorf("%s by %s with %q: %q, want %q", x.user, name, x.password, j.Refusal, want)
+			}
+			if right := want == None; (j.MSK != nil) != (right && name == "EAP") || (j.Success != "") != (right && (name == "EAP" || name == "MS-CHAPv2")) {
+				t.Errorf("%s by %s with %q: MSK of %d bytes, success %q", x.user, name, x.password, len(j.MSK), j.Success)
+			}
+		}
+	}
+}
+
+// TestShown: who has shown a certificate needs no account; one that is disabled counts,
+// under whichever of his names.
+func TestShown(t *testing.T) {
+	l, acme := users(t)
+	for _, x := range []struct {
+		user  string
+		names []string
+		want  Refusal
+	}{
+		{"eve", nil, None}, {"alice", nil, None}, {"carol", nil, None}, {"dave", nil, Disabled},
+		{"eve", []string{"carol", "dave"}, Disabled}, {"eve", []string{"carol"}, None},
+	} {
+		if j := l.Judge(Who{Tenant: acme, User: x.user, Names: x.names}, Shown{}); j.Refusal != x.want {
+			t.Errorf("%s, %v: %q, want %q", x.user, x.names, j.Refusal, x.want)
+		}
+	}
+}
+
+// TestStoreThatFails: nobody gets in who may be locked out.
+func TestStoreThatFails(t *testing.T) {
+	l, acme := users(t)
+	l.Store.Close()
+	if j := l.Judge(Who{Tenant: acme, User: "carol"}, Shown{}); j.Refusal != StoreFailed || j.Err == nil {
+		t.Errorf("by certificate: %q, %v", j.Refusal, j.Err)
+	}
+	for name, p := range proofs("carol", "right") {
+		if j := l.Judge(Who{Tenant: acme, User: "carol"}, p); j.Refusal != StoreFailed || j.Err == nil {
+			t.Errorf("by %s: %q, %v", name, j.Refusal, j.Err)
+		}
+	}
+}
+
+// TestRefusalsTellNobodyWhoThereIs: a name that there is not is refused as a wrong
+// password is, in what is said and in the work it takes.
+func TestRefusalsTellNobodyWhoThereIs(t *testing.T) {
+	if UnknownUser.Code() != WrongPassword.Code() || UnknownUser.Message() != WrongPassword.Message() {
+		t.Error("the client is told which")
+	}
+	l, acme := users(t)
+	for name, p := range proofs("alice", "wrong") {
+		work := func(who Who) time.Duration {
+			best := time.Hour
+			for range 300 {
+				began := time.Now()
+				l.Judge(who, p)
+				best = min(best, time.Since(began))
+			}
+			return best
+		}
+		wrong := work(Who{Tenant: acme, User: "carol"})
+		if name == "CHAP" {
+			wrong = work(Who{Tenant: acme, User: "alice"})
+		}
+		for what, took := range map[string]time.Duration{
+			"unknown user": work(Who{Tenant: acme, User: "mallory"}), "unknown realm": work(Who{User: "alice@other", Refusal: UnknownUser}),
+		} {
+			if slow, fast := max(took, wrong), min(took, wrong); float64(slow) > 3*float64(fast)+float64(30*time.Microsecond) {
+				t.Errorf("%s, %s takes %v, a wrong password %v", name, what, took, wrong)
+			}
+		}
+	}
+}
+
+// TestRefusalsAreWhole: each has a cause of its own and says what to do.
+func TestRefusalsAreWhole(t *testing.T) {
+	causes := make(map[string]bool)
+	for r := range refusals {
+		if r == None {
+			continue
+		}
+		if r.String() == "" || r.Hint() == "" || causes[r.String()] {
+			t.Errorf("%d: cause %q, hint %q", r, r, r.Hint())
+		}
+		causes[fmt.Sprint(r)] = true
+	}
+}

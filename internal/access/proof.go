@@ -1,0 +1,87 @@
+package access
+
+import (
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/eap"
+	"github.com/culvert-vpn/culvert/ppp"
+	"github.com/culvert-vpn/culvert/ppp/auth"
+)
+
+// Proof is what a client shows to be who it says it is: a value of one of the types here.
+type Proof interface {
+	// allowed reports whether a tenant takes such a proof.
+	allowed(m config.Methods) bool
+	// check compares the proof with an account. It takes as long for a wrong one.
+	check(a *account) Judgement
+}
+
+// PPP is a proof of PAP, CHAP or MS-CHAPv2 in a PPP link.
+type PPP struct{ ppp.Authenticate }
+
+// EAP is a proof of MSCHAPv2 by EAP, in a PPP link or in IKEv2.
+type EAP struct{ eap.Verify }
+
+// XAUTH is a user and a password in IKEv1, as they are.
+type XAUTH struct {
+	User     string
+	Password []byte
+}
+
+// Shown is what needs no password: a certificate, which somebody has verified already.
+// The account, if there is one, may still be locked out.
+type Shown struct{}
+
+func (p PPP) allowed(m config.Methods) bool {
+	switch p.Method {
+	case ppp.MSCHAPv2:
+		return m.MSCHAPv2
+	case ppp.CHAPMD5:
+		return m.CHAP
+	case ppp.PAP:
+		return m.PAP
+	}
+	return false
+}
+
+func (p PPP) check(a *account) Judgement {
+	var success string
+	var ok bool
+	switch {
+	case a.password != nil:
+		success, ok = p.VerifyPassword(a.password)
+	case p.Method == ppp.CHAPMD5:
+		return Judgement{Refusal: NeedsPassword}
+	default:
+		success, ok = p.VerifyHash(a.hash)
+	}
+	return a.judge(ok, Judgement{Success: success})
+}
+
+func (EAP) allowed(m config.Methods) bool { return m.EAP }
+
+func (p EAP) check(a *account) Judgement {
+	success, ok := auth.Verify(a.hash, p.Challenge, p.PeerChallenge, p.NTResponse, p.User)
+	if !ok {
+		return Judgement{Refusal: WrongPassword}
+	}
+	return a.judge(ok, Judgement{Success: success, MSK: MasterSession(a.hash, p.NTResponse)})
+}
+
+func (XAUTH) allowed(m config.Methods) bool { return m.XAUTH }
+
+func (p XAUTH) check(a *account) Judgement {
+	return PPP{ppp.Authenticate{Method: ppp.PAP, User: p.User, Response: p.Password}}.check(a)
+}
+
+func (Shown) allowed(config.Methods) bool { return true } // or nobody had verified it
+
+func (Shown) check(a *account) Judgement { return a.judge(true, Judgement{}) }
+
+// MasterSession is the MSK of an MSCHAPv2 login: the server's receive key, its send key,
+// and zeroes (RFC 3079 section 3). It is the caller's.
+func MasterSession(hash [16]byte, response [24]byte) []byte {
+	master := auth.MasterKey(hash, response)
+	defer clear(master[:])
+	receive, send := auth.StartKey(master, false, true), auth.StartKey(master, true, true)
+	return append(append(append(make([]byte, 0, 64), receive[:]...), send[:]...), make([]byte, 32)...)
+}
