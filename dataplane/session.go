@@ -93,6 +93,9 @@ func (p *Plane) NewSession(c SessionConfig) *Session {
 // Peer returns the peer whose call this is.
 func (s *Session) Peer() *Peer { return s.peer }
 
+// Active reports whether an IP packet was seen since the activity of its peer was taken.
+func (s *Session) Active() bool { return s.active.Load() }
+
 // MTU returns the size of the largest IP packet that reaches the client in one
 // piece now: the smaller of its MRU and what the encapsulation leaves. Bytes.
 func (s *Session) MTU() int {

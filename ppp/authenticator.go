@@ -215,7 +215,6 @@ func (a *authenticator) admit(l *Link, now time.Time, v Verdict) {
 	} else {
 		a.answer(l, true, message)
 	}
-	l.session, l.idle = v.SessionTimeout, v.IdleTimeout
 	l.ipcp.assign(v)
 	l.enableIPv6(v.IPv6)
 	l.enterNetwork(now)

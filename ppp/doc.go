@@ -11,7 +11,7 @@
 //	Authenticated(...)    the answer to an Authenticate event
 //	EAPRequest(...)       what the owner's EAP machine sends; of a client EAPRespond
 //	                      and EAPFinished. See eap.go
-//	Traffic(now)          the peer sent data: it lives, and the link is not idle
+//	Traffic(now)          the peer sent data: it lives
 //	Advance(now)          do what is due
 //	Deadline()            when Advance is wanted next; zero: nothing is scheduled
 //	Next()                the next event; drain after every call

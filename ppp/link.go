@@ -44,7 +44,6 @@ type Link struct {
 	failed bool  // reason says why the link ends
 	told   bool  // Up was told, and no Down since
 	denied bool  // the client was refused: it may not begin anew
-	begun  bool  // Up was told before
 	idents uint8 // Identified told
 	reason Reason
 	events []Event
@@ -57,13 +56,8 @@ type Link struct {
 	ipv6   *ipv6cp      // nil where it is not spoken
 	extras []*companion // what a persona negotiates beside them
 
-	loginAt   time.Time     // when the login took too long
-	sessionAt time.Time     // when the session timeout runs out
-	idleAt    time.Time     // when idleness is looked at next
-	heardAt   time.Time     // when the peer last showed life
-	trafficAt time.Time     // when data last flowed
-	session   time.Duration // of the verdict
-	idle      time.Duration // of the verdict
+	loginAt time.Time // when the login took too long
+	heardAt time.Time // when the peer last showed life
 }
 
 // NewLink returns a Link that waits for Start.
@@ -239,15 +233,9 @@ func (l *Link) Advance(now time.Time) {
 	}
 	l.judge.advance(l, now)
 	l.echo.advance(l, now)
-	switch {
-	case deadline.Due(now, l.loginAt):
+	if deadline.Due(now, l.loginAt) {
 		l.loginAt = time.Time{}
 		l.fail(now, because(CauseLoginTimeout, l.stage()))
-	case deadline.Due(now, l.sessionAt):
-		l.sessionAt = time.Time{}
-		l.fail(now, because(CauseSessionTimeout, l.session.String()))
-	case deadline.Due(now, l.idleAt):
-		l.lookIdle(now)
 	}
 }
 
@@ -262,17 +250,9 @@ func (l *Link) stage() string {
 	return "in IPCP"
 }
 
-func (l *Link) lookIdle(now time.Time) {
-	l.idleAt = l.trafficAt.Add(l.idle)
-	if deadline.Due(now, l.idleAt) {
-		l.idleAt = time.Time{}
-		l.fail(now, because(CauseIdle, l.idle.String()))
-	}
-}
-
 // Deadline returns when Advance is wanted next; zero: not at all.
 func (l *Link) Deadline() time.Time {
-	first := deadline.Earliest(l.lcp.deadline, l.ipcp.deadline, l.judge.deadline, l.echo.deadline, l.loginAt, l.sessionAt, l.idleAt)
+	first := deadline.Earliest(l.lcp.deadline, l.ipcp.deadline, l.judge.deadline, l.echo.deadline, l.loginAt)
 	if l.ipv6 != nil {
 		first = deadline.Earliest(first, l.ipv6.deadline)
 	}
@@ -305,10 +285,8 @@ func (l *Link) send(frame []byte) { l.tell(Send{frame}) }
 // sendAgain repeats a frame; the receiver of the event owns its bytes.
 func (l *Link) sendAgain(frame []byte) { l.send(bytes.Clone(frame)) }
 
-// Traffic notes that the peer sent data: it lives, and the link is not idle.
-func (l *Link) Traffic(now time.Time) {
-	l.heardAt, l.trafficAt = now, now
-}
+// Traffic notes that the peer sent data: it lives.
+func (l *Link) Traffic(now time.Time) { l.heardAt = now }
 
 // Unanswered is how many echo requests in a row had no answer when that was last
 // looked at, with the one that is under way.
@@ -347,7 +325,7 @@ func (l *Link) fail(now time.Time, r Reason) {
 	}
 	l.note(r)
 	l.phase = phaseTerminate
-	l.loginAt, l.sessionAt, l.idleAt = time.Time{}, time.Time{}, time.Time{}
+	l.loginAt = time.Time{}
 	l.lcp.apply(now, wantClose, 0, nil)
 }
 
@@ -357,7 +335,7 @@ func (l *Link) die() {
 		return
 	}
 	l.phase = phaseDead
-	l.loginAt, l.sessionAt, l.idleAt = time.Time{}, time.Time{}, time.Time{}
+	l.loginAt = time.Time{}
 	l.echo.stop()
 	l.judge.stop()
 	l.lcp.setState(stateInitial)
@@ -443,14 +421,6 @@ func (l *Link) ipcpUp(now time.Time, u Up) {
 	u.PeerMRU, u.SendACFC, u.SendPFC = int(l.lcp.peerMRU), l.lcp.peerACFC, l.lcp.peerPFC
 	l.failed, l.told = false, true
 	l.loginAt = time.Time{}
-	l.trafficAt = now
-	if l.idle > 0 {
-		l.idleAt = now.Add(l.idle)
-	}
-	if l.session > 0 && !l.begun {
-		l.sessionAt = now.Add(l.session)
-	}
-	l.begun = true
 	l.tell(u)
 }
 
@@ -460,7 +430,6 @@ func (l *Link) ipcpDown(now time.Time) {
 		return
 	}
 	l.told = false
-	l.idleAt = time.Time{}
 	if l.phase == phaseNetwork {
 		l.loginAt = now.Add(l.login)
 	}

@@ -286,37 +286,6 @@ func TestEcho(t *testing.T) {
 	f.want("wait 1h")
 }
 
-func TestTimeouts(t *testing.T) {
-	for name, c := range map[string]struct {
-		session, idle time.Duration
-		closed        string
-		after         time.Duration
-	}{
-		"session": {session: time.Hour, closed: "session timeout: 1h0m0s", after: time.Hour},
-		"idle":    {idle: time.Minute, closed: "idle timeout: 1m0s", after: 50*time.Second + time.Minute},
-	} {
-		f := script(t, Config{EchoInterval: -1})
-		f.run("< LCP ConfReq 1 5:41131244")
-		f.run("< ack LCP")
-		f.run(`< CHAP Response 1 ` + zeros49 + ` "alice"`)
-		f.link.Authenticated(f.now, f.pending, Verdict{
-			OK: true, Success: "S=x", Local: gatewayAddr, Peer: clientAddr, SessionTimeout: c.session, IdleTimeout: c.idle,
-		})
-		f.drain()
-		f.run("< ack IPCP")
-		f.run("< IPCP ConfReq 1 3:0a640007")
-		f.run("wait 50s")
-		f.link.Traffic(f.now)
-		f.want(fmt.Sprintf("wait %s", c.after-51*time.Second))
-		if got := f.run("wait 1s"); len(got) != 2 || got[0] != "! down" {
-			t.Errorf("%s: %q", name, got)
-		}
-		if got := f.run("< LCP TermAck 2"); !slices.Equal(got, []string{"! closed: " + c.closed}) {
-			t.Errorf("%s: %q", name, got)
-		}
-	}
-}
-
 func TestLoginTimeout(t *testing.T) {
 	f := loggedIn(t, Config{})
 	for range 19 {

@@ -1,9 +1,6 @@
 package ppp
 
-import (
-	"net/netip"
-	"time"
-)
+import "net/netip"
 
 // Verdict answers an [Authenticate] event.
 type Verdict struct {
@@ -25,11 +22,8 @@ type Verdict struct {
 	// NewChallenge is what the retry must answer, 16 octets; nil: the link draws one.
 	NewChallenge []byte
 
-	// Of a success: our address on the link and the client's, its servers, and
-	// how long it may stay; 0: as long as it likes.
-	Local, Peer    netip.Addr
-	DNS, NBNS      []netip.Addr // the first two of each are told
-	IPv6           bool         // the client may have IPv6 if it asks for it
-	SessionTimeout time.Duration
-	IdleTimeout    time.Duration
+	// Of a success: our address on the link and the client's, and its servers.
+	Local, Peer netip.Addr
+	DNS, NBNS   []netip.Addr // the first two of each are told
+	IPv6        bool         // the client may have IPv6 if it asks for it
 }

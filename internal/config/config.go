@@ -395,6 +395,14 @@ func (t *Tenant) Gateway6() netip.Addr {
 	return t.Pool6[0].Addr().Next()
 }
 
+// Gateways are the tenant's own addresses inside the tunnel, one a family.
+func (t *Tenant) Gateways() []netip.Addr {
+	if len(t.Pool6) == 0 {
+		return []netip.Addr{t.Gateway()}
+	}
+	return []netip.Addr{t.Gateway(), t.Gateway6()}
+}
+
 // PrefixBits returns the length of the prefix that a client is given of Pool6:
 // a /64, or where prefixes are delegated twice one of those, the second half
 // of which is delegated and the first /64 of which is the link's.

@@ -142,7 +142,7 @@ func (g *Gateway) authenticated(now time.Time, s *session, l login, e ppp.Authen
 		return
 	}
 	if s.leased {
-		s.link.Authenticated(now, e.ID, s.tenant.verdict(s, j.Success))
+		s.link.Authenticated(now, e.ID, s.verdict(j.Success))
 		g.touch(s)
 		return
 	}
@@ -154,7 +154,7 @@ func (g *Gateway) authenticated(now time.Time, s *session, l login, e ppp.Authen
 			g.refuseLogin(now, s, l, e, why, nil)
 			return
 		}
-		s.link.Authenticated(now, e.ID, l.tenant.verdict(s, j.Success))
+		s.link.Authenticated(now, e.ID, s.verdict(j.Success))
 		g.touch(s)
 	})
 }
@@ -198,6 +198,7 @@ func (g *Gateway) admit(now time.Time, s *session, t *tenantState) access.Refusa
 	case g.lease(now, s, t) != nil:
 		return access.PoolEmpty
 	}
+	g.apply(now, s, s.tenant.grant)
 	return access.None
 }
 

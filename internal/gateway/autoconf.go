@@ -18,7 +18,7 @@ import (
 func (t *tenantState) newResponder() (*autoconf.Responder, error) {
 	return autoconf.New(autoconf.Config{
 		Name: t.Name, Gateway: t.Gateway(), Pools: t.pools(),
-		DNS: t.dns(), NBNS: t.NBNS, Domains: t.Domains, Routes: t.Routes, Delegate: t.Delegate > 0,
+		DNS: t.grant.DNS, NBNS: t.NBNS, Domains: t.Domains, Routes: t.Routes, Delegate: t.Delegate > 0,
 	})
 }
 

@@ -226,8 +226,7 @@ func (g *Gateway) advanceLinks(now time.Time) {
 			break
 		}
 		g.serving = served{peer: s.peer, session: s}
-		s.link.Advance(now)
-		g.touch(s)
+		g.advanceSession(now, s)
 		g.schedule(s)
 	}
 	g.serving = served{}
@@ -274,14 +273,9 @@ func (g *Gateway) sweep(now time.Time) {
 		}
 		if p.tunnel != nil {
 			g.lookAtHeir(now, p.tunnel)
-			g.expire(now, p.tunnel, a&dataplane.ActiveData != 0)
 		}
 		if a&dataplane.ActiveData != 0 {
-			for _, s := range p.calls {
-				s.trafficAt = now
-				s.link.Traffic(now)
-				g.schedule(s)
-			}
+			g.used(now, p)
 		}
 	}
 	g.endIdle(now, idle)
@@ -309,13 +303,4 @@ func (g *Gateway) touch(s *session) {
 		s.touched = true
 		g.touched = append(g.touched, s)
 	}
-}
-
-// schedule puts the session where its link's deadline belongs.
-func (g *Gateway) schedule(s *session) {
-	if s.ended {
-		g.links.Stop(s)
-		return
-	}
-	g.links.Set(s, s.link.Deadline())
 }

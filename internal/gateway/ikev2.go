@@ -187,7 +187,7 @@ func (g *Gateway) assignment(now time.Time, p *peer, e ike.Assign) (ike.Assignme
 	s.plane = g.plane.NewSession(dataplane.SessionConfig{Peer: p.plane})
 	p.tunnel = s
 	g.sessions[s.plane] = s
-	return t.assignment(s, e), access.None
+	return s.assignment(e), access.None
 }
 
 // tunnelUser finds out whose session a client of tunnel mode has.
@@ -215,20 +215,17 @@ func (g *Gateway) tunnelUser(p *peer, e ike.Assign) (*tenantState, string, acces
 }
 
 // assignment is what a client that is welcome gets.
-func (t *tenantState) assignment(s *session, e ike.Assign) ike.Assignment {
-	a := ike.Assignment{OK: true, IPv4: s.addr, DNS: t.dns(), NBNS: t.NBNS, Domains: t.Domains}
+func (s *session) assignment(e ike.Assign) ike.Assignment {
+	a := ike.Assignment{OK: true, IPv4: s.addr, DNS: s.grant.DNS, NBNS: s.grant.NBNS, Domains: s.grant.Domains}
 	if s.prefix.IsValid() {
 		a.IPv6 = netip.PrefixFrom(s.prefix.Addr().Next(), 128)
 	}
-	if len(t.Routes) == 0 {
+	if len(s.grant.Routes) == 0 {
 		return a
 	}
-	a.Subnets = t.Routes
-	a.Local = slices.Clone(t.Routes)
-	for _, addr := range a.DNS {
-		a.Local = append(a.Local, netip.PrefixFrom(addr, addr.BitLen()))
-	}
-	for _, addr := range t.gateways() {
+	a.Subnets = s.grant.Routes
+	a.Local = slices.Clone(s.grant.Routes)
+	for _, addr := range slices.Concat(a.DNS, s.tenant.Gateways()) {
 		a.Local = append(a.Local, netip.PrefixFrom(addr, addr.BitLen()))
 	}
 	if e.Family.Has(family.BroadcastSelector) { // its DHCPINFORM goes there
@@ -246,17 +243,17 @@ func (g *Gateway) tunnelReady(now time.Time, p *peer) {
 	if s.waits(now) {
 		return
 	}
-	s.up, s.trafficAt = now, now
 	if p.dial != nil {
+		s.up = now
 		g.dialTunnelUp(s)
 		return
 	}
-	s.linkOptions.MTU = uint16(s.tenant.MTU)
+	s.linkOptions.MTU = uint16(s.grant.MTU)
 	g.plane.Bind(s.plane, s.tenant.port, s.addr, s.linkOptions)
 	if s.prefix.IsValid() {
 		g.plane.Bind6(s.plane, s.tenant.port, s.prefix, s.linkOptions)
 	}
-	g.tellUp(s)
+	g.opened(now, s)
 }
 
 // tunnelSession is what a child SA of tunnel mode carries packets of.
@@ -265,26 +262,6 @@ func (p *peer) tunnelSession(c *child) *dataplane.Session {
 		return nil
 	}
 	return p.tunnel.plane
-}
-
-// expire ends a session of tunnel mode whose time is over, or which has been
-// silent for too long: there is no link that would.
-func (g *Gateway) expire(now time.Time, s *session, active bool) {
-	if active {
-		s.trafficAt = now
-	}
-	if s.tenant == nil || s.up.IsZero() || s.reason != "" {
-		return
-	}
-	switch l := s.tenant.Limits; {
-	case l.SessionTimeout > 0 && now.Sub(s.up) >= l.SessionTimeout:
-		s.because("session timeout")
-	case l.IdleTimeout > 0 && now.Sub(s.trafficAt) >= l.IdleTimeout:
-		s.because("idle timeout")
-	default:
-		return
-	}
-	g.ike.Close(now, ike.Peer(s.peer.id), ike.ReasonLocal)
 }
 
 // displace ends a session whose user is back with another.

@@ -230,23 +230,6 @@ func TestIKEv2NATRebinds(t *testing.T) {
 	})
 }
 
-// TestIKEv2IdleTimeout: without a link, the gateway itself ends what is silent.
-func TestIKEv2IdleTimeout(t *testing.T) {
-	a := newAuthority(t, "a")
-	inWorld(t, goodRoad, testConfig+a.server(vpn)+"    limits: {idle_timeout: 1m}\n", func(t *testing.T, w *world) {
-		c := w.client(nil)
-		conn := c.mustDial(a.trusts(vpn))
-		for range 4 {
-			c.wantPing(conn, "198.18.0.2")
-			time.Sleep(30 * time.Second)
-		}
-		time.Sleep(time.Minute)
-		<-conn.Done()
-		w.wantLog("session-down", "reason", "idle timeout")
-		w.wantEmpty()
-	})
-}
-
 // TestIKEv2RedialTakesItsAddress: a user with an address of his own gets it again,
 // however he comes.
 func TestIKEv2RedialTakesItsAddress(t *testing.T) {

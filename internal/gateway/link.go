@@ -50,10 +50,9 @@ func newClientLink(d DialConfig, mru uint16) (*ppp.Link, error) {
 }
 
 // verdict is what a client that is welcome gets.
-func (t *tenantState) verdict(s *session, proof string) ppp.Verdict {
+func (s *session) verdict(proof string) ppp.Verdict {
 	return ppp.Verdict{
-		OK: true, Success: proof, Local: t.Gateway(), Peer: s.addr, DNS: t.dns(), NBNS: t.NBNS, IPv6: s.prefix.IsValid(),
-		SessionTimeout: t.Limits.SessionTimeout, IdleTimeout: t.Limits.IdleTimeout,
+		OK: true, Success: proof, Local: s.tenant.Gateway(), Peer: s.addr, DNS: s.grant.DNS, NBNS: s.grant.NBNS, IPv6: s.prefix.IsValid(),
 	}
 }
 
@@ -68,16 +67,15 @@ func (g *Gateway) linkUp(now time.Time, s *session, e ppp.Up) {
 	}
 	g.plane.Bind(s.plane, s.tenant.port, s.addr, s.linkOptions)
 	if s.up.IsZero() {
-		s.up = now
-		g.tellUp(s)
+		g.opened(now, s)
 	}
 }
 
 // options are what PPP agreed on, bounded by what the tenant allows.
 func (s *session) options(acfc, pfc bool, mru int) dataplane.LinkOptions {
 	o := dataplane.LinkOptions{ACFC: acfc, PFC: pfc, MTU: uint16(min(mru, math.MaxUint16))}
-	if s.tenant != nil && s.tenant.MTU > 0 {
-		o.MTU = min(o.MTU, uint16(s.tenant.MTU))
+	if s.grant != nil && s.grant.MTU > 0 {
+		o.MTU = min(o.MTU, uint16(s.grant.MTU))
 	}
 	return o
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/tenant"
@@ -107,7 +108,7 @@ func keepFixed(next, running *config.Tenant) (what []string) {
 // outlive it. The old one is not touched, for others may be reading it.
 func (g *Gateway) renewed(old *tenantState, conf *config.Tenant) (*tenantState, error) {
 	t := *old
-	t.Tenant, t.trust = conf, g.newTrust(conf)
+	t.Tenant, t.trust, t.grant = conf, g.newTrust(conf), access.GrantOf(conf)
 	var err error
 	t.tells, err = t.newResponder()
 	return &t, err
@@ -128,6 +129,7 @@ func (g *Gateway) adopt(now time.Time, tenants []*tenantState, selector *tenant.
 		for _, s := range p.sessions() {
 			if s.tenant != nil {
 				s.tenant = g.current(s.tenant)
+				g.apply(now, s, s.tenant.grant)
 			}
 		}
 	}

@@ -104,7 +104,7 @@ func (g *Gateway) answered(now time.Time, id uint64, awaited []*peer) {
 
 // inherit has a session take over the addresses of the one that it follows.
 func (s *session) inherit(old *session) {
-	s.tenant, s.addr, s.prefix = old.tenant, old.addr, old.prefix
+	s.tenant, s.grant, s.addr, s.prefix = old.tenant, old.tenant.grant, old.addr, old.prefix
 	s.after, old.heir = old, s
 	s.tenant.give(old, s)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/family"
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/internal/x/deadline"
 	"github.com/culvert-vpn/culvert/l2tp"
@@ -74,8 +75,9 @@ type session struct {
 	peer     *peer
 	call     l2tp.Call
 	plane    *dataplane.Session
-	link     *ppp.Link    // nil in tunnel mode
-	tenant   *tenantState // nil until the user is known
+	link     *ppp.Link     // nil in tunnel mode
+	tenant   *tenantState  // nil until the user is known
+	grant    *access.Grant // nil until then
 	user     string
 	addr     netip.Addr
 	prefix   netip.Prefix // of IPv6; invalid: none

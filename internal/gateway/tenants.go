@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/internal/store"
@@ -27,6 +28,7 @@ type tenantState struct {
 	users    map[string][]*session   // those by the user, oldest first
 	tells    *autoconf.Responder     // what clients ask once they are up
 	trust    *trust                  // in certificates of clients
+	grant    *access.Grant           // what everybody of it is granted
 	closed   *policy.Reach           // where the device leads and clients do not go; nil: nowhere
 }
 
@@ -56,7 +58,7 @@ func newSelector(tenants []*tenantState) (*tenant.Selector, error) {
 }
 
 func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
-	t := &tenantState{Tenant: conf, sessions: make(map[netip.Addr]*session), users: make(map[string][]*session), static: make(map[string]netip.Addr), trust: g.newTrust(conf)}
+	t := &tenantState{Tenant: conf, sessions: make(map[netip.Addr]*session), users: make(map[string][]*session), static: make(map[string]netip.Addr), trust: g.newTrust(conf), grant: access.GrantOf(conf)}
 	g.warnOfCertificates(conf)
 	for _, l := range conf.Leases {
 		t.static[config.UserKey(l.User)] = l.Addr
@@ -79,14 +81,14 @@ func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
 	if t.closed, err = besideTUN(g.config.Config, conf); err != nil {
 		return nil, err
 	}
-	t.port = g.plane.AddDevice(dataplane.PortConfig{Device: t.device, Gateways: t.gateways(), Rules: t.rules()})
+	t.port = g.plane.AddDevice(dataplane.PortConfig{Device: t.device, Gateways: t.Gateways(), Rules: t.rules()})
 	return t, nil
 }
 
 // rules are the policy of the tenant, compiled.
 func (t *tenantState) rules() *policy.Rules {
 	return policy.New(policy.Config{
-		Clients: t.pools(), Gateways: t.gateways(), ClientToClient: t.ClientToClient, Closed: t.closed,
+		Clients: t.pools(), Gateways: t.Gateways(), ClientToClient: t.ClientToClient, Closed: t.closed,
 	})
 }
 
@@ -219,26 +221,6 @@ func (t *tenantState) release(s *session) {
 			s.prefix = netip.Prefix{}
 		}
 	}
-}
-
-// dns returns the servers that clients are told: of each family the tenant's,
-// or else the gateway's own address, where the forwarder answers.
-func (t *tenantState) dns() []netip.Addr {
-	list := t.DNS
-	for _, a := range t.gateways() {
-		if !slices.ContainsFunc(t.DNS, func(b netip.Addr) bool { return b.Is4() == a.Is4() }) {
-			list = append(slices.Clip(list), a)
-		}
-	}
-	return list
-}
-
-// gateways are our addresses in the tenant's network, one a family.
-func (t *tenantState) gateways() []netip.Addr {
-	if len(t.Pool6) == 0 {
-		return []netip.Addr{t.Gateway()}
-	}
-	return []netip.Addr{t.Gateway(), t.Gateway6()}
 }
 
 func (t *tenantState) close() {
