@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -16,6 +17,7 @@ import (
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/gateway"
 	"github.com/culvert-vpn/culvert/internal/store"
+	"github.com/culvert-vpn/culvert/internal/x/aside"
 	"github.com/culvert-vpn/culvert/internal/x/fault"
 )
 
@@ -57,7 +59,47 @@ func serve(ctx context.Context, s streams, c *config.Config, path string) error 
 	if err != nil {
 		return err
 	}
-	defer log.Sync()
+	late, tooLate := after(ctx, stopPatience), after(ctx, stopPatience+flushPatience)
+	var fault error
+	if inTime(late, func() { fault = serveWith(ctx, log, c, path) }) {
+		err = fault
+	} else {
+		err = errLate
+	}
+	inTime(tooLate, func() { log.Sync() })
+	return err
+}
+
+// The end of a server takes no longer, from the signal on, whatever it waits for: the
+// gateway gives up what does not end before the first of these is over.
+const (
+	stopPatience  = 1600 * time.Millisecond
+	flushPatience = 300 * time.Millisecond // for whoever reads the log
+)
+
+// errLate is a fault of the program: what the gateway waits for is bounded.
+var errLate = errors.New("the server did not come to its end in time, and clients may not have been told; please report it, with the last lines of the log")
+
+// after returns a channel that is closed when so much time has gone by since ctx was done.
+func after(ctx context.Context, d time.Duration) <-chan struct{} {
+	over := make(chan struct{})
+	context.AfterFunc(ctx, func() { time.AfterFunc(d, func() { close(over) }) })
+	return over
+}
+
+// inTime calls f, and reports whether it has ended before over is closed. Otherwise f is
+// left behind.
+func inTime(over <-chan struct{}, f func()) bool {
+	select {
+	case <-aside.Run(f):
+		return true
+	case <-over:
+		return false
+	}
+}
+
+// serveWith is serve with a log.
+func serveWith(ctx context.Context, log *zap.Logger, c *config.Config, path string) error {
 	for _, w := range c.Warnings {
 		log.Warn("config", zap.String("warning", w.Headline()))
 	}
@@ -86,13 +128,11 @@ func reloadAtHangup(g *gateway.Gateway, log *zap.Logger, path string) (stop func
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
 	faults := fault.New(func(r fault.Report) {
 		log.Error("fault", zap.String("where", r.Where), zap.String("what", r.What), zap.String("stack", r.Stack),
 			zap.String("hint", "what ran before goes on; please report it, with this line"))
 	})
-	go func() {
-		defer close(ended)
+	ended := aside.Run(func() {
 		for {
 			select {
 			case <-hangups:
@@ -104,7 +144,7 @@ func reloadAtHangup(g *gateway.Gateway, log *zap.Logger, path string) (stop func
 				return
 			}
 		}
-	}()
+	})
 	return func() { signal.Stop(hangups); cancel(); <-ended }
 }
 

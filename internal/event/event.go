@@ -43,7 +43,7 @@ func All() []Event {
 		LoginRefused{}, LoginsThrottled{},
 		SessionUp{}, SessionIPv6{}, NoPrefix{}, SessionDown{},
 		ClientRedirected{}, ClientsRedirected{},
-		Serving{}, ReceiveBufferSmall{}, NoOffload{}, ConfigurationApplied{}, RestartNeeded{}, FilesRefused{},
+		Serving{}, LeftBehind{}, Stopped{}, ReceiveBufferSmall{}, NoOffload{}, ConfigurationApplied{}, RestartNeeded{}, FilesRefused{},
 		CertificateExpired{}, CRLRead{}, CRLRefused{}, LeasesLost{}, LeasesNotSaved{}, Dropped{}, Fault{},
 	}
 }

@@ -14,6 +14,19 @@ type Serving struct {
 	NATT    uint16       `json:"nat_t"`
 }
 
+// LeftBehind: a server that was told to end did not wait for this any longer.
+type LeftBehind struct {
+	warning `event:"left-behind"`
+	What    []string `json:"what"`
+	Hint    string   `json:"hint"`
+}
+
+// Stopped: the server has ended, as it was told to. Nothing comes after it.
+type Stopped struct {
+	info `event:"stopped"`
+	Took time.Duration `json:"took"` // once every client was told
+}
+
 // ReceiveBufferSmall: the system gives sockets less memory than they should have.
 type ReceiveBufferSmall struct {
 	warning `event:"receive-buffer-small"`

@@ -22,7 +22,7 @@ func layers() []layer {
 		{"cmd", []string{"internal", "bench"}},
 		{"bench", []string{"internal", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
 		{"internal/access", []string{"internal/config", "internal/store", "internal/eap", "ppp"}},
-		{"internal/gateway", []string{"internal/access", "internal/admin", "internal/event", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane", "internal/x/fault", "internal/x/deadline"}},
+		{"internal/gateway", []string{"internal/access", "internal/admin", "internal/event", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane", "internal/x/aside", "internal/x/fault", "internal/x/deadline"}},
 		{"internal/quickstart", []string{"internal/config"}},
 		{"internal/config", []string{"internal/secretfile", "internal/certificate"}},
 		{"internal/store", []string{"ppp/auth"}},

@@ -213,7 +213,8 @@ func (g *Gateway) l2tpSecret(id l2tp.Peer) []byte {
 	return nil
 }
 
-// Run serves until ctx is done, then says goodbye to every client and returns.
+// Run serves until ctx is done, then says goodbye to every client and returns. What is
+// still under way then is waited for, but no longer than stopPatience.
 func (g *Gateway) Run(ctx context.Context) error {
 	planeCtx, stop := context.WithCancel(context.Background())
 	if !g.config.dialler {
@@ -232,13 +233,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.loop(ctx)
 	close(g.ended)
 	g.stop()
-	g.storeLeases(g.tenants, g.collectLeases())
-	stop()
-	g.Close()
-	g.running.Wait()
-	for _, c := range g.superseded {
-		c.Zero()
-	}
+	g.finish(stop)
 	return nil
 }
 

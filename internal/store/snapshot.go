@@ -68,7 +68,7 @@ func (p part[T]) refresh(b *bolt.Bucket, load func(*bolt.Bucket) (map[string]T, 
 func (s *Store) read() (*snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed.Load() {
 		return nil, ErrClosed
 	}
 	now, err := s.look()

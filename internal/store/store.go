@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -39,9 +40,9 @@ type Store struct {
 	wait time.Duration
 	now  func() time.Time
 
+	closed atomic.Bool
 	mu     sync.Mutex // one transaction of this process at a time
-	closed bool
-	cache  *snapshot // never nil until Close
+	cache  *snapshot
 	stamp  stamp
 }
 
@@ -62,12 +63,14 @@ func Open(dir string) (*Store, error) {
 // Path returns the file the store is in.
 func (s *Store) Path() string { return s.path }
 
-// Close forgets what is in memory; the file is not open between calls.
+// Close forgets what is in memory; the file is not open between calls. What is under way
+// comes to its end by itself, and is not waited for.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	s.cache = nil
+	s.closed.Store(true)
+	if s.mu.TryLock() {
+		s.cache = nil
+		s.mu.Unlock()
+	}
 	return nil
 }
 
@@ -126,7 +129,7 @@ func (s *Store) update(do func(*bolt.Tx) error) error {
 
 // open opens the file and waits for its lock; s.mu is held.
 func (s *Store) open(readOnly bool) (*bolt.DB, error) {
-	if s.closed {
+	if s.closed.Load() {
 		return nil, ErrClosed
 	}
 	db, err := bolt.Open(s.path, 0o600, &bolt.Options{Timeout: s.wait, ReadOnly: readOnly})
