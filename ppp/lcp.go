@@ -205,8 +205,9 @@ func (p *lcp) naked(now time.Time, o option) {
 }
 
 // nakedAuth follows the peer to another method if the policy has it. It insists on
-// EAP once, as the client may know it and only like another better; otherwise the
-// link ends: nobody gets in without.
+// EAP once, as the client may know it and only like another better; then it asks for the
+// next of ours, which the client may have without liking it best. When there is none
+// left, the link ends: nobody gets in without.
 func (p *lcp) nakedAuth(now time.Time, data []byte) {
 	if m := methodOf(data); p.link.auth.allows(m) {
 		p.method = m
@@ -216,7 +217,9 @@ func (p *lcp) nakedAuth(now time.Time, data []byte) {
 		p.insisted = true
 		return
 	}
-	p.link.fail(now, because(CauseNoCommonAuth, "the client wants "+nameOfMethod(data)))
+	if p.method = p.link.auth.after(p.method); p.method == NoMethod {
+		p.link.fail(now, because(CauseNoCommonAuth, "the client wants "+nameOfMethod(data)))
+	}
 }
 
 func (p *lcp) rejected(now time.Time, o option) {

@@ -1,6 +1,9 @@
 package ppp
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // Method is a way to authenticate.
 type Method uint8
@@ -67,6 +70,17 @@ func (p AuthPolicy) first() Method {
 	for _, m := range methods() {
 		if p.allows(m) {
 			return m
+		}
+	}
+	return NoMethod
+}
+
+// after returns the best method that is allowed of those that are not as good as m.
+func (p AuthPolicy) after(m Method) Method {
+	list := methods()
+	for _, next := range list[slices.Index(list[:], m)+1:] {
+		if p.allows(next) {
+			return next
 		}
 	}
 	return NoMethod

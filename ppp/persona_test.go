@@ -2,6 +2,7 @@ package ppp
 
 import (
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -149,6 +150,18 @@ func TestPersonaNarrowsThePolicy(t *testing.T) {
 	server, client := p.wantClosed("windows10 and PAP")
 	if server.Cause != CauseNoCommonAuth || server.Code != 734 || client.Cause != CausePeer {
 		t.Error(server, client)
+	}
+}
+
+// A client that likes best what the server does not have, and knows no EAP, is asked for
+// what both have.
+func TestNextMethodIsAskedFor(t *testing.T) {
+	c := Config{User: "alice", Password: []byte("secret"), Auth: AuthPolicy{MSCHAPv2: true, CHAPMD5: true}}
+	for _, have := range []AuthPolicy{{EAP: true, CHAPMD5: true}, {EAP: true, CHAPMD5: true, PAP: true}, {CHAPMD5: true}} {
+		p := newPair(t, 1, Config{Auth: have}, c, admission{password: "secret"})
+		p.start()
+		p.run(10 * time.Second)
+		p.wantUp(fmt.Sprint(have))
 	}
 }
 

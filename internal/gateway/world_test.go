@@ -20,12 +20,14 @@ import (
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/eap"
+	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
 // world is a network in memory with one concentrator and whoever dials it.
 type world struct {
+	store  *store.Store // nil: none
 	t      *testing.T
 	net    *simnet.Network
 	server *Gateway
@@ -63,13 +65,19 @@ tenants:
 // inWorld runs f in a bubble with a server of that configuration.
 func inWorld(t *testing.T, road simnet.Config, yaml string, f func(t *testing.T, w *world)) {
 	t.Helper()
+	inWorldWith(t, nil, road, yaml, f)
+}
+
+// inWorldWith is inWorld with a state store.
+func inWorldWith(t *testing.T, kept *store.Store, road simnet.Config, yaml string, f func(t *testing.T, w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		conf, err := config.Parse("test.yaml", []byte(yaml))
 		if err != nil {
 			t.Fatal(err)
 		}
 		conf.Workers = 1
-		w := &world{t: t, net: simnet.New(road), conf: conf, nets: make(map[string]*echoDevice)}
+		w := &world{t: t, net: simnet.New(road), store: kept, conf: conf, nets: make(map[string]*echoDevice)}
 		w.start()
 		defer w.close()
 		f(t, w)
@@ -80,7 +88,7 @@ func inWorld(t *testing.T, road simnet.Config, yaml string, f func(t *testing.T,
 func (w *world) start() {
 	core, logs := observer.New(w.level)
 	w.log = logs
-	g, err := New(Config{Config: w.conf, Log: zap.New(core), Listen: w.net.Listen, OpenDevice: w.openDevice, EAP: w.eap, Web: w.web, after: w.after})
+	g, err := New(Config{Config: w.conf, Store: w.store, Log: zap.New(core), Listen: w.net.Listen, OpenDevice: w.openDevice, EAP: w.eap, Web: w.web, after: w.after})
 	if err != nil {
 		w.t.Fatal(err)
 	}
