@@ -12,7 +12,6 @@ type Unit string
 // The units of figures.
 const (
 	BitsPerSecond    Unit = "bit/s"
-	BytesPerSecond   Unit = "B/s"
 	PacketsPerSecond Unit = "packets/s"
 	PerSecond        Unit = "1/s"
 	Seconds          Unit = "s"

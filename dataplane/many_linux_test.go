@@ -23,8 +23,14 @@ import (
 // where they lie in memory.
 type throng struct {
 	*rig
-	theirs []*esp.Outbound
+	theirs []client
 	vault  *esp.Vault
+}
+
+// client is one of many, as it is itself.
+type client struct {
+	*esp.Outbound
+	addr netip.Addr
 }
 
 func throngAddr(i int) netip.Addr {
@@ -59,15 +65,15 @@ func (c *throng) join(i int, transform esp.Transform) {
 	}
 	s := c.plane.NewSession(SessionConfig{Peer: peer, Tunnel: 7, Call: 9, RemoteTunnel: 70, RemoteCall: 90})
 	c.plane.Bind(s, c.link.port, throngAddr(i), LinkOptions{MTU: 1400})
-	c.theirs = append(c.theirs, theirs)
+	c.theirs = append(c.theirs, client{theirs, throngAddr(i)})
 }
 
 // sealed is a packet of each peer.
 func (c *throng) sealed(size int) []udp.Message {
 	all := make([]udp.Message, len(c.theirs))
 	for i, theirs := range c.theirs {
-		frame := append(ppp.AppendHeader(nil, ppp.ProtocolIPv4, false, false), ipPacket(throngAddr(int(theirs.SPI()>>12)-1), internet, size)...)
-		c.rig.theirs = theirs
+		frame := append(ppp.AppendHeader(nil, ppp.ProtocolIPv4, false, false), ipPacket(theirs.addr, internet, size)...)
+		c.rig.theirs = theirs.Outbound
 		all[i] = c.message(c.sealL2TP(append(l2tp.AppendDataHeader(nil, l2tp.DataHeader{Tunnel: 7, Call: 9}, len(frame)), frame...)))
 	}
 	return all
@@ -138,7 +144,7 @@ func (c *throng) down(n int) time.Duration {
 	r := &ring{left: n}
 	memory := make([]byte, 0, 20*len(c.theirs))
 	for _, theirs := range c.theirs {
-		memory = append(memory, ipPacket(internet, throngAddr(int(theirs.SPI()>>12)-1), 1400)[:20]...)
+		memory = append(memory, ipPacket(internet, theirs.addr, 1400)[:20]...)
 		r.headers = append(r.headers, memory[len(memory)-20:])
 	}
 	for range batchSize {

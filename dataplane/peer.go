@@ -131,15 +131,6 @@ func newRoute(l *listener, e Encapsulation) *route {
 	return r
 }
 
-// Encapsulation returns the peer's present way out, and whether it has one.
-func (p *Peer) Encapsulation() (Encapsulation, bool) {
-	r := p.route.Load()
-	if r == nil {
-		return Encapsulation{}, false
-	}
-	return r.Encapsulation, true
-}
-
 // Route makes packets to the peer go that way from now on. Sessions follow.
 func (p *Plane) Route(peer *Peer, e Encapsulation) error {
 	l := p.listenerFor(e.Path.Local)

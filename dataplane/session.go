@@ -90,9 +90,6 @@ func (p *Plane) NewSession(c SessionConfig) *Session {
 	return s
 }
 
-// Peer returns the peer whose call this is.
-func (s *Session) Peer() *Peer { return s.peer }
-
 // Active reports whether an IP packet was seen since the activity of its peer was taken.
 func (s *Session) Active() bool { return s.active.Load() }
 

@@ -12,7 +12,7 @@ func (r *rig) rekeyed(change func(e *Encapsulation)) *esp.Outbound {
 	r.t.Helper()
 	e, _ := r.peer.Encapsulation()
 	tr := e.Out.Transform()
-	out, err := esp.NewOutbound(esp.OutboundConfig{SPI: e.Out.SPI() + 1, Transform: tr, Keys: esp.Keys{
+	out, err := esp.NewOutbound(esp.OutboundConfig{SPI: 2001, Transform: tr, Keys: esp.Keys{
 		Encryption: make([]byte, tr.EncryptionKeyLen()), Integrity: make([]byte, tr.IntegrityKeyLen()),
 	}})
 	if err != nil {
@@ -80,4 +80,13 @@ func TestPlaceOfBinding(t *testing.T) {
 	if b := s.bound.Load(); b == first || first.port != r.link.port || first.subject.Has4() || b.port != other || s.prefix == &s.firstPrefix {
 		t.Error("another network has the binding of the first")
 	}
+}
+
+// Encapsulation returns the peer's present way out, and whether it has one.
+func (p *Peer) Encapsulation() (Encapsulation, bool) {
+	r := p.route.Load()
+	if r == nil {
+		return Encapsulation{}, false
+	}
+	return r.Encapsulation, true
 }

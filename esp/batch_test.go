@@ -99,7 +99,7 @@ func TestBatchSeal(t *testing.T) {
 		for i, j := range jobs {
 			want, err := from[i].single.Seal(make([]byte, 0, 4096), plains[i], j.NextHeader)
 			if err != nil || j.Err != nil || !bytes.Equal(j.Packet, want) {
-				t.Fatalf("round %d: job %d of %d, %v, %d bytes: %v\n%x, want\n%x", round, i, len(jobs), j.SA.Transform(), len(plains[i]), j.Err, j.Packet, want)
+				t.Fatalf("round %d: job %d of %d, %v, %d bytes: %v\n%x, want\n%x", round, i, len(jobs), j.SA.transform, len(plains[i]), j.Err, j.Packet, want)
 			}
 			if &j.Packet[0] != &j.Dst[0] {
 				t.Fatal("the packet is not in Dst")
@@ -164,7 +164,7 @@ func TestBatchOpen(t *testing.T) {
 			want, nh, err := from[i].inSingle.Open(singles[i])
 			counts[err]++
 			if j.Err != err || j.NextHeader != nh || !bytes.Equal(j.Payload, want) {
-				t.Fatalf("round %d: job %d of %d, %v: %v, want %v\n%x, want\n%x", round, i, len(jobs), j.SA.Transform(), j.Err, err, j.Payload, want)
+				t.Fatalf("round %d: job %d of %d, %v: %v, want %v\n%x, want\n%x", round, i, len(jobs), j.SA.transform, j.Err, err, j.Payload, want)
 			}
 		}
 	}

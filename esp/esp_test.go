@@ -133,13 +133,8 @@ func TestErrAuthLeavesCBCPacket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	short, ok := tr.Truncated()
-	if !ok || short.ICVLen() != 12 {
-		t.Fatalf("truncated: %v, %v", short, ok)
-	}
-	if _, again := short.Truncated(); again {
-		t.Error("truncated twice")
-	}
+	short := tr // as of Linux before 2.6.33, and old Android with it
+	short.mac.icv = 12
 	out, in96, _ := wantPair(t, short, false)
 	_, in128, _ := wantPair(t, tr, false)
 	pkt, err := out.Seal(make([]byte, 0, 256), testPayload(30), 17)
@@ -316,9 +311,6 @@ func TestCounters(t *testing.T) {
 		if p, b := in.Opened(); p != 10 || b != want {
 			t.Errorf("opened %d packets, %d bytes, want 10 and %d", p, b, want)
 		}
-		if out.SPI() != testSPI || in.SPI() != testSPI || out.Transform() != tr || in.Transform() != tr {
-			t.Error("the SA forgot what it was made of")
-		}
 	})
 }
 
@@ -379,14 +371,10 @@ func TestBadConfig(t *testing.T) {
 	}
 }
 
-func TestKeysHideAndZero(t *testing.T) {
+func TestKeysHide(t *testing.T) {
 	k := Keys{Encryption: []byte("secret1"), Integrity: []byte("secret2")}
 	if k.String() != k.GoString() || strings.Contains(k.String(), "secret") {
 		t.Error("keys print themselves")
-	}
-	k.Zero()
-	if !bytes.Equal(k.Encryption, make([]byte, 7)) || !bytes.Equal(k.Integrity, make([]byte, 7)) {
-		t.Error("keys survived")
 	}
 }
 

@@ -220,12 +220,6 @@ func trimTrailer(body []byte) (payload []byte, nh uint8, err error) {
 	return body[:start], body[end+1], nil
 }
 
-// SPI is the SA's name in packets.
-func (i *Inbound) SPI() SPI { return i.spi }
-
-// Transform is what the SA was made with.
-func (i *Inbound) Transform() Transform { return i.transform }
-
 // Opened reports the authentic packets received so far, and the bytes the
 // cipher made of them (payload, padding, pad length, next header), which is
 // what the lifetime of an SA is measured by (RFC 4301, section 4.4.2.1).

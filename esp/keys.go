@@ -11,12 +11,6 @@ type Keys struct {
 	Integrity []byte
 }
 
-// Zero overwrites both keys with zeroes.
-func (k *Keys) Zero() {
-	clear(k.Encryption)
-	clear(k.Integrity)
-}
-
 // String hides the keys from logs and error messages.
 func (k Keys) String() string { return "esp.Keys(hidden)" }
 

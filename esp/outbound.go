@@ -159,20 +159,11 @@ func putTrailer(body []byte, n int, nh uint8) {
 	body[len(body)-1] = nh
 }
 
-// SPI is the SA's name at its receiver.
-func (o *Outbound) SPI() SPI { return o.spi }
-
 // Transform is what the SA was made with.
 func (o *Outbound) Transform() Transform { return o.transform }
 
 // HeaderLen is what precedes the payload in a sealed packet, in bytes.
 func (o *Outbound) HeaderLen() int { return int(o.shape.header) }
-
-// TrailerMax is the most that follows the payload in a sealed packet, in bytes.
-func (o *Outbound) TrailerMax() int { return o.transform.TrailerMax() }
-
-// SealedLen is the length in bytes of the packet made of n bytes of payload.
-func (o *Outbound) SealedLen(n int) int { return o.transform.SealedLen(n) }
 
 // MaxPayload is the longest payload whose packet has at most size bytes, or -1.
 func (o *Outbound) MaxPayload(size int) int { return o.transform.MaxPayload(size) }

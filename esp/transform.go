@@ -87,10 +87,6 @@ var integrities = [...]integrity{
 	{id: IntegritySHA1, name: "sha1", key: 20, icv: 12},
 }
 
-// sha256Truncated is HMAC-SHA2-256 with the 96 bit ICV of the draft that came
-// before RFC 4868. It has no number of its own.
-var sha256Truncated = integrity{id: IntegritySHA256, name: "sha256_96", key: 32, icv: 12}
-
 // ByIANA returns the transform of an ESP transform identifier, a key length in
 // bits (3DES: 0 or 192; ChaCha20-Poly1305: 0) and an authentication algorithm of
 // the IPsec DOI (an AEAD: IntegrityNone). An error wraps ErrTransform.
@@ -99,7 +95,7 @@ func ByIANA(encryption uint8, keyBits int, integrity uint16) (Transform, error) 
 		keyBits = 192
 	}
 	for _, t := range Transforms() {
-		if t.enc.id == encryption && t.enc.bits == keyBits && t.mac.id == integrity && t.mac != sha256Truncated {
+		if t.enc.id == encryption && t.enc.bits == keyBits && t.mac.id == integrity {
 			return t, nil
 		}
 	}
@@ -117,21 +113,8 @@ func Transforms() []Transform {
 		for _, m := range integrities {
 			all = append(all, Transform{enc: e, mac: m})
 		}
-		all = append(all, Transform{enc: e, mac: sha256Truncated})
 	}
 	return all
-}
-
-// Truncated returns the transform as systems have it that cut HMAC-SHA2-256 to
-// 96 bits although they negotiated the algorithm of RFC 4868 with its 128
-// (Linux kernels before 2.6.33, and with them old Android). It reports false for
-// a transform that has no such twin.
-func (t Transform) Truncated() (Transform, bool) {
-	if t.mac.id != IntegritySHA256 || t.mac == sha256Truncated {
-		return t, false
-	}
-	t.mac = sha256Truncated
-	return t, true
 }
 
 // String names the transform: "aes256gcm16", "aes128-sha256", "3des-sha1".

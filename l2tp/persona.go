@@ -6,9 +6,6 @@ import "time"
 // its way with identifiers, and its timing. The zero Persona is culvert itself.
 type Persona struct{ p *persona }
 
-// Name returns the name, for which Personas returns this Persona.
-func (p Persona) Name() string { return p.table().name }
-
 func (p Persona) table() *persona {
 	if p.p == nil {
 		return &ownPersona

@@ -303,7 +303,7 @@ func TestManyPeers(t *testing.T) {
 			t.Fatal("deadlines out of order")
 		}
 		last = at
-		first, _ := s.e.timers.First()
+		first, _ := s.e.timers.Due(at)
 		s.e.timers.Stop(first)
 	}
 }

@@ -82,18 +82,6 @@ func ParseFrame(b []byte) (proto Protocol, payload []byte, ok bool) {
 	return Protocol(binary.BigEndian.Uint16(b)), b[2:], true
 }
 
-// HeaderLen returns how many octets AppendHeader appends.
-func HeaderLen(proto Protocol, acfc, pfc bool) int {
-	n := maxHeaderLen
-	if acfc && proto != ProtocolLCP {
-		n -= 2
-	}
-	if pfc && compressible(proto) {
-		n--
-	}
-	return n
-}
-
 // AppendHeader appends the header of a frame of that protocol: without address and
 // control where acfc says so (but never for LCP, RFC 1661 section 6.6), and with a
 // protocol of one octet where pfc says so and the number allows it.

@@ -246,26 +246,10 @@ func (p *Pool) Restore(leases []Lease) int {
 	return taken
 }
 
-// Gateway is the tenant's own address in the pool: the first host address of
-// the first prefix.
-func (p *Pool) Gateway() netip.Addr { return p.gateway }
-
-// Prefixes returns the pool's prefixes. The caller does not change them.
-func (p *Pool) Prefixes() []netip.Prefix { return p.prefixes }
-
 // Contains reports whether addr lies in one of the pool's prefixes.
 func (p *Pool) Contains(addr netip.Addr) bool {
 	addr = addr.Unmap()
 	return slices.ContainsFunc(p.prefixes, func(prefix netip.Prefix) bool { return prefix.Contains(addr) })
-}
-
-// Owner returns who leases addr now; ok is false when nobody does.
-func (p *Pool) Owner(addr netip.Addr) (owner string, ok bool) {
-	s := p.slots[addr.Unmap()]
-	if s == nil || !s.leased {
-		return "", false
-	}
-	return s.owner, true
 }
 
 // Size is how many addresses can be leased at once, static ones included.

@@ -59,8 +59,8 @@ func TestPoolAddresses(t *testing.T) {
 		{[]string{"fd00::/126"}, "fd00::1", []string{"fd00::2", "fd00::3"}},
 	} {
 		p := newPool(t, PoolConfig{Prefixes: prefixes(tc.prefixes...)})
-		if p.Gateway().String() != tc.gateway || p.Size() != len(tc.want) {
-			t.Errorf("%v: gateway %v, size %d", tc.prefixes, p.Gateway(), p.Size())
+		if p.gateway.String() != tc.gateway || p.Size() != len(tc.want) {
+			t.Errorf("%v: gateway %v, size %d", tc.prefixes, p.gateway, p.Size())
 		}
 		if got := drain(t, p); !slices.Equal(got, tc.want) {
 			t.Errorf("%v: leased %v, want %v", tc.prefixes, got, tc.want)
@@ -151,8 +151,8 @@ func TestPoolStatic(t *testing.T) {
 	if got := drain(t, p); !slices.Equal(got, []string{"10.0.0.5", "10.0.0.6"}) {
 		t.Errorf("others got %v", got)
 	}
-	if owner, ok := p.Owner(netip.MustParseAddr("10.0.0.3")); ok {
-		t.Errorf("10.0.0.3 is %s's", owner)
+	if s := p.slots[netip.MustParseAddr("10.0.0.3")]; s != nil && s.leased {
+		t.Errorf("10.0.0.3 is %s's", s.owner)
 	}
 }
 
@@ -245,7 +245,7 @@ func checkLease(t *rapid.T, p *Pool, leased map[netip.Addr]string, owner string)
 	if other, taken := leased[addr]; taken {
 		t.Fatalf("%v is %s's and given to %s", addr, other, owner)
 	}
-	if addr == p.Gateway() || !p.Contains(addr) || !isHost(p.Prefixes(), addr) || addr.String() == "10.0.0.9" || addr == static && owner != "s" {
+	if addr == p.gateway || !p.Contains(addr) || !isHost(p.prefixes, addr) || addr.String() == "10.0.0.9" || addr == static && owner != "s" {
 		t.Fatalf("%s got %v", owner, addr)
 	}
 	leased[addr] = owner

@@ -132,10 +132,6 @@ func (p *PrefixPool) Restore(leases []Lease) int {
 	return p.pool.Restore(moved)
 }
 
-// Gateway is the address of the pool's owner: the first host address of the
-// first range.
-func (p *PrefixPool) Gateway() netip.Addr { return p.prefixes[0].Addr().Next() }
-
 // Contains reports whether addr lies in one of the ranges.
 func (p *PrefixPool) Contains(addr netip.Addr) bool {
 	for _, prefix := range p.prefixes {
@@ -145,9 +141,6 @@ func (p *PrefixPool) Contains(addr netip.Addr) bool {
 	}
 	return false
 }
-
-// Size is how many prefixes can be leased at once.
-func (p *PrefixPool) Size() int { return p.pool.Size() }
 
 // Leased is how many prefixes are leased now.
 func (p *PrefixPool) Leased() int { return p.pool.Leased() }

@@ -26,11 +26,6 @@ const (
 	Cisco      Family = "cisco" // Cisco's own and vpnc, which speaks as it does
 )
 
-// Families lists all that Recognise and Refine return.
-func Families() []Family {
-	return []Family{Other, WindowsOld, Windows7, Windows8, Windows10, Apple, Android, StrongSwan, Libreswan, Xl2tpd, MikroTik, Cisco}
-}
-
 // Signs is what the first message of a peer says about its kind.
 type Signs struct {
 	// Vendors are its vendor IDs, borrowed.

@@ -116,7 +116,7 @@ func TestRefine(t *testing.T) {
 // each does is shown by package gateway, with whole handshakes.
 func TestTable(t *testing.T) {
 	known := map[Family]bool{}
-	for _, f := range Families() {
+	for _, f := range []Family{Other, WindowsOld, Windows7, Windows8, Windows10, Apple, Android, StrongSwan, Libreswan, Xl2tpd, MikroTik, Cisco} {
 		known[f] = true
 	}
 	names := map[string]bool{}

@@ -112,9 +112,6 @@ func (g Group) PublicLen() int {
 // only comes on top of one.
 func (g Group) Supported() bool { return g.PublicLen() != 0 }
 
-// Group returns the group the key belongs to.
-func (k *PrivateKey) Group() Group { return k.group }
-
 // Public returns a copy of the public value, as long as Group.PublicLen says.
 func (k *PrivateKey) Public() []byte { return k.public() }
 

@@ -157,8 +157,8 @@ func wantRefusal(t *testing.T, client string, err error, legacy string) {
 		t.Errorf("%s: error %v, want a refusal", client, err)
 		return
 	}
-	if !bytes.HasPrefix([]byte(r.Legacy()), []byte(legacy)) {
-		t.Errorf("%s: legacy would allow %q, want %q", client, r.Legacy(), legacy)
+	if !bytes.HasPrefix([]byte(r.refused.legacy()), []byte(legacy)) {
+		t.Errorf("%s: legacy would allow %q, want %q", client, r.refused.legacy(), legacy)
 	}
 }
 

@@ -88,12 +88,6 @@ func (k *Keys2) MixPPK(prf Hash, ppk []byte) {
 // ChildKeys are the keys of one direction of a child SA.
 type ChildKeys struct{ Encryption, Integrity []byte }
 
-// Zero overwrites the keys.
-func (k ChildKeys) Zero() {
-	clear(k.Encryption)
-	clear(k.Integrity)
-}
-
 // ChildKeys derives the keys of a child SA from the IKE SA's PRF and SK_d (RFC
 // 7296, section 2.17; RFC 9370, section 2.2.4): those with which the initiator of
 // the exchange sends, then those of the responder. shared is empty without a key

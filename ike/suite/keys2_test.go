@@ -49,7 +49,6 @@ func TestDerivations(t *testing.T) {
 	if !bytes.Equal(i.Encryption, h.PRFPlus(first.D, cat("Ni-sixteen-bytesNr-sixteen-bytes"), 32)) {
 		t.Error("ChildKeys without a key exchange")
 	}
-	i.Zero()
 	d, pi, pr := bytes.Clone(first.D), bytes.Clone(first.Pi), bytes.Clone(first.Pr)
 	first.MixPPK(h, []byte("ppk"))
 	for _, x := range [][2][]byte{{first.D, d}, {first.Pi, pi}, {first.Pr, pr}} {

@@ -25,9 +25,6 @@ type refused interface {
 	legacy() string    // the suite that a legacy policy would take, if any
 }
 
-// Legacy is the suite that a legacy policy would take; empty: none.
-func (r *Refusal) Legacy() string { return r.refused.legacy() }
-
 // Error is a sentence for the operator's log.
 func (r *Refusal) Error() string {
 	offered := r.refused.offered()

@@ -56,7 +56,7 @@ func wantIKE(t *testing.T, p recordedOffer, legacy bool, name string) {
 	c, err := SelectIKE2(offer, policy)
 	if err != nil {
 		var r *Refusal
-		if name != "-" || !errors.As(err, &r) || !legacy && r.Legacy() == "" {
+		if name != "-" || !errors.As(err, &r) || !legacy && r.refused.legacy() == "" {
 			t.Errorf("%s: %v", p.Name, err)
 		}
 		return

@@ -10,7 +10,6 @@ var (
 	ErrTunnel       = errors.New("v1: tunnel mode is not spoken")
 	ErrAnswer       = errors.New("v1: answer does not fit the offer")
 	ErrCompute      = errors.New("v1: computation failed")
-	ErrPersona      = errors.New("v1: unknown persona")
 	ErrCertificates = errors.New("v1: too many certificates, or too long ones")
 	ErrTooLong      = errors.New("v1: offer or identity longer than any client's")
 	ErrOffer        = errors.New("v1: nothing left to propose")

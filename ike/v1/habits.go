@@ -38,9 +38,9 @@ type PortHabit uint8
 
 // The habits.
 const (
-	Port1701   PortHabit = iota
-	PortAny              // 0, whatever it sends from
-	PortSocket           // the real port of its L2TP socket
+	_          PortHabit = iota // 1701
+	PortAny                     // 0, whatever it sends from
+	PortSocket                  // the real port of its L2TP socket
 )
 
 // HabitsOf returns the habits of the persona of that name.

@@ -96,9 +96,6 @@ func (q *Quick) Request() Request { return q.request }
 // (initiator).
 func (q *Quick) Child() Child { return q.child }
 
-// SPI is that of our inbound SA.
-func (q *Quick) SPI() [4]byte { return q.spi }
-
 // Close overwrites the secrets of the exchange, but not the child's keys, which
 // have their own owner.
 func (q *Quick) Close() {

@@ -39,9 +39,6 @@ func (q *Quick) Choose(policy suite.ESPPolicy) error {
 	return nil
 }
 
-// Choice is the transform that Choose picked.
-func (q *Quick) Choice() suite.ESP { return q.choice.ESP }
-
 // Reply answers with our inbound SPI and, if the request had some, with the
 // original addresses as we see them: the initiator's and ours.
 func (q *Quick) Reply(spi [4]byte, natoa []netip.Addr) (Outcome, error) {

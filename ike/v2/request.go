@@ -69,9 +69,6 @@ func (q *Request) read(chain []wire.Payload) (err error) {
 	return nil
 }
 
-// Initiator is the SPI of the sender.
-func (q *Request) Initiator() wire.Cookie { return q.header.Initiator }
-
 // Redirectable reports whether the sender can be sent to another gateway.
 func (q *Request) Redirectable() bool { return q.features.redirectable() }
 

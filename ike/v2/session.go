@@ -123,9 +123,6 @@ func (s *Session) Suite() string {
 // Up reports whether both sides are authentic.
 func (s *Session) Up() bool { return s.up }
 
-// Children is the number of child SAs.
-func (s *Session) Children() int { return len(s.children) }
-
 // Input takes a message. msg is borrowed and may be overwritten.
 func (s *Session) Input(now time.Time, p Path, h wire.Header, msg []byte) error {
 	s.hear(p, int(h.Length))

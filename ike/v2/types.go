@@ -27,12 +27,6 @@ type Range struct {
 // salt (RFC 4106, section 8.1; RFC 7634, section 2).
 type Keys struct{ Encryption, Integrity []byte }
 
-// Zero overwrites the keys.
-func (k Keys) Zero() {
-	clear(k.Encryption)
-	clear(k.Integrity)
-}
-
 // Child is a pair of ESP SAs as negotiated.
 type Child struct {
 	In, Out       uint32 // SPIs

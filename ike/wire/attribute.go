@@ -70,16 +70,6 @@ func (l Attributes) All() iter.Seq[Attribute] {
 	}
 }
 
-// Find returns the first attribute of type t.
-func (l Attributes) Find(t AttributeType) (Attribute, bool) {
-	for a := range l.All() {
-		if a.Type == t {
-			return a, true
-		}
-	}
-	return Attribute{}, false
-}
-
 // maxAttributePadding is how many zero octets may follow the last attribute of IKEv1: some
 // align every payload to four octets, not only the message.
 const maxAttributePadding = 3

@@ -151,11 +151,11 @@ func TestAttributes(t *testing.T) {
 	if got := hex.EncodeToString(l); got != "80010007000c000400007080" {
 		t.Errorf("written as %s", got)
 	}
-	a, ok := l.Find(AttributeLifeDuration)
+	a, ok := find(l, AttributeLifeDuration)
 	if !ok || a.Short || a.Uint() != 28800 {
 		t.Errorf("found %+v, %v", a, ok)
 	}
-	if _, ok := l.Find(AttributeGroup); ok {
+	if _, ok := find(l, AttributeGroup); ok {
 		t.Error("found a group that is not there")
 	}
 	for a := range l.All() {
@@ -315,4 +315,14 @@ func TestNames(t *testing.T) {
 	if V1.Major() != 1 || V2.Major() != 2 || !(Cookie{}).IsZero() {
 		t.Error("header constants")
 	}
+}
+
+// find returns the first attribute of a type.
+func find(l Attributes, t AttributeType) (Attribute, bool) {
+	for a := range l.All() {
+		if a.Type == t {
+			return a, true
+		}
+	}
+	return Attribute{}, false
 }

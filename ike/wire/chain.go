@@ -22,12 +22,6 @@ type Payload struct {
 	Body     []byte // what follows the generic header, borrowed
 }
 
-// PayloadType returns p.Type, so that a Payload can be appended as it was read.
-func (p Payload) PayloadType() PayloadType { return p.Type }
-
-// AppendBody appends the body as it was read.
-func (p Payload) AppendBody(dst []byte) []byte { return append(dst, p.Body...) }
-
 // ConsumePayload reads the payload at the front of b, whose type the field
 // before it has named. It returns the type of the following payload and the
 // bytes after this one.

@@ -63,16 +63,6 @@ func ConsumeConfig(b []byte) (Config, error) {
 	return c, nil
 }
 
-// Has reports whether there is an attribute of type t.
-func (c Config) Has(t ConfigAttributeType) bool {
-	for _, a := range c.Attributes {
-		if a.Type == t {
-			return true
-		}
-	}
-	return false
-}
-
 // AddrAttribute returns an attribute whose value is an address, such as a DNS
 // server. ConfigIP6Address wants a PrefixAttribute.
 func AddrAttribute(t ConfigAttributeType, a netip.Addr) ConfigAttribute {

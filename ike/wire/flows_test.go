@@ -42,8 +42,14 @@ func readBody(p Payload) (Body, error) {
 	case PayloadFragmentation:
 		return typed(ConsumeFragment(p.Body))
 	}
-	return Payload{Type: p.Type, Body: p.Body}, nil
+	return unknown{p}, nil
 }
+
+// unknown is a payload that is written as it was read.
+type unknown struct{ Payload }
+
+func (u unknown) PayloadType() PayloadType     { return u.Type }
+func (u unknown) AppendBody(dst []byte) []byte { return append(dst, u.Body...) }
 
 func typed[T Body](b T, err error) (Body, error) { return b, err }
 
@@ -191,7 +197,7 @@ func TestQuickModeOfWindows(t *testing.T) {
 	if last.Number != 5 || last.Protocol != ProtocolESP || !bytes.Equal(last.SPI, []byte{0xa0, 0xcc, 0x75, 0x22}) {
 		t.Errorf("last proposal is %+v", last)
 	}
-	if a, ok := last.Transforms[0].Attributes.Find(AttributeEncapsulation); !ok || a.Uint() != 4 {
+	if a, ok := find(last.Transforms[0].Attributes, AttributeEncapsulation); !ok || a.Uint() != 4 {
 		t.Errorf("encapsulation is %+v", a)
 	}
 	ids := []string{"ID_IPV4_ADDR 192.168.1.10 proto 17 port 1701", "ID_IPV4_ADDR 203.0.113.5 proto 17 port 1701"}

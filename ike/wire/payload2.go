@@ -162,16 +162,6 @@ func (c CertRequest2) AppendBody(dst []byte) []byte {
 	return append(append(dst, byte(c.Encoding)), c.Authorities...)
 }
 
-// Has reports whether an authority is among those asked for.
-func (c CertRequest2) Has(hash [AuthorityLen]byte) bool {
-	for b := c.Authorities; len(b) >= AuthorityLen; b = b[AuthorityLen:] {
-		if [AuthorityLen]byte(b) == hash {
-			return true
-		}
-	}
-	return false
-}
-
 // VendorID2 is a vendor ID payload of IKEv2 (RFC 7296, section 3.12).
 type VendorID2 []byte
 

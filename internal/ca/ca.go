@@ -173,9 +173,6 @@ func (a *CA) read() error {
 	return nil
 }
 
-// Certificate returns the authority's own.
-func (a *CA) Certificate() *x509.Certificate { return a.cert }
-
 // Entries returns what was issued, in that order.
 func (a *CA) Entries() []Entry { return append([]Entry(nil), a.index.Issued...) }
 

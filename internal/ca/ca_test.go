@@ -41,7 +41,7 @@ func newCA(t *testing.T, o Options) (*CA, string) {
 
 func verify(a *CA, c *x509.Certificate, usage x509.ExtKeyUsage, host string) error {
 	roots := x509.NewCertPool()
-	roots.AddCert(a.Certificate())
+	roots.AddCert(a.cert)
 	_, err := c.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}, DNSName: host})
 	return err
 }
@@ -136,7 +136,7 @@ func TestClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		key, c, more, err := pkcs12.DecodeChain(b, "open")
-		if err != nil || !c.Equal(got.Certificate) || len(more) != 1 || !more[0].Equal(a.Certificate()) || !key.(*ecdsa.PrivateKey).PublicKey.Equal(c.PublicKey) {
+		if err != nil || !c.Equal(got.Certificate) || len(more) != 1 || !more[0].Equal(a.cert) || !key.(*ecdsa.PrivateKey).PublicKey.Equal(c.PublicKey) {
 			t.Errorf("%v %v", c, err)
 		}
 		if _, _, _, err := pkcs12.DecodeChain(b, "guess"); err == nil {
@@ -228,7 +228,7 @@ func readList(t *testing.T, a *CA, dir string) *x509.RevocationList {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := list.CheckSignatureFrom(a.Certificate()); err != nil {
+	if err := list.CheckSignatureFrom(a.cert); err != nil {
 		t.Error(err)
 	}
 	return list
@@ -266,7 +266,7 @@ func TestNames(t *testing.T) {
 func TestNoneOutlivesTheAuthority(t *testing.T) {
 	a, _ := newCA(t, Options{ECDSA: true, Valid: 24 * time.Hour})
 	got, err := a.Server(ServerOptions{Names: []string{"vpn"}})
-	if err != nil || !got.Certificate.NotAfter.Equal(a.Certificate().NotAfter) {
+	if err != nil || !got.Certificate.NotAfter.Equal(a.cert.NotAfter) {
 		t.Errorf("%v", err)
 	}
 	a.now = now.AddDate(1, 0, 0)

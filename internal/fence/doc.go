@@ -4,7 +4,8 @@
 // and every package is explained, and that what the documents promise to users
 // has a test that shows it.
 //
-// The tests read source files with go/parser and need nothing else. Files
+// The tests read source files with go/parser and need nothing else; the one that
+// looks for the users of exported names asks the go command for types. Files
 // under testdata, and folders whose names begin with a dot or an underscore,
 // are left out, as the go tool leaves them out.
 package fence

@@ -54,7 +54,7 @@ func cores() []string { return []string{"ike", "l2tp", "ppp"} }
 func views() map[string][]string {
 	return map[string][]string{
 		"l2tp":   {"AppendDataHeader", "CallID", "DataHeader", "DataHeaderLen", "IsControl", "MaxDataHeader", "ParseData", "TunnelID"},
-		"ppp":    {"AppendHeader", "HeaderLen", "MaxHeader", "ParseFrame", "Protocol", "ProtocolIPv4", "ProtocolIPv6", "ProtocolLCP"},
+		"ppp":    {"AppendHeader", "MaxHeader", "ParseFrame", "Protocol", "ProtocolIPv4", "ProtocolIPv6", "ProtocolLCP"},
 		"tenant": {"Device", "Fault", "Headroom", "Herald", "Source", "Tailroom", "Writer"},
 	}
 }

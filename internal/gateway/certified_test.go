@@ -27,7 +27,7 @@ func TestSubjectNamesOneUser(t *testing.T) {
 		Subject:     pkix.Name{CommonName: "mallory", SerialNumber: "1,CN=alice", Organization: []string{"x,CN=bob"}},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, c, a.ca.Certificate(), key.Public(), a.key())
+	der, err := x509.CreateCertificate(rand.Reader, c, a.root(), key.Public(), a.key())
 	if err != nil {
 		t.Fatal(err)
 	}

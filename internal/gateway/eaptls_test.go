@@ -15,7 +15,7 @@ import (
 
 // byTLS makes a call prove itself by EAP-TLS, to a server whose certificate a issued.
 func (a *authority) byTLS(c *ike.Certificate) func(*DialConfig) {
-	trust := &auth.Trust{Roots: []*x509.Certificate{a.ca.Certificate()}}
+	trust := &auth.Trust{Roots: []*x509.Certificate{a.root()}}
 	return func(d *DialConfig) {
 		d.User, d.Password, d.AllowEAP = "anonymous", "", true
 		d.EAPTLS = &DialEAPTLS{Certificate: c, Verify: func(now time.Time, sent []*x509.Certificate) error {
@@ -128,7 +128,7 @@ func TestEAPTLSOfOneAuthority(t *testing.T) {
 // TestManyAuthorities: a client is told of some authorities, and of none when they are
 // too many for it.
 func TestManyAuthorities(t *testing.T) {
-	root := newAuthority(t, "a").ca.Certificate()
+	root := newAuthority(t, "a").root()
 	few := []*tenantState{{Tenant: &config.Tenant{CA: []*x509.Certificate{root}}}}
 	if p := authoritiesOf(few); p == nil {
 		t.Error("one is too many")

@@ -102,6 +102,21 @@ func (a *authority) key() crypto.Signer {
 	return key.(crypto.Signer)
 }
 
+// root is its own certificate.
+func (a *authority) root() *x509.Certificate {
+	a.t.Helper()
+	b, err := os.ReadFile(a.path("ca.crt"))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	block, _ := pem.Decode(b)
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return c
+}
+
 func newPlace(t *testing.T) *place {
 	p := &place{}
 	p.Server = httptest.NewServer(p)
@@ -126,7 +141,7 @@ func (p *place) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.revoked != nil && q.SerialNumber.Cmp(p.revoked) == 0 {
 		answer.Status, answer.RevokedAt = ocsp.Revoked, bubbleStart
 	}
-	b, err := ocsp.CreateResponse(p.a.ca.Certificate(), p.a.ca.Certificate(), answer, p.a.key())
+	b, err := ocsp.CreateResponse(p.a.root(), p.a.root(), answer, p.a.key())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -145,7 +160,7 @@ func (a *authority) issue(name string, serial int64, responder string) *ike.Cert
 		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, NotBefore: bubbleStart, NotAfter: bubbleStart.Add(24 * time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, OCSPServer: []string{responder},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, c, a.ca.Certificate(), key.Public(), a.key())
+	der, err := x509.CreateCertificate(rand.Reader, c, a.root(), key.Public(), a.key())
 	if err != nil {
 		a.t.Fatal(err)
 	}

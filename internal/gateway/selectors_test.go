@@ -19,8 +19,8 @@ func (g *Gateway) forgetSelectors(t *testing.T) {
 		for _, p := range g.peers {
 			for _, c := range p.children {
 				c.only = nil
-				g.plane.RemoveSA(c.sa.In.SPI())
-				g.plane.AddSA(c.sa.In.SPI(), c.sa)
+				g.plane.RemoveSA(esp.SPI(c.In))
+				g.plane.AddSA(esp.SPI(c.In), c.sa)
 			}
 			g.reroute(p)
 		}

@@ -56,7 +56,7 @@ func newRSA(t *testing.T, name string) *authority {
 
 // certified calls by IKEv1 with the certificate of a tenant's laptop.
 func (d *doors) certified(c *DialConfig, of string) {
-	trust := &auth.Trust{Roots: []*x509.Certificate{d.shown.ca.Certificate()}}
+	trust := &auth.Trust{Roots: []*x509.Certificate{d.shown.root()}}
 	c.PSK, c.Signed = nil, &DialSigned{Name: vpn, Certificate: d.laptop[of], Verify: func(now time.Time, chain []*x509.Certificate, _ wire.ID2) error {
 		_, err := trust.Verify(now, chain, auth.PurposeServer)
 		return err

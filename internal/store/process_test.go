@@ -50,7 +50,7 @@ func writer(t *testing.T, dir, prefix string) *exec.Cmd {
 
 func TestTwoProcesses(t *testing.T) {
 	s := wantStore(t)
-	dir := filepath.Dir(s.Path())
+	dir := filepath.Dir(s.path)
 	others := []*exec.Cmd{writer(t, dir, "a"), writer(t, dir, "b")}
 	for _, o := range others {
 		if err := o.Start(); err != nil {
@@ -80,7 +80,7 @@ func TestTwoProcesses(t *testing.T) {
 func TestKilledWriter(t *testing.T) {
 	s := wantStore(t)
 	for round := range 4 {
-		cmd := writer(t, filepath.Dir(s.Path()), fmt.Sprintf("r%d.", round))
+		cmd := writer(t, filepath.Dir(s.path), fmt.Sprintf("r%d.", round))
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

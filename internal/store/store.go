@@ -60,9 +60,6 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
-// Path returns the file the store is in.
-func (s *Store) Path() string { return s.path }
-
 // Close forgets what is in memory; the file is not open between calls. What is under way
 // comes to its end by itself, and is not waited for.
 func (s *Store) Close() error {

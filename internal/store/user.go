@@ -153,21 +153,5 @@ func (s *Store) Users(tenant string) ([]User, error) {
 	return all, nil
 }
 
-// Tenants returns the names of the tenants that have users, sorted.
-func (s *Store) Tenants() ([]string, error) {
-	now, err := s.read()
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for name, users := range now.users.records {
-		if len(users) > 0 {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names, nil
-}
-
 // second returns the time as it is kept.
 func (s *Store) second() time.Time { return s.now().UTC().Truncate(time.Second) }

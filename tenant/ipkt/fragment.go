@@ -2,21 +2,15 @@ package ipkt
 
 import "encoding/binary"
 
-// Room that Fragment needs and lends around each fragment, in bytes.
-const (
-	// FragmentHeadroom may be overwritten before each fragment.
-	FragmentHeadroom = 128
-	// FragmentTailroom may be overwritten behind each fragment.
-	FragmentTailroom = 64
-)
+// FragmentTailroom is how many bytes may be overwritten behind each fragment.
+const FragmentTailroom = 64
 
 const maxIPv4Header = 60
 
 // Fragment cuts the IPv4 packet in buf[off:] into fragments of at most mtu
 // bytes (RFC 791 section 3.2) and lends them to emit in turn: buf[off:] of each
-// call is one fragment, FragmentHeadroom bytes before it (as far as the buffer
-// given to Fragment reaches) and FragmentTailroom bytes of capacity behind it
-// may be overwritten, and it is lent until emit returns. Whatever emit does,
+// call is one fragment, whatever is before it in the buffer and FragmentTailroom
+// bytes of capacity behind it may be overwritten, and it is lent until emit returns. Whatever emit does,
 // buf holds rubbish afterwards. A packet that fits is lent as it is. It reports
 // whether the packet was one that may be cut: IPv4, not DF, and mtu of at least
 // 68 bytes.

@@ -214,15 +214,16 @@ func TestNoErrorAbout(t *testing.T) {
 // fragments cuts a packet and writes over all that emit may.
 func fragments(t *testing.T, pkt []byte, mtu int) ([][]byte, bool) {
 	t.Helper()
-	buf := make([]byte, FragmentHeadroom+len(pkt), FragmentHeadroom+len(pkt)+FragmentTailroom)
-	copy(buf[FragmentHeadroom:], pkt)
+	const headroom = 128
+	buf := make([]byte, headroom+len(pkt), headroom+len(pkt)+FragmentTailroom)
+	copy(buf[headroom:], pkt)
 	var all [][]byte
-	ok := Fragment(buf, FragmentHeadroom, mtu, func(b []byte, off int) {
-		if off < FragmentHeadroom || cap(b)-len(b) < FragmentTailroom {
+	ok := Fragment(buf, headroom, mtu, func(b []byte, off int) {
+		if off < headroom || cap(b)-len(b) < FragmentTailroom {
 			t.Fatalf("lent %d bytes at %d of %d", len(b), off, cap(b))
 		}
 		all = append(all, bytes.Clone(b[off:]))
-		for i := off - FragmentHeadroom; i < len(b)+FragmentTailroom; i++ {
+		for i := off - headroom; i < len(b)+FragmentTailroom; i++ {
 			b[:cap(b)][i] = 0xee
 		}
 	})
@@ -301,15 +302,16 @@ func TestFragmentRefuses(t *testing.T) {
 func TestNoAllocations(t *testing.T) {
 	syn := ip4(6, 0, nil, tcpSegment(src4, dst4, header.TCPFlagSyn, []byte{2, 4, 5, 180}))
 	large := ip4(17, 0, nil, make([]byte, 4000))
-	buf := make([]byte, FragmentHeadroom+len(large), FragmentHeadroom+len(large)+FragmentTailroom)
+	const headroom = 128
+	buf := make([]byte, headroom+len(large), headroom+len(large)+FragmentTailroom)
 	room := make([]byte, 0, ErrorLen)
 	emit := func([]byte, int) {}
 	n := testing.AllocsPerRun(100, func() {
 		p, _ := Parse(syn)
 		p.ClampMSS(1400)
 		AppendError(room, &p, ReasonTooBig, 1400, router4)
-		copy(buf[FragmentHeadroom:], large)
-		Fragment(buf, FragmentHeadroom, 1400, emit)
+		copy(buf[headroom:], large)
+		Fragment(buf, headroom, 1400, emit)
 	})
 	if n != 0 {
 		t.Errorf("%v allocations", n)

@@ -195,9 +195,6 @@ func (w closedWriter) Flush() error { return w.err }
 // MTU implements tenant.Device.
 func (d *Device) MTU() int { return d.cfg.MTU }
 
-// Name is the device's name, as the kernel chose it where there was a choice.
-func (d *Device) Name() string { return d.got.name }
-
 // Offload reports whether the device has vnet headers, and whether for UDP too.
 func (d *Device) Offload() (tcp, udp bool) { return d.got.vnet, d.got.uso }
 

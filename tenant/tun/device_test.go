@@ -291,11 +291,11 @@ func TestCloseUnblocksRead(t *testing.T) {
 		t.Error("a closed device takes packets")
 	}
 	err := inNamespace(d.cfg.Netns, func() error {
-		_, err := net.InterfaceByName(d.Name())
+		_, err := net.InterfaceByName(d.got.name)
 		return err
 	})
 	if err == nil {
-		t.Errorf("device %s is still there", d.Name())
+		t.Errorf("device %s is still there", d.got.name)
 	}
 }
 

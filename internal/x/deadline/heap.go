@@ -56,14 +56,6 @@ func (h *Heap[T]) Stop(x T) {
 // Len returns how many deadlines are set.
 func (h *Heap[T]) Len() int { return len(h.waiting) }
 
-// First returns what has the earliest deadline; false: none is set.
-func (h *Heap[T]) First() (x T, ok bool) {
-	if len(h.waiting) == 0 {
-		return x, false
-	}
-	return h.waiting[0], true
-}
-
 // Due returns what has the earliest deadline if that has come at now.
 func (h *Heap[T]) Due(now time.Time) (x T, ok bool) {
 	if !Due(now, h.Next()) {
