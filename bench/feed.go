@@ -135,8 +135,8 @@ func (s *feedSource) Next() ([]byte, int, bool) {
 	return buf[:tenant.Headroom+o.size], tenant.Headroom, true
 }
 
-// Coming implements tenant.Herald, as a device does that has read a whole batch.
-func (s *feedSource) Coming(i int) []byte {
+// Peek implements tenant.Peeker, as a device does that has read a whole batch.
+func (s *feedSource) Peek(i int) []byte {
 	o := s.order
 	if o == nil || i >= o.burst || o.count > 0 && o.made+i >= o.count {
 		return nil

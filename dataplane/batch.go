@@ -138,5 +138,5 @@ func (s *sender) flushAll() {
 	}
 	s.touched = s.touched[:0]
 	s.used = 0
-	s.down.settle()
+	s.down.flush()
 }

@@ -114,15 +114,15 @@ type tally struct {
 // add counts a packet of n bytes.
 func (t *tally) add(of *Traffic, n int) {
 	if t.of != of {
-		t.settle()
+		t.flush()
 		t.of = of
 	}
 	t.packets++
 	t.bytes += uint64(n)
 }
 
-// settle passes on what was counted. It is called at the end of every batch.
-func (t *tally) settle() {
+// flush passes on what was counted. It is called at the end of every batch.
+func (t *tally) flush() {
 	if t.packets > 0 {
 		t.of.packets.Add(t.packets)
 		t.of.bytes.Add(t.bytes)

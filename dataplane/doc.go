@@ -19,7 +19,7 @@
 // packets need fetched from memory, and lines.go is the table that it is found in:
 // a packet of one client among thousands should not wait longer than one of a
 // single client. For that, what it needs lies together, too: see SA, Session and
-// household, none of which is used for another client later.
+// peerBlock, none of which is used for another client later.
 //
 // What is not data (IKE, L2TP control, PPP control) is copied into the Inbox,
 // which is bounded; when it is full the message is dropped and counted, as a

@@ -25,8 +25,8 @@ const readPause = 10 * time.Millisecond
 type downlink struct {
 	port    *Port
 	source  tenant.Source
-	herald  tenant.Herald // the source, if it is one
-	course  downCourse    // of the batch
+	peeker  tenant.Peeker // the source, if it is one
+	plan    downPlan      // of the batch
 	serving *Session      // whose packet is under way
 	lending bool          // the source is lending one
 	back    tenant.Writer // ICMP errors go back the way the packet came
@@ -35,9 +35,9 @@ type downlink struct {
 }
 
 func (p *Plane) newDownlink(port *Port, source tenant.Source, back tenant.Writer, spread int) *downlink {
-	herald, _ := source.(tenant.Herald)
+	peeker, _ := source.(tenant.Peeker)
 	return &downlink{
-		port: port, source: source, herald: herald, back: back, send: newSender(p, spread),
+		port: port, source: source, peeker: peeker, back: back, send: newSender(p, spread),
 		errs: make([]byte, 0, ipkt.ErrorLen),
 	}
 }
@@ -45,20 +45,20 @@ func (p *Plane) newDownlink(port *Port, source tenant.Source, back tenant.Writer
 // run moves batches until the source is closed.
 func (d *downlink) run() {
 	for d.read() {
-		for herald, more := d.herald, true; more; herald = nil {
-			more = d.batch(herald)
+		for peeker, more := d.peeker, true; more; peeker = nil {
+			more = d.batch(peeker)
 		}
 		d.send.flush()
 	}
 }
 
 // batch sends what was read, and reports whether there is more: what panics costs
-// its own packet, and the session. herald is nil if a part was sent already.
-func (d *downlink) batch(herald tenant.Herald) (more bool) {
+// its own packet, and the session. peeker is nil if a part was sent already.
+func (d *downlink) batch(peeker tenant.Peeker) (more bool) {
 	d.port.routes.mu.RLock()
 	defer d.port.routes.mu.RUnlock()
 	defer d.survive(&more)
-	d.course.survey(herald, &d.port.routes)
+	d.plan.prepare(peeker, &d.port.routes)
 	for {
 		d.lending = true
 		buf, off, ok := d.source.Next()
@@ -104,7 +104,7 @@ func (d *downlink) packet(buf []byte, off int) {
 		d.send.count.drop(DropIP)
 		return
 	}
-	s := d.course.session(ip.Destination(), &d.port.routes)
+	s := d.plan.session(ip.Destination(), &d.port.routes)
 	d.serving = s
 	to := d.port.down(s, &ip)
 	if to.kind == hopDrop {

@@ -62,10 +62,10 @@ func TestLinesAreNear(t *testing.T) {
 // lines of memory that are side by side. What has such a size is allocated where
 // a line begins.
 func TestHotFields(t *testing.T) {
-	var h household
+	var h peerBlock
 	var sa SA
 	for name, got := range map[string][2]uintptr{
-		"a household":        {unsafe.Sizeof(h), 384},
+		"a peerBlock":        {unsafe.Sizeof(h), 384},
 		"a peer":             {unsafe.Sizeof(h.peer), 64},
 		"a session's line":   {unsafe.Offsetof(h.session.firstBinding), 64},
 		"its first way out":  {unsafe.Offsetof(h.session.firstSend), 128},

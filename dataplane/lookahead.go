@@ -16,7 +16,7 @@ import (
 // while it works on the packets in front: a step never waits for what it reads,
 // nor for what it asks for. There are three steps and a fourth for ciphers that
 // are several objects, so what is needed together lies together: see SA,
-// household and Session.
+// peerBlock and Session.
 //
 // Packets come in runs: of one SA upwards, for one destination downwards. The
 // steps are taken once a run. A batch of one run has nobody to look ahead for.
@@ -33,15 +33,15 @@ type upRun struct {
 	sa    *SA  // nil: unknown, or not looked up yet
 }
 
-// upCourse is the runs of a batch, and which one the worker is at.
-type upCourse struct {
+// upPlan is what to prefetch for a batch: its runs, and which one the worker is at.
+type upPlan struct {
 	kinds []esp.Kind // of the datagrams
 	runs  []upRun
 	begun int // runs that the worker has reached
 }
 
-// survey finds the runs of a batch. The table stays as it is until forget.
-func (c *upCourse) survey(batch []udp.Message, sas *lines[SA]) {
+// prepare finds the runs of a batch. The table stays as it is until forget.
+func (c *upPlan) prepare(batch []udp.Message, sas *lines[SA]) {
 	var last esp.SPI
 	for i := range batch {
 		kind, spi := esp.Classify(batch[i].Data)
@@ -58,28 +58,28 @@ func (c *upCourse) survey(batch []udp.Message, sas *lines[SA]) {
 		return
 	}
 	for at := -3 * stride; at < 0; at++ {
-		c.look(at, batch, sas)
+		c.step(at, batch, sas)
 	}
 }
 
 // forget lets go of the SAs.
-func (c *upCourse) forget() {
+func (c *upPlan) forget() {
 	clear(c.runs)
 	c.kinds, c.runs = c.kinds[:0], c.runs[:0]
 }
 
 // sa returns the SA of the n-th datagram, which is ESP; nil if it is unknown.
 // It is asked for each of them in turn.
-func (c *upCourse) sa(n int, batch []udp.Message, sas *lines[SA]) *SA {
+func (c *upPlan) sa(n int, batch []udp.Message, sas *lines[SA]) *SA {
 	if c.begun < len(c.runs) && c.runs[c.begun].first == n {
-		c.look(c.begun, batch, sas)
+		c.step(c.begun, batch, sas)
 		c.begun++
 	}
 	return c.runs[c.begun-1].sa
 }
 
-// look takes the steps that are due when a run is reached.
-func (c *upCourse) look(at int, batch []udp.Message, sas *lines[SA]) {
+// step takes the steps that are due when a run is reached.
+func (c *upPlan) step(at int, batch []udp.Message, sas *lines[SA]) {
 	if len(c.runs) == 1 {
 		return
 	}
@@ -121,24 +121,24 @@ type downRun struct {
 	more    bool // there is a further step
 }
 
-// downCourse is the runs of a batch that its source has told of, and which one
-// the downlink is at.
-type downCourse struct {
+// downPlan is what to prefetch for a batch that its source shows beforehand: its
+// runs, and which one the downlink is at.
+type downPlan struct {
 	runs  []downRun
 	begun int // runs that the downlink has reached
 }
 
-// survey finds the runs of a batch, if its source knows them. The routes stay as
-// they are until the next survey.
-func (c *downCourse) survey(herald tenant.Herald, routes *routeTable) {
+// prepare finds the runs of a batch, if its source knows them. The routes stay as
+// they are until the next prepare.
+func (c *downPlan) prepare(peeker tenant.Peeker, routes *routeTable) {
 	clear(c.runs)
 	c.runs, c.begun = c.runs[:0], 0
-	if herald == nil {
+	if peeker == nil {
 		return
 	}
 	var last netip.Addr
 	for i := 0; ; i++ {
-		header := herald.Coming(i)
+		header := peeker.Peek(i)
 		if header == nil {
 			break
 		}
@@ -153,12 +153,12 @@ func (c *downCourse) survey(herald tenant.Herald, routes *routeTable) {
 		return
 	}
 	for at := -4 * stride; at < 0; at++ {
-		c.look(at, routes)
+		c.step(at, routes)
 	}
 }
 
 // session returns the session that a packet is for, or nil.
-func (c *downCourse) session(to netip.Addr, routes *routeTable) *Session {
+func (c *downPlan) session(to netip.Addr, routes *routeTable) *Session {
 	if c.begun > 0 && c.runs[c.begun-1].to == to {
 		return c.runs[c.begun-1].session
 	}
@@ -168,15 +168,15 @@ func (c *downCourse) session(to netip.Addr, routes *routeTable) *Session {
 			continue
 		}
 		for ; c.begun <= n; c.begun++ {
-			c.look(c.begun, routes)
+			c.step(c.begun, routes)
 		}
 		return c.runs[n].session
 	}
 	return routes.lookup(to)
 }
 
-// look takes the steps that are due when a run is reached.
-func (c *downCourse) look(at int, routes *routeTable) {
+// step takes the steps that are due when a run is reached.
+func (c *downPlan) step(at int, routes *routeTable) {
 	if len(c.runs) == 1 {
 		return
 	}

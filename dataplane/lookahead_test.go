@@ -37,8 +37,8 @@ func (p *prophet) Next() (buf []byte, off int, ok bool) {
 	return buf, off, true
 }
 
-// Coming implements tenant.Herald.
-func (p *prophet) Coming(i int) []byte {
+// Peek implements tenant.Peeker.
+func (p *prophet) Peek(i int) []byte {
 	if i >= len(p.told) {
 		return nil
 	}
@@ -130,9 +130,9 @@ func TestLookAheadOfLittle(t *testing.T) {
 	}
 }
 
-// TestWhereabouts: a packet from anywhere but where its peer's go to says that the
+// TestEndpointAsNumber: a packet from anywhere but where its peer's go to says that the
 // peer has moved, of both families, and after a move too.
-func TestWhereabouts(t *testing.T) {
+func TestEndpointAsNumber(t *testing.T) {
 	r := newRig(t, esp.EncryptionGCM16, 256, 0)
 	ip := ipPacket(clientAddr, internet, 100)
 	e, _ := r.peer.Encapsulation()

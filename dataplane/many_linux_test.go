@@ -132,8 +132,8 @@ func (r *ring) Next() ([]byte, int, bool) {
 	return buf[:tenant.Headroom+1400], tenant.Headroom, true
 }
 
-// Coming implements tenant.Herald.
-func (r *ring) Coming(i int) []byte {
+// Peek implements tenant.Peeker.
+func (r *ring) Peek(i int) []byte {
 	if i == batchSize {
 		return nil
 	}

@@ -21,7 +21,7 @@ type Peer struct {
 	// ID is the gateway's number for this client.
 	ID uint64
 
-	at       atomic.Uint64 // the address of the route, as whereabouts has it
+	at       atomic.Uint64 // the address of the route, as endpoint64 has it
 	route    atomic.Pointer[route]
 	first    atomic.Pointer[Session] // of sessions; most peers have no other
 	sessions atomic.Pointer[[]*Session]
@@ -31,19 +31,19 @@ type Peer struct {
 	moving   atomic.Bool  // a Moved message is on its way
 }
 
-// household is a peer and its first session: packets need both.
-type household struct {
+// peerBlock is a peer and its first session in one piece of memory: packets need both.
+type peerBlock struct {
 	peer    Peer
 	session Session
 }
 
-// upLines is how many bytes of a household packets upwards need: the peer, the
+// upLines is how many bytes of a peerBlock packets upwards need: the peer, the
 // session's first two lines.
 const upLines = 192
 
 // NewPeer returns a peer that has no SA yet.
 func NewPeer(id uint64) *Peer {
-	h := new(household)
+	h := new(peerBlock)
 	h.peer.ID, h.peer.room = id, &h.session
 	h.peer.sessions.Store(&[]*Session{})
 	return &h.peer
@@ -59,8 +59,8 @@ func (p *Peer) newSession() *Session {
 	return new(Session)
 }
 
-// whereabouts is an IPv4 address and port as a number, and 0 for all others.
-func whereabouts(a netip.AddrPort) uint64 {
+// endpoint64 is an IPv4 address and port as a number, and 0 for all others.
+func endpoint64(a netip.AddrPort) uint64 {
 	if !a.Addr().Is4() {
 		return 0
 	}
@@ -109,12 +109,12 @@ type wayOut struct {
 	checksum              bool // the inner UDP header has one
 	divided               bool // there are ways
 	tried                 bool // there is a trial
-	*byways
+	*slowPath
 	path Path
 }
 
-// byways are what few packets need; nil for most peers.
-type byways struct {
+// slowPath are what few packets need; nil for most peers.
+type slowPath struct {
 	local, remote netip.Addr // of the inner UDP checksum
 	ways          []Way
 	trial         *Trial
@@ -126,7 +126,7 @@ func newRoute(l *listener, e Encapsulation) *route {
 		checksum: e.Path.Remote.Addr().Is6(), divided: len(e.Ways) > 0, tried: e.Trial != nil,
 	}}
 	if r.checksum || r.divided || r.tried {
-		r.byways = &byways{local: e.InnerLocal, remote: e.InnerRemote, ways: e.Ways, trial: e.Trial}
+		r.slowPath = &slowPath{local: e.InnerLocal, remote: e.InnerRemote, ways: e.Ways, trial: e.Trial}
 	}
 	return r
 }
@@ -142,7 +142,7 @@ func (p *Plane) Route(peer *Peer, e Encapsulation) error {
 	}
 	peer.at.Store(0)
 	peer.route.Store(newRoute(l, e))
-	peer.at.Store(whereabouts(e.Path.Remote))
+	peer.at.Store(endpoint64(e.Path.Remote))
 	for _, s := range *peer.sessions.Load() {
 		s.update()
 	}

@@ -207,7 +207,7 @@ func (p *Plane) AddSA(spi esp.SPI, sa *SA) {
 			w.table.put(spi, sa)
 		}
 	}
-	p.settle(sa)
+	p.gather(sa)
 }
 
 // RemoveSA forgets the SA. Its keys may be zeroed once this returns: no worker

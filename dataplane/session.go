@@ -52,7 +52,7 @@ type Session struct {
 	remoteTunnel l2tp.TunnelID
 	remoteCall   l2tp.CallID
 	sequencing   bool
-	settled      bool // firstBinding is taken
+	boundOnce    bool // firstBinding is taken
 	sending      bool // firstSend is taken
 	narrow       bool // there was an SA that is not for everything
 }
@@ -148,10 +148,10 @@ func (s *Session) attach(port *Port, link LinkOptions, anyAddress bool) {
 // newBinding returns an empty binding. One that was left is not used again: a
 // worker may still have it.
 func (s *Session) newBinding() *binding {
-	if s.settled {
+	if s.boundOnce {
 		return new(binding)
 	}
-	s.settled = true
+	s.boundOnce = true
 	return &s.firstBinding
 }
 

@@ -36,12 +36,13 @@ func NewSA(peer *Peer, c esp.InboundConfig) (*SA, error) {
 // saLines is how many bytes of an SA every packet needs.
 const saLines = 16 + esp.InboundLines
 
-// manyClients is from how many on packets wait for pages of memory.
+// manyClients is how many make it worth while to have large pages: with fewer, the
+// processor finds all their pages without a walk.
 const manyClients = 1000
 
-// settle has what packets need of SAs and peers put into large pages when there are
+// gather has what packets need of SAs and peers put into large pages when there are
 // many of them.
-func (p *Plane) settle(sa *SA) {
+func (p *Plane) gather(sa *SA) {
 	fresh := p.heap.Note(unsafe.Pointer(sa))
 	fresh = p.heap.Note(unsafe.Pointer(sa.Peer)) || fresh
 	if fresh && p.workers[0].table.clients() >= manyClients {

@@ -122,7 +122,7 @@ func openCause(err error) Cause {
 // address than the peer's packets go to: its NAT has a new mapping, or it has
 // a new network. One such message is on its way at a time.
 func (w *worker) follow(p *Peer, m *udp.Message) {
-	if at := p.at.Load(); at != 0 && at == whereabouts(m.Remote) {
+	if at := p.at.Load(); at != 0 && at == endpoint64(m.Remote) {
 		return
 	}
 	r := p.route.Load()

@@ -20,7 +20,7 @@ type worker struct {
 	conn    udp.Conn
 	count   *counters
 	table   *saTable
-	course  upCourse // of the batch
+	plan    upPlan // of the batch
 	waiting opening
 	up      tally
 	touched []*Port // whose devices have packets of this batch
@@ -94,7 +94,7 @@ func (w *worker) carry(batch []udp.Message) {
 	w.table.mu.Lock()
 	defer w.table.mu.Unlock()
 	if w.natt {
-		w.course.survey(batch, &w.table.sas)
+		w.plan.prepare(batch, &w.table.sas)
 	}
 	for w.next = 0; w.next < len(batch); {
 		w.datagrams(batch)
@@ -105,7 +105,7 @@ func (w *worker) carry(batch []udp.Message) {
 	for len(w.waiting.jobs) > 0 {
 		w.openRest()
 	}
-	w.course.forget()
+	w.plan.forget()
 }
 
 // datagrams takes those of a batch that were not taken yet.
@@ -119,9 +119,9 @@ func (w *worker) datagrams(batch []udp.Message) {
 			continue
 		}
 		var sa *SA
-		kind := w.course.kinds[i]
+		kind := w.plan.kinds[i]
 		if kind == esp.ESP {
-			sa = w.course.sa(i, batch, &w.table.sas)
+			sa = w.plan.sa(i, batch, &w.table.sas)
 		}
 		w.serving = sa
 		w.datagram(&batch[i], kind, sa)
@@ -143,6 +143,6 @@ func (w *worker) flush() {
 	w.touched = w.touched[:0]
 	clear(w.given)
 	w.given = w.given[:0]
-	w.up.settle()
+	w.up.flush()
 	w.down.flush()
 }

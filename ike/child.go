@@ -270,7 +270,7 @@ func (c *child) end(now time.Time, why Reason) {
 		o.activate(now)
 	}
 	c.p.tend(now, c)
-	c.p.settle(now, why)
+	c.p.reap(now, why)
 }
 
 // remove forgets a child SA.

@@ -43,7 +43,7 @@ func acts() []act {
 		{"asks whether the other lives", func(p *pair, n *node, id Peer) {
 			s := child(p, n)
 			s.machine.Ask(p.now)
-			s.settle()
+			s.arm()
 		}},
 	}
 }

@@ -84,6 +84,6 @@ func (s *Server) dial2(now time.Time, c DialConfig) (Peer, error) {
 	for _, path := range p.dialled {
 		s.dialled2[path.ends()] = p
 	}
-	p.settle()
+	p.arm()
 	return p.id, nil
 }

@@ -158,7 +158,7 @@ func (p *peer) initialContact(now time.Time, newest *isakmp) {
 			c.remove()
 		}
 	}
-	p.settle(now, ReasonReplaced)
+	p.reap(now, ReasonReplaced)
 }
 
 // refused takes an authentic refusal of the quick mode that we run.

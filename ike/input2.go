@@ -26,7 +26,7 @@ func (s *Server) input2(now time.Time, path Path, h wire.Header, msg []byte) err
 		return ErrUnknownSA
 	}
 	err := p.machine.Input(now, v2.Path(path), h, msg)
-	p.settle()
+	p.arm()
 	return dropped2(err)
 }
 
@@ -119,7 +119,7 @@ func (s *Server) answerInit(now time.Time, path Path, key openKey, q *v2.Request
 	p.machine, p.open = machine, key
 	s.opening2[key] = p
 	s.enter(now, p, &p.stranger, source, how)
-	p.settle()
+	p.arm()
 	return nil
 }
 
@@ -170,7 +170,7 @@ func (s *Server) EAPReply(now time.Time, id Peer, r EAPReply) {
 			in.Accept = s.directory(Path(p.machine.Path())).v2.Tenant(r.Tenant)
 		}
 		p.machine.EAPReply(now, in)
-		p.settle()
+		p.arm()
 	}
 }
 
@@ -181,7 +181,7 @@ func (s *Server) Assigned(now time.Time, id Peer, a Assignment) {
 	}
 	if p := s.sessions[id]; p != nil {
 		p.machine.Assigned(now, a)
-		p.settle()
+		p.arm()
 	}
 }
 
@@ -194,7 +194,7 @@ func (s *Server) Readdress(now time.Time, id Peer, path Path) error {
 		return ErrNoPeer
 	}
 	ok := p.machine.Readdress(now, v2.Path(path))
-	p.settle()
+	p.arm()
 	if !ok {
 		return ErrRefused
 	}
@@ -255,7 +255,7 @@ func (s *Server) Redirect(now time.Time, id Peer, gateway string) error {
 		return ErrNoPeer
 	}
 	ok := p.machine.Redirect(now, gateway)
-	p.settle()
+	p.arm()
 	if !ok {
 		return ErrRefused
 	}

@@ -214,7 +214,7 @@ func (i *isakmp) drop(now time.Time, why Reason) {
 	i.forget()
 	if p != nil {
 		p.tendIKEs(now)
-		p.settle(now, why)
+		p.reap(now, why)
 	}
 }
 

@@ -189,9 +189,9 @@ func (p *peer) forgetIKE(i *isakmp) {
 	}
 }
 
-// settle closes the peer if nothing is left of it. A party that we dialled and
+// reap closes the peer if nothing is left of it. A party that we dialled and
 // that has deleted our last child SA wants to be rid of us.
-func (p *peer) settle(now time.Time, why Reason) {
+func (p *peer) reap(now time.Time, why Reason) {
 	if p.closed || !p.up {
 		return
 	}
@@ -274,7 +274,7 @@ func (s *Server) Close(now time.Time, id Peer, why Reason) {
 	if p := s.sessions[id]; p != nil {
 		p.why = why
 		p.machine.Close(now)
-		p.settle()
+		p.arm()
 	}
 }
 
@@ -334,6 +334,6 @@ func (s *Server) Moved(now time.Time, id Peer, path Path) {
 	}
 	if p := s.sessions[id]; p != nil {
 		p.machine.Moved(now, v2.Path(path))
-		p.settle()
+		p.arm()
 	}
 }

@@ -153,7 +153,7 @@ func (q *quick) giveUp(now time.Time) {
 	}
 	if c != nil && !c.active {
 		c.remove()
-		p.settle(now, ReasonExpired)
+		p.reap(now, ReasonExpired)
 	}
 }
 

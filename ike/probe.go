@@ -30,11 +30,11 @@ func (p *session2) contact(now time.Time, others []*session2) {
 		case o.machine.Path().Remote == p.machine.Path().Remote:
 			o.why = ReasonReplaced
 			o.machine.Close(now)
-			o.settle()
+			o.arm()
 		case asked < maxContacts:
 			asked++
 			o.machine.Probe(now, contactTime)
-			o.settle()
+			o.arm()
 		}
 	}
 }
@@ -65,7 +65,7 @@ func (s *Server) Probe(now time.Time, id Peer, idle, patience time.Duration) boo
 		return false
 	}
 	p.machine.Probe(now, patience)
-	p.settle()
+	p.arm()
 	return true
 }
 

@@ -28,7 +28,7 @@ func (p *peer) rekeyTime(life, own time.Duration) time.Duration {
 func (s *Server) Rekey(now time.Time, id Peer, phase Phase) error {
 	if p := s.sessions[id]; p != nil {
 		ok := p.machine.Rekey(now, phase == Phase2)
-		p.settle()
+		p.arm()
 		if !ok {
 			return ErrNoPeer
 		}

@@ -30,14 +30,14 @@ func (s *Server) newSession2() *session2 {
 	p := &session2{s: s}
 	p.alarm.due = func(now time.Time) {
 		p.machine.Advance(now)
-		p.settle()
+		p.arm()
 	}
 	return p
 }
 
-// settle sets the alarm after each call into the machine, and forgets the session
+// arm sets the alarm after each call into the machine, and forgets the session
 // when nothing is left of it.
-func (p *session2) settle() {
+func (p *session2) arm() {
 	if p.machine == nil {
 		return
 	}
@@ -75,7 +75,7 @@ func (p *session2) leaveOpening() {
 func (p *session2) forget() {
 	p.machine.Close(time.Time{})
 	p.machine.Drop(time.Time{})
-	p.settle()
+	p.arm()
 }
 
 // Rand is the source of randomness.
@@ -98,7 +98,7 @@ func (p *session2) Compute(do func() any, stranger bool, then func(now time.Time
 	}
 	p.s.compute(do, from, func(now time.Time, r any) {
 		then(now, r)
-		p.settle()
+		p.arm()
 	})
 	return true
 }
@@ -108,7 +108,7 @@ func (p *session2) Compute(do func() any, stranger bool, then func(now time.Time
 func (p *session2) Consult(path v2.Path, do func() any, then func(now time.Time, result any)) {
 	p.s.consult(Path(path), do, false, func(now time.Time, r any) {
 		then(now, r)
-		p.settle()
+		p.arm()
 	})
 }
 
@@ -152,7 +152,7 @@ func (p *session2) searching() bool { return p.machine.Searching() }
 // searchNow says that it is its turn.
 func (p *session2) searchNow(now time.Time) {
 	p.machine.Search(now)
-	p.settle()
+	p.arm()
 }
 
 // Tried gives those back that there were not.

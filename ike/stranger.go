@@ -157,13 +157,13 @@ func (h *halfOpen) enter(t *stranger, stage strangerStage) {
 	t.home = h.home(t.source)
 	for n := t.home; n != nil; n = n.within {
 		n.n++
-		n.settle()
+		n.place()
 	}
 	h.put(t, stage)
 }
 
-// settle puts a network where it belongs among those beside it.
-func (n *network) settle() {
+// place puts a network where it belongs among those beside it.
+func (n *network) place() {
 	if n.within != nil {
 		heap.Fix(&n.within.parts, n.index)
 	}
@@ -204,7 +204,7 @@ func (h *halfOpen) leave(t *stranger) {
 	h.take(t)
 	for n := t.home; n != nil; n = n.within {
 		n.n--
-		n.settle()
+		n.place()
 	}
 	for n := t.home; n.within != nil && n.n == 0; n = n.within {
 		heap.Remove(&n.within.parts, n.index)

@@ -12,7 +12,7 @@ func TestRetransmission(t *testing.T) {
 	s.serve(9)
 	s.e.cfg.Idle = -1
 	s.e.peers[client].tunnels[0].expires = time.Time{}
-	s.e.settle(s.now, s.e.peers[client].tunnels[0])
+	s.e.transmit(s.now, s.e.peers[client].tunnels[0])
 	s.advance(59 * time.Second)
 	s.wantNothing()
 	s.advance(time.Second)

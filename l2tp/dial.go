@@ -47,7 +47,7 @@ func (e *Endpoint) Dial(now time.Time, to Peer, d DialConfig) (Call, error) {
 		e.remove(t)
 		return Call{}, err
 	}
-	e.settle(now, t)
+	e.transmit(now, t)
 	return t.key(c), nil
 }
 
@@ -101,7 +101,7 @@ func (e *Endpoint) join(now time.Time, to Peer, d *DialConfig) (Call, error) {
 	if !t.persona.waitAck || t.ch.idle() {
 		e.placeCalls(now, t)
 	}
-	e.settle(now, t)
+	e.transmit(now, t)
 	return t.key(c), nil
 }
 

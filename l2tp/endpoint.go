@@ -144,7 +144,7 @@ func (e *Endpoint) Advance(now time.Time) {
 			return
 		}
 		e.advance(now, t)
-		e.settle(now, t)
+		e.transmit(now, t)
 	}
 }
 
@@ -185,7 +185,7 @@ func (e *Endpoint) input(now time.Time, from Peer, b []byte) error {
 		return ErrUnknownTunnel
 	}
 	err = e.receive(now, t, m, b)
-	e.settle(now, t)
+	e.transmit(now, t)
 	return err
 }
 
@@ -254,7 +254,7 @@ func (e *Endpoint) ClosePeer(now time.Time, id Peer, result Result) {
 	}
 	for _, t := range slices.Clone(p.tunnels) {
 		e.hangUp(now, t, result)
-		e.settle(now, t)
+		e.transmit(now, t)
 	}
 }
 
@@ -276,7 +276,7 @@ func (e *Endpoint) CloseTunnel(now time.Time, id Peer, tunnel TunnelID, result R
 		return ErrUnknownTunnel
 	}
 	e.hangUp(now, t, result)
-	e.settle(now, t)
+	e.transmit(now, t)
 	return nil
 }
 
@@ -291,7 +291,7 @@ func (e *Endpoint) CloseCall(now time.Time, call Call, result Result) error {
 		return ErrUnknownCall
 	}
 	e.clear(now, t, c, Reason{CauseLocal, MessageCDN, result})
-	e.settle(now, t)
+	e.transmit(now, t)
 	return nil
 }
 

@@ -73,7 +73,7 @@ func (e *Endpoint) handleUnknown(now time.Time, t *tunnel, m Message) {
 	e.stop(now, t, Reason{CauseProtocol, MessageStopCCN, Result{StopError, ErrorUnknownAVP, m.Type().String()}})
 }
 
-// send queues a message; settle sends it when the window lets it go.
+// send queues a message; transmit sends it when the window lets it go.
 func (e *Endpoint) send(t *tunnel, c *call, kind MessageType, items []item, r Result) {
 	x := composition{endpoint: e, tunnel: t, call: c, result: r}
 	t.ch.push(kind, x.compose(kind, items))
@@ -108,9 +108,9 @@ func (e *Endpoint) flush(now time.Time, t *tunnel) {
 	}
 }
 
-// settle ends every turn of a tunnel: it sends what may be sent, acknowledges what
+// transmit ends every turn of a tunnel: it sends what may be sent, acknowledges what
 // nothing has acknowledged yet, removes what is over, and sets the next deadline.
-func (e *Endpoint) settle(now time.Time, t *tunnel) {
+func (e *Endpoint) transmit(now time.Time, t *tunnel) {
 	if t.state == tunnelGone {
 		return
 	}

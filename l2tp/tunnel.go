@@ -186,7 +186,7 @@ func (e *Endpoint) handleSCCRQ(now time.Time, from Peer, m Message) error {
 		e.remove(t)
 		return err
 	}
-	e.settle(now, t)
+	e.transmit(now, t)
 	return nil
 }
 
@@ -219,7 +219,7 @@ func (e *Endpoint) repeated(now time.Time, from Peer, remote TunnelID, mark uint
 		t.heard = now
 		t.ch.sent = 0
 		t.ch.ackDue = true
-		e.settle(now, t)
+		e.transmit(now, t)
 		return true, nil
 	case t.mark == mark && now.Sub(t.since) < stale:
 		e.stats.Duplicates++
@@ -313,8 +313,8 @@ func (e *Endpoint) stopAuth(now time.Time, t *tunnel, text string) {
 	e.stop(now, t, Reason{CauseAuth, MessageStopCCN, Result{Code: StopUnauthorized, Message: text}})
 }
 
-// challenge prepares tunnel authentication where there is a secret: our challenge, and
-// our answer to the peer's, which carrier will carry.
+// challenge prepares tunnel authentication where there is a secret: our challenge. The
+// answer to the peer's goes into our SCCRP or SCCCN.
 func (e *Endpoint) challenge(t *tunnel, size int) error {
 	if len(t.secret(e)) == 0 || size == 0 {
 		return nil

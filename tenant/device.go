@@ -54,14 +54,14 @@ type Source interface {
 	Next() (buf []byte, off int, ok bool)
 }
 
-// Herald is a Source that knows where packets go before it lends them. Who has
-// that told can have what each of them needs fetched in time.
-type Herald interface {
-	// Coming returns the beginning of the i-th packet of the last Read, with at
+// Peeker is a Source whose packets can be looked at before it lends them, so that
+// what each of them needs is prefetched.
+type Peeker interface {
+	// Peek returns the beginning of the i-th packet of the last Read, with at
 	// least its IP header, or nil if there are not so many. A packet that will be
 	// cut into several counts as one. It may be asked between Read and Next, and
 	// what it returns is lent until Next.
-	Coming(i int) []byte
+	Peek(i int) []byte
 }
 
 // Writer takes what clients send into a tenant's network. It is for one

@@ -6,15 +6,14 @@
 //
 // A Selector turns the name that a client logs in with into a tenant and a
 // user. A Pool leases addresses, the same one to the same owner as long as it
-// is free; a PrefixPool does so with IPv6 prefixes. Device is the
-// seam to the networks behind; its implementations are tenant/netstack and
-// tenant/tun, and both answer DNS with tenant/dns.
+// is free; a PrefixPool does so with IPv6 prefixes. Device is the seam to the
+// networks behind; its implementations are tenant/netstack and tenant/tun, and
+// both answer DNS with tenant/dns.
 //
 // # Memory
 //
-// Packets that a Source lends are
-// the caller's until the next call of Next or Read; packets committed to a
-// Writer are borrowed until Flush.
+// Packets that a Source lends are the caller's until the next call of Next or
+// Read; packets committed to a Writer are borrowed until Flush.
 //
 // # What it does not do
 //

@@ -20,9 +20,9 @@ type layer struct {
 func layers() []layer {
 	return []layer{
 		{"cmd", []string{"internal", "bench"}},
-		{"bench", []string{"internal", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane"}},
+		{"bench", []string{"internal", "ike", "esp", "l2tp", "ppp", "tenant", "dataplane"}},
 		{"internal/access", []string{"internal/config", "internal/store", "internal/eap", "ppp"}},
-		{"internal/gateway", []string{"internal/access", "internal/admin", "internal/event", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "radius", "tenant", "dataplane", "internal/x/aside", "internal/x/fault", "internal/x/deadline"}},
+		{"internal/gateway", []string{"internal/access", "internal/admin", "internal/event", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "tenant", "dataplane", "internal/x/aside", "internal/x/fault", "internal/x/deadline"}},
 		{"internal/quickstart", []string{"internal/config"}},
 		{"internal/config", []string{"internal/secretfile", "internal/certificate"}},
 		{"internal/store", []string{"ppp/auth"}},
@@ -40,7 +40,6 @@ func layers() []layer {
 		{"esp", []string{"internal/x/prefetch"}},
 		{"l2tp", []string{"internal/x/deadline"}},
 		{"ppp", []string{"internal/eap", "internal/x/deadline"}},
-		{"radius", nil},
 		{"tenant/policy", []string{"tenant/ipkt"}},
 		{"tenant", []string{"internal/x/gso", "internal/x/fault"}},
 	}
@@ -55,7 +54,7 @@ func views() map[string][]string {
 	return map[string][]string{
 		"l2tp":   {"AppendDataHeader", "CallID", "DataHeader", "DataHeaderLen", "IsControl", "MaxDataHeader", "ParseData", "TunnelID"},
 		"ppp":    {"AppendHeader", "MaxHeader", "ParseFrame", "Protocol", "ProtocolIPv4", "ProtocolIPv6", "ProtocolLCP"},
-		"tenant": {"Device", "Fault", "Headroom", "Herald", "Source", "Tailroom", "Writer"},
+		"tenant": {"Device", "Fault", "Headroom", "Peeker", "Source", "Tailroom", "Writer"},
 	}
 }
 

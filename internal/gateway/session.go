@@ -22,7 +22,7 @@ import (
 type peer struct {
 	id       uint64
 	plane    *dataplane.Peer
-	label    string // whose pre-shared key it has: the key of Gateway.groups
+	label    string // whose pre-shared key it has, as keyring.group takes it
 	path     ike.Path
 	identity string // what it calls itself
 	family   family.Family

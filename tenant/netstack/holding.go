@@ -62,12 +62,12 @@ func newHolding(ep tcpip.Endpoint, purse *purse, of *allowance, epoch time.Time)
 	h := &holding{ep: ep, purse: purse, of: of, epoch: epoch, sending: sending{ackedAt: now}, taking: taking{takenAt: now}}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.settle()
+	h.recharge()
 	return h
 }
 
-// settle charges the purse what is held. The caller holds the lock.
-func (h *holding) settle() {
+// recharge charges the purse what is held. The caller holds the lock.
+func (h *holding) recharge() {
 	h.charge(connectionCost + h.queued + len(h.marks)*groupOf*pieceCost + max(h.grown, h.waiting) + h.blocked)
 }
 
@@ -95,7 +95,7 @@ func (h *holding) write(p tcpip.Payloader, size int) (int64, tcpip.Error) {
 	if h.few == groupOf {
 		h.few, h.marks = 0, append(h.marks, h.written)
 	}
-	h.settle()
+	h.recharge()
 	return n, err
 }
 
@@ -108,7 +108,7 @@ func (h *holding) scattered() bool {
 		return false
 	}
 	h.measureQueue()
-	h.settle()
+	h.recharge()
 	return len(h.marks) >= groups
 }
 
@@ -119,7 +119,7 @@ func (h *holding) shutWrite() {
 	defer h.mu.Unlock()
 	h.measureQueue()
 	h.shut = true
-	h.settle()
+	h.recharge()
 }
 
 // read says that the host was given n bytes, and how large the receive buffer is.
@@ -130,7 +130,7 @@ func (h *holding) read(n int, size int) {
 	if size > levels[0].receive {
 		h.grown = size
 	}
-	h.settle()
+	h.recharge()
 }
 
 // block says that we hold n bytes that the host does not take; 0: no more.
@@ -138,7 +138,7 @@ func (h *holding) block(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.blocked = n
-	h.settle()
+	h.recharge()
 }
 
 // measure finds out what is held, and for how long nothing of it has gone. A
@@ -158,7 +158,7 @@ func (h *holding) measure(now time.Duration) (still time.Duration) {
 		}
 		h.before, h.takenAt = h.taken, now
 	}
-	h.settle()
+	h.recharge()
 	return now - min(h.ackedAt, h.takenAt)
 }
 

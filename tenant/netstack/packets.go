@@ -61,9 +61,9 @@ func (s *source) Next() (buf []byte, off int, ok bool) {
 	}
 }
 
-// Coming implements tenant.Herald. A header is in one piece with the rest of its
+// Peek implements tenant.Peeker. A header is in one piece with the rest of its
 // packet or in one of its own, of all of it.
-func (s *source) Coming(i int) []byte {
+func (s *source) Peek(i int) []byte {
 	if i >= len(s.left) {
 		return nil
 	}

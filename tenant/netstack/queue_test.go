@@ -77,8 +77,8 @@ func TestQueueKeepsOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		var coming []netip.Addr
-		for i := 0; s.Coming(i) != nil; i++ {
-			p := ipkt.Packet{Bytes: s.Coming(i)}
+		for i := 0; s.Peek(i) != nil; i++ {
+			p := ipkt.Packet{Bytes: s.Peek(i)}
 			coming = append(coming, p.Destination())
 		}
 		for buf, off, ok := s.Next(); ok; buf, off, ok = s.Next() {

@@ -140,8 +140,8 @@ func (s *source) Next() (buf []byte, off int, ok bool) {
 	}
 }
 
-// Coming implements tenant.Herald.
-func (s *source) Coming(i int) []byte {
+// Peek implements tenant.Peeker.
+func (s *source) Peek(i int) []byte {
 	if i >= len(s.loads) {
 		return nil
 	}

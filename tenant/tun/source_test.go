@@ -41,7 +41,7 @@ func testReadGathers(t *testing.T, d *Device) {
 		if err := s.Read(); err != nil {
 			t.Fatalf("after %d datagrams: %v", got, err)
 		}
-		told := heralded(s.(tenant.Herald))
+		told := peeked(s.(tenant.Peeker))
 		lent := 0
 		for buf, off, ok := s.Next(); ok; buf, off, ok = s.Next() {
 			pkt := buf[off:]
@@ -65,10 +65,10 @@ func testReadGathers(t *testing.T, d *Device) {
 	}
 }
 
-// heralded returns the beginnings of the packets that a source tells of.
-func heralded(h tenant.Herald) (all [][]byte) {
-	for i := 0; h.Coming(i) != nil; i++ {
-		all = append(all, bytes.Clone(h.Coming(i)[:20]))
+// peeked returns the beginnings of the packets that a source tells of.
+func peeked(h tenant.Peeker) (all [][]byte) {
+	for i := 0; h.Peek(i) != nil; i++ {
+		all = append(all, bytes.Clone(h.Peek(i)[:20]))
 	}
 	return all
 }
