@@ -142,5 +142,8 @@ func (p *PrefixPool) Contains(addr netip.Addr) bool {
 	return false
 }
 
+// Size is how many prefixes can be leased at once.
+func (p *PrefixPool) Size() int { return p.pool.Size() }
+
 // Leased is how many prefixes are leased now.
 func (p *PrefixPool) Leased() int { return p.pool.Leased() }

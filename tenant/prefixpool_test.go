@@ -34,11 +34,11 @@ func TestPrefixPoolLeasesAll(t *testing.T) {
 	} {
 		p := wantPrefixPool(t, tt.bits, tt.ranges...)
 		seen := map[netip.Prefix]string{}
-		for i := range p.pool.Size() {
+		for i := range p.Size() {
 			owner := fmt.Sprint("user", i)
 			got, err := p.Lease(owner)
 			if err != nil {
-				t.Fatalf("%v: %d of %d: %v", tt, i, p.pool.Size(), err)
+				t.Fatalf("%v: %d of %d: %v", tt, i, p.Size(), err)
 			}
 			if got.Masked() != got || !p.Contains(got.Addr()) || got.Contains(p.prefixes[0].Addr().Next()) || seen[got] != "" || tt.bits != 0 && got.Bits() != tt.bits {
 				t.Errorf("%v: %v", tt, got)

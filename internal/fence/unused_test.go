@@ -361,7 +361,7 @@ func figures() []string {
 		"dataplane/udp.Sent", "dataplane/udp.Refused", "dataplane/udp.Calls",
 		"ike.Server.Stats", "ike.Peers", "ike.IKEs", "ike.Computations",
 		"l2tp.Endpoint.Stats", "l2tp.Peers", "internal/x/fault.Log.Count",
-		"tenant.Pool.Size", "tenant.Pool.Leased", "tenant.PrefixPool.Leased",
+		"tenant.Pool.Size", "tenant.Pool.Leased", "tenant.PrefixPool.Leased", "tenant.PrefixPool.Size",
 	}
 }
 
