@@ -53,13 +53,22 @@ func (c Cause) String() string {
 	return "unknown"
 }
 
-// counters belong to one goroutine that moves packets; anyone may read them.
+// counters belong to one goroutine that moves packets, or to a tenant, whose packets any
+// of them may drop; anyone may read them.
 type counters struct {
 	drops [causes]atomic.Uint64
 	_     [64]byte
 }
 
 func (c *counters) drop(why Cause) { c.drops[why].Add(1) }
+
+// dropOf counts a packet of a tenant, for it as well; nil: nobody's that is known.
+func (c *counters) dropOf(p *Port, why Cause) {
+	c.drop(why)
+	if p != nil {
+		p.dropped.drop(why)
+	}
+}
 
 func (c *counters) dropMany(why Cause, n int) {
 	if n > 0 {
@@ -76,19 +85,52 @@ func (c *counters) flushed(err error) {
 	}
 }
 
-// Drops returns how many packets were dropped since the start, by cause.
+// Drops returns how many packets were dropped since the start, by cause: those of all
+// tenants and those that are nobody's. It may be called by any goroutine.
 func (p *Plane) Drops() map[Cause]uint64 {
 	sums := make(map[Cause]uint64)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.counters {
-		for why := Cause(0); why < causes; why++ {
-			if n := c.drops[why].Load(); n > 0 {
-				sums[why] += n
-			}
-		}
+		c.addTo(sums)
 	}
 	return sums
+}
+
+// Drops returns how many of the tenant's packets were dropped since the start, by cause,
+// as far as it was known whose they were. It may be called by any goroutine.
+func (p *Port) Drops() map[Cause]uint64 {
+	sums := make(map[Cause]uint64)
+	p.dropped.addTo(sums)
+	return sums
+}
+
+func (c *counters) addTo(sums map[Cause]uint64) {
+	for why := Cause(0); why < causes; why++ {
+		if n := c.drops[why].Load(); n > 0 {
+			sums[why] += n
+		}
+	}
+}
+
+// place is the port that the session is bound to; nil: none.
+func (s *Session) place() *Port {
+	if b := s.bound.Load(); b != nil {
+		return b.port
+	}
+	return nil
+}
+
+// place is the port that all sessions of the peer are bound to; nil: none, or not one.
+func (p *Peer) place() (port *Port) {
+	for _, s := range *p.sessions.Load() {
+		of := s.place()
+		if of == nil || port != nil && of != port {
+			return nil
+		}
+		port = of
+	}
+	return port
 }
 
 func (p *Plane) newCounters() *counters {

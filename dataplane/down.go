@@ -81,7 +81,7 @@ func (d *downlink) read() bool {
 		if errors.Is(err, os.ErrClosed) || errors.Is(err, io.EOF) {
 			return false
 		}
-		d.send.count.drop(DropDevice)
+		d.send.count.dropOf(d.port, DropDevice)
 		time.Sleep(readPause)
 	}
 }
@@ -101,19 +101,19 @@ func (d *downlink) readSource() (err error) {
 func (d *downlink) packet(buf []byte, off int) {
 	ip, err := ipkt.Parse(buf[off:])
 	if err != nil {
-		d.send.count.drop(DropIP)
+		d.send.count.dropOf(d.port, DropIP)
 		return
 	}
 	s := d.plan.session(ip.Destination(), &d.port.routes)
 	d.serving = s
 	to := d.port.down(s, &ip)
 	if to.kind == hopDrop {
-		d.send.count.drop(to.cause)
+		d.send.count.dropOf(d.port, to.cause)
 		return
 	}
 	st := s.send.Load()
 	if st == nil {
-		d.send.count.drop(DropNoRoute)
+		d.send.count.dropOf(d.port, DropNoRoute)
 		return
 	}
 	if len(ip.Bytes) > int(st.mtu) {
@@ -134,14 +134,14 @@ func (d *downlink) forward(s *Session, st *sendState, buf []byte, off int) {
 // session seals the IP packet buf[off:] for the session.
 func (s *sender) session(to *Session, st *sendState, buf []byte, off int) {
 	if st.tried && !st.trial.take(len(buf)-off) {
-		s.count.drop(DropUnproven)
+		s.count.dropOf(to.place(), DropUnproven)
 		return
 	}
 	if st.templateAt == maxTemplate {
 		if sa := st.toward(buf[off:], to.out.Load()); sa != nil {
 			s.seal(&st.wayOut, sa, buf[off:], ipProtocol(buf[off]))
 		} else {
-			s.count.drop(DropSelector)
+			s.count.dropOf(to.place(), DropSelector)
 		}
 		return
 	}
@@ -161,7 +161,7 @@ func ipProtocol(first byte) uint8 {
 // section 3.2).
 func (d *downlink) tooBig(s *Session, st *sendState, ip *ipkt.Packet, buf []byte, off int) {
 	if ip.DontFragment() {
-		d.send.count.drop(DropTooBig)
+		d.send.count.dropOf(d.port, DropTooBig)
 		d.refuse(ip, int(st.mtu))
 		return
 	}
@@ -169,7 +169,7 @@ func (d *downlink) tooBig(s *Session, st *sendState, ip *ipkt.Packet, buf []byte
 		d.forward(s, st, buf, off)
 	})
 	if !cut {
-		d.send.count.drop(DropTooBig)
+		d.send.count.dropOf(d.port, DropTooBig)
 	}
 }
 
@@ -185,6 +185,6 @@ func (d *downlink) refuse(ip *ipkt.Packet, mtu int) {
 	}
 	d.back.Commit(reply)
 	if d.back.Flush() != nil {
-		d.send.count.drop(DropDevice)
+		d.send.count.dropOf(d.port, DropDevice)
 	}
 }

@@ -19,12 +19,15 @@ func (w *worker) survive() {
 		return
 	}
 	w.plane.faults.Caught("data plane: a packet of a client", v)
-	w.count.drop(DropFault)
 	w.up = tally{}
 	if sa := w.serving; sa != nil {
+		w.count.dropOf(sa.Peer.place(), DropFault)
 		w.plane.faulty(sa.Peer, sa.Tunnel)
-	} else if w.waiting.opened && !w.waiting.whole {
-		w.waiting.suspect() // while all of it was opened: nobody knows whose it was
+	} else {
+		w.count.drop(DropFault)
+		if w.waiting.opened && !w.waiting.whole {
+			w.waiting.suspect() // while all of it was opened: nobody knows whose it was
+		}
 	}
 	w.serving = nil
 }
@@ -51,7 +54,7 @@ func (w *worker) flushDevice(p *Port) {
 	}
 	for _, g := range w.given {
 		if g.port == p && w.failedAt(g) {
-			w.count.drop(DropFault)
+			w.count.dropOf(p, DropFault)
 			w.plane.faulty(g.from.peer, g.from)
 		}
 	}
@@ -91,11 +94,11 @@ func (w *worker) replace(p *Port, panicked *bool) {
 func (w *worker) refused(p *Port, err error) {
 	fault, ok := errors.AsType[*tenant.Fault](err)
 	if !ok {
-		w.count.drop(DropDevice)
+		w.count.dropOf(p, DropDevice)
 		return
 	}
-	w.count.dropMany(DropFault, len(fault.Sources))
 	for _, source := range fault.Sources {
+		w.count.dropOf(p, DropFault)
 		p.routes.mu.RLock()
 		s := p.routes.exact(source)
 		p.routes.mu.RUnlock()
@@ -114,7 +117,7 @@ func (d *downlink) survive(more *bool) {
 		return
 	}
 	d.send.plane.faults.Caught("data plane: a packet for a client", v)
-	d.send.count.drop(DropFault)
+	d.send.count.dropOf(d.port, DropFault)
 	d.send.abandon()
 	if s := d.serving; s != nil && !d.lending {
 		d.send.plane.faulty(s.peer, s)

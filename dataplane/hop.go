@@ -102,11 +102,11 @@ func causeOf(v policy.Verdict) Cause {
 func (s *sender) hairpin(from, to *Session, p *Port, ip *ipkt.Packet) {
 	st := to.send.Load()
 	if st == nil {
-		s.count.drop(DropNoRoute)
+		s.count.dropOf(p, DropNoRoute)
 		return
 	}
 	if len(ip.Bytes) > int(st.mtu) && ip.DontFragment() {
-		s.count.drop(DropTooBig)
+		s.count.dropOf(p, DropTooBig)
 		s.answer(from, p, ip, int(st.mtu))
 		return
 	}
@@ -124,7 +124,7 @@ func (s *sender) hairpin(from, to *Session, p *Port, ip *ipkt.Packet) {
 		s.session(to, st, buf, off)
 	})
 	if !cut {
-		s.count.drop(DropTooBig)
+		s.count.dropOf(p, DropTooBig)
 	}
 }
 

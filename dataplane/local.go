@@ -86,7 +86,7 @@ func isAdvertisement(ip *ipkt.Packet) bool {
 // question hands a packet for our end of the link to the control loop.
 func (w *worker) question(s *Session, ip *ipkt.Packet) {
 	if !isQuestion(ip) {
-		w.count.drop(DropLink)
+		w.count.dropOf(s.place(), DropLink)
 		return
 	}
 	w.toControl(s, ip)
@@ -95,7 +95,7 @@ func (w *worker) question(s *Session, ip *ipkt.Packet) {
 // toControl hands a packet of a session to the control loop.
 func (w *worker) toControl(s *Session, ip *ipkt.Packet) {
 	if why, ok := w.plane.inbox.fromPeer(Message{Kind: Link, Peer: s.peer, Session: s}, ip.Bytes); !ok {
-		w.count.drop(why)
+		w.count.dropOf(s.place(), why)
 	}
 }
 

@@ -227,4 +227,5 @@ type Port struct {
 	gateway  netip.Addr                   // our IPv4 address there
 	gateway6 netip.Addr                   // our IPv6 address there; invalid: none
 	routes   routeTable
+	dropped  *counters // of its tenant
 }

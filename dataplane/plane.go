@@ -168,6 +168,19 @@ func (p *Plane) Close() {
 // Inbox returns what waits for the control loop.
 func (p *Plane) Inbox() *Inbox { return p.inbox }
 
+// Sockets returns what all sockets have counted; those of tests count nothing. It may be
+// called by any goroutine.
+func (p *Plane) Sockets() (sum udp.Stats) {
+	for _, l := range p.listeners {
+		for _, c := range l.conns {
+			if s, ok := c.(interface{ Stats() udp.Stats }); ok {
+				sum.Add(s.Stats())
+			}
+		}
+	}
+	return sum
+}
+
 // Local returns the local address and port of the n-th configured address, for
 // IKE or for NAT-T.
 func (p *Plane) Local(n int, natt bool) netip.AddrPort {
@@ -249,7 +262,7 @@ func (p *Plane) AddDevice(c PortConfig) *Port {
 }
 
 func newPort(c PortConfig) *Port {
-	port := &Port{device: c.Device}
+	port := &Port{device: c.Device, dropped: new(counters)}
 	if c.Rules == nil {
 		c.Rules = policy.New(policy.Config{})
 	}

@@ -69,7 +69,7 @@ func (w *worker) sealed(m *udp.Message, sa *SA) {
 // opened takes what was in an ESP packet.
 func (w *worker) opened(sa *SA, m *udp.Message, j *esp.OpenJob) {
 	if j.Err != nil {
-		w.count.drop(openCause(j.Err))
+		w.count.dropOf(sa.Peer.place(), openCause(j.Err))
 		return
 	}
 	mark(&sa.Peer.active)
@@ -80,9 +80,9 @@ func (w *worker) opened(sa *SA, m *udp.Message, j *esp.OpenJob) {
 	case protoIPv4, protoIPv6:
 		w.tunnelled(sa, j.Payload)
 	case esp.NextHeaderNone:
-		w.count.drop(DropDummy)
+		w.count.dropOf(sa.Peer.place(), DropDummy)
 	default:
-		w.count.drop(DropInner)
+		w.count.dropOf(sa.Peer.place(), DropInner)
 	}
 }
 
@@ -91,12 +91,12 @@ func (w *worker) opened(sa *SA, m *udp.Message, j *esp.OpenJob) {
 // way, which opens it.
 func (w *worker) tunnelled(sa *SA, pkt []byte) {
 	if sa.Tunnel == nil {
-		w.count.drop(DropInner)
+		w.count.dropOf(sa.Peer.place(), DropInner)
 		return
 	}
 	b := sa.Tunnel.bound.Load()
 	if (b == nil || b.narrow) && !w.table.takes(sa, pkt) {
-		w.count.drop(DropSelector)
+		w.count.dropOf(sa.Peer.place(), DropSelector)
 		return
 	}
 	if b != nil {
@@ -104,7 +104,7 @@ func (w *worker) tunnelled(sa *SA, pkt []byte) {
 		return
 	}
 	if why, ok := w.plane.inbox.fromPeer(Message{Kind: Early, Peer: sa.Peer, Session: sa.Tunnel}, pkt); !ok {
-		w.count.drop(why)
+		w.count.dropOf(sa.Peer.place(), why)
 	}
 }
 
@@ -131,19 +131,19 @@ func (w *worker) follow(p *Peer, m *udp.Message) {
 	}
 	if why, ok := w.plane.inbox.fromPeer(Message{Kind: Moved, Peer: p, Path: w.path(m)}, nil); !ok {
 		p.moving.Store(false)
-		w.count.drop(why)
+		w.count.dropOf(p.place(), why)
 	}
 }
 
 // transport takes a UDP datagram of a transport mode SA: L2TP.
 func (w *worker) transport(sa *SA, datagram []byte) {
 	if len(datagram) < udpHeaderLen {
-		w.count.drop(DropInner)
+		w.count.dropOf(sa.Peer.place(), DropInner)
 		return
 	}
 	n := int(binary.BigEndian.Uint16(datagram[4:]))
 	if n < udpHeaderLen || n > len(datagram) {
-		w.count.drop(DropInner)
+		w.count.dropOf(sa.Peer.place(), DropInner)
 		return
 	}
 	port, payload := binary.BigEndian.Uint16(datagram), datagram[udpHeaderLen:n]
@@ -152,7 +152,7 @@ func (w *worker) transport(sa *SA, datagram []byte) {
 		return
 	}
 	if why, ok := w.plane.inbox.fromPeer(Message{Kind: L2TP, Peer: sa.Peer, Port: port}, payload); !ok {
-		w.count.drop(why)
+		w.count.dropOf(sa.Peer.place(), why)
 	}
 }
 
@@ -163,12 +163,12 @@ func (w *worker) transport(sa *SA, datagram []byte) {
 func (w *worker) call(p *Peer, message []byte) {
 	h, frame, err := l2tp.ParseData(message)
 	if err != nil {
-		w.count.drop(DropL2TP)
+		w.count.dropOf(p.place(), DropL2TP)
 		return
 	}
 	proto, payload, ok := ppp.ParseFrame(frame)
 	if !ok {
-		w.count.drop(DropPPP)
+		w.count.dropOf(p.place(), DropPPP)
 		return
 	}
 	s := p.session(h.Tunnel, h.Call)
@@ -181,12 +181,12 @@ func (w *worker) call(p *Peer, message []byte) {
 	// A call's first LCP frame may come in the batch of the message that makes
 	// the call: the control loop will know it.
 	if s == nil && proto != ppp.ProtocolLCP {
-		w.count.drop(DropNoSession)
+		w.count.dropOf(p.place(), DropNoSession)
 		return
 	}
 	m := Message{Kind: PPP, Peer: p, Session: s, Tunnel: h.Tunnel, Call: h.Call}
 	if why, ok := w.plane.inbox.fromPeer(m, frame); !ok {
-		w.count.drop(why)
+		w.count.dropOf(p.place(), why)
 	}
 }
 
@@ -194,12 +194,12 @@ func (w *worker) call(p *Peer, message []byte) {
 func (w *worker) packet(s *Session, pkt []byte) {
 	b, st := s.bound.Load(), s.send.Load()
 	if b == nil || st == nil {
-		w.count.drop(DropNoSession)
+		w.count.dropOf(s.place(), DropNoSession)
 		return
 	}
 	ip, err := ipkt.Parse(pkt)
 	if err != nil {
-		w.count.drop(DropIP)
+		w.count.dropOf(b.port, DropIP)
 		return
 	}
 	if b.host && isAdvertisement(&ip) {
@@ -211,7 +211,7 @@ func (w *worker) packet(s *Session, pkt []byte) {
 	case to.kind == hopControl:
 		w.question(s, &ip)
 	case to.kind == hopDrop && to.cause == DropSource: // not the session's traffic
-		w.count.drop(DropSource)
+		w.count.dropOf(b.port, DropSource)
 	default:
 		w.forward(s, b.port, to, int(st.mtu), &ip)
 	}
@@ -226,7 +226,7 @@ func (w *worker) forward(s *Session, p *Port, to hop, mtu int, ip *ipkt.Packet) 
 	w.up.add(&s.Up, len(ip.Bytes))
 	switch to.kind {
 	case hopDrop:
-		w.count.drop(to.cause)
+		w.count.dropOf(p, to.cause)
 	case hopClient:
 		w.down.hairpin(s, to.session, p, ip)
 	default:

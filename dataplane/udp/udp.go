@@ -133,6 +133,15 @@ type Stats struct {
 	Calls     uint64 // system calls that sent or received something
 }
 
+// Add adds what another socket has counted.
+func (s *Stats) Add(o Stats) {
+	s.Received += o.Received
+	s.Truncated += o.Truncated
+	s.Sent += o.Sent
+	s.Refused += o.Refused
+	s.Calls += o.Calls
+}
+
 func (c *Config) check() error {
 	if !c.Addr.IsValid() {
 		return fmt.Errorf("%w: no address to listen on", ErrConfig)
