@@ -4,16 +4,23 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 )
 
 // house is a Gateway with some sessions.
-type house struct{ sessions []Session }
+type house struct {
+	sessions []Session
+	figures  Figures
+}
+
+func (h *house) Figures(context.Context) (Figures, error) { return h.figures, nil }
 
 func (h *house) Sessions(context.Context) ([]Session, error) { return h.sessions, nil }
 
@@ -101,6 +108,44 @@ func TestOneServer(t *testing.T) {
 	}
 	if list, err := c.Sessions(t.Context()); err != nil || len(list) != 0 {
 		t.Error(list, err)
+	}
+}
+
+// TestFigures: what a server has counted arrives as it was counted, and an older server
+// that knows of no figures is named as what it is.
+func TestFigures(t *testing.T) {
+	counted := NewCounted()
+	counted.Sessions, counted.Up, counted.Dropped["replay"], counted.Events["session-up"] = 1, Traffic{2, 3}, 4, 5
+	counted.Causes["login-refused"] = Named{"wrong password": 6}
+	h := &house{figures: Figures{
+		At: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC), Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Version: "culvert", Listen: []netip.Addr{netip.MustParseAddr("::")}, IKEPort: 500, NATTPort: 4500, Peers: 7, All: counted, Refused: Named{"ike": 8},
+		Tenants: []Tenant{{Name: "acme", Counted: counted, Addresses: Addresses{1, 2}, Prefixes: &Addresses{3, 4}, Stack: &Stack{Refused: 9}, DNS: &DNS{Failed: 10}}},
+		IKE:     IKE{HalfOpen: 11, Dropped: Named{"ike: what": 12}}, L2TP: L2TP{Calls: 13}, Sockets: Sockets{Received: 14}, Computing: Jobs{1, 2, 3},
+	}}
+	state := t.TempDir()
+	serve(t, state, h)
+	f, err := NewClient(state).Figures(t.Context())
+	if err != nil || !reflect.DeepEqual(f, h.figures) {
+		t.Errorf("%v\n%+v\nwant\n%+v", err, f, h.figures)
+	}
+	losses := f.Losses()
+	if acme, _ := f.Tenant("acme"); losses["replay"] != 4 || losses["ike-messages"] != 8 || losses["acme-flows"] != 9 || acme.Losses()["acme-dns-failed"] != 10 || acme.Losses()["ike-messages"] != 0 {
+		t.Error(losses, acme.Losses())
+	}
+	if _, ok := f.Tenant("globex"); ok {
+		t.Error("a tenant that there is none of")
+	}
+	old := t.TempDir()
+	l, err := Listen(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.NewServeMux()}
+	go s.Serve(l)
+	defer s.Close()
+	if _, err := NewClient(old).Figures(t.Context()); err == nil || !strings.Contains(err.Error(), "older than this command") {
+		t.Error(err)
 	}
 }
 

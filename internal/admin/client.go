@@ -36,16 +36,32 @@ func NewClient(state string) *Client {
 
 // Sessions lists the sessions that are up, by tenant and user.
 func (c *Client) Sessions(ctx context.Context) ([]Session, error) {
-	r, err := c.ask(ctx, http.MethodGet, "/sessions")
+	var list []Session
+	err := c.get(ctx, "/sessions", &list)
+	return list, err
+}
+
+// Figures returns what the server has counted.
+func (c *Client) Figures(ctx context.Context) (Figures, error) {
+	var f Figures
+	err := c.get(ctx, "/figures", &f)
+	return f, err
+}
+
+// get asks for a value.
+func (c *Client) get(ctx context.Context, path string, value any) error {
+	r, err := c.ask(ctx, http.MethodGet, path)
+	if errors.Is(err, ErrNoSession) {
+		return fmt.Errorf("admin: the server that runs does not know %s: it is older than this command, start it anew", path)
+	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer r.Body.Close()
-	var list []Session
-	if err := json.NewDecoder(r.Body).Decode(&list); err != nil {
-		return nil, fmt.Errorf("admin: the answer makes no sense: %w", err)
+	if err := json.NewDecoder(r.Body).Decode(value); err != nil {
+		return fmt.Errorf("admin: the answer makes no sense: %w", err)
 	}
-	return list, nil
+	return nil
 }
 
 // CloseSession ends one session; ErrNoSession: there is none of that number.

@@ -4,6 +4,7 @@
 //
 //	GET    /sessions       the sessions that are up, as a list of Session
 //	DELETE /sessions/ID    ends one, with a goodbye to its client
+//	GET    /figures        what is counted, as Figures
 //
 // Listen and Serve are the server's side and Client is the commands'. What the
 // socket answers comes from a Gateway, which package gateway implements; nothing

@@ -86,9 +86,15 @@ func routes(g Gateway) http.Handler {
 			return
 		}
 		Sort(list)
-		w.Header().Set("Content-Type", "application/json")
-		// An error means that the command has gone away.
-		_ = json.NewEncoder(w).Encode(list)
+		answer(w, list)
+	})
+	mux.HandleFunc("GET /figures", func(w http.ResponseWriter, r *http.Request) {
+		f, err := g.Figures(r.Context())
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		answer(w, f)
 	})
 	mux.HandleFunc("DELETE /sessions/{id}", func(w http.ResponseWriter, r *http.Request) {
 		id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
@@ -103,6 +109,12 @@ func routes(g Gateway) http.Handler {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	return mux
+}
+
+func answer(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	// An error means that the command has gone away.
+	_ = json.NewEncoder(w).Encode(value)
 }
 
 func refuse(w http.ResponseWriter, err error) {

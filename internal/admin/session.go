@@ -39,13 +39,15 @@ type Traffic struct {
 	Bytes   uint64 `json:"bytes"`
 }
 
-// Gateway is what the socket is a window to. Both methods may be called from any
+// Gateway is what the socket is a window to. All methods may be called from any
 // goroutine.
 type Gateway interface {
 	// Sessions lists the sessions that are up, in any order.
 	Sessions(ctx context.Context) ([]Session, error)
 	// CloseSession ends one and tells its client; ErrNoSession: there is none.
 	CloseSession(ctx context.Context, id uint64) error
+	// Figures are what is counted.
+	Figures(ctx context.Context) (Figures, error)
 }
 
 // Sort orders sessions by tenant, user and age.

@@ -3,7 +3,7 @@
 // # Verbs
 //
 // Emit takes an Event, gives it its number and time, and hands it to every sink of
-// the Stream: the log, and whatever else comes to be told. Each event is
+// the Stream: the log, a Counter, and whatever else comes to be told. Each event is
 // emitted at one place of the program. Its name, which is the log line's, and its
 // fields are stable; docs/events.md has them all.
 //

@@ -331,9 +331,6 @@ func TestExportedNamesAreUsed(t *testing.T) {
 			spared[u.name] = true
 			continue
 		}
-		if slices.Contains(figures(), u.name) {
-			continue
-		}
 		t.Errorf("%s: no command comes to %s: delete it, or use it", u.at, u.name)
 	}
 	for name, why := range forTests() {
@@ -351,17 +348,6 @@ func forTests() map[string]string {
 		"ike/family.Table":             "every quirk is tried with whole handshakes",
 		"ike/v2.Session.Ask":           "collisions of questions at a time of the test's choice",
 		"internal/x/deadline.Heap.Len": "what ended has left no deadline",
-	}
-}
-
-// figures are counted, and have no reader among the commands.
-func figures() []string {
-	return []string{
-		"dataplane/udp.Socket.Stats", "dataplane/udp.Stats", "dataplane/udp.Received", "dataplane/udp.Truncated",
-		"dataplane/udp.Sent", "dataplane/udp.Refused", "dataplane/udp.Calls",
-		"ike.Server.Stats", "ike.Peers", "ike.IKEs", "ike.Computations",
-		"l2tp.Endpoint.Stats", "l2tp.Peers", "internal/x/fault.Log.Count",
-		"tenant.Pool.Size", "tenant.Pool.Leased", "tenant.PrefixPool.Leased", "tenant.PrefixPool.Size",
 	}
 }
 

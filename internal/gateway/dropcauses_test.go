@@ -20,8 +20,12 @@ import (
 // countedDevice is a network with all the counters that one has.
 type countedDevice struct{ *echoDevice }
 
-func (countedDevice) DNS() dns.Counters           { return dns.Counters{} }
-func (countedDevice) Counters() netstack.Counters { return netstack.Counters{} }
+func (countedDevice) DNS() dns.Counters {
+	return dns.Counters{Queries: 1, Failed: 2, Malformed: 3, Dropped: 4}
+}
+func (countedDevice) Counters() netstack.Counters {
+	return netstack.Counters{Flows: 5, FlowsRefused: 7, QueueDrops: 8, EchoDrops: 9}
+}
 
 // machines are the names under which the gateway counts messages that it makes nothing of.
 func machines(t *testing.T) []string {
@@ -73,7 +77,7 @@ func TestDropCausesAreExplained(t *testing.T) {
 				state.device = countedDevice{device.(*echoDevice)}
 				defer func() { state.device = device }()
 			}
-			for what := range w.server.tally() {
+			for what := range w.server.drops().Losses() {
 				counted[strings.Replace(what, "acme-", "TENANT-", 1)] = true
 			}
 		})

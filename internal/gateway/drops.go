@@ -8,40 +8,24 @@ import (
 	"strings"
 	"time"
 
+	"github.com/culvert-vpn/culvert/internal/admin"
 	"github.com/culvert-vpn/culvert/internal/event"
-	"github.com/culvert-vpn/culvert/tenant/dns"
-	"github.com/culvert-vpn/culvert/tenant/netstack"
 )
 
 // reportInterval is how often at most the log says what was dropped and refused.
 const reportInterval = time.Minute
 
 // tally is what was counted until now, by what was dropped or refused.
-type tally map[string]uint64
+type tally admin.Named
 
-// tally collects what was dropped: packets by the data plane's causes, what the tenants'
-// own stacks refused, and messages that a protocol made nothing of.
-func (g *Gateway) tally() tally {
-	all := tally{}
-	for cause, n := range g.plane.Drops() {
-		all[cause.String()] = n
+// drops are figures with no more than what was dropped.
+func (g *Gateway) drops() *admin.Figures {
+	f := &admin.Figures{Refused: g.refused, Tenants: make([]admin.Tenant, len(g.tenants))}
+	for i, t := range g.tenants {
+		f.Tenants[i].Name = t.Name
 	}
-	for machine, n := range g.refused {
-		all[machine+"-messages"] = n
-	}
-	for _, t := range g.tenants {
-		if d, ok := t.device.(interface{ DNS() dns.Counters }); ok {
-			c := d.DNS()
-			all[t.Name+"-dns-failed"], all[t.Name+"-dns-malformed"], all[t.Name+"-dns-dropped"] = c.Failed, c.Malformed, c.Dropped
-		}
-		if d, ok := t.device.(interface{ Counters() netstack.Counters }); ok {
-			c := d.Counters()
-			for what, n := range map[string]uint64{"flows": c.FlowsRefused, "queue": c.QueueDrops, "echoes": c.EchoDrops} {
-				all[t.Name+"-"+what] = n
-			}
-		}
-	}
-	return all
+	g.countDrops(f, g.tenants)
+	return f
 }
 
 // since is what has been added to an earlier tally, the largest first, as name=number.
@@ -66,7 +50,7 @@ const maxReported = 40
 
 // report says in the log what was dropped since it last said so.
 func (g *Gateway) report() {
-	now := g.tally()
+	now := tally(g.drops().Losses())
 	if new := now.since(g.reported); len(new) > 0 {
 		g.emit(event.Dropped{Since: new[:min(len(new), maxReported)]})
 	}

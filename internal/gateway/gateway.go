@@ -36,6 +36,8 @@ type Config struct {
 	Config *config.Config
 	// Store holds users and leases; nil: only those of the configuration.
 	Store *store.Store
+	// Version says which culvert this is, to whoever asks for the Figures.
+	Version string
 	// Log gets one line for each thing that happens to a client.
 	Log *zap.Logger
 	// Listen opens sockets; nil: those of the kernel.
@@ -61,6 +63,8 @@ type Gateway struct {
 	devices *devices // nil: Config.OpenDevice shares what it wants
 	log     *zap.Logger
 	stream  *event.Stream
+	counter *event.Counter // of what happens
+	since   time.Time      // when Run began
 	plane   *dataplane.Plane
 	ike     *ike.Server
 	l2tp    *l2tp.Endpoint
@@ -89,8 +93,9 @@ type Gateway struct {
 	leasesChanged bool
 	refused       map[string]uint64 // messages that a machine refused, by machine
 	throttle      *access.Throttle
-	heldUp        int // logins that the throttle lets wait
-	maxIdle       int // peers without a session
+	taken         []*taking // figures that are being taken
+	heldUp        int       // logins that the throttle lets wait
+	maxIdle       int       // peers without a session
 
 	faults  *fault.Log
 	serving served // who the control loop does something for
@@ -123,8 +128,9 @@ func New(c Config) (*Gateway, error) {
 		computed: make(chan result, 1024),
 		throttle: access.NewThrottle(), maxIdle: maxIdle,
 		requests: make(chan func(time.Time), 64), ended: make(chan struct{}),
+		counter: event.NewCounter(),
 	}
-	g.stream = event.NewStream(g.sinkFailed, event.NewLog(g.log))
+	g.stream = event.NewStream(g.sinkFailed, event.NewLog(g.log), g.counter)
 	g.faults = fault.New(g.alarm)
 	cpus := runtime.GOMAXPROCS(0)
 	g.computing = newPool(cpus, cpus, 0, 0, &g.running)
@@ -216,6 +222,7 @@ func (g *Gateway) l2tpSecret(id l2tp.Peer) []byte {
 // Run serves until ctx is done, then says goodbye to every client and returns. What is
 // still under way then is waited for, but no longer than stopPatience.
 func (g *Gateway) Run(ctx context.Context) error {
+	g.since = time.Now()
 	planeCtx, stop := context.WithCancel(context.Background())
 	if !g.config.dialler {
 		g.running.Add(1)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"sync"
 
+	"github.com/culvert-vpn/culvert/internal/admin"
 	"github.com/culvert-vpn/culvert/internal/x/fault"
 )
 
@@ -33,6 +34,7 @@ type pool struct {
 	owners         map[string]*line
 	turns          []*line    // those that have jobs in line and may have one more done
 	queued, busy   int        // jobs in line; goroutines
+	refused        uint64     // jobs for which there was no room
 	idle           int        // goroutines that wait for wake, of which none is under way
 	wake           *sync.Cond // of mu
 	closed         bool
@@ -64,6 +66,7 @@ func (p *pool) do(owner string, f func()) bool {
 	defer p.mu.Unlock()
 	l := p.owners[owner]
 	if p.closed || p.room > 0 && (p.queued >= p.room || l != nil && len(l.jobs) >= p.roomEach) {
+		p.refused++
 		return false
 	}
 	if l == nil {
@@ -151,6 +154,13 @@ func (p *pool) inLine() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.queued
+}
+
+// figures are what it has to do.
+func (p *pool) figures() admin.Jobs {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return admin.Jobs{InLine: p.queued, AtWork: p.busy - p.idle, Refused: p.refused}
 }
 
 // close forgets what stands in line, and takes no more.

@@ -312,6 +312,10 @@ func (g *Gateway) peerClosed(now time.Time, e ike.Closed) {
 	p.awaited = nil
 	defer func() { g.answered(now, p.id, awaited) }()
 	g.endLogin(p)
+	if p.refusal != nil { // IKE had no line for it
+		p.refusal.Quiet = true
+		g.emit(*p.refusal)
+	}
 	g.l2tp.Forget(l2tp.Peer(p.id))
 	g.l2tpEvents(now)
 	for _, s := range p.sessions() {
@@ -433,6 +437,7 @@ func (g *Gateway) end(now time.Time, s *session) {
 	delete(g.sessions, s.plane)
 	g.links.Stop(s)
 	if s.tenant != nil {
+		g.keepTraffic(s)
 		s.tenant.release(s)
 	}
 	if !s.up.IsZero() {

@@ -30,6 +30,7 @@ type tenantState struct {
 	trust    *trust                  // in certificates of clients
 	grant    *access.Grant           // what everybody of it is granted
 	closed   *policy.Reach           // where the device leads and clients do not go; nil: nowhere
+	left     *carried                // by sessions that have ended
 }
 
 // openTenants opens what every tenant needs, and the keys that lead to it.
@@ -58,7 +59,7 @@ func newSelector(tenants []*tenantState) (*tenant.Selector, error) {
 }
 
 func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
-	t := &tenantState{Tenant: conf, sessions: make(map[netip.Addr]*session), users: make(map[string][]*session), static: make(map[string]netip.Addr), trust: g.newTrust(conf), grant: access.GrantOf(conf)}
+	t := &tenantState{Tenant: conf, sessions: make(map[netip.Addr]*session), users: make(map[string][]*session), static: make(map[string]netip.Addr), trust: g.newTrust(conf), grant: access.GrantOf(conf), left: new(carried)}
 	g.warnOfCertificates(conf)
 	for _, l := range conf.Leases {
 		t.static[config.UserKey(l.User)] = l.Addr

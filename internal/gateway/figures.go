@@ -1,0 +1,231 @@
+package gateway
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/internal/admin"
+	"github.com/culvert-vpn/culvert/tenant/dns"
+	"github.com/culvert-vpn/culvert/tenant/netstack"
+)
+
+// Everything that is counted is read here, and nowhere else: for operators, and what was
+// dropped for the log.
+
+// carried is the traffic of a session, or of several.
+type carried struct{ up, down admin.Traffic }
+
+func (c *carried) add(o carried) {
+	addTraffic(&c.up, o.up)
+	addTraffic(&c.down, o.down)
+}
+
+func addTraffic(to *admin.Traffic, t admin.Traffic) {
+	to.Packets += t.Packets
+	to.Bytes += t.Bytes
+}
+
+// traffic is what the session has carried until now.
+func (s *session) traffic() carried {
+	return carried{
+		up:   admin.Traffic{Packets: s.plane.Up.Packets(), Bytes: s.plane.Up.Bytes()},
+		down: admin.Traffic{Packets: s.plane.Down.Packets(), Bytes: s.plane.Down.Bytes()},
+	}
+}
+
+// keepTraffic counts what a session that ends has carried, for its tenant, and, for it is
+// not to be counted otherwise there, for figures that are being taken.
+func (g *Gateway) keepTraffic(s *session) {
+	c := s.traffic()
+	s.tenant.left.add(c)
+	for _, t := range g.taken {
+		t.ended[s] = c
+	}
+}
+
+// Figures returns what the server has and what it has counted. It implements
+// admin.Gateway.
+func (g *Gateway) Figures(ctx context.Context) (admin.Figures, error) {
+	t := &taking{ended: make(map[*session]carried)}
+	defer g.post(func(time.Time) { g.taken = slices.DeleteFunc(g.taken, func(o *taking) bool { return o == t }) })
+	if err := g.do(ctx, func(now time.Time) { t.begin(g, now) }); err != nil {
+		return admin.Figures{}, err
+	}
+	t.open()
+	next := 0
+	for some := range slices.Chunk(t.tenants, slice) {
+		err := g.do(ctx, func(time.Time) {
+			for _, tenant := range some {
+				t.f.Tenants[next].Addresses, t.f.Tenants[next].Prefixes = tenant.addresses()
+				next++
+			}
+		})
+		if err != nil {
+			return admin.Figures{}, err
+		}
+	}
+	for some := range slices.Chunk(t.sessions, slice) {
+		err := g.do(ctx, func(time.Time) {
+			for _, s := range some {
+				t.session(s)
+			}
+		})
+		if err != nil {
+			return admin.Figures{}, err
+		}
+	}
+	g.countDrops(&t.f, t.tenants)
+	t.events(g)
+	return t.f, nil
+}
+
+// taking is Figures that are being taken.
+type taking struct {
+	f        admin.Figures
+	tenants  []*tenantState // in the order of those of f
+	left     []carried      // by their sessions that had ended
+	byName   map[string]*admin.Counted
+	sessions []*session           // that had not ended when it began
+	ended    map[*session]carried // what those have carried that have since
+}
+
+// begin notes what is of no tenant, and which tenants and sessions there are. What each
+// tenant's former sessions have carried is of the same moment: then nothing is counted
+// twice, or not at all, that ends meanwhile.
+func (t *taking) begin(g *Gateway, now time.Time) {
+	c, f := g.config.Config, &t.f
+	g.taken = append(g.taken, t)
+	f.At, f.Since, f.Version = now, g.since, g.config.Version
+	f.Listen, f.IKEPort, f.NATTPort = c.Listen, c.Ports.IKE, c.Ports.NATT
+	f.Peers, f.HeldUp, f.Refused = len(g.peers), g.heldUp, maps.Clone(g.refused)
+	t.machines(g)
+	f.Computing, f.Waiting = g.computing.figures(), g.waiting.figures()
+	inbox := g.plane.Inbox()
+	f.Inbox = admin.Inbox{Peers: len(inbox.Peers()), Strangers: len(inbox.Strangers())}
+	t.sessions = make([]*session, 0, len(g.sessions))
+	for _, s := range g.sessions {
+		t.sessions = append(t.sessions, s)
+	}
+	t.tenants, t.left = g.tenants, make([]carried, len(g.tenants))
+	for i, tenant := range g.tenants {
+		t.left[i] = *tenant.left
+	}
+}
+
+// open makes room for what is counted of each tenant, and begins with what its former
+// sessions have carried.
+func (t *taking) open() {
+	t.f.All, t.f.Tenants = admin.NewCounted(), make([]admin.Tenant, len(t.tenants))
+	t.byName = make(map[string]*admin.Counted, len(t.tenants))
+	for i, tenant := range t.tenants {
+		of := &t.f.Tenants[i]
+		of.Name, of.Counted = tenant.Name, admin.NewCounted()
+		t.byName[tenant.Name] = &of.Counted
+		t.carried(&of.Counted, t.left[i])
+	}
+}
+
+// machines notes what the protocols count.
+func (t *taking) machines(g *Gateway) {
+	i, l := g.ike.Stats(), g.l2tp.Stats()
+	t.f.IKE = admin.IKE{
+		Peers: i.Peers, SAs: i.IKEs, HalfOpen: i.HalfOpen, Children: i.Children, Computations: i.Computations,
+		Received: i.Received, Sent: i.Sent, Dropped: i.Dropped,
+	}
+	t.f.L2TP = admin.L2TP{
+		Peers: l.Peers, Tunnels: l.Tunnels, Calls: l.Calls, Received: l.Received, Sent: l.Sent, Repeated: l.Repeated,
+		Duplicates: l.Duplicates, Early: l.Early, Dropped: l.Dropped, StrayHellos: l.StrayHellos, Ignored: l.Ignored,
+	}
+}
+
+// carried adds what a tenant's sessions have carried.
+func (t *taking) carried(of *admin.Counted, c carried) {
+	for _, to := range []*admin.Counted{of, &t.f.All} {
+		addTraffic(&to.Up, c.up)
+		addTraffic(&to.Down, c.down)
+	}
+}
+
+// session adds a session.
+func (t *taking) session(s *session) {
+	if s.tenant == nil {
+		return
+	}
+	of := t.byName[s.tenant.Name]
+	if of == nil { // its tenant has come meanwhile
+		return
+	}
+	c, ended := t.ended[s]
+	if !ended {
+		c = s.traffic()
+	}
+	t.carried(of, c)
+	if s.ended || s.up.IsZero() {
+		return
+	}
+	for _, to := range []*admin.Counted{of, &t.f.All} {
+		to.Sessions++
+		to.Protocols[s.protocol()]++
+	}
+}
+
+// events adds what happened.
+func (t *taking) events(g *Gateway) {
+	for _, c := range g.counter.Counts() {
+		to := []*admin.Counted{&t.f.All}
+		if of := t.byName[c.Tenant]; of != nil {
+			to = append(to, of)
+		}
+		for _, to := range to {
+			to.Events[c.Name] += c.N
+			if c.Cause == "" {
+				continue
+			}
+			if to.Causes[c.Name] == nil {
+				to.Causes[c.Name] = admin.Named{}
+			}
+			to.Causes[c.Name][c.Cause] += c.N
+		}
+	}
+}
+
+// addresses are those of the tenant's pools.
+func (t *tenantState) addresses() (admin.Addresses, *admin.Addresses) {
+	a := admin.Addresses{InUse: t.pool.Leased(), Free: t.pool.Size() - t.pool.Leased()}
+	if t.pool6 == nil {
+		return a, nil
+	}
+	return a, &admin.Addresses{InUse: t.pool6.Leased(), Free: t.pool6.Size() - t.pool6.Leased()}
+}
+
+// countDrops notes what was dropped and refused outside of the control loop, and may be
+// called by any goroutine. f has the tenants, in that order.
+func (g *Gateway) countDrops(f *admin.Figures, tenants []*tenantState) {
+	f.Faults = g.faults.Count()
+	s := g.plane.Sockets()
+	f.Sockets = admin.Sockets{Received: s.Received, Truncated: s.Truncated, Sent: s.Sent, Refused: s.Refused, Calls: s.Calls}
+	for i, t := range tenants { // the whole after its parts, which are never more
+		of := &f.Tenants[i]
+		of.Dropped = named(t.port.Drops())
+		if d, ok := t.device.(interface{ DNS() dns.Counters }); ok {
+			c := d.DNS()
+			of.DNS = &admin.DNS{Queries: c.Queries, Failed: c.Failed, Malformed: c.Malformed, Dropped: c.Dropped}
+		}
+		if d, ok := t.device.(interface{ Counters() netstack.Counters }); ok {
+			c := d.Counters()
+			of.Stack = &admin.Stack{Flows: c.Flows, Refused: c.FlowsRefused, Queue: c.QueueDrops, Echoes: c.EchoDrops}
+		}
+	}
+	f.All.Dropped = named(g.plane.Drops())
+}
+
+func named(drops map[dataplane.Cause]uint64) admin.Named {
+	n := make(admin.Named, len(drops))
+	for cause, count := range drops {
+		n[cause.String()] = count
+	}
+	return n
+}
