@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -112,7 +113,8 @@ func serveWith(ctx context.Context, log *zap.Logger, c *config.Config, path stri
 		return errors.Join(err, kept.Close())
 	}
 	defer socket.Close()
-	g, err := gateway.New(gateway.Config{Config: c, Store: kept, Log: log})
+	info, _ := debug.ReadBuildInfo()
+	g, err := gateway.New(gateway.Config{Config: c, Store: kept, Log: log, Version: versionOf(info)})
 	if err != nil {
 		return errors.Join(explainStart(err), kept.Close())
 	}

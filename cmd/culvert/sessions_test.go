@@ -21,11 +21,14 @@ import (
 
 // crowd is a gateway that has sessions.
 type crowd struct {
-	list   []admin.Session
-	closed []uint64
+	list    []admin.Session
+	closed  []uint64
+	figures admin.Figures
 }
 
 func (c *crowd) Sessions(context.Context) ([]admin.Session, error) { return c.list, nil }
+
+func (c *crowd) Figures(context.Context) (admin.Figures, error) { return c.figures, nil }
 
 func (c *crowd) CloseSession(_ context.Context, id uint64) error {
 	c.closed = append(c.closed, id)
