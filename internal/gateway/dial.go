@@ -282,8 +282,8 @@ func (g *Gateway) dialEnded(now time.Time, s *session) {
 	g.fail(now, d, fmt.Errorf("%w: %s", ErrEnded, s.reason))
 }
 
-// tunnelDown notes that a tunnel is over: a call of ours with it.
-func (g *Gateway) tunnelDown(now time.Time, e l2tp.TunnelDown) {
+// l2tpTunnelDown notes that a tunnel is over: a call of ours with it.
+func (g *Gateway) l2tpTunnelDown(now time.Time, e l2tp.TunnelDown) {
 	if p := g.peers[uint64(e.Peer)]; p != nil && p.dial != nil {
 		g.fail(now, p.dial, fmt.Errorf("%w: %s", ErrEnded, e.Reason))
 	}

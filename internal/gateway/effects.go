@@ -79,9 +79,9 @@ func (g *Gateway) l2tpEvents(now time.Time) bool {
 				g.unsent(g.plane.SendL2TP(p.plane, e.Data))
 			}
 		case l2tp.TunnelUp:
-			g.tunnelUp(e)
+			g.l2tpTunnelUp(e)
 		case l2tp.TunnelDown:
-			g.tunnelDown(now, e)
+			g.l2tpTunnelDown(now, e)
 		case l2tp.CallUp:
 			g.callUp(now, e)
 		case l2tp.CallDown:

@@ -333,7 +333,7 @@ func (g *Gateway) peerClosed(now time.Time, e ike.Closed) {
 	g.dialClosed(p, e)
 }
 
-func (g *Gateway) tunnelUp(e l2tp.TunnelUp) {
+func (g *Gateway) l2tpTunnelUp(e l2tp.TunnelUp) {
 	if p := g.peers[uint64(e.Peer)]; p != nil {
 		p.host = e.HostName
 		p.family = p.family.Refine(e.HostName, e.Vendor, e.Firmware)
