@@ -38,7 +38,14 @@ type Who struct {
 
 // Local are the users of the configuration, and those of the state store.
 type Local struct {
-	Store *store.Store // nil: those of the configuration only
+	Stored Users // nil: those of the configuration only
+}
+
+// Users are those of a state store, which is asked about everybody, also where the answer
+// does not count: else the time that takes would say who is kept where.
+type Users interface {
+	// User returns a user of a tenant, or store.ErrNotFound.
+	User(tenant, name string) (store.User, error)
 }
 
 // nobody is a password that is compared where there is no user, so that the time an
@@ -52,6 +59,7 @@ func (l Local) Judge(who Who, p Proof) Judgement {
 		return l.locked(who)
 	}
 	if who.Refusal != None {
+		_, _, _ = l.stored("", who.User)
 		return likeNobody(p, Judgement{Refusal: who.Refusal, Err: who.Err})
 	}
 	if !p.allowed(who.Tenant.Auth.Allow) {
@@ -97,20 +105,28 @@ type account struct {
 
 // account finds a user: in the configuration first, then in the state store.
 func (l Local) account(t *config.Tenant, user string) (account, Refusal, error) {
-	if u, ok := t.User(user); ok {
-		var a account
-		if u.NTHash.Len() == len(a.hash) {
-			copy(a.hash[:], u.NTHash.Bytes())
-			return a, None, nil
-		}
-		a.password = u.Password.Bytes()
-		a.hash = auth.NTHash(string(a.password))
+	kept, why, err := l.stored(t.Name, user)
+	u, ok := t.User(user)
+	if !ok {
+		return kept, why, err
+	}
+	clear(kept.hash[:])
+	var a account
+	if u.NTHash.Len() == len(a.hash) {
+		copy(a.hash[:], u.NTHash.Bytes())
 		return a, None, nil
 	}
-	if l.Store == nil {
+	a.password = u.Password.Bytes()
+	a.hash = auth.NTHash(string(a.password))
+	return a, None, nil
+}
+
+// stored finds a user in the state store.
+func (l Local) stored(tenant, user string) (account, Refusal, error) {
+	if l.Stored == nil {
 		return account{}, UnknownUser, nil
 	}
-	u, err := l.Store.User(t.Name, user)
+	u, err := l.Stored.User(tenant, user)
 	if errors.Is(err, store.ErrNotFound) {
 		return account{}, UnknownUser, nil
 	}

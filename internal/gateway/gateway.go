@@ -122,7 +122,7 @@ func New(c Config) (*Gateway, error) {
 		c.Listen = listenKernel
 	}
 	g := &Gateway{
-		config: c, log: brief(c.Log), vault: new(esp.Vault), local: access.Local{Store: c.Store},
+		config: c, log: brief(c.Log), vault: new(esp.Vault),
 		peers: make(map[uint64]*peer), sessions: make(map[*dataplane.Session]*session),
 		refused:  make(map[string]uint64),
 		computed: make(chan result, 1024),
@@ -132,6 +132,9 @@ func New(c Config) (*Gateway, error) {
 	}
 	g.stream = event.NewStream(g.sinkFailed, event.NewLog(g.log), g.counter)
 	g.faults = fault.New(g.alarm)
+	if c.Store != nil {
+		g.local.Stored = c.Store
+	}
 	cpus := runtime.GOMAXPROCS(0)
 	g.computing = newPool(cpus, cpus, 0, 0, &g.running)
 	g.waiting = newPool(maxWaiting, maxWaitingEach, maxQueued, maxQueuedEach, &g.running)

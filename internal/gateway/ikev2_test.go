@@ -393,7 +393,7 @@ func TestIKEv2DisabledUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer kept.Close()
-	g := &Gateway{local: access.Local{Store: kept}}
+	g := &Gateway{local: access.Local{Stored: kept}}
 	if g.selector, err = tenant.NewSelector([]tenant.Names{{Tenant: "acme", Realms: []string{"acme"}}}); err != nil {
 		t.Fatal(err)
 	}

@@ -70,6 +70,13 @@ func neighbours(is4 bool, count int) (out []netip.Addr) {
 	return out
 }
 
+// holds is what is held: bytes, packets and clients.
+func (f *fragments) holds() (used, packets, clients int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.used, len(f.partials), len(f.clients)
+}
+
 // What fragments hold is bounded, for a client and in all, and nothing is left of them when
 // their time is over, their session or the device.
 func TestFragmentsAreBounded(t *testing.T) {
@@ -88,24 +95,25 @@ func TestFragmentsAreBounded(t *testing.T) {
 			for i := range 1 << 15 {
 				take(all[0], uint16(i), size)
 			}
-			if f.used > fragmentBytes/fragmentShare || f.used < fragmentBytes/fragmentShare*9/10 {
-				t.Errorf("one client holds %d bytes in fragments of %d", f.used, size)
+			if used, _, _ := f.holds(); used > fragmentBytes/fragmentShare || used < fragmentBytes/fragmentShare*9/10 {
+				t.Errorf("one client holds %d bytes in fragments of %d", used, size)
 			}
 		}
 		for i := range 1 << 15 {
 			take(all[i%len(all)], uint16(i), 1192)
 		}
-		if f.used > fragmentBytes || f.used < fragmentBytes*9/10 {
-			t.Errorf("%d bytes are held", f.used)
+		before, _, clients := f.holds()
+		if before > fragmentBytes || before < fragmentBytes*9/10 {
+			t.Errorf("%d bytes are held", before)
 		}
-		before := f.used
-		if f.forget(all[7]); f.used >= before || f.clients[all[7]] != nil {
+		f.forget(all[7])
+		if used, _, left := f.holds(); used >= before || left != clients-1 {
 			t.Error("a client that is gone has fragments")
 		}
 		time.Sleep(2 * fragmentTime)
 		synctest.Wait()
-		if f.used != 0 || len(f.partials) != 0 || len(f.clients) != 0 {
-			t.Errorf("%d bytes, %d packets, %d clients are left", f.used, len(f.partials), len(f.clients))
+		if used, packets, clients := f.holds(); used != 0 || packets != 0 || clients != 0 {
+			t.Errorf("%d bytes, %d packets, %d clients are left", used, packets, clients)
 		}
 	})
 }
@@ -200,13 +208,13 @@ func TestLateFragmentsAreTold(t *testing.T) {
 			f.whole(g[1])
 			time.Sleep(fragmentTime/2 + time.Second)
 			synctest.Wait()
-			if told != 1 || len(f.partials) != 1 {
-				t.Errorf("%v: told %d times, %d packets are held", to, told, len(f.partials))
+			if _, packets, _ := f.holds(); told != 1 || packets != 1 {
+				t.Errorf("%v: told %d times, %d packets are held", to, told, packets)
 			}
 			time.Sleep(fragmentTime)
 			synctest.Wait()
-			if told != 1 || len(f.partials) != 0 {
-				t.Errorf("%v: told %d times, %d packets are held in the end", to, told, len(f.partials))
+			if _, packets, _ := f.holds(); told != 1 || packets != 0 {
+				t.Errorf("%v: told %d times, %d packets are held in the end", to, told, packets)
 			}
 		})
 	}
