@@ -118,6 +118,7 @@ type Policy struct {
 type Limits struct {
 	HalfOpen          int // unauthenticated exchanges in total (4096)
 	Cookies           int // unauthenticated exchanges beyond which IKEv2 asks for a cookie first (a quarter of HalfOpen); half of Computations does so too
+	StrangerBytes     int // bytes that they hold beside themselves: pieces of messages, logins by EAP (48 MiB)
 	HalfOpenPerSource int // the same for one source address (256)
 	BeginsPerSource   int // exchanges that one source address may begin a second and that do not end in a login, and that others may in its name (256)
 	TriesPerSource    int // PSK trials a second for one source address (2000)
@@ -186,6 +187,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	setDefault(&c.Limits.HalfOpen, 4096)
 	setDefault(&c.Limits.Cookies, max(c.Limits.HalfOpen/4, 1))
+	setDefault(&c.Limits.StrangerBytes, 48<<20)
 	setDefault(&c.Limits.HalfOpenPerSource, 256)
 	setDefault(&c.Limits.BeginsPerSource, 256)
 	setDefault(&c.Limits.TriesPerSource, 2000)

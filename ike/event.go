@@ -171,6 +171,9 @@ type EAPReply struct {
 	Identity string // responder: who it was
 	Tenant   string // responder: whose client it was; empty: as in the event
 	Detail   string // why not, for the log
+	// Held is about how many bytes who answers holds for the login until it is done;
+	// responder only. As long as nobody knows the peer they count.
+	Held int
 }
 
 // Values that both versions of this package's API share with package v2.

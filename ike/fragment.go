@@ -2,6 +2,7 @@ package ike
 
 import (
 	"time"
+	"unsafe"
 
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -46,6 +47,9 @@ func (f *fragments) add(p wire.Fragment) []byte {
 	return f.whole()
 }
 
+// size is about how many bytes they take.
+func (f *fragments) size() int { return int(unsafe.Sizeof(*f)) + f.bytes }
+
 func (f *fragments) whole() []byte {
 	if f.last == 0 {
 		return nil
@@ -86,10 +90,12 @@ func (s *Server) handleFragment(now time.Time, path Path, h wire.Header, body []
 		i.fragments = &fragments{}
 	}
 	msg := i.fragments.add(piece)
-	if msg == nil {
+	if msg != nil {
+		i.fragments = nil
+	}
+	if !i.carry(now) || msg == nil {
 		return nil
 	}
-	i.fragments = nil
 	return s.input(now, path, msg, true)
 }
 

@@ -27,6 +27,7 @@ func (s *Server) input2(now time.Time, path Path, h wire.Header, msg []byte) err
 	}
 	err := p.machine.Input(now, v2.Path(path), h, msg)
 	p.arm()
+	p.carry(now)
 	return dropped2(err)
 }
 
@@ -169,8 +170,13 @@ func (s *Server) EAPReply(now time.Time, id Peer, r EAPReply) {
 		if r.Tenant != "" && !p.machine.Initiator() {
 			in.Accept = s.directory(Path(p.machine.Path())).v2.Tenant(r.Tenant)
 		}
+		p.login = r.Held
+		if r.Done {
+			p.login = 0
+		}
 		p.machine.EAPReply(now, in)
 		p.arm()
+		p.carry(now)
 	}
 }
 

@@ -77,6 +77,7 @@ type Server struct {
 	strangers     int                  // computations for exchanges that nobody vouches for
 	computing     map[netip.Prefix]int // these, by the largest network of their source
 	halfOpen      halfOpen
+	burdens       halfOpen // by bytes
 	trials        trials
 	sources       sources
 	acquaintances *simplelru.LRU[acquaintance, string] // tenants, by IKEv2
@@ -117,7 +118,7 @@ func NewServer(c Config) (*Server, error) {
 		peers: map[Peer]*peer{}, members: map[memberKey]*peer{}, dialled: map[ends]*peer{},
 		spis: map[wire.Cookie]*session2{}, opening2: map[openKey]*session2{}, sessions: map[Peer]*session2{},
 		members2: map[memberKey][]*session2{}, dialled2: map[ends]*session2{},
-		computes: map[ComputeID]compute{}, computing: map[netip.Prefix]int{}, sources: newSources(), halfOpen: newHalfOpen(), acquaintances: newLRU[acquaintance, string](2 * maxWinners), winners: newLRU[netip.Addr, winner](maxWinners),
+		computes: map[ComputeID]compute{}, computing: map[netip.Prefix]int{}, sources: newSources(), halfOpen: newHalfOpen(), burdens: newHalfOpen(), acquaintances: newLRU[acquaintance, string](2 * maxWinners), winners: newLRU[netip.Addr, winner](maxWinners),
 		stats: Stats{Dropped: map[string]uint64{}},
 	}
 	s.trials.known = newLRU[netip.Prefix, *searches](maxSources)

@@ -19,6 +19,7 @@ type session2 struct {
 	id      Peer // zero while a stranger's
 	open    openKey
 	stranger
+	login   int // bytes that its login by EAP holds elsewhere
 	dialled []Path
 	member  memberKey
 	why     Reason // of a Close of ours
@@ -293,6 +294,8 @@ func (p *session2) Closed(now time.Time, m *v2.Session, r v2.Reason, c v2.Cause,
 	p.ended = true
 	p.leaveOpening()
 	p.s.over(&p.stranger) // until nothing is left that answers repetitions
+	p.login = 0
+	p.carry(now) // no more than before
 	for _, path := range p.dialled {
 		if p.s.dialled2[path.ends()] == p {
 			delete(p.s.dialled2, path.ends())

@@ -23,6 +23,8 @@ type stranger struct {
 	place  *list.Element // there
 	turn   *list.Element // among all that are not believed
 	near   *list.Element // among those of the same largest network
+	burden *stranger     // its place by what it holds; nil: nothing
+	weight int           // what it counts for: 1, or bytes
 	paid   payment
 }
 
@@ -55,7 +57,7 @@ const (
 type network struct {
 	prefix netip.Prefix
 	within *network // nil: the root
-	n      int      // exchanges
+	n      int      // exchanges, or the bytes that they hold
 	index  int      // in within.parts
 	parts  networks
 	lists  [stages]list.List // *stranger, the oldest in front; of sources only
@@ -155,11 +157,22 @@ func (h *halfOpen) home(a netip.Addr) *network {
 // enter gives an exchange its place.
 func (h *halfOpen) enter(t *stranger, stage strangerStage) {
 	t.home = h.home(t.source)
+	h.add(t, t.weight)
+	h.put(t, stage)
+}
+
+// add counts an exchange for so much more.
+func (h *halfOpen) add(t *stranger, more int) {
 	for n := t.home; n != nil; n = n.within {
-		n.n++
+		n.n += more
 		n.place()
 	}
-	h.put(t, stage)
+}
+
+// grow has an exchange count for so much more.
+func (h *halfOpen) grow(t *stranger, more int) {
+	t.weight += more
+	h.add(t, more)
 }
 
 // place puts a network where it belongs among those beside it.
@@ -202,10 +215,7 @@ func (h *halfOpen) leave(t *stranger) {
 		return
 	}
 	h.take(t)
-	for n := t.home; n != nil; n = n.within {
-		n.n--
-		n.place()
-	}
+	h.add(t, -t.weight)
 	for n := t.home; n.within != nil && n.n == 0; n = n.within {
 		heap.Remove(&n.within.parts, n.index)
 		delete(h.known, n.prefix)
@@ -307,7 +317,7 @@ func (s *Server) whoGivesWay(source netip.Addr, proven bool) *stranger {
 			return first
 		}
 	}
-	richer, own := h.richer(all)
+	richer, own := h.richer(all, 1)
 	if richer == nil {
 		return nil
 	}
@@ -318,16 +328,16 @@ func (s *Server) whoGivesWay(source netip.Addr, proven bool) *stranger {
 }
 
 // richer is the largest network that holds most, and more than the one of a source beside
-// it, so that all have their share and nobody is pushed out for one who has as much. own
+// it would with so much more, so that all have their share and nobody is pushed out for one who has as much. own
 // says that it is the source itself.
-func (h *halfOpen) richer(all []netip.Prefix) (n *network, own bool) {
+func (h *halfOpen) richer(all []netip.Prefix, more int) (n *network, own bool) {
 	at := &h.root
 	for level, p := range all {
 		if len(at.parts) == 0 {
 			return nil, false
 		}
 		top, have := at.parts[0], h.count(p)
-		if have+1 < top.n || level == 0 && have == 0 {
+		if have+more < top.n || level == 0 && have == 0 {
 			return top, false
 		}
 		if at = h.known[p]; at == nil {
@@ -343,7 +353,7 @@ func (s *Server) enter(now time.Time, x interface{ forget() }, t *stranger, sour
 	if how == proven {
 		stage = believed
 	}
-	*t = stranger{x: x, source: source, since: now, paid: how}
+	*t = stranger{x: x, source: source, since: now, weight: 1, paid: how}
 	s.halfOpen.enter(t, stage)
 	s.stats.HalfOpen++
 }
@@ -370,6 +380,7 @@ func (s *Server) over(t *stranger) { s.halfOpen.move(t, past) }
 // release takes an exchange out of what is counted against strangers.
 func (s *Server) release(t *stranger) {
 	if t.home != nil {
+		s.unburden(t)
 		s.halfOpen.leave(t)
 		s.stats.HalfOpen--
 	}

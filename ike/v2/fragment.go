@@ -22,6 +22,12 @@ type fragments struct {
 	bytes int
 }
 
+// size is about how many bytes they take.
+func (f *fragments) size() int { return len(f.parts)*pieceOverhead + f.bytes }
+
+// pieceOverhead is what a piece takes beside its bytes.
+const pieceOverhead = 24
+
 // add keeps a copy of one piece and returns the payloads once all are there.
 func (f *fragments) add(id wire.MessageID, e wire.Encrypted, inner []byte) (wire.PayloadType, []byte, bool) {
 	if e.Total > maxFragments {

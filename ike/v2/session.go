@@ -371,6 +371,7 @@ func (s *Session) end(now time.Time, r Reason, c Cause, detail string, tell bool
 // linger keeps an SA that has just answered for the repetitions of the question;
 // one that has answered nothing goes at once.
 func (a *sa) linger(now time.Time) {
+	a.pieces, a.parts = fragments{}, fragments{}
 	if len(a.reply) == 0 || a.initiator && a.state == saOpening {
 		a.forget(now)
 		return
@@ -390,6 +391,14 @@ func (s *Session) forgetSA(a *sa) {
 }
 
 func (s *Session) settle() { s.closed = s.closing && len(s.sas) == 0 }
+
+// Held is how many bytes of messages are kept of which pieces are still to come.
+func (s *Session) Held() (bytes int) {
+	for _, a := range s.sas {
+		bytes += a.pieces.size() + a.parts.size()
+	}
+	return bytes
+}
 
 // Gone reports whether nothing is left, not even to answer repetitions.
 func (s *Session) Gone() bool { return s.closed }

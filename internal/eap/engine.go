@@ -18,6 +18,8 @@ import (
 // is left when it would wait, and entered again when bytes have come. Nothing runs
 // beside the caller of step.
 type engine struct {
+	open  func(net.Conn) *tls.Conn // what is made with the first step
+	run   func(*tls.Conn) error    // what comes behind the handshake
 	conn  *tls.Conn
 	in    bytes.Buffer // for the handshake to read
 	out   bytes.Buffer // what it has written
@@ -37,16 +39,20 @@ var errStopped = errors.New("eap: handshake given up")
 
 // newEngine returns an engine that does run after the connection's handshake.
 func newEngine(open func(net.Conn) *tls.Conn, run func(*tls.Conn) error) *engine {
-	e := &engine{}
-	e.conn = open(memory{e})
+	return &engine{open: open, run: run}
+}
+
+// begin makes the connection: not before there is something for it to read, since it holds
+// as much memory as all else of a client.
+func (e *engine) begin() {
+	e.conn = e.open(memory{e})
 	e.next, e.stop = iter.Pull(func(yield func(struct{}) bool) {
 		e.yield = yield
 		if e.err = e.conn.HandshakeContext(context.Background()); e.err == nil {
-			e.err = run(e.conn)
+			e.err = e.run(e.conn)
 		}
 		e.over = true
 	})
-	return e
 }
 
 // step gives bytes to the handshake, lets it work until it wants more, and returns
@@ -54,7 +60,12 @@ func newEngine(open func(net.Conn) *tls.Conn, run func(*tls.Conn) error) *engine
 func (e *engine) step(in []byte) []byte {
 	e.entered.Lock()
 	e.in.Write(in)
-	if !e.over {
+	switch {
+	case e.over, e.closed.Load():
+	case e.conn == nil:
+		e.begin()
+		fallthrough
+	default:
 		e.next()
 	}
 	out := bytes.Clone(e.out.Bytes())
@@ -71,7 +82,9 @@ func (e *engine) step(in []byte) []byte {
 func (e *engine) close() {
 	e.closed.Store(true)
 	if e.entered.TryLock() {
-		e.stop()
+		if e.stop != nil {
+			e.stop()
+		}
 		e.entered.Unlock()
 	}
 }

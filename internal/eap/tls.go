@@ -76,6 +76,23 @@ func newSession(c *TLSConfig, rand io.Reader, server bool) *session {
 	if s.fragment <= 0 {
 		s.fragment = defaultFragment
 	}
+	if server {
+		s.engine = newEngine(func(n net.Conn) *tls.Conn { return tls.Server(n, s.config(c, rand)) }, func(conn *tls.Conn) error {
+			if c.VerifyProven != nil {
+				if s.failure = c.VerifyProven(s.now, s.peer); s.failure != nil {
+					return s.failure
+				}
+			}
+			return confirm(conn)
+		})
+	} else {
+		s.engine = newEngine(func(n net.Conn) *tls.Conn { return tls.Client(n, s.config(c, rand)) }, confirmed)
+	}
+	return s
+}
+
+// config is how TLS is done for it.
+func (s *session) config(c *TLSConfig, rand io.Reader) *tls.Config {
 	config := &tls.Config{
 		Rand: rand, Time: func() time.Time { return s.now }, Certificates: []tls.Certificate{c.Certificate},
 		ServerName: c.ServerName, ClientCAs: c.Authorities, ClientAuth: tls.RequireAnyClientCert,
@@ -86,19 +103,7 @@ func newSession(c *TLSConfig, rand io.Reader, server bool) *session {
 	}
 	// Ours is sent even if another authority's is asked for: the server's log then says so.
 	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.Certificate, nil }
-	if server {
-		s.engine = newEngine(func(n net.Conn) *tls.Conn { return tls.Server(n, config) }, func(conn *tls.Conn) error {
-			if c.VerifyProven != nil {
-				if s.failure = c.VerifyProven(s.now, s.peer); s.failure != nil {
-					return s.failure
-				}
-			}
-			return confirm(conn)
-		})
-	} else {
-		s.engine = newEngine(func(n net.Conn) *tls.Conn { return tls.Client(n, config) }, confirmed)
-	}
-	return s
+	return config
 }
 
 // confirm is the server's protected word of success (RFC 9190, section 2.5).
@@ -210,6 +215,7 @@ func (s *session) continued(first bool) []byte {
 // tlsServer is the server's side of the method.
 type tlsServer struct {
 	*session
+	begun  bool    // the handshake has what it was sent first
 	result *flight // of a handshake that is over
 }
 
@@ -236,6 +242,7 @@ func (m *tlsServer) respond(now time.Time, s *Server, data []byte) error {
 		return ErrUnexpected
 	default:
 		s.setState(stateBusy)
+		m.begun = true
 		s.emit(Compute{func() any { return m.step(now, whole, true) }})
 	}
 	return nil
@@ -244,6 +251,24 @@ func (m *tlsServer) respond(now time.Time, s *Server, data []byte) error {
 // conclude ends the method with what the handshake came to.
 func (m *tlsServer) conclude(s *Server) {
 	s.finish(Done{OK: m.result.err == nil, MSK: m.result.msk, Certificates: m.peer, Err: m.result.err})
+}
+
+// handshakeSize is about what crypto/tls holds for a handshake under way, in bytes.
+const handshakeSize = 48 << 10
+
+// Held is about how many bytes a login under way holds.
+func (s *Server) Held() int {
+	if s.state == stateDone {
+		return 0
+	}
+	n := cap(s.last)
+	if m, ok := s.method.(*tlsServer); ok {
+		n += cap(m.in) + m.whole
+		if m.begun {
+			n += handshakeSize
+		}
+	}
+	return n
 }
 
 // Failure is why the login is lost, from the moment that is known: the client may

@@ -152,6 +152,14 @@ func pairOf(chain []*x509.Certificate, key any) tls.Certificate {
 	return c
 }
 
+// held is about how many bytes the login holds.
+func (l *eapLogin) held() int {
+	if s, ok := l.machine.(*eap.Server); ok {
+		return s.Held()
+	}
+	return 0
+}
+
 // close gives the login up.
 func (l *eapLogin) close() {
 	if l != nil && l.machine != nil {

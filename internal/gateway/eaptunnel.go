@@ -18,8 +18,8 @@ func (c tunnelLogin) peer() *peer { return c.p }
 
 func (c tunnelLogin) holds(l *eapLogin) bool { return c.p.login == l }
 
-func (c tunnelLogin) request(now time.Time, _ *eapLogin, packet []byte) {
-	c.g.ike.EAPReply(now, ike.Peer(c.p.id), ike.EAPReply{Packet: packet})
+func (c tunnelLogin) request(now time.Time, l *eapLogin, packet []byte) {
+	c.g.ike.EAPReply(now, ike.Peer(c.p.id), ike.EAPReply{Packet: packet, Held: l.held()})
 }
 
 // over answers IKE. What was found out stays with the peer: Assign asks for it.
