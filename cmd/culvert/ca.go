@@ -160,6 +160,9 @@ the revocation list anew. Servers refuse it once they have the list.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			return c.with(func(a *ca.CA, _ time.Duration) error {
 				e, err := a.Revoke(args[0], c.reason)
+				if errors.Is(err, ca.ErrNotFound) {
+					return fmt.Errorf("the authority in %s has issued no certificate %s; culvert ca list shows those that it has", c.dir, args[0])
+				}
 				if err != nil {
 					return err
 				}

@@ -27,6 +27,7 @@ func TestCA(t *testing.T) {
 	}
 	wantCall(t, exitOK, "client alice", "", at("revoke", "alice", "--reason", "keyCompromise")...)
 	wantCall(t, exitFailed, "revoked already", "", at("revoke", "alice")...)
+	wantCall(t, exitFailed, "has issued no certificate carol; culvert ca list", "", at("revoke", "carol")...)
 	wantCall(t, exitFailed, "is none of", "", at("revoke", "bob", "--reason", "bored")...)
 	wantCall(t, exitOK, "crl.pem", "", at("crl")...)
 	o := wantCall(t, exitOK, "vpn.example.org", "", at("list")...)

@@ -204,7 +204,9 @@ func TestUser(t *testing.T) {
 	}
 	user(exitOK, "enabled", "", "enable", "alice")
 	user(exitOK, "removed", "", "del", "alice")
-	user(exitFailed, "has no user alice", "", "del", "alice")
+	user(exitFailed, "has no user alice, and tenant acme has: say --tenant acme", "", "del", "alice")
+	user(exitFailed, "has no user root, and tenant acme has: say --tenant acme", "", "disable", "root")
+	user(exitFailed, "has no user nobody; culvert user list", "", "disable", "nobody")
 	user(exitFailed, "change it there", "", "del", "root", "--tenant", "acme")
 }
 
@@ -214,6 +216,15 @@ func TestUserWithoutDefaultTenant(t *testing.T) {
   - {name: b, psk: another-long-key, pool: 10.1.0.0/24}
 `)
 	wantCall(t, exitUsage, "say --tenant, one of a, b", "", "user", "add", "alice", "--config", path)
+}
+
+// TestConnectWithoutNamespace: a namespace that is not there is told before anything is dialled.
+func TestConnectWithoutNamespace(t *testing.T) {
+	o := wantCall(t, exitFailed, "ip netns add no-such-namespace", "", "connect", "127.0.0.1", "--psk", "a-long-enough-key",
+		"--user", "alice", "--password", "secret", "--netns", "no-such-namespace", "--once")
+	if strings.Contains(o.err, "dialling") {
+		t.Errorf("it was dialled first: %s", o.err)
+	}
 }
 
 // TestHelp holds every command to a help text that is worth reading.

@@ -183,6 +183,13 @@ func (u *userCommand) explain(o opened, name string, err error) error {
 	if _, ok := o.tenant.User(name); ok {
 		return fmt.Errorf("user %s of tenant %s is written in the configuration: change it there", name, o.tenant.Name)
 	}
+	for i := range o.config.Tenants {
+		other := &o.config.Tenants[i]
+		_, written := other.User(name)
+		if _, err := o.store.User(other.Name, name); err == nil || written {
+			return fmt.Errorf("tenant %s has no user %s, and tenant %s has: say --tenant %s", o.tenant.Name, name, other.Name, other.Name)
+		}
+	}
 	return fmt.Errorf("tenant %s has no user %s; culvert user list shows all", o.tenant.Name, name)
 }
 

@@ -44,14 +44,17 @@ func (c *Certificate) forIKEv1() bool {
 func (t *tenantValues) readCertificate(v value) {
 	t.certified = true
 	var chain, key []byte
-	keyAt := v
+	keyAt, keyed := v, false
 	forPSK := "asking"
-	v.fields([]field{
+	meant := v.fields([]field{
 		{"chain", "vpn.crt", true, func(v value) { chain, _ = v.publicFile() }},
-		{"key", "vpn.key", true, func(v value) { keyAt = v; key, _ = v.privateFile() }},
+		{"key", "vpn.key", false, func(v value) { keyAt, keyed = v, true; key, _ = v.privateFile() }},
 		{"for_psk", "asking", false, func(v value) { v.choice(&forPSK, "asking", "all", "none") }},
 	})
 	defer clear(key)
+	if !keyed && !meant["key"] {
+		v.refuse(v.path+" has no key", "add key: vpn.key, the file that `culvert ca server` writes beside the certificate")
+	}
 	if len(chain) == 0 || len(key) == 0 {
 		return
 	}
@@ -182,6 +185,7 @@ func (t *tenantValues) allowByDefault() {
 func (t *tenantValues) checkCertificate() {
 	m := t.Auth.Allow
 	switch {
+	case t.meant["psk"] || t.meant["certificate"]: // which is told
 	case !t.certified && !t.hasPSK:
 		t.self.refuse(t.self.path+" has no psk", "add psk: [file:office.psk], or for IKEv2 alone certificate: {chain: vpn.crt, key: vpn.key}")
 	case (m.Certificate || m.EAPTLS) && !(t.certified && t.authorities):

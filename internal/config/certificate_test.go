@@ -46,6 +46,7 @@ func TestCertificate(t *testing.T) {
 		tenant + ", ca: [vpn.example.com.key]}]":                                                               "no CERTIFICATE",
 		tenant + ", ca: [nowhere.crt]}]":                                                                       "nowhere.crt",
 		"tenants: [{name: a, pool: 10.0.0.0/24, certificate: {chain: ca.crt, key: vpn.example.com.key}}]":      "no certificate with its key",
+		"tenants: [{name: a, pool: 10.0.0.0/24, certificate: {chain: vpn.example.com.crt}}]":                   "culvert ca server",
 		"tenants: [{name: a, pool: 10.0.0.0/24, certificate: {chain: vpn.example.com.crt, key: nowhere.key}}]": "does not exist",
 	} {
 		if _, err := Parse(name, []byte(text)); err == nil || !strings.Contains(err.Error(), want) {

@@ -124,21 +124,21 @@ func (v value) kind() string {
 }
 
 // fields reads a mapping by a table of its keys. Nothing written is an empty
-// mapping.
-func (v value) fields(table []field) {
+// mapping. It returns the keys that others were probably meant to be, which are told.
+func (v value) fields(table []field) (meant map[string]bool) {
 	var entries []*ast.MappingValueNode
 	if m, ok := v.node.(*ast.MappingNode); ok {
 		entries = m.Values
 	} else if !v.isNull() {
 		if v.path == "" {
 			v.refuse("the file wants keys, and has "+v.kind(), "write tenants: and the tenants below it; `culvert config example` prints a file to start from")
-			return
+			return nil
 		}
 		v.refuse(v.path+" wants keys, and has "+v.kind(), "write "+v.key()+": "+v.example)
-		return
+		return nil
 	}
 	seen := map[string]bool{}
-	meant := map[string]bool{}
+	meant = map[string]bool{}
 	for _, e := range entries {
 		v.entry(e, table, seen, meant)
 	}
@@ -147,6 +147,7 @@ func (v value) fields(table []field) {
 			v.refuse(v.label()+" has no "+f.key, "add "+f.key+": "+f.example)
 		}
 	}
+	return meant
 }
 
 // entry reads one key of a mapping, and notes it as seen, or else which one

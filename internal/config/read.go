@@ -119,15 +119,16 @@ type tenantValues struct {
 	egress, shared        value
 	opens                 []value // of egress.netstack.allow
 	identity, ca          value
-	allowed, hasPSK       bool // auth.allow, psk are written
-	certified             bool // certificate is
-	authorities           bool // ca is
+	allowed, hasPSK       bool            // auth.allow, psk are written
+	meant                 map[string]bool // keys that others were probably meant to be
+	certified             bool            // certificate is
+	authorities           bool            // ca is
 }
 
 // readTenant reads one tenant.
 func (r *reader) readTenant(v value) *tenantValues {
 	t := &tenantValues{Tenant: defaultTenant(), self: v, name: v, isDefault: v, egress: v, shared: v}
-	v.fields([]field{
+	t.meant = v.fields([]field{
 		{"name", "office", true, t.readName},
 		{"default", "true", false, func(v value) { t.isDefault = v; v.boolean(&t.Default) }},
 		{"legacy", "true", false, func(v value) { v.boolean(&t.Legacy) }},

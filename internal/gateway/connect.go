@@ -72,6 +72,9 @@ func Connect(ctx context.Context, c ConnectConfig) error {
 	if c.Log == nil {
 		c.Log = zap.NewNop()
 	}
+	if err := tun.FindNamespace(c.NetNS); err != nil {
+		return err
+	}
 	pause, at := time.Second, route{server: c.Server, watcher: c.watch()}
 	defer at.close()
 	for {

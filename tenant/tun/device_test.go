@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -324,7 +325,7 @@ func TestAddressesAndRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(Config{Name: "acme", Netns: d.cfg.Netns}); !errors.Is(err, ErrBusy) {
+	if _, err := New(Config{Name: "acme", Netns: d.cfg.Netns}); !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), "ip link del acme") {
 		t.Errorf("the same name again: %v", err)
 	}
 }

@@ -21,6 +21,24 @@ func namespacePath(name string) string {
 	return filepath.Join(namespaceDir, name)
 }
 
+// FindNamespace says what to do about a network namespace, given by name or path, that is
+// not there.
+func FindNamespace(name string) error {
+	if name == "" {
+		return nil
+	}
+	_, err := os.Stat(namespacePath(name))
+	return noNamespace(name, err)
+}
+
+// noNamespace is what to do about a namespace that cannot be opened.
+func noNamespace(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w %q: %w; make it first, for example with: ip netns add %s", ErrNamespace, name, err, filepath.Base(namespacePath(name)))
+}
+
 // inNamespace runs f on a thread that is in the namespace; the empty name is
 // the one that the process is in. f must not start threads or wait for other
 // goroutines that should be there too.
@@ -28,10 +46,9 @@ func inNamespace(name string, f func() error) error {
 	if name == "" {
 		return f()
 	}
-	path := namespacePath(name)
-	target, err := os.Open(path)
+	target, err := os.Open(namespacePath(name))
 	if err != nil {
-		return fmt.Errorf("%w %q: %w; make it first, for example with: ip netns add %s", ErrNamespace, name, err, filepath.Base(path))
+		return noNamespace(name, err)
 	}
 	defer target.Close()
 	done := make(chan error)

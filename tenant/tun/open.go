@@ -104,7 +104,7 @@ func attachError(name string, err error) error {
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%w: making device %q needs CAP_NET_ADMIN: %w", ErrPermission, name, err)
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EEXIST):
-		return fmt.Errorf("%w: %q: %w", ErrBusy, name, err)
+		return fmt.Errorf("%w: %q: %w; choose another name, end who has it, or, if nobody has, remove it: ip link del %s", ErrBusy, name, err, name)
 	}
 	return fmt.Errorf("tun: make device %q: %w", name, err)
 }
