@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
@@ -91,7 +92,7 @@ func (p *Plane) Drops() map[Cause]uint64 {
 	sums := make(map[Cause]uint64)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, c := range p.counters {
+	for _, c := range append(slices.Clip(p.counters), &p.retired) {
 		c.addTo(sums)
 	}
 	return sums
@@ -131,6 +132,20 @@ func (p *Peer) place() (port *Port) {
 		port = of
 	}
 	return port
+}
+
+// retire keeps what counters have counted whose goroutine has ended, and forgets them.
+func (p *Plane) retire(c *counters) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.Index(p.counters, c)
+	if i < 0 {
+		return
+	}
+	p.counters = slices.Delete(p.counters, i, i+1)
+	for why := range c.drops {
+		p.retired.drops[why].Add(c.drops[why].Load())
+	}
 }
 
 func (p *Plane) newCounters() *counters {

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"net/netip"
+	"sync"
 	"sync/atomic"
 
 	"github.com/culvert-vpn/culvert/esp"
@@ -228,4 +229,6 @@ type Port struct {
 	gateway6 netip.Addr                   // our IPv6 address there; invalid: none
 	routes   routeTable
 	dropped  *counters // of its tenant
+	links    []*downlink
+	running  sync.WaitGroup // of the links
 }

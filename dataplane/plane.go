@@ -63,6 +63,7 @@ type Plane struct {
 
 	mu       sync.Mutex
 	counters []*counters
+	retired  counters // the sums of those whose goroutine has ended
 	running  sync.WaitGroup
 }
 
@@ -252,13 +253,27 @@ func (p *Plane) AddDevice(c PortConfig) *Port {
 	}
 	for i, source := range c.Device.Sources() {
 		link := p.newDownlink(port, source, c.Device.Writer(), i)
+		port.links = append(port.links, link)
 		p.running.Add(1)
-		go func() {
+		port.running.Go(func() {
 			defer p.running.Done()
 			link.run()
-		}()
+		})
 	}
 	return port
+}
+
+// RemovePort closes a tenant's device and frees what the plane has for it. No session is
+// bound to it any more; what a worker has of a batch is dropped. It waits for downlinks to
+// end, and so is not for the control loop, but may be called beside it. Errors are those
+// of the device.
+func (p *Plane) RemovePort(port *Port) error {
+	err := port.device.Close()
+	port.running.Wait()
+	for _, l := range port.links {
+		p.retire(l.send.count)
+	}
+	return err
 }
 
 func newPort(c PortConfig) *Port {

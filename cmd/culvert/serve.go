@@ -157,7 +157,7 @@ func reload(ctx context.Context, g *gateway.Gateway, log *zap.Logger, path strin
 		for _, w := range c.Warnings {
 			log.Warn("config", zap.String("warning", w.Headline()))
 		}
-		if err = g.Reload(ctx, c); err != nil {
+		if _, err = g.Apply(ctx, c); err != nil {
 			c.Zero()
 		}
 	}

@@ -45,7 +45,9 @@ type NoOffload struct {
 // ConfigurationApplied: another configuration is in force.
 type ConfigurationApplied struct {
 	info    `event:"configuration-applied"`
-	Tenants []string `json:"tenants"` // those that changed
+	Added   []string `json:"added"` // tenants
+	Changed []string `json:"changed"`
+	Removed []string `json:"removed"`
 }
 
 // RestartNeeded: of a configuration that was applied these have no effect yet.

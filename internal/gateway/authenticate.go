@@ -191,6 +191,8 @@ func (g *Gateway) choose(group []*tenantState, login string) somebody {
 // admit takes a user whose secret is right into the tenant.
 func (g *Gateway) admit(now time.Time, s *session, t *tenantState) access.Refusal {
 	switch {
+	case t.gone:
+		return access.UnknownUser
 	case t.full():
 		return access.TenantFull
 	case t.crowded(s.key()):

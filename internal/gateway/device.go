@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"sync/atomic"
 
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/x/fault"
@@ -34,16 +35,28 @@ type devices struct {
 	host   *netstack.Host
 	ports  *netstack.Ports
 	faults *fault.Log
-	pools  *policy.Reach // of all tenants: none is a way from one to another
+	pools  allPools // of all tenants: none is a way from one to another
 }
 
-func newDevices(c *config.Config, faults *fault.Log) (*devices, error) {
+// allPools is what belongs to the clients of all tenants. It implements policy.Closer, and
+// is swapped whole when tenants come or go.
+type allPools struct{ now atomic.Pointer[policy.Reach] }
+
+// Closes implements policy.Closer.
+func (p *allPools) Closes(addr netip.Addr) (bits int, closed bool) { return p.now.Load().Closes(addr) }
+
+// poolsOf are the pools of all tenants of a configuration.
+func poolsOf(c *config.Config) (*policy.Reach, error) {
 	var all []netip.Prefix
 	for i := range c.Tenants {
 		all = append(all, c.Tenants[i].Pool...)
 		all = append(all, c.Tenants[i].Pool6...)
 	}
-	pools, err := policy.NewReach(masked(all), nil)
+	return policy.NewReach(masked(all), nil)
+}
+
+func newDevices(c *config.Config, faults *fault.Log) (*devices, error) {
+	pools, err := poolsOf(c)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +64,9 @@ func newDevices(c *config.Config, faults *fault.Log) (*devices, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &devices{queues: tunQueues(c.Workers), host: host, ports: netstack.NewPorts(0), pools: pools, faults: faults}, nil
+	d := &devices{queues: tunQueues(c.Workers), host: host, ports: netstack.NewPorts(0), faults: faults}
+	d.pools.now.Store(pools)
+	return d, nil
 }
 
 // open opens the device that a tenant's egress says, with a DNS forwarder on its
@@ -81,7 +96,7 @@ func (d *devices) open(t *config.Tenant) (tenant.Device, error) {
 func (d *devices) netstack(t *config.Tenant) netstack.Config {
 	c := netstack.Config{
 		Pool: masked(slices.Concat(t.Pool, t.Pool6)), MTU: t.MTU,
-		FlowsPerSource: t.Limits.Flows, Host: d.host, Others: d.pools, Ports: d.ports, ClientBits: t.PrefixBits(), Hairpin: t.ClientToClient,
+		FlowsPerSource: t.Limits.Flows, Host: d.host, Others: &d.pools, Ports: d.ports, ClientBits: t.PrefixBits(), Hairpin: t.ClientToClient,
 		Faults: d.faults,
 	}
 	if e := t.Egress.Netstack; e != nil {

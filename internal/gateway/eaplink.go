@@ -39,8 +39,9 @@ func (c *linkLogin) over(now time.Time, l *eapLogin, _ eap.Done) {
 		g.authenticated(now, s, who, c.question, access.Judgement{Refusal: l.why, Err: l.err})
 		return
 	}
+	shown := g.shown(l.tenant, l.user, l.chain)
 	if !g.later(l.tenant, func() {
-		j := g.local.Judge(g.shown(l.tenant, l.user, l.chain), access.Shown{})
+		j := g.local.Judge(shown, access.Shown{})
 		g.post(func(now time.Time) {
 			if !s.ended {
 				g.authenticated(now, s, who, c.question, j)

@@ -29,7 +29,7 @@ func (g *Gateway) ikeEvents(now time.Time) bool {
 		case ike.Compute:
 			g.compute(now, e)
 		case ike.Up:
-			g.peerUp(e)
+			g.peerUp(now, e)
 		case ike.Installed:
 			g.install(now, e)
 		case ike.Activated:

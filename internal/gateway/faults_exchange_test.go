@@ -75,7 +75,7 @@ func TestAPanicBesideClients(t *testing.T) {
 		w.start()
 		c := w.client(nil)
 		conn := c.mustDial()
-		if err := w.server.Reload(context.Background(), nil); !errors.Is(err, errReload) {
+		if _, err := w.server.Apply(context.Background(), nil); !errors.Is(err, errApply) {
 			t.Errorf("reload: %v", err)
 		}
 		if n := w.server.faults.Count(); n != 1 {
@@ -93,7 +93,7 @@ func TestAPanicBesideClients(t *testing.T) {
 			t.Fatal(err)
 		}
 		next.Workers = 1
-		if err := w.server.Reload(context.Background(), next); err != nil {
+		if _, err := w.server.Apply(context.Background(), next); err != nil {
 			t.Error(err)
 		}
 		c.wantPing(conn, "198.18.0.2")

@@ -111,9 +111,8 @@ func TestAPanicOfTheControlLoop(t *testing.T) {
 			w.server.waiting.do("", func() { panic("another job's") })
 			for _, s := range w.server.sessions {
 				if s.user == "alice" {
-					half := *s.tenant
-					half.tells = nil // the next question panics
-					s.tenant = &half
+					t := s.tenant // of the half, tells is nil: the next question panics
+					s.tenant = &tenantState{Name: t.Name, Tenant: t.Tenant, pool: t.pool, device: t.device, port: t.port, sessions: t.sessions, users: t.users}
 				}
 			}
 		})

@@ -71,18 +71,16 @@ type Gateway struct {
 	vault   *esp.Vault   // of all SAs
 	local   access.Local // the users
 
-	tenants  []*tenantState
-	selector *tenant.Selector
-	keys     *keyring
-	// superseded are the configurations that came by Reload. What is under way may have
-	// borrowed from any of them.
-	superseded []*config.Config
+	applying chan struct{} // has room for one Apply
 
 	// What follows belongs to the control loop.
-	peers    map[uint64]*peer
-	sessions map[*dataplane.Session]*session
-	links    deadline.Heap[*session]
-	touched  []*session
+	*roster
+	applied    *config.Config // what runs, if it came by Apply
+	superseded []superseded   // what came so before it
+	peers      map[uint64]*peer
+	sessions   map[*dataplane.Session]*session
+	links      deadline.Heap[*session]
+	touched    []*session
 	// lastSession is the number of the last session that was made.
 	lastSession uint64
 	nextSweep   time.Time
@@ -127,6 +125,7 @@ func New(c Config) (*Gateway, error) {
 		refused:  make(map[string]uint64),
 		computed: make(chan result, 1024),
 		throttle: access.NewThrottle(), maxIdle: maxIdle,
+		roster: newRoster(nil, nil), applying: make(chan struct{}, 1),
 		requests: make(chan func(time.Time), 64), ended: make(chan struct{}),
 		counter: event.NewCounter(),
 	}

@@ -78,7 +78,7 @@ func (t *tenantState) verifyClient(now time.Time, chain []*x509.Certificate, id 
 	if _, err := t.trust.Verify(now, chain, auth.PurposeClient); err != nil {
 		return err
 	}
-	if !t.Match.StrictIdentity {
+	if !t.conf.Load().Match.StrictIdentity {
 		return nil // who it is, the certificate says
 	}
 	if err := auth.MatchID(chain[0], id, auth.PurposeClient); err != nil {
@@ -99,8 +99,9 @@ func (g *Gateway) assign(now time.Time, e ike.Assign) {
 	if p.login != nil {
 		chain = p.login.chain
 	}
+	who := g.shown(t, user, chain)
 	if !g.later(t, func() {
-		why := g.local.Judge(g.shown(t, user, chain), access.Shown{}).Refusal
+		why := g.local.Judge(who, access.Shown{}).Refusal
 		g.post(func(now time.Time) {
 			switch {
 			case g.peers[p.id] != p:

@@ -394,10 +394,12 @@ func TestIKEv2DisabledUser(t *testing.T) {
 	}
 	defer kept.Close()
 	g := &Gateway{local: access.Local{Stored: kept}}
-	if g.selector, err = tenant.NewSelector([]tenant.Names{{Tenant: "acme", Realms: []string{"acme"}}}); err != nil {
+	selector, err := tenant.NewSelector([]tenant.Names{{Tenant: "acme", Realms: []string{"acme"}}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	acme := &tenantState{Tenant: &config.Tenant{Name: "acme"}}
+	g.roster = newRoster(nil, selector)
+	acme := &tenantState{Name: "acme", Tenant: &config.Tenant{Name: "acme"}}
 	if why := g.local.Judge(g.shown(acme, "carol", nil), access.Shown{}).Refusal; why != access.None {
 		t.Errorf("without an account: %+v", why)
 	}

@@ -21,6 +21,7 @@ type keyring struct {
 	tenants []*tenantState
 	named   map[string]*tenantState
 	groups  map[string][]*tenantState // by label
+	kept    map[string]bool           // those of groups that an older keyring had
 	byLocal *simplelru.LRU[netip.Addr, []ike.Candidate]
 	related *simplelru.LRU[relation, []*tenantState]
 }
@@ -40,7 +41,7 @@ func newKeyring(tenants []*tenantState) *keyring {
 		named[t.Name] = t
 	}
 	return &keyring{
-		tenants: tenants, named: named, groups: make(map[string][]*tenantState),
+		tenants: tenants, named: named, groups: make(map[string][]*tenantState), kept: make(map[string]bool),
 		byLocal: remembered[netip.Addr, []ike.Candidate](maxLocals), related: remembered[relation, []*tenantState](maxRelations),
 	}
 }
@@ -65,10 +66,22 @@ func (k *keyring) candidates(local, _ netip.Addr) []ike.Candidate {
 	return found
 }
 
-// follow finds at once what k is to know since an older one knows it: peers have its labels.
-func (k *keyring) follow(older *keyring) {
+// follow finds at once what k is to know since an older one knows it: peers have its
+// labels, or exchanges that are under way. A label that no key has any more stands for those
+// of its tenants that stay with the keys they had; one that is of no peer is known for as
+// long as one follows the other.
+func (k *keyring) follow(older *keyring, ofPeers map[string]bool, stays map[*tenantState]bool) {
 	for _, local := range older.byLocal.Keys() {
 		k.candidates(local, netip.Addr{})
+	}
+	for label, owners := range older.groups {
+		if k.groups[label] != nil || older.kept[label] && !ofPeers[label] {
+			continue
+		}
+		left := slices.DeleteFunc(slices.Clone(owners), func(t *tenantState) bool { return !stays[t] })
+		if len(left) > 0 {
+			k.groups[label], k.kept[label] = left, true
+		}
 	}
 }
 
@@ -139,8 +152,8 @@ func setPPK(c *ike.Candidate, owners []*tenantState) {
 		return
 	}
 	c.PPK = func(id []byte) []byte {
-		for _, t := range owners {
-			if secret := t.PPK.Secret(string(id)); secret != nil {
+		for _, t := range owners { // not the control loop: see tenantState.conf
+			if secret := t.conf.Load().PPK.Secret(string(id)); secret != nil {
 				return secret
 			}
 		}

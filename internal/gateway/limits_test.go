@@ -58,7 +58,7 @@ func TestLimitsOfAnotherConfiguration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.server.Reload(t.Context(), next); err != nil {
+		if _, err := w.server.Apply(t.Context(), next); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(4 * time.Minute)

@@ -88,7 +88,7 @@ func TestReloadOpensClients(t *testing.T) {
 				t.Fatal(err)
 			}
 			next.Workers = 1
-			if err := w.server.Reload(context.Background(), next); err != nil {
+			if _, err := w.server.Apply(context.Background(), next); err != nil {
 				t.Fatal(err)
 			}
 			if alice.ping(conn, other.Local, time.Second) != open {

@@ -66,7 +66,7 @@ func TestRenewedCertificateIsShown(t *testing.T) {
 		if lost, sent := stop(); lost > 0 {
 			t.Errorf("who was connected lost %d of %d packets", lost, sent)
 		}
-		w.wantLog("configuration-applied", "tenants", "[acme]")
+		w.wantLog("configuration-applied", "changed", "[acme]")
 	})
 }
 
@@ -100,7 +100,7 @@ func TestRenewedRightAfterReload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.server.Reload(t.Context(), next); err != nil {
+		if _, err := w.server.Apply(t.Context(), next); err != nil {
 			t.Fatal(err)
 		}
 		put(t, password, []byte("another password"))
@@ -149,10 +149,10 @@ func TestReload(t *testing.T) {
 		conn := c.mustDial()
 		yaml := strings.NewReplacer("bobpw", "bobs new password", "pool: [10.100.1.0/24]", "pool: [10.100.9.0/24]\n    limits: {sessions: 2}").Replace(testConfig) +
 			"  - {name: globex, match: {realms: [globex]}, psk: another-key-of-globex, pool: [10.100.1.0/24]}\n"
-		if err := w.server.Reload(context.Background(), parse(yaml)); err != nil {
+		if _, err := w.server.Apply(context.Background(), parse(yaml)); err != nil {
 			t.Fatal(err)
 		}
-		w.wantLog("restart-needed", "what", "[new tenant globex acme: pool, delegate, leases]")
+		w.wantLog("restart-needed", "what", "[acme: pool, delegate, leases]")
 		c.wantPing(conn, "198.18.0.2")
 		bob := func(d *DialConfig) { d.User, d.Password = "bob", "bobs new password" }
 		other := w.client(nil)
@@ -162,7 +162,7 @@ func TestReload(t *testing.T) {
 		w.wantLog("login-refused", "cause", "session limit reached")
 		conn.Close(context.Background())
 		<-conn.Done()
-		if err := w.server.Reload(context.Background(), parse(testConfig)); err != nil {
+		if _, err := w.server.Apply(context.Background(), parse(testConfig)); err != nil {
 			t.Fatal(err)
 		}
 		other.wantPing(second, "198.18.0.2")

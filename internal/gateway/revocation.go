@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"crypto/x509"
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -47,33 +48,41 @@ func (t *trust) relist(lists []*x509.RevocationList) {
 // watchLists reads the lists of revoked certificates anew whose files have changed; seen
 // is what they were like, by tenant.
 func (g *Gateway) watchLists(tenants []*tenantState, seen map[string]string) {
+	here := make(map[string]bool, len(tenants))
 	for _, t := range tenants {
-		if len(t.CRLFiles) == 0 {
+		files := t.conf.Load().CRLFiles
+		if len(files) == 0 {
 			continue
 		}
-		stamp := stampOf(t.CRLFiles)
+		stamp := stampOf(files)
 		if before, known := seen[t.Name]; known && stamp != before {
 			g.rereadLists(t)
 		}
-		seen[t.Name] = stamp
+		seen[t.Name], here[t.Name] = stamp, true
 	}
+	maps.DeleteFunc(seen, func(name, _ string) bool { return !here[name] })
 }
 
 // rereadLists takes the lists of a tenant as its files have them now; if one cannot
 // be read, those from before stay.
 func (g *Gateway) rereadLists(t *tenantState) {
-	lists, err := config.ReadCRLs(t.CRLFiles)
+	lists, err := config.ReadCRLs(t.conf.Load().CRLFiles)
 	if err != nil {
 		g.emit(event.CRLRefused{Tenant: t.Name, Err: err, Hint: "the list from before stays in force: write the file anew with `culvert ca crl`"})
 		return
 	}
-	t.trust.relist(lists)
-	g.emit(event.CRLRead{Tenant: t.Name, Lists: len(lists)})
-	g.post(func(now time.Time) { g.expel(now, t, lists) })
+	g.post(func(now time.Time) {
+		t.trust.relist(lists)
+		g.emit(event.CRLRead{Tenant: t.Name, Lists: len(lists)})
+		g.expel(now, t, lists)
+	})
 }
 
 // expel ends the sessions of those whose certificate is on a list.
 func (g *Gateway) expel(now time.Time, t *tenantState, lists []*x509.RevocationList) {
+	if len(lists) == 0 {
+		return
+	}
 	for _, p := range g.peers {
 		for _, s := range p.sessions() {
 			if s.tenant == t && !s.ended && (revoked(lists, p.chain) || revoked(lists, s.chain)) {

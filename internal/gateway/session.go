@@ -113,11 +113,14 @@ func (g *Gateway) peerOf(id ike.Peer) *peer {
 	return p
 }
 
-func (g *Gateway) peerUp(e ike.Up) {
+func (g *Gateway) peerUp(now time.Time, e ike.Up) {
 	p := g.peerOf(e.Peer)
 	p.label, p.path, p.identity, p.family, p.v2, p.suite = e.Tenant, e.Path, e.Identity, e.Family, e.V2, e.Suite
 	p.chain = e.Certificates
 	g.emit(event.PeerUp{Peer: p.about()})
+	if p.homeless(g.keys) { // its tenant was removed in the meantime
+		g.ike.Close(now, e.Peer, ike.ReasonLocal)
+	}
 }
 
 // install makes a child SA known to the data plane.

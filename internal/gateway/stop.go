@@ -16,7 +16,7 @@ const stopPatience = 1200 * time.Millisecond
 // time is named, and left behind. stop ends what runs beside the loop.
 func (g *Gateway) finish(stop func()) {
 	began := time.Now()
-	tenants, leases := g.tenants, g.collectLeases()
+	tenants, leases := g.tenants, g.collectLeases(g.tenants)
 	patience := time.NewTimer(stopPatience)
 	defer patience.Stop()
 	var late []string
@@ -43,9 +43,7 @@ func (g *Gateway) finish(stop func()) {
 	if len(late) > 0 {
 		return // what is left behind may still read the configurations
 	}
-	for _, c := range g.superseded {
-		c.Zero()
-	}
+	g.zeroApplied()
 }
 
 // stopped says so.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane"
@@ -16,9 +17,14 @@ import (
 	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
-// tenantState is a tenant at work: its configuration, its addresses and its device.
+// tenantState is a tenant at work: its configuration, its addresses and its device. There
+// is one for as long as the tenant runs; all but its configuration outlives a change of that.
 type tenantState struct {
-	*config.Tenant
+	Name           string                        // for ever
+	*config.Tenant                               // what it is now, to the control loop
+	conf           atomic.Pointer[config.Tenant] // the same, to everybody else
+	gone           bool                          // it takes nobody any more
+
 	pool     *tenant.Pool
 	pool6    *tenant.PrefixPool // nil: no IPv6
 	device   tenant.Device
@@ -35,31 +41,25 @@ type tenantState struct {
 
 // openTenants opens what every tenant needs, and the keys that lead to it.
 func (g *Gateway) openTenants() error {
-	for i := range g.config.Config.Tenants {
-		conf := &g.config.Config.Tenants[i]
-		t, err := g.openTenant(conf)
+	c := g.config.Config
+	for i := range c.Tenants {
+		t, err := g.openTenant(c, &c.Tenants[i])
 		if err != nil {
-			return fmt.Errorf("gateway: tenant %s: %w", conf.Name, err)
+			return fmt.Errorf("gateway: tenant %s: %w", c.Tenants[i].Name, err)
 		}
-		g.tenants = append(g.tenants, t)
+		g.tenants = append(g.tenants, t) // so that it is closed if the next one cannot be opened
+		g.connect(t)
 	}
-	var err error
-	g.selector, err = newSelector(g.tenants)
-	g.keys = newKeyring(g.tenants)
+	selector, err := newSelector(c.Tenants)
+	g.roster = newRoster(g.tenants, selector)
 	return err
 }
 
-// newSelector tells the tenants apart by the realms of their users.
-func newSelector(tenants []*tenantState) (*tenant.Selector, error) {
-	names := make([]tenant.Names, 0, len(tenants))
-	for _, t := range tenants {
-		names = append(names, tenant.Names{Tenant: t.Name, Realms: t.Match.Realms, Default: t.Default})
-	}
-	return tenant.NewSelector(names)
-}
-
-func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
-	t := &tenantState{Tenant: conf, sessions: make(map[netip.Addr]*session), users: make(map[string][]*session), static: make(map[string]netip.Addr), trust: g.newTrust(conf), grant: access.GrantOf(conf), left: new(carried)}
+// openTenant opens what a tenant of a configuration needs. It may wait, and touches
+// nothing that runs; what it returns is connected, or closed.
+func (g *Gateway) openTenant(c *config.Config, conf *config.Tenant) (*tenantState, error) {
+	t := &tenantState{Name: conf.Name, Tenant: conf, sessions: make(map[netip.Addr]*session), users: make(map[string][]*session), static: make(map[string]netip.Addr), trust: g.newTrust(conf), grant: access.GrantOf(conf), left: new(carried)}
+	t.conf.Store(conf)
 	g.warnOfCertificates(conf)
 	for _, l := range conf.Leases {
 		t.static[config.UserKey(l.User)] = l.Addr
@@ -74,16 +74,20 @@ func (g *Gateway) openTenant(conf *config.Tenant) (*tenantState, error) {
 	if t.tells, err = t.newResponder(); err != nil {
 		return nil, err
 	}
+	if t.closed, err = besideTUN(c, conf); err != nil {
+		return nil, err
+	}
 	g.restoreLeases(t)
 	if t.device, err = g.config.OpenDevice(conf); err != nil {
 		return nil, err
 	}
 	g.warnOfOffload(t)
-	if t.closed, err = besideTUN(g.config.Config, conf); err != nil {
-		return nil, err
-	}
-	t.port = g.plane.AddDevice(dataplane.PortConfig{Device: t.device, Gateways: t.Gateways(), Rules: t.rules()})
 	return t, nil
+}
+
+// connect has the data plane carry a tenant's packets.
+func (g *Gateway) connect(t *tenantState) {
+	t.port = g.plane.AddDevice(dataplane.PortConfig{Device: t.device, Gateways: t.Gateways(), Rules: t.rules()})
 }
 
 // rules are the policy of the tenant, compiled.
@@ -125,20 +129,20 @@ func (g *Gateway) restoreLeases(t *tenantState) {
 // saveLeases has written down, in the pool, who has which address.
 func (g *Gateway) saveLeases() {
 	g.leasesChanged = false
-	tenants, leases := g.tenants, g.collectLeases()
+	tenants, leases := g.tenants, g.collectLeases(g.tenants)
 	if !g.later(nil, func() { g.storeLeases(tenants, leases) }) {
 		g.leasesChanged = g.config.Store != nil // once more, when there is room
 	}
 }
 
-// collectLeases returns the leases of every tenant, in the order of g.tenants.
-func (g *Gateway) collectLeases() [][]store.Lease {
+// collectLeases returns the leases of tenants, in their order; nil: there is no store.
+func (g *Gateway) collectLeases(tenants []*tenantState) [][]store.Lease {
 	if g.config.Store == nil {
 		return nil
 	}
-	all := make([][]store.Lease, len(g.tenants))
+	all := make([][]store.Lease, len(tenants))
 	now := time.Now().UTC()
-	for i, t := range g.tenants {
+	for i, t := range tenants {
 		for _, l := range t.leases() {
 			all[i] = append(all[i], store.Lease{User: l.Owner, Addr: l.Addr, Seen: now})
 		}
@@ -167,7 +171,6 @@ func (g *Gateway) storeLeases(tenants []*tenantState, all [][]store.Lease) {
 // logged in with it elsewhere loses that session: it is the same person, back
 // sooner than the old session was missed.
 func (g *Gateway) lease(now time.Time, s *session, t *tenantState) error {
-	t = g.current(t)
 	key := s.key()
 	if old := t.sessions[t.static[key]]; old != nil {
 		g.displace(now, old)

@@ -39,7 +39,7 @@ func (g *Gateway) xauth(now time.Time, e ike.Login) {
 
 // certifies says what is against a client's certificate in a tenant. It runs in the pool.
 func (t *tenantState) certifies(now time.Time, e ike.Login) error {
-	if !t.Auth.Allow.Certificate {
+	if !t.conf.Load().Auth.Allow.Certificate {
 		return errNoCertificates
 	}
 	_, err := t.trust.Verify(now, e.Certificates, auth.PurposeClient)

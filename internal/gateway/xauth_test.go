@@ -183,7 +183,7 @@ func TestXAUTHAnotherUserAtARenewal(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := w.server.Reload(t.Context(), conf); err != nil {
+				if _, err := w.server.Apply(t.Context(), conf); err != nil {
 					t.Fatal(err)
 				}
 				c.wantPing(conn, "198.18.0.2")

@@ -1,0 +1,348 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/store"
+	"github.com/culvert-vpn/culvert/internal/x/nstest"
+	"github.com/culvert-vpn/culvert/tenant"
+)
+
+// parsed is a configuration for a world.
+func parsed(t *testing.T, yaml string) *config.Config {
+	t.Helper()
+	c, err := config.Parse("test.yaml", []byte(yaml))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Workers = 1
+	return c
+}
+
+// apply applies a configuration, and fails the test if that cannot be done.
+func (w *world) apply(yaml string) Changes {
+	w.t.Helper()
+	changes, err := w.server.Apply(context.Background(), parsed(w.t, yaml))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return changes
+}
+
+// another is a tenant beside that of testConfig, whose user is carol.
+func another(name string, rest ...string) string {
+	return fmt.Sprintf("  - {name: %s, match: {realms: [%[1]s]}, psk: [the-long-key-of-%[1]s], auth: {local: {users: [{name: carol, password: carolpw}]}}, pool: [10.100.2.0/24]%s}\n",
+		name, strings.Join(rest, ""))
+}
+
+// carol dials such a tenant.
+func carol(name string) func(*DialConfig) {
+	return func(d *DialConfig) {
+		d.PSK, d.User, d.Password = []byte("the-long-key-of-"+name), "carol@"+name, "carolpw"
+	}
+}
+
+// TestTenantsComeAndGo: a tenant that is added takes logins, one that is changed keeps its
+// sessions, and one that is removed says goodbye and takes nobody any more; and whoever is
+// connected to another one notices nothing.
+func TestTenantsComeAndGo(t *testing.T) {
+	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
+		alice := w.client(nil)
+		stop := alice.stream(alice.mustDial())
+		w.client(nil).wantRefused(carol("globex"))
+
+		if got, want := w.apply(testConfig+another("globex")), (Changes{Added: []string{"globex"}}); !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		w.wantLog("configuration-applied", "added", "[globex]")
+		c := w.client(nil)
+		conn := c.mustDial(carol("globex"))
+		c.wantPing(conn, "198.18.0.2")
+
+		changed := testConfig + another("globex", ", limits: {sessions: 1}")
+		if got, want := w.apply(changed), (Changes{Changed: []string{"globex"}}); !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		c.wantPing(conn, "198.18.0.2")
+		w.client(nil).wantRefused(carol("globex")) // one session by now
+
+		device, began := w.nets["globex"], time.Now()
+		if got, want := w.apply(testConfig), (Changes{Removed: []string{"globex"}}); !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		<-conn.Done()
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("the client learned of it after %v", took)
+		}
+		w.wantLog("session-down", "reason", "the tenant was removed")
+		select {
+		case <-device.closed:
+		default:
+			t.Error("its device is open")
+		}
+		w.client(nil).wantRefused(carol("globex"))
+
+		w.apply(testConfig + another("globex"))
+		c.wantPing(c.mustDial(carol("globex")), "198.18.0.2")
+		if lost, sent := stop(); lost > 0 {
+			t.Errorf("who was connected to another tenant lost %d of %d packets", lost, sent)
+		}
+	})
+}
+
+// TestRemovedTenantOfEveryProtocol: its clients are told, whatever they speak.
+func TestRemovedTenantOfEveryProtocol(t *testing.T) {
+	a := newAuthority(t, "a")
+	lines, trusts := a.server(vpn), a.trusts(vpn)
+	for name, c := range map[string]struct {
+		yaml string
+		edit func(*DialConfig)
+	}{"L2TP": {testConfig, func(*DialConfig) {}}, "IKEv2": {eapConfig + lines, trusts}} {
+		t.Run(name, func(t *testing.T) {
+			yaml, edit := c.yaml, c.edit
+			inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
+				c := w.client(nil)
+				conn := c.mustDial(edit)
+				began := time.Now()
+				w.apply("listen: [203.0.113.1]\ntenants:\n" + another("globex"))
+				<-conn.Done()
+				if took := time.Since(began); took > 5*time.Second {
+					t.Errorf("the client learned of it after %v", took)
+				}
+				time.Sleep(3 * time.Minute)
+				w.wantEmpty()
+			})
+		})
+	}
+}
+
+// TestApplyTwice: what runs already is not done again.
+func TestApplyTwice(t *testing.T) {
+	inWorld(t, goodRoad, testConfig+another("globex"), func(t *testing.T, w *world) {
+		c := w.client(nil)
+		conn := c.mustDial()
+		before, opened := slices.Clone(w.server.tenants), w.nets["globex"]
+		for range 2 {
+			if got := w.apply(testConfig + another("globex")); !reflect.DeepEqual(got, Changes{}) {
+				t.Errorf("%+v", got)
+			}
+		}
+		if !slices.Equal(before, w.server.tenants) || opened != w.nets["globex"] {
+			t.Error("tenants were opened anew")
+		}
+		c.wantPing(conn, "198.18.0.2")
+	})
+}
+
+// TestApplyIsAllOrNothing: where a device cannot be opened, all that ran goes on as it
+// was, what was opened is closed, and the error says which tenant it is about.
+func TestApplyIsAllOrNothing(t *testing.T) {
+	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		stop := c.stream(c.mustDial())
+		busy := errors.New("device or resource busy")
+		open := w.server.config.OpenDevice
+		w.server.config.OpenDevice = func(conf *config.Tenant) (tenant.Device, error) {
+			if conf.Name == "initech" {
+				return nil, busy
+			}
+			return open(conf)
+		}
+		before := w.server.roster
+		yaml := strings.Replace(testConfig, "bobpw", "bobs new password", 1) + another("globex") + another("initech")
+		next := parsed(t, yaml)
+		changes, err := w.server.Apply(context.Background(), next)
+		if !errors.Is(err, busy) || !strings.Contains(fmt.Sprint(err), "tenant initech") || !reflect.DeepEqual(changes, Changes{}) {
+			t.Errorf("%+v, %v", changes, err)
+		}
+		if w.server.roster != before || w.server.config.Config != w.conf {
+			t.Error("another configuration runs")
+		}
+		select {
+		case <-w.nets["globex"].closed:
+		default:
+			t.Error("a device stays open that belongs to nothing")
+		}
+		w.client(nil).wantRefused(carol("globex"))
+		w.client(nil).mustDial(func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
+		if lost, sent := stop(); lost > 0 {
+			t.Errorf("who was connected lost %d of %d packets", lost, sent)
+		}
+	})
+}
+
+// TestLeasesOutliveTheirTenant: who had which address is known when a tenant that was
+// removed is there again.
+func TestLeasesOutliveTheirTenant(t *testing.T) {
+	kept, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	inWorldWith(t, kept, goodRoad, testConfig+another("globex"), func(t *testing.T, w *world) {
+		w.client(nil).mustDial(carol("globex"))
+		w.apply(testConfig)
+		leases, err := kept.Leases("globex")
+		if err != nil || len(leases) != 1 || leases[0].User != "carol" {
+			t.Errorf("%v, %v", leases, err)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// TestHundredConfigurations: tenants come, go and change at random, with clients in them,
+// while others are connected to those that stay: these lose no packet, and nothing is left
+// of the others.
+func TestHundredConfigurations(t *testing.T) {
+	const untouched, rounds = 50, 100
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 1))
+	t.Logf("seed %d", seed)
+	base := strings.Replace(testConfig, "pool: [10.100.1.0/24]", "pool: [10.100.1.0/24]\n    limits: {sessions_per_user: 100}", 1)
+	inWorld(t, goodRoad, base, func(t *testing.T, w *world) {
+		conns := make([]*Connection, untouched)
+		for i := range conns {
+			conns[i] = w.client(nil).mustDial()
+		}
+		clients := w.clients
+		guest := w.client(nil)
+		here := map[string]int{}
+		round := func() {
+			name := fmt.Sprintf("t%d", random.IntN(8))
+			switch _, there := here[name]; {
+			case there && random.IntN(2) == 0:
+				delete(here, name)
+			default:
+				here[name]++
+			}
+			w.apply(base + guests(here))
+			if here[name] > 0 && random.IntN(4) == 0 {
+				guest.wantPing(guest.mustDial(carol(name)), "198.18.0.2")
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		settle := func() (goroutines, heap int) {
+			clear(here)
+			for range 2 {
+				w.apply(base)
+				time.Sleep(15 * time.Minute) // everything that was let go has expired
+			}
+			w.apply(base)
+			return runtime.NumGoroutine(), heapInUse()
+		}
+		for range 10 { // what grows once has grown
+			round()
+		}
+		goroutines, heap := settle()
+		stops := make([]func() (lost, sent int), untouched)
+		for i, conn := range conns {
+			stops[i] = clients[i].stream(conn)
+		}
+		for range rounds {
+			round()
+		}
+		for i, stop := range stops {
+			if lost, sent := stop(); lost > 0 || sent < rounds {
+				t.Errorf("client %d lost %d of %d packets", i, lost, sent)
+			}
+		}
+		after, heapAfter := settle()
+		t.Logf("goroutines %d, then %d; heap %d, then %d", goroutines, after, heap, heapAfter)
+		if after > goroutines+5 || heapAfter > heap+heap/10+1<<20 { // pools have workers that come and go
+			t.Errorf("goroutines %d, then %d; heap %d, then %d", goroutines, after, heap, heapAfter)
+		}
+	})
+}
+
+// guests is a tenant for each name; the number makes its configuration another.
+func guests(here map[string]int) string {
+	var yaml strings.Builder
+	for i := range 8 {
+		name := fmt.Sprintf("t%d", i)
+		if n, there := here[name]; there {
+			yaml.WriteString(another(name, fmt.Sprintf(", limits: {sessions: %d}", n)))
+		}
+	}
+	return yaml.String()
+}
+
+// descriptors is how many files this process has open.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+// TestRealDevicesComeAndGo: network stacks and devices of the kernel are made for tenants
+// that are added, and nothing of them is left when they are removed; a device whose name is
+// in use leaves all as it was.
+func TestRealDevicesComeAndGo(t *testing.T) {
+	nstest.WantAlone(t)
+	w := realWorld(t, testConfig)
+	defer w.close()
+	more := testConfig + another("globex", ", egress: {tun: {device: globex0}}") + strings.Replace(another("initech"), "10.100.2.0/24", "10.100.3.0/24, 2001:db8:3::/48", 1)
+	devices := func() bool {
+		_, err := net.InterfaceByName("globex0")
+		return err == nil
+	}
+	round := func() {
+		w.apply(more)
+		c := w.client(nil)
+		conn := c.mustDial(carol("globex"))
+		c.wantPing(conn, "10.100.2.1")
+		w.apply(testConfig)
+		<-conn.Done()
+		c.close()
+		w.clients = w.clients[:len(w.clients)-1]
+	}
+	round()
+	goroutines, files, heap := runtime.NumGoroutine(), descriptors(t), heapInUse()
+	for range 10 {
+		round()
+	}
+	soon := func(what string, ok func() bool) {
+		t.Helper()
+		for range 100 {
+			if ok() {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		t.Error(what)
+	}
+	soon("goroutines are left", func() bool { return runtime.NumGoroutine() < goroutines+5 }) // pools have workers that come and go
+	soon("descriptors are left", func() bool { return descriptors(t) <= files })
+	after := heapInUse()
+	t.Logf("goroutines %d, then %d; descriptors %d, then %d; heap %d, then %d", goroutines, runtime.NumGoroutine(), files, descriptors(t), heap, after)
+	if after > heap+heap/10+1<<20 {
+		t.Errorf("heap %d, then %d", heap, after)
+	}
+
+	w.apply(more)
+	second := more + strings.Replace(another("hooli", ", egress: {tun: {device: lo}}"), "10.100.2.0/24", "10.100.4.0/24", 1)
+	if _, err := w.server.Apply(t.Context(), parsed(t, second)); err == nil || !strings.Contains(err.Error(), "tenant hooli") {
+		t.Errorf("a device that is another's: %v", err)
+	}
+	if !devices() {
+		t.Error("the device of another tenant is gone")
+	}
+	w.apply(testConfig)
+	if devices() {
+		t.Error("the device is left")
+	}
+}
