@@ -51,6 +51,20 @@ func (c *Counter) Take(t Told) {
 	c.counts[of] += n
 }
 
+// Forget has what was counted of a tenant that is gone be nobody's in particular: sums stay
+// what they are.
+func (c *Counter) Forget(tenant string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for of, n := range c.counts {
+		if of.Tenant == tenant && tenant != "" {
+			delete(c.counts, of)
+			of.Tenant = ""
+			c.counts[of] += n
+		}
+	}
+}
+
 // Counts returns what was counted, by name, tenant and cause.
 func (c *Counter) Counts() []Count {
 	c.mu.Lock()

@@ -61,3 +61,17 @@ func TestCounterIsBounded(t *testing.T) {
 		t.Errorf("%d kept apart, %d counted in all", len(counts), sum)
 	}
 }
+
+// TestCounterForgets: what was counted of a tenant that is gone is in the sums, and its name
+// is not kept.
+func TestCounterForgets(t *testing.T) {
+	c := NewCounter()
+	for _, tenant := range []string{"acme", "globex", "globex", ""} {
+		c.Take(Told{Name: "session-up", Fields: []Field{{Name: "tenant", Value: tenant}}})
+	}
+	c.Forget("globex")
+	want := []Count{{Name: "session-up", N: 3}, {Name: "session-up", Tenant: "acme", N: 1}}
+	if got := c.Counts(); !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}

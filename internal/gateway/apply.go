@@ -178,6 +178,9 @@ func (g *Gateway) commit(now time.Time, p *plan) {
 	p.made.Store(true)
 	g.regrant(now, p.renewed)
 	g.dismiss(now, p.gone)
+	for _, t := range p.gone {
+		g.counter.Forget(t.Name)
+	}
 	p.leases = g.collectLeases(p.gone)
 	if len(p.changes.RestartNeeded) > 0 {
 		g.emit(event.RestartNeeded{What: p.changes.RestartNeeded, Hint: "these stay as they were until culvert is started anew"})

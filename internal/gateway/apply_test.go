@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/internal/x/nstest"
 	"github.com/culvert-vpn/culvert/tenant"
@@ -87,6 +88,9 @@ func TestTenantsComeAndGo(t *testing.T) {
 			t.Errorf("the client learned of it after %v", took)
 		}
 		w.wantLog("session-down", "reason", "the tenant was removed")
+		if slices.ContainsFunc(w.server.counter.Counts(), func(c event.Count) bool { return c.Tenant == "globex" }) {
+			t.Error("its counts are kept")
+		}
 		select {
 		case <-device.closed:
 		default:
