@@ -136,7 +136,7 @@ func (r *rogue) hoard(hello []byte) {
 		return
 	}
 	asked := r.answer(eapIn(r.ask(wire.ExchangeAuth, wire.ID2{Type: wire.IDFQDN, Data: []byte("x")})), hello[5:])
-	for n := 0; asked != nil && len(asked) > 6 && n < 20; n++ { // the server's flight
+	for n := 0; len(asked) > 6 && n < 20; n++ { // the server's flight
 		asked = r.answer(asked, []byte{0})
 	}
 	for range 4 {
