@@ -42,7 +42,7 @@ func readBody(p Payload) (Body, error) {
 	case PayloadFragmentation:
 		return typed(ConsumeFragment(p.Body))
 	}
-	return unknown{p}, nil
+	return unknown{Payload{Type: p.Type, Body: p.Body}}, nil
 }
 
 // unknown is a payload that is written as it was read.

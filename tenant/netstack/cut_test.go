@@ -303,7 +303,9 @@ func FuzzJoin(f *testing.F) {
 	second.src, second.dst = first.src, first.dst
 	f.Add(first.packet(), second.packet())
 	f.Fuzz(func(t *testing.T, a, b []byte) {
-		w := &writer{}
+		pieces := newFragments(func(a netip.Addr) netip.Addr { return a }, func(netip.Addr, []byte) {})
+		defer pieces.close()
+		w := &writer{fragments: pieces}
 		w.Commit(a)
 		w.Commit(b)
 		if len(w.batch) != 2 {
