@@ -266,6 +266,7 @@ func (g *Gateway) sweep(now time.Time) {
 		if p.idle(now, g.lookAtCalls(now, p)) {
 			idle = append(idle, p)
 		}
+		g.tellMoves(now, p, p.path)
 		a := p.plane.TakeActivity()
 		if a&dataplane.ActiveSA != 0 {
 			g.ike.Alive(now, ike.Peer(p.id))

@@ -45,13 +45,13 @@ type peer struct {
 	trial    *trial    // nil: it was never unproven
 	idleAt   time.Time // since when it has no session; zero: it has one
 
-	moves   int32               // since the log said that it moves
-	rivals  int32               // for how many its own login waits
-	movedAt time.Time           // when the log said so
-	claims  string              // what it calls itself in IKE, where it logs in by another name
-	awaited []*peer             // whose logins wait for it to answer
-	resume  *ike.Assign         // its own login, while it waits
-	refusal *event.LoginRefused // in whose words the log is to say so when IKE tells that it has
+	moves     int32               // since the log said that it moves
+	rivals    int32               // for how many its own login waits
+	toldUntil time.Time           // what was said of its moves is enough until then
+	claims    string              // what it calls itself in IKE, where it logs in by another name
+	awaited   []*peer             // whose logins wait for it to answer
+	resume    *ike.Assign         // its own login, while it waits
+	refusal   *event.LoginRefused // in whose words the log is to say so when IKE tells that it has
 }
 
 // child is one child SA in use.
@@ -288,18 +288,27 @@ func (g *Gateway) peerMoved(now time.Time, e ike.Moved) {
 	g.reroute(p)
 }
 
-// tellEvery is how often the log says where a peer has moved: it moves with each of its
-// packets, if it likes.
-const tellEvery = 10 * time.Second
+// A peer moves with each of its packets, if it likes: so many of its moves are said at once,
+// and then one in tellEvery, and where it has come to in the end.
+const (
+	tellAtOnce = 4
+	tellEvery  = 10 * time.Second
+)
 
-// tellMove says in the log that a peer has moved, and how often since that was said last.
+// tellMove says that a peer has moved, or has the sweep say it.
 func (g *Gateway) tellMove(now time.Time, p *peer, to ike.Path) {
 	p.moves++
-	if now.Sub(p.movedAt) < tellEvery {
+	g.tellMoves(now, p, to)
+}
+
+// tellMoves says where a peer has moved, and how often since that was said last, if it is
+// time.
+func (g *Gateway) tellMoves(now time.Time, p *peer, to ike.Path) {
+	if p.moves == 0 || p.toldUntil.Sub(now) > (tellAtOnce-1)*tellEvery {
 		return
 	}
 	g.emit(event.PeerMoved{Peer: p.about(), To: to.Remote, Moves: int(p.moves)})
-	p.movedAt, p.moves = now, 0
+	p.toldUntil, p.moves = latest(p.toldUntil, now).Add(tellEvery), 0
 }
 
 // peerClosed ends what is left of a peer: no SA can carry a goodbye any more.
