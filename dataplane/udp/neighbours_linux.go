@@ -103,9 +103,19 @@ func (n *neighbours) close() {
 	}
 }
 
+// lookEvery is with how many questions the send buffer is looked at while there was room in
+// it: so many messages do not fill it, and a look is a call of the kernel.
+const lookEvery = 16
+
 // Unresolved implements Resolver.
 func (s *Socket) Unresolved(remote netip.Addr) bool {
-	return s.neighbours != nil && s.queued() > s.sendBuffer/filling && s.neighbours.unresolved(remote)
+	if s.neighbours == nil {
+		return false
+	}
+	if s.filling.Load() || s.questions.Add(1)%lookEvery == 1 {
+		s.filling.Store(s.queued() > s.sendBuffer/filling)
+	}
+	return s.filling.Load() && s.neighbours.unresolved(remote)
 }
 
 // queued is how much of the send buffer is in use, in what the kernel counts; 0

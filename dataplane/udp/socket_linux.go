@@ -24,8 +24,10 @@ type Socket struct {
 	calls    syscalls
 	counters counters
 
-	sendBuffer int         // in what the kernel counts
-	neighbours *neighbours // nil: nobody can be asked
+	sendBuffer int           // in what the kernel counts
+	neighbours *neighbours   // nil: nobody can be asked
+	questions  atomic.Uint64 // about hosts that may not answer
+	filling    atomic.Bool   // the send buffer, when it was looked at last
 }
 
 // syscalls are the two that move datagrams, the one that asks the kernel to join and

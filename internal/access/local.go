@@ -41,8 +41,8 @@ type Local struct {
 	Stored Users // nil: those of the configuration only
 }
 
-// Users are those of a state store, which is asked about everybody, also where the answer
-// does not count: else the time that takes would say who is kept where.
+// Users are those of a state store. It is asked about everybody whom the configuration does
+// not know, also where the name leads to no tenant: else the time that takes would tell.
 type Users interface {
 	// User returns a user of a tenant, or store.ErrNotFound.
 	User(tenant, name string) (store.User, error)
@@ -105,12 +105,10 @@ type account struct {
 
 // account finds a user: in the configuration first, then in the state store.
 func (l Local) account(t *config.Tenant, user string) (account, Refusal, error) {
-	kept, why, err := l.stored(t.Name, user)
 	u, ok := t.User(user)
 	if !ok {
-		return kept, why, err
+		return l.stored(t.Name, user)
 	}
-	clear(kept.hash[:])
 	var a account
 	if u.NTHash.Len() == len(a.hash) {
 		copy(a.hash[:], u.NTHash.Bytes())

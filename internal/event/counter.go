@@ -31,15 +31,7 @@ func NewCounter() *Counter { return &Counter{counts: make(map[Count]uint64)} }
 
 // Take implements Sink.
 func (c *Counter) Take(t Told) {
-	of, n := Count{Name: t.Name}, uint64(1)
-	for _, f := range t.Fields {
-		switch text, _ := f.Value.(string); f.Name {
-		case "tenant":
-			of.Tenant = text
-		case "cause":
-			of.Cause = text
-		}
-	}
+	of, n := Count{Name: t.Name, Tenant: t.Tenant, Cause: t.Cause}, uint64(1)
 	if e, ok := t.Event.(IKERefusedUntold); ok {
 		n = e.Attempts
 	}

@@ -50,7 +50,7 @@ func TestCounter(t *testing.T) {
 func TestCounterIsBounded(t *testing.T) {
 	counter := NewCounter()
 	for n := range maxCounts + 1000 {
-		counter.Take(Told{Name: "made-up", Fields: []Field{{Name: "cause", Value: fmt.Sprint(n)}}})
+		counter.Take(Told{Name: "made-up", Cause: fmt.Sprint(n)})
 	}
 	var sum uint64
 	counts := counter.Counts()
@@ -67,7 +67,7 @@ func TestCounterIsBounded(t *testing.T) {
 func TestCounterForgets(t *testing.T) {
 	c := NewCounter()
 	for _, tenant := range []string{"acme", "globex", "globex", ""} {
-		c.Take(Told{Name: "session-up", Fields: []Field{{Name: "tenant", Value: tenant}}})
+		c.Take(Told{Name: "session-up", Tenant: tenant})
 	}
 	c.Forget("globex")
 	want := []Count{{Name: "session-up", N: 3}, {Name: "session-up", Tenant: "acme", N: 1}}

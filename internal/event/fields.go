@@ -16,6 +16,8 @@ type Field struct {
 type kind struct {
 	name   string
 	fields []field
+	tenant []int // where the field tenant is; nil: there is none
+	cause  []int // likewise
 }
 
 // field is where a field is, and what it is called.
@@ -58,7 +60,21 @@ func (k *kind) read(t reflect.Type, at []int) {
 			continue
 		}
 		k.fields = append(k.fields, field{name, index, how != ""})
+		switch name {
+		case "tenant":
+			k.tenant = index
+		case "cause":
+			k.cause = index
+		}
 	}
+}
+
+// text returns a field of an event; empty: it has none there.
+func (k *kind) text(e Event, at []int) string {
+	if at == nil {
+		return ""
+	}
+	return reflect.ValueOf(e).FieldByIndex(at).String()
 }
 
 // values returns what the event says, in the order of its type.

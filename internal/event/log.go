@@ -21,8 +21,9 @@ func (l *Log) Take(t Told) {
 	if line == nil {
 		return
 	}
-	fields := make([]zap.Field, 0, len(t.Fields))
-	for _, f := range t.Fields {
+	said := t.Fields()
+	fields := make([]zap.Field, 0, len(said))
+	for _, f := range said {
 		fields = append(fields, zap.Any(f.Name, f.Value))
 	}
 	line.Write(fields...)
