@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/culvert-vpn/culvert/ike"
 )
 
 // TestFloodOfRefusals: strangers who begin to log in by EAP and refuse whatever they are
@@ -16,18 +18,7 @@ func TestFloodOfRefusals(t *testing.T) {
 	inWorld(t, goodRoad, testConfig+a.server(vpn), func(t *testing.T, w *world) {
 		began := time.Now()
 		const clients, each = 20, 20
-		var all sync.WaitGroup
-		for range clients {
-			c := w.client(nil)
-			all.Go(func() {
-				for range each {
-					if _, err := c.dial(context.Background(), a.trusts(vpn), a.byTLS(eve)); err == nil {
-						t.Error("eve is in")
-					}
-				}
-			})
-		}
-		all.Wait()
+		w.refusedByTLS(a, eve, clients, each)
 		time.Sleep(15 * time.Second)
 		seconds := time.Since(began).Seconds()
 		lines, untold := 0, uint64(0)
@@ -47,4 +38,21 @@ func TestFloodOfRefusals(t *testing.T) {
 			t.Errorf("of %d attempts the log has %d, and %d in sums", clients*each, lines, untold)
 		}
 	})
+}
+
+// refusedByTLS has clients log in at once, each so often, by a certificate that opens
+// nothing.
+func (w *world) refusedByTLS(a *authority, certificate *ike.Certificate, clients, each int) {
+	var all sync.WaitGroup
+	for range clients {
+		c := w.client(nil)
+		all.Go(func() {
+			for range each {
+				if _, err := c.dial(context.Background(), a.trusts(vpn), a.byTLS(certificate)); err == nil {
+					w.t.Error("a certificate opens that is for nothing")
+				}
+			}
+		})
+	}
+	all.Wait()
 }

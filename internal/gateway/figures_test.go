@@ -228,18 +228,7 @@ func TestFiguresCountWhatTheLogLeavesOut(t *testing.T) {
 	eve := a.client("eve")
 	inWorld(t, goodRoad, testConfig+a.server(vpn), func(t *testing.T, w *world) {
 		const clients, each = 20, 10
-		var all sync.WaitGroup
-		for range clients {
-			c := w.client(nil)
-			all.Go(func() {
-				for range each {
-					if _, err := c.dial(context.Background(), a.trusts(vpn), a.byTLS(eve)); err == nil {
-						t.Error("eve is in")
-					}
-				}
-			})
-		}
-		all.Wait()
+		w.refusedByTLS(a, eve, clients, each)
 		time.Sleep(5 * time.Minute)
 		acme := wantTenant(t, w.figures(), "acme")
 		if n, lines := acme.Events["login-refused"], w.log.FilterMessage("login-refused").Len(); n != clients*each || lines >= clients*each/2 {
