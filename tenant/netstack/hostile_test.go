@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -41,12 +42,21 @@ func synWithOffset(to netip.Addr, words int) []byte {
 	return b
 }
 
+// neverThere dials what does not answer: the flow is there until it is given up.
+func neverThere(ctx context.Context, _, _ string) (net.Conn, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
 // TestSegmentWithoutAHeader: a data offset is the client's word, and the stack
 // hands segments over before it has looked at it.
 func TestSegmentWithoutAHeader(t *testing.T) {
 	for _, to := range []netip.Addr{serverIP, netip.MustParseAddr("2001:db8:9::7")} {
 		for words := range 16 {
-			d := newDevice(t, with6)
+			d := newDevice(t, func(cfg *Config) {
+				with6(cfg)
+				cfg.DialContext = neverThere
+			})
 			send(t, d.Writer(), synWithOffset(to, words))
 			if n := d.flows.count(); words != 5 && n != 0 {
 				t.Errorf("a SYN to %v with %d words has a flow", to, words)

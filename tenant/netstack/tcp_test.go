@@ -105,10 +105,9 @@ func TestTCPHandshakesBounded(t *testing.T) {
 	dialled := make(chan struct{}, 100)
 	d := newDevice(t, func(cfg *Config) {
 		cfg.Handshakes = 2
-		cfg.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		cfg.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			dialled <- struct{}{}
-			<-ctx.Done()
-			return nil, ctx.Err()
+			return neverThere(ctx, network, address)
 		}
 	})
 	c := newClient(t, d)
