@@ -13,7 +13,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/gateway"
-	"github.com/culvert-vpn/culvert/l2tp"
+	l2tppersona "github.com/culvert-vpn/culvert/l2tp/persona"
 	"github.com/culvert-vpn/culvert/ppp"
 	"github.com/culvert-vpn/culvert/tenant"
 )
@@ -49,7 +49,7 @@ func (t Target) check() error {
 // hasPersona reports whether every protocol knows the native client.
 func hasPersona(name string) bool {
 	_, ike := suite.PersonaNamed(name)
-	_, tunnel := l2tp.Personas(name)
+	_, tunnel := l2tppersona.Named(name)
 	_, link := ppp.Personas(name)
 	return name == "" || ike && tunnel && link
 }

@@ -55,7 +55,7 @@ func (t *tunnel) byRemoteCall(id CallID) *call {
 }
 
 // newCallID chooses an ID that is free in all tunnels of the peer.
-func (e *Endpoint) newCallID(p *peer, how numbering, pinned CallID) (CallID, error) {
+func (e *Endpoint) newCallID(p *peer, how Numbering, pinned CallID) (CallID, error) {
 	id := pinned
 	if pinned != 0 && p.hasCall(pinned) {
 		return 0, fmt.Errorf("%w: CallID %d is in use", ErrConfig, pinned)
@@ -70,7 +70,7 @@ func (e *Endpoint) newCallID(p *peer, how numbering, pinned CallID) (CallID, err
 	for id == 0 || p.hasCall(id) {
 		id++
 	}
-	if how == numberCounting {
+	if how == NumberCounting {
 		e.lastCall = id
 	}
 	return id, nil
@@ -86,7 +86,7 @@ func (p *peer) hasCall(id CallID) bool {
 }
 
 // addCall makes a call that must be up within wait.
-func (e *Endpoint) addCall(now time.Time, t *tunnel, how numbering, pinned CallID, wait time.Duration) (*call, error) {
+func (e *Endpoint) addCall(now time.Time, t *tunnel, how Numbering, pinned CallID, wait time.Duration) (*call, error) {
 	id, err := e.newCallID(t.peer, how, pinned)
 	if err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func (e *Endpoint) handleRequest(now time.Time, t *tunnel, kind MessageType, f *
 }
 
 func (e *Endpoint) answerICRQ(now time.Time, t *tunnel, f *fields) {
-	c, err := e.addCall(now, t, numberRandom, 0, e.cfg.Setup)
+	c, err := e.addCall(now, t, NumberRandom, 0, e.cfg.Setup)
 	if err != nil {
 		return
 	}
@@ -167,7 +167,7 @@ func (e *Endpoint) answerICRQ(now time.Time, t *tunnel, f *fields) {
 
 // refuseCall answers a request with CDN.
 func (e *Endpoint) refuseCall(now time.Time, t *tunnel, remote CallID, why Reason) {
-	c, err := e.addCall(now, t, numberRandom, 0, 0)
+	c, err := e.addCall(now, t, NumberRandom, 0, 0)
 	if err != nil {
 		return
 	}
@@ -181,9 +181,9 @@ func (e *Endpoint) handleICRP(now time.Time, t *tunnel, c *call, f *fields) {
 		return
 	}
 	c.remote = f.call
-	e.send(t, c, MessageICCN, t.persona.iccn, Result{})
+	e.send(t, c, MessageICCN, t.persona.ICCN, Result{})
 	e.flush(now, t) // before PPP begins
-	if t.persona.waitAck {
+	if t.persona.WaitAck {
 		c.state = callConfirming
 		return
 	}
@@ -238,8 +238,8 @@ func (e *Endpoint) clear(now time.Time, t *tunnel, c *call, why Reason) {
 		why.Result.Code = ClearAdministrative
 	}
 	if c.state != callQueued || c.remote != 0 {
-		if !(t.initiator && t.persona.stopOnly && len(t.calls) == 1) {
-			e.send(t, c, MessageCDN, t.persona.cdn, why.Result)
+		if !(t.initiator && t.persona.StopOnly && len(t.calls) == 1) {
+			e.send(t, c, MessageCDN, t.persona.CDN, why.Result)
 			e.flush(now, t)
 		}
 	}
@@ -263,14 +263,14 @@ func (e *Endpoint) placeCalls(now time.Time, t *tunnel) {
 	for _, c := range t.calls {
 		if c.state == callQueued {
 			c.state = callWaitReply
-			e.send(t, c, MessageICRQ, t.persona.icrq, Result{})
+			e.send(t, c, MessageICRQ, t.persona.ICRQ, Result{})
 		}
 	}
 }
 
 // confirm goes on where a persona waits for acknowledgements.
 func (e *Endpoint) confirm(now time.Time, t *tunnel) {
-	if !t.persona.waitAck || !t.initiator || t.state != tunnelEstablished || !t.ch.idle() {
+	if !t.persona.WaitAck || !t.initiator || t.state != tunnelEstablished || !t.ch.idle() {
 		return
 	}
 	for _, c := range t.calls {

@@ -8,8 +8,8 @@ import (
 
 // DialConfig is how a LAC dials. The zero value dials as culvert.
 type DialConfig struct {
-	Persona  Persona
-	HostName string // instead of the persona's, or Config's
+	Persona  *Persona // not copied; nil: culvert itself
+	HostName string   // instead of the persona's, or Config's
 
 	Join     TunnelID // place the call in this established tunnel of ours instead of a new one
 	TunnelID TunnelID // pins our tunnel ID; 0: the persona's way
@@ -36,7 +36,7 @@ func (e *Endpoint) Dial(now time.Time, to Peer, d DialConfig) (Call, error) {
 	if p != nil && len(p.tunnels) >= e.cfg.MaxTunnels && !e.sweep(p) {
 		return Call{}, ErrTooMany
 	}
-	persona := d.Persona.table()
+	persona := d.Persona.orOwn()
 	t, err := e.newTunnel(now, to, persona, d.TunnelID)
 	if err != nil {
 		return Call{}, err
@@ -65,7 +65,7 @@ func (e *Endpoint) sweep(p *peer) bool {
 
 // openTunnel queues the call and the SCCRQ.
 func (e *Endpoint) openTunnel(now time.Time, t *tunnel, d *DialConfig) (*call, error) {
-	if err := e.challenge(t, t.persona.challenge); err != nil {
+	if err := e.challenge(t, t.persona.Challenge); err != nil {
 		return nil, err
 	}
 	if d.TieBreaker {
@@ -81,7 +81,7 @@ func (e *Endpoint) openTunnel(now time.Time, t *tunnel, d *DialConfig) (*call, e
 	}
 	t.setState(now, tunnelWaitReply, 0)
 	e.sendBurst(t)
-	e.send(t, nil, MessageSCCRQ, t.persona.sccrq, Result{})
+	e.send(t, nil, MessageSCCRQ, t.persona.SCCRQ, Result{})
 	return c, nil
 }
 
@@ -98,7 +98,7 @@ func (e *Endpoint) join(now time.Time, to Peer, d *DialConfig) (Call, error) {
 	if err != nil {
 		return Call{}, err
 	}
-	if !t.persona.waitAck || t.ch.idle() {
+	if !t.persona.WaitAck || t.ch.idle() {
 		e.placeCalls(now, t)
 	}
 	e.transmit(now, t)
@@ -109,7 +109,7 @@ func (e *Endpoint) join(now time.Time, to Peer, d *DialConfig) (Call, error) {
 func (e *Endpoint) queueCall(now time.Time, t *tunnel, d *DialConfig) (*call, error) {
 	wait := d.Timeout
 	if wait == 0 {
-		wait = t.persona.timeout
+		wait = t.persona.Timeout
 	}
 	if wait == 0 {
 		wait = e.cfg.Setup
@@ -119,11 +119,11 @@ func (e *Endpoint) queueCall(now time.Time, t *tunnel, d *DialConfig) (*call, er
 			return nil, err
 		}
 	}
-	serial, err := e.newSerial(t.persona.serials)
+	serial, err := e.newSerial(t.persona.Serials)
 	if err != nil {
 		return nil, err
 	}
-	c, err := e.addCall(now, t, t.persona.callIDs, d.CallID, wait)
+	c, err := e.addCall(now, t, t.persona.CallIDs, d.CallID, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -131,13 +131,13 @@ func (e *Endpoint) queueCall(now time.Time, t *tunnel, d *DialConfig) (*call, er
 	return c, nil
 }
 
-func (e *Endpoint) newSerial(how numbering) (uint32, error) {
+func (e *Endpoint) newSerial(how Numbering) (uint32, error) {
 	switch how {
-	case numberZero:
+	case NumberZero:
 		return 0, nil
-	case numberOne:
+	case NumberOne:
 		return 1, nil
-	case numberCounting:
+	case NumberCounting:
 		e.lastSerial++
 		return e.lastSerial, nil
 	}
@@ -148,7 +148,7 @@ func (e *Endpoint) newSerial(how numbering) (uint32, error) {
 
 // sendBurst sends Apple's HELLOs, which are no part of the channel.
 func (e *Endpoint) sendBurst(t *tunnel) {
-	for range t.persona.hellos {
+	for range t.persona.Hellos {
 		x := composition{endpoint: e, tunnel: t}
 		e.emit(t, x.compose(MessageHELLO, nil))
 	}

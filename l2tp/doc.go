@@ -24,6 +24,9 @@
 // costs less than 2 KiB; queues are made when they are needed and let go when they
 // are empty.
 //
+// A [Persona] makes the LAC send what a native client was seen to send; package persona
+// has them, and none is known here.
+//
 // [ParseData] and [AppendDataHeader] are the view of data packets for the hot path.
 // They allocate nothing and know no session.
 //

@@ -14,6 +14,12 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 const client = Peer(7)
 
+// Personas and PersonaNames are Named and Names of package persona: see TestMain.
+var (
+	Personas     func(name string) (*Persona, bool)
+	PersonaNames func() []string
+)
+
 // packets returns the control messages of testdata/clients.txt by name.
 func packets(t testing.TB) map[string][]byte {
 	t.Helper()

@@ -74,7 +74,7 @@ func (e *Endpoint) handleUnknown(now time.Time, t *tunnel, m Message) {
 }
 
 // send queues a message; transmit sends it when the window lets it go.
-func (e *Endpoint) send(t *tunnel, c *call, kind MessageType, items []item, r Result) {
+func (e *Endpoint) send(t *tunnel, c *call, kind MessageType, items []Item, r Result) {
 	x := composition{endpoint: e, tunnel: t, call: c, result: r}
 	t.ch.push(kind, x.compose(kind, items))
 }

@@ -3,136 +3,146 @@ package l2tp
 import "time"
 
 // Persona is how a known client behaves as LAC: its messages, their AVPs and M bits,
-// its way with identifiers, and its timing. The zero Persona is culvert itself.
-type Persona struct{ p *persona }
+// its way with identifiers, and its timing. The lists leave out the Message Type AVP.
+// Package persona has those of clients; the nil Persona is culvert itself. Nobody
+// writes to one that is in use.
+type Persona struct {
+	HostName   string // sent unless the dialler names another
+	Window     uint16 // receive window; not always sent
+	TunnelIDs  Numbering
+	CallIDs    Numbering
+	Serials    Numbering
+	Challenge  int  // octets of our Challenge
+	Hellos     int  // HELLOs on tunnel 0 before SCCRQ
+	WaitAck    bool // ICRQ waits for the ack of SCCCN, PPP for the ack of ICCN
+	StopOnly   bool // a closing LAC sends no CDN
+	Retransmit Retransmit
+	Timeout    time.Duration // for the whole dial
+	Hello      time.Duration // quiet before a HELLO; 0: none is ever sent
+	StopCode   uint16        // of the StopCCN at the end
 
-func (p Persona) table() *persona {
-	if p.p == nil {
+	SCCRQ, SCCCN, StopCCN []Item
+	ICRQ, ICCN, CDN       []Item
+
+	own         bool // timing and window come from Config
+	sccrp, icrp []Item
+}
+
+// orOwn returns the persona, or for nil our own.
+func (p *Persona) orOwn() *Persona {
+	if p == nil {
 		return &ownPersona
 	}
-	return p.p
+	return p
 }
 
-// Personas returns the persona of that name: culvert, windows7, windows10, macos, ios,
-// android, chromeos, mikrotik, networkmanager (xl2tpd as NetworkManager-l2tp configures
-// it) or kl2tpd (go-l2tp).
-func Personas(name string) (Persona, bool) {
-	for _, p := range personas() {
-		if p.name == name {
-			return Persona{p}, true
-		}
-	}
-	return Persona{}, false
-}
+// Numbering is how a client chooses its identifiers and serial numbers.
+type Numbering uint8
 
-// PersonaNames lists the names that Personas knows.
-func PersonaNames() []string {
-	var names []string
-	for _, p := range personas() {
-		names = append(names, p.name)
-	}
-	return names
-}
-
-func personas() []*persona {
-	return []*persona{
-		&ownPersona, &windows7, &windows10, &macos, &ios, &android,
-		&chromeos, &mikrotik, &networkManager, &kl2tpd,
-	}
-}
-
-// numbering is how a client chooses its identifiers and serial numbers.
-type numbering uint8
-
+// The ways of numbering.
 const (
-	numberRandom   numbering = iota
-	numberCounting           // 1, 2, 3 ...
-	numberProcess            // like a process number
-	numberZero
-	numberOne
+	NumberRandom   Numbering = iota
+	NumberCounting           // 1, 2, 3 ...
+	NumberProcess            // like a process number
+	NumberZero
+	NumberOne
 )
 
-// persona is the table behind a Persona. The lists leave out the Message Type AVP.
-type persona struct {
-	name       string
-	hostName   string // sent unless the dialler names another
-	window     uint16 // receive window; not always sent
-	tunnelIDs  numbering
-	callIDs    numbering
-	serials    numbering
-	challenge  int  // octets of our Challenge
-	hellos     int  // HELLOs on tunnel 0 before SCCRQ
-	waitAck    bool // ICRQ waits for the ack of SCCCN, PPP for the ack of ICCN
-	stopOnly   bool // a closing LAC sends no CDN
-	retransmit Retransmit
-	timeout    time.Duration // for the whole dial
-	hello      time.Duration // quiet before a HELLO; 0: none is ever sent
-	stopCode   uint16        // of the StopCCN at the end
-	own        bool          // timing and window come from Config
-
-	sccrq, sccrp, scccn, stopccn []item
-	icrq, icrp, iccn, cdn        []item
+// Item is one AVP of a message that we send.
+type Item struct {
+	Attribute AttributeType
+	Optional  bool // M bit clear
+	From      Source
+	Number    uint32
+	Text      string
+	Vendor    uint16
 }
+
+// Source says where the value of an AVP that we send comes from.
+type Source uint8
+
+// The sources.
+const (
+	FromNumber16      Source = iota // Item.Number, two octets
+	FromNumber32                    // Item.Number, four octets
+	FromText                        // Item.Text
+	FromHost                        // host name
+	FromHostNUL                     // host name and a NUL, as Apple sends it
+	FromVendor                      // Config.Vendor
+	FromFirmware                    // Config.Firmware
+	FromTunnel                      // our tunnel ID
+	FromCall                        // our call ID
+	FromSerial                      // call serial number
+	FromWindow                      // our receive window
+	FromSpeed                       // DialConfig.TxSpeed, or Item.Number
+	FromResult                      // code, error and message
+	FromResultBare                  // code and error
+	FromResultCode                  // code alone
+	FromResultSwapped               // code in little-endian order and six zeros
+	FromCorrelation                 // sixteen octets
+	FromChallenge                   // tunnel authentication; left out without a secret
+	FromResponse                    // left out when nobody challenged us
+	FromTie                         // left out unless asked for
+	FromSequencing                  // empty; left out unless asked for
+)
+
+// What the AVPs of RFC 2661, section 4.4, say of us.
+const (
+	ProtocolVersion = 0x0100 // version 1, revision 0: L2TPv2 (section 4.4.3)
+	FramingSync     = 1
+	FramingBoth     = 3
+)
 
 // ownPersona is culvert, as LNS and as LAC.
-var ownPersona = persona{
-	name:      "culvert",
-	tunnelIDs: numberRandom,
-	callIDs:   numberRandom,
-	serials:   numberCounting,
-	challenge: 16,
-	stopCode:  StopClear,
+var ownPersona = Persona{
+	TunnelIDs: NumberRandom,
+	CallIDs:   NumberRandom,
+	Serials:   NumberCounting,
+	Challenge: 16,
+	StopCode:  StopClear,
 	own:       true,
-	sccrq: []item{
-		{attribute: AttrProtocolVersion, number: protocolVersion},
-		{attribute: AttrFramingCapabilities, from: fromNumber32, number: framingBoth},
-		{attribute: AttrBearerCapabilities, from: fromNumber32},
-		{attribute: AttrFirmwareRevision, optional: true, from: fromFirmware},
-		{attribute: AttrHostName, from: fromHost},
-		{attribute: AttrVendorName, optional: true, from: fromVendor},
-		{attribute: AttrAssignedTunnel, from: fromTunnel},
-		{attribute: AttrReceiveWindow, from: fromWindow},
-		{attribute: AttrTieBreaker, optional: true, from: fromTie},
-		{attribute: AttrChallenge, from: fromChallenge},
+	SCCRQ: []Item{
+		{Attribute: AttrProtocolVersion, Number: ProtocolVersion},
+		{Attribute: AttrFramingCapabilities, From: FromNumber32, Number: FramingBoth},
+		{Attribute: AttrBearerCapabilities, From: FromNumber32},
+		{Attribute: AttrFirmwareRevision, Optional: true, From: FromFirmware},
+		{Attribute: AttrHostName, From: FromHost},
+		{Attribute: AttrVendorName, Optional: true, From: FromVendor},
+		{Attribute: AttrAssignedTunnel, From: FromTunnel},
+		{Attribute: AttrReceiveWindow, From: FromWindow},
+		{Attribute: AttrTieBreaker, Optional: true, From: FromTie},
+		{Attribute: AttrChallenge, From: FromChallenge},
 	},
-	sccrp: []item{
-		{attribute: AttrProtocolVersion, number: protocolVersion},
-		{attribute: AttrFramingCapabilities, from: fromNumber32, number: framingBoth},
-		{attribute: AttrBearerCapabilities, from: fromNumber32},
-		{attribute: AttrFirmwareRevision, optional: true, from: fromFirmware},
-		{attribute: AttrHostName, from: fromHost},
-		{attribute: AttrVendorName, optional: true, from: fromVendor},
-		{attribute: AttrAssignedTunnel, from: fromTunnel},
-		{attribute: AttrReceiveWindow, from: fromWindow},
-		{attribute: AttrChallenge, from: fromChallenge},
-		{attribute: AttrChallengeResponse, from: fromResponse},
+	sccrp: []Item{
+		{Attribute: AttrProtocolVersion, Number: ProtocolVersion},
+		{Attribute: AttrFramingCapabilities, From: FromNumber32, Number: FramingBoth},
+		{Attribute: AttrBearerCapabilities, From: FromNumber32},
+		{Attribute: AttrFirmwareRevision, Optional: true, From: FromFirmware},
+		{Attribute: AttrHostName, From: FromHost},
+		{Attribute: AttrVendorName, Optional: true, From: FromVendor},
+		{Attribute: AttrAssignedTunnel, From: FromTunnel},
+		{Attribute: AttrReceiveWindow, From: FromWindow},
+		{Attribute: AttrChallenge, From: FromChallenge},
+		{Attribute: AttrChallengeResponse, From: FromResponse},
 	},
-	scccn: []item{{attribute: AttrChallengeResponse, from: fromResponse}},
-	icrq: []item{
-		{attribute: AttrAssignedCall, from: fromCall},
-		{attribute: AttrCallSerial, from: fromSerial},
-		{attribute: AttrBearerType, from: fromNumber32},
+	SCCCN: []Item{{Attribute: AttrChallengeResponse, From: FromResponse}},
+	ICRQ: []Item{
+		{Attribute: AttrAssignedCall, From: FromCall},
+		{Attribute: AttrCallSerial, From: FromSerial},
+		{Attribute: AttrBearerType, From: FromNumber32},
 	},
-	icrp: []item{{attribute: AttrAssignedCall, from: fromCall}},
-	iccn: []item{
-		{attribute: AttrTxSpeed, from: fromSpeed, number: 1_000_000_000},
-		{attribute: AttrFramingType, from: fromNumber32, number: framingSync},
-		{attribute: AttrSequencingRequired, from: fromSequencing},
+	icrp: []Item{{Attribute: AttrAssignedCall, From: FromCall}},
+	ICCN: []Item{
+		{Attribute: AttrTxSpeed, From: FromSpeed, Number: 1_000_000_000},
+		{Attribute: AttrFramingType, From: FromNumber32, Number: FramingSync},
+		{Attribute: AttrSequencingRequired, From: FromSequencing},
 	},
-	cdn: []item{
-		{attribute: AttrResultCode, from: fromResult},
-		{attribute: AttrAssignedCall, from: fromCall},
+	CDN: []Item{
+		{Attribute: AttrResultCode, From: FromResult},
+		{Attribute: AttrAssignedCall, From: FromCall},
 	},
-	stopccn: []item{
-		{attribute: AttrAssignedTunnel, from: fromTunnel},
-		{attribute: AttrResultCode, from: fromResult},
+	StopCCN: []Item{
+		{Attribute: AttrAssignedTunnel, From: FromTunnel},
+		{Attribute: AttrResultCode, From: FromResult},
 	},
 }
-
-const (
-	protocolVersion = 0x0100 // version 1, revision 0: L2TPv2 (section 4.4.3)
-	framingSync     = 1
-	framingBoth     = 3
-	bearerAnalog    = 2
-	vendorMicrosoft = 311
-)

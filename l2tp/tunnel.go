@@ -40,7 +40,7 @@ const stale = 2 * time.Second
 type tunnel struct {
 	deadline.Alarm // in Endpoint.timers
 	peer           *peer
-	persona        *persona
+	persona        *Persona
 	local          TunnelID
 	remote         TunnelID // 0 until SCCRP
 	state          tunnelState
@@ -69,7 +69,7 @@ func (t *tunnel) timing(e *Endpoint) Retransmit {
 	if t.persona.own {
 		return e.cfg.Retransmit
 	}
-	return t.persona.retransmit
+	return t.persona.Retransmit
 }
 
 // hello returns the quiet after which this tunnel sends HELLO; 0: never.
@@ -77,20 +77,20 @@ func (t *tunnel) hello(e *Endpoint) time.Duration {
 	if t.persona.own {
 		return max(e.cfg.Hello, 0)
 	}
-	return t.persona.hello
+	return t.persona.Hello
 }
 
 // newTunnel makes a tunnel and puts it among the peer's.
-func (e *Endpoint) newTunnel(now time.Time, id Peer, p *persona, pinned TunnelID) (*tunnel, error) {
+func (e *Endpoint) newTunnel(now time.Time, id Peer, p *Persona, pinned TunnelID) (*tunnel, error) {
 	owner := e.peers[id]
 	if owner == nil {
 		owner = &peer{id: id}
 	}
-	local, err := e.newTunnelID(owner, p.tunnelIDs, pinned)
+	local, err := e.newTunnelID(owner, p.TunnelIDs, pinned)
 	if err != nil {
 		return nil, err
 	}
-	ours := p.window
+	ours := p.Window
 	if p.own {
 		ours = e.cfg.ReceiveWindow
 	}
@@ -103,7 +103,7 @@ func (e *Endpoint) newTunnel(now time.Time, id Peer, p *persona, pinned TunnelID
 }
 
 // newTunnelID chooses an ID that is free with this peer.
-func (e *Endpoint) newTunnelID(p *peer, how numbering, pinned TunnelID) (TunnelID, error) {
+func (e *Endpoint) newTunnelID(p *peer, how Numbering, pinned TunnelID) (TunnelID, error) {
 	id := pinned
 	if p.byLocal(pinned) != nil {
 		return 0, fmt.Errorf("%w: TunnelID %d is in use", ErrConfig, pinned)
@@ -118,15 +118,15 @@ func (e *Endpoint) newTunnelID(p *peer, how numbering, pinned TunnelID) (TunnelI
 	for id == 0 || p.byLocal(id) != nil {
 		id++
 	}
-	if how == numberCounting {
+	if how == NumberCounting {
 		e.lastTunnel = id
 	}
 	return id, nil
 }
 
 // number draws an identifier in the way of a client; last is the one before.
-func (e *Endpoint) number(how numbering, last uint16) (uint16, error) {
-	if how == numberCounting {
+func (e *Endpoint) number(how Numbering, last uint16) (uint16, error) {
+	if how == NumberCounting {
 		return last + 1, nil
 	}
 	var b [2]byte
@@ -134,7 +134,7 @@ func (e *Endpoint) number(how numbering, last uint16) (uint16, error) {
 		return 0, err
 	}
 	n := binary.BigEndian.Uint16(b[:])
-	if how == numberProcess {
+	if how == NumberProcess {
 		return 300 + n%30000, nil
 	}
 	return n, nil
@@ -297,8 +297,8 @@ func (e *Endpoint) refused(now time.Time, t *tunnel, f *fields, v *violation) bo
 	switch {
 	case v != nil:
 		e.stop(now, t, Reason{CauseProtocol, MessageStopCCN, v.result()})
-	case f.version>>8 != protocolVersion>>8:
-		e.stop(now, t, Reason{CauseProtocol, MessageStopCCN, Result{Code: StopVersion, Error: protocolVersion}})
+	case f.version>>8 != ProtocolVersion>>8:
+		e.stop(now, t, Reason{CauseProtocol, MessageStopCCN, Result{Code: StopVersion, Error: ProtocolVersion}})
 	case !t.initiator && !e.cfg.Accept:
 		e.stop(now, t, Reason{CauseRefused, MessageStopCCN, Result{Code: StopUnauthorized, Message: "tunnels are not served here"}})
 	case f.has(AttrChallenge) && len(t.secret(e)) == 0:
@@ -324,7 +324,7 @@ func (e *Endpoint) challenge(t *tunnel, size int) error {
 }
 
 func (e *Endpoint) sendSCCRP(t *tunnel, f *fields) error {
-	if err := e.challenge(t, t.persona.challenge); err != nil {
+	if err := e.challenge(t, t.persona.Challenge); err != nil {
 		return err
 	}
 	if f.has(AttrChallenge) {
@@ -368,9 +368,9 @@ func (e *Endpoint) handleSCCRP(now time.Time, t *tunnel, f *fields, v *violation
 		}
 		t.auth.answer(MessageSCCCN, t.secret(e), f.challenge)
 	}
-	e.send(t, nil, MessageSCCCN, t.persona.scccn, Result{})
+	e.send(t, nil, MessageSCCCN, t.persona.SCCCN, Result{})
 	e.establish(now, t)
-	if !t.persona.waitAck {
+	if !t.persona.WaitAck {
 		e.placeCalls(now, t)
 	}
 }
@@ -438,7 +438,7 @@ func (e *Endpoint) stop(now time.Time, t *tunnel, why Reason) {
 		return
 	}
 	if why.Result.Code == 0 {
-		why.Result.Code = t.persona.stopCode
+		why.Result.Code = t.persona.StopCode
 	}
 	e.flush(now, t)
 	t.ch.dropUnsent()
@@ -446,7 +446,7 @@ func (e *Endpoint) stop(now time.Time, t *tunnel, why Reason) {
 		t.ch.abandon() // an SCCRQ repeated would open what is to be closed
 	}
 	t.ch.urgent = true
-	e.send(t, nil, MessageStopCCN, t.persona.stopccn, why.Result)
+	e.send(t, nil, MessageStopCCN, t.persona.StopCCN, why.Result)
 	e.flush(now, t) // before the owner hears of it and takes the way to the peer down
 	e.end(t, why)
 	t.setState(now, tunnelStopping, linger)
@@ -460,8 +460,8 @@ func (e *Endpoint) hangUp(now time.Time, t *tunnel, result Result) {
 	}
 	room := int(t.ch.window) - len(t.ch.queue)
 	for _, c := range t.calls {
-		if room--; room > 0 && c.remote != 0 && !(t.initiator && t.persona.stopOnly) {
-			e.send(t, c, MessageCDN, t.persona.cdn, Result{Code: ClearAdministrative})
+		if room--; room > 0 && c.remote != 0 && !(t.initiator && t.persona.StopOnly) {
+			e.send(t, c, MessageCDN, t.persona.CDN, Result{Code: ClearAdministrative})
 		}
 	}
 	t.ch.urgent = true

@@ -104,6 +104,27 @@ func TestNobodyImportsTheTop(t *testing.T) {
 	}
 }
 
+// TestCoresKnowNoClient: what a product does is in the persona packages, and only who
+// dials asks for it by the product's name.
+func TestCoresKnowNoClient(t *testing.T) {
+	imported := 0
+	for _, f := range wantRepository(t).files {
+		for p := range f.imports() {
+			target, ours := strings.CutPrefix(p, module)
+			if !ours || !strings.HasSuffix(target, "/persona") || f.test {
+				continue
+			}
+			imported++
+			if !within(f.dir, "internal/gateway", "bench") {
+				t.Errorf("%s imports %s, which is for who dials", f.name, target)
+			}
+		}
+	}
+	if imported == 0 {
+		t.Error("nobody dials like a client")
+	}
+}
+
 func TestDataPlaneSeesViewsOnly(t *testing.T) {
 	r := wantRepository(t)
 	for _, f := range r.files {

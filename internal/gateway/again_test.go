@@ -115,8 +115,7 @@ func (c *client) secondTunnel(user, password string) {
 		for _, p := range c.g.peers {
 			next = c.nextDevice(&p.dial.config)
 			p.dial.config.User, p.dial.config.Password = user, password
-			persona, _ := l2tp.Personas(ownPersona)
-			if _, err := c.g.l2tp.Dial(now, l2tp.Peer(p.id), l2tp.DialConfig{Persona: persona}); err != nil {
+			if _, err := c.g.l2tp.Dial(now, l2tp.Peer(p.id), l2tp.DialConfig{}); err != nil {
 				c.w.t.Error(err)
 			}
 		}

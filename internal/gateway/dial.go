@@ -214,9 +214,9 @@ func (g *Gateway) dialSecured(now time.Time, p *peer) {
 		return
 	}
 	d.called = true
-	persona, ok := l2tp.Personas(d.config.Persona)
-	if !ok {
-		g.fail(now, d, fmt.Errorf("%w: %q; by L2TP there are %v", ErrPersona, d.config.Persona, l2tp.PersonaNames()))
+	persona, err := d.config.lac()
+	if err != nil {
+		g.fail(now, d, err)
 		return
 	}
 	if _, err := g.l2tp.Dial(now, l2tp.Peer(p.id), l2tp.DialConfig{Persona: persona}); err != nil {

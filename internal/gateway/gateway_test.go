@@ -8,7 +8,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane/simnet"
 	"github.com/culvert-vpn/culvert/ike"
-	"github.com/culvert-vpn/culvert/l2tp"
+	l2tppersona "github.com/culvert-vpn/culvert/l2tp/persona"
 )
 
 var goodRoad = simnet.Config{Latency: 10 * time.Millisecond}
@@ -30,7 +30,7 @@ func TestPersonasBehindOneNAT(t *testing.T) {
 	yaml := testConfig + "    legacy: true\n"
 	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
 		nat := w.net.NAT(w.addr("198.51.100.7"))
-		for _, persona := range l2tp.PersonaNames() {
+		for _, persona := range l2tppersona.Names() {
 			c := w.client(nat)
 			t.Log(persona)
 			conn := c.mustDial(func(d *DialConfig) { d.Persona = persona })
@@ -218,7 +218,7 @@ func TestBadRoad(t *testing.T) {
 	ups := 0
 	for road.Seed = range seeds {
 		inWorld(t, road, testConfig+"    legacy: true\n", func(t *testing.T, w *world) {
-			names := l2tp.PersonaNames()
+			names := l2tppersona.Names()
 			c := w.client(nil)
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 			defer cancel()
@@ -253,7 +253,7 @@ const manySessions = "    limits: {sessions_per_user: 0}\n"
 func TestFleetBehindOneNAT(t *testing.T) {
 	inWorld(t, goodRoad, testConfig+"    legacy: true\n"+manySessions, func(t *testing.T, w *world) {
 		nat := w.net.NAT(w.addr("198.51.100.7"))
-		names := l2tp.PersonaNames()
+		names := l2tppersona.Names()
 		var fleet sync.WaitGroup
 		for i := range 200 {
 			c := w.client(nat)

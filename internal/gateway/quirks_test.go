@@ -15,7 +15,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/wire"
-	"github.com/culvert-vpn/culvert/l2tp"
+	l2tppersona "github.com/culvert-vpn/culvert/l2tp/persona"
 )
 
 // TestQuirks walks the table of quirks: a family that has one is treated so in a
@@ -44,7 +44,7 @@ func TestFamilies(t *testing.T) {
 		"mikrotik": family.MikroTik, "tplink": family.Xl2tpd,
 	}
 	inWorld(t, goodRoad, testConfig+"    legacy: true\n", func(t *testing.T, w *world) {
-		for _, persona := range l2tp.PersonaNames() {
+		for _, persona := range l2tppersona.Names() {
 			w.log.TakeAll()
 			c := w.client(nil)
 			c.wantPing(c.mustDial(func(d *DialConfig) { d.Persona = persona }), "198.18.0.2")
