@@ -14,7 +14,7 @@ import (
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/gateway"
 	l2tppersona "github.com/culvert-vpn/culvert/l2tp/persona"
-	"github.com/culvert-vpn/culvert/ppp"
+	ppppersona "github.com/culvert-vpn/culvert/ppp/persona"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 
@@ -50,7 +50,7 @@ func (t Target) check() error {
 func hasPersona(name string) bool {
 	_, ike := suite.PersonaNamed(name)
 	_, tunnel := l2tppersona.Named(name)
-	_, link := ppp.Personas(name)
+	_, link := ppppersona.Named(name)
 	return name == "" || ike && tunnel && link
 }
 

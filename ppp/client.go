@@ -12,7 +12,7 @@ import (
 // client is what a Link in the client's role has more than a server's: who it is, like
 // what it speaks, and the client's side of authentication.
 type client struct {
-	persona  *persona
+	persona  *Persona
 	user     string
 	password []byte
 	host     string
@@ -29,7 +29,7 @@ type client struct {
 }
 
 func newClient(c Config) *client {
-	return &client{persona: c.Persona.table(), user: c.User, password: bytes.Clone(c.Password), host: c.HostName}
+	return &client{persona: c.Persona.orOwn(), user: c.User, password: bytes.Clone(c.Password), host: c.HostName}
 }
 
 // zero forgets the password.

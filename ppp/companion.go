@@ -7,27 +7,27 @@ import "time"
 // asks for, gives up when that is refused, and takes nothing from the server.
 type companion struct {
 	automaton
-	ask  *network
+	ask  *Network
 	code int // why it gives up, in Windows' numbers
 }
 
 // newCompanions makes those of the link's persona.
 func (l *Link) newCompanions() {
-	networks := l.persona().networks
+	networks := l.persona().Networks
 	for i := range networks {
-		switch networks[i].proto {
+		switch networks[i].Protocol {
 		case ProtocolIPCP:
 		case ProtocolIPV6CP:
 			l.enableIPv6(true)
 		default:
 			c := &companion{ask: &networks[i]}
-			c.automaton = automaton{link: l, layer: c, proto: networks[i].proto, ids: l.persona().firstID - 1}
+			c.automaton = automaton{link: l, layer: c, proto: networks[i].Protocol, ids: l.persona().FirstID - 1}
 			l.extras = append(l.extras, c)
 		}
 	}
 }
 
-func (c *companion) appendRequest(b []byte) []byte { return append(b, c.ask.options...) }
+func (c *companion) appendRequest(b []byte) []byte { return append(b, c.ask.Options...) }
 
 func (c *companion) begin([]byte) []byte { return nil }
 
@@ -48,7 +48,7 @@ func (c *companion) giveUp(now time.Time) {
 func (c *companion) terminating([]byte) {}
 
 func (c *companion) appendTermination(b []byte) []byte {
-	if c.link.persona().windows {
+	if c.link.persona().RASCodes {
 		return appendTermination(b, c.link.lcp.magic, c.code)
 	}
 	return b

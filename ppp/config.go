@@ -47,7 +47,7 @@ type Config struct {
 	// calls its host. Password is copied, and the copy is zeroed at the end.
 	User     string
 	Password []byte
-	Persona  Persona
+	Persona  *Persona // not copied; nil: culvert itself
 	HostName string
 	IPv6     bool // ask for IPv6 also where the persona does not
 }
@@ -58,7 +58,7 @@ func (c Config) GoString() string { return c.String() }
 // String leaves out the password.
 func (c Config) String() string {
 	if c.Role == Client {
-		return fmt.Sprintf("PPP client %q as %s", c.User, c.Persona.Name())
+		return fmt.Sprintf("PPP client %q as %s", c.User, c.Persona.orOwn().Name)
 	}
 	return fmt.Sprintf("PPP server %q", c.Name)
 }
@@ -97,13 +97,13 @@ func (c *Config) check() error {
 }
 
 func (c *Config) fill() {
-	p := c.Persona.table()
+	p := c.Persona.orOwn()
 	c.Auth = c.Auth.orDefault()
 	if c.Role == Client {
-		c.MRU = orElse(c.MRU, p.mru)
-		c.HostName = orElse(c.HostName, p.host)
-		c.EchoInterval = orElse(c.EchoInterval, p.echo)
-		c.EchoFailures = orElse(c.EchoFailures, p.echoFailures)
+		c.MRU = orElse(c.MRU, p.MRU)
+		c.HostName = orElse(c.HostName, p.HostName)
+		c.EchoInterval = orElse(c.EchoInterval, p.Echo)
+		c.EchoFailures = orElse(c.EchoFailures, p.EchoFailures)
 	}
 	c.MRU = orElse(c.MRU, defaultMRU)
 	c.Name = orElse(c.Name, defaultName)

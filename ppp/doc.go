@@ -24,7 +24,8 @@
 //
 // The automaton of RFC 1661 is in fsm.go, once, as the RFC's own table; LCP, IPCP
 // and what a [Persona] negotiates beside them are layers on top of it. A [Persona]
-// makes the client send what a native client was seen to send.
+// makes the client send what a native client was seen to send; package persona has
+// them, and none is known here.
 //
 // A link in use costs less than 2 KiB. Everything that a peer can make grow
 // is bounded: rounds of negotiation, renegotiations, attempts to authenticate,

@@ -355,7 +355,7 @@ func (a *automaton) advance(now time.Time) {
 
 // nextID returns a new identifier.
 func (a *automaton) nextID() uint8 {
-	if a.link.persona().sharedIDs {
+	if a.link.persona().SharedIDs {
 		a.link.ids++
 		return a.link.ids
 	}
@@ -378,7 +378,7 @@ func (a *automaton) sendRequest(now time.Time, again bool) {
 		a.link.fail(now, because(CauseNotConverging, a.proto.String()))
 		return
 	}
-	if !again || a.link.persona().freshIDs {
+	if !again || a.link.persona().FreshIDs {
 		a.request = a.nextID()
 	}
 	a.answered = false

@@ -73,7 +73,7 @@ type ipcp struct {
 }
 
 func (p *ipcp) init(l *Link) {
-	p.automaton = automaton{link: l, layer: p, proto: ProtocolIPCP, ids: l.persona().firstID - 1}
+	p.automaton = automaton{link: l, layer: p, proto: ProtocolIPCP, ids: l.persona().FirstID - 1}
 }
 
 // renew begins a negotiation with everything we want.
@@ -93,7 +93,7 @@ func (p *ipcp) assign(v Verdict) {
 func (p *ipcp) appendRequest(b []byte) []byte {
 	kinds := serverIPCPOptions
 	if p.link.role == Client {
-		kinds = p.link.persona().ipcp
+		kinds = p.link.persona().IPCP
 	}
 	for i := range len(kinds) {
 		if s, ok := slotOf(kinds[i]); ok && p.dropped&(1<<s) == 0 {
@@ -175,7 +175,7 @@ func (p *ipcp) terminating(data []byte) {
 }
 
 func (p *ipcp) appendTermination(b []byte) []byte {
-	if p.link.persona().windows {
+	if p.link.persona().RASCodes {
 		return appendTermination(b, p.link.lcp.magic, p.link.reason.Code)
 	}
 	return append(b, p.link.reason.Cause.String()...)

@@ -40,7 +40,7 @@ type ipv6cp struct {
 
 func newIPv6CP(l *Link) *ipv6cp {
 	p := &ipv6cp{}
-	p.automaton = automaton{link: l, layer: p, proto: ProtocolIPV6CP, ids: l.persona().firstID - 1}
+	p.automaton = automaton{link: l, layer: p, proto: ProtocolIPV6CP, ids: l.persona().FirstID - 1}
 	return p
 }
 
@@ -71,7 +71,7 @@ func (p *ipv6cp) draw() InterfaceID {
 	var b [8]byte
 	io.ReadFull(p.link.rand, b[:])
 	b[0] &^= universalBit
-	if p.link.persona().hardwareID {
+	if p.link.persona().HardwareID {
 		b[0] |= universalBit
 		b[3], b[4] = 0xff, 0xfe
 	}
@@ -141,7 +141,7 @@ func (p *ipv6cp) rejected(now time.Time, _ option) {
 func (p *ipv6cp) terminating([]byte) {}
 
 func (p *ipv6cp) appendTermination(b []byte) []byte {
-	if p.link.persona().windows {
+	if p.link.persona().RASCodes {
 		return appendTermination(b, p.link.lcp.magic, p.code)
 	}
 	return b

@@ -44,7 +44,7 @@ type lcp struct {
 }
 
 func (p *lcp) init(l *Link) {
-	p.automaton = automaton{link: l, layer: p, proto: ProtocolLCP, ids: l.persona().firstID - 1}
+	p.automaton = automaton{link: l, layer: p, proto: ProtocolLCP, ids: l.persona().FirstID - 1}
 	p.peerMRU = maxMRU
 }
 
@@ -70,7 +70,7 @@ func (p *lcp) newMagic() {
 func (p *lcp) appendRequest(b []byte) []byte {
 	kinds := serverLCPOptions
 	if p.link.role == Client {
-		kinds = p.link.persona().lcp
+		kinds = p.link.persona().LCP
 	}
 	for i := range len(kinds) {
 		if p.dropped&(1<<kinds[i]) == 0 {
@@ -251,7 +251,7 @@ func (p *lcp) terminating(data []byte) {
 func (p *lcp) appendTermination(b []byte) []byte {
 	r := p.link.reason
 	switch {
-	case !p.link.persona().windows:
+	case !p.link.persona().RASCodes:
 		return append(b, r.Cause.String()...)
 	case r.Cause == CauseLocal || r.Cause == CauseNoAddress: // the latter was said in IPCP
 		return appendTermination(b, p.magic, 0)

@@ -72,10 +72,10 @@ func NewLink(c Config) (*Link, error) {
 	}
 	if c.Role == Client {
 		l.client = newClient(c)
-		if l.auth = l.auth.both(l.client.persona.auth); l.auth.first() == NoMethod {
-			return nil, fmt.Errorf("%w: %s speaks none of the methods that are allowed", ErrConfig, l.client.persona.name)
+		if l.auth = l.auth.both(l.client.persona.Auth); l.auth.first() == NoMethod {
+			return nil, fmt.Errorf("%w: %s speaks none of the methods that are allowed", ErrConfig, l.client.persona.Name)
 		}
-		l.ids = l.client.persona.firstID - 1
+		l.ids = l.client.persona.FirstID - 1
 		l.enableIPv6(c.IPv6)
 		l.newCompanions()
 	}
@@ -85,7 +85,7 @@ func NewLink(c Config) (*Link, error) {
 }
 
 // persona returns the table that the link speaks by: culvert's own for a server.
-func (l *Link) persona() *persona {
+func (l *Link) persona() *Persona {
 	if l.client == nil {
 		return &ownPersona
 	}
@@ -393,16 +393,16 @@ func (l *Link) enterNetwork(now time.Time) {
 	}
 	l.phase = phaseNetwork
 	l.ipcp.renew()
-	order := l.persona().networks
+	order := l.persona().Networks
 	for i := range order {
-		switch order[i].proto {
+		switch order[i].Protocol {
 		case ProtocolIPCP:
 			l.ipcp.restart(now)
 		case ProtocolIPV6CP:
 			l.ipv6.restart(now)
 		}
 		for _, c := range l.extras {
-			if c.proto == order[i].proto {
+			if c.proto == order[i].Protocol {
 				c.restart(now)
 			}
 		}

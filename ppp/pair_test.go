@@ -1,6 +1,7 @@
 package ppp
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -211,9 +212,15 @@ func (p *pair) run(d time.Duration) {
 	}
 }
 
+// Personas and PersonaNames are Named and Names of package persona: see TestMain.
+var (
+	Personas     func(name string) (*Persona, bool)
+	PersonaNames func() []string
+)
+
 func clientConfig(t testing.TB, persona string) Config {
 	t.Helper()
-	p, ok := Personas(persona)
+	p, ok := Personas(cmp.Or(persona, "culvert"))
 	if !ok {
 		t.Fatalf("no persona %q", persona)
 	}

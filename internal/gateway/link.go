@@ -33,9 +33,9 @@ func (g *Gateway) newLink(p *peer, mtu int) (*ppp.Link, error) {
 }
 
 func newClientLink(d DialConfig, mru uint16) (*ppp.Link, error) {
-	persona, ok := ppp.Personas(d.Persona)
-	if !ok {
-		return nil, ErrPersona
+	persona, err := d.link()
+	if err != nil {
+		return nil, err
 	}
 	if d.Persona != ownPersona {
 		mru = 0 // the persona knows
