@@ -94,9 +94,17 @@ func ByIANA(encryption uint8, keyBits int, integrity uint16) (Transform, error) 
 	if encryption == Encryption3DES && keyBits == 0 {
 		keyBits = 192
 	}
-	for _, t := range Transforms() {
-		if t.enc.id == encryption && t.enc.bits == keyBits && t.mac.id == integrity {
-			return t, nil
+	for _, e := range encryptions {
+		switch {
+		case e.id != encryption || e.bits != keyBits || (e.icv > 0) != (integrity == IntegrityNone):
+		case e.icv > 0:
+			return Transform{enc: e}, nil
+		default:
+			for _, m := range integrities {
+				if m.id == integrity {
+					return Transform{enc: e, mac: m}, nil
+				}
+			}
 		}
 	}
 	return Transform{}, fmt.Errorf("%w: encryption %d with %d bits, integrity %d", ErrTransform, encryption, keyBits, integrity)

@@ -2,10 +2,16 @@ package suite
 
 import (
 	"bytes"
+	"crypto/aes"
 	"crypto/cipher"
 	"crypto/des"
+	"crypto/hmac"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"testing"
 )
 
@@ -172,6 +178,67 @@ func TestESPKeyLengths(t *testing.T) {
 	} {
 		if s.Supported() {
 			t.Errorf("%v is supported", s)
+		}
+	}
+}
+
+// TestPRFIsHMAC: for keys and messages of any length.
+func TestPRFIsHMAC(t *testing.T) {
+	all := make([]byte, 3000)
+	for i := range all {
+		all[i] = byte(i * 7)
+	}
+	for h, makeHash := range map[Hash]func() hash.Hash{
+		HashSHA1: sha1.New, HashSHA256: sha256.New, HashSHA384: sha512.New384, HashSHA512: sha512.New,
+	} {
+		for _, key := range []int{0, 1, 20, 63, 64, 65, 128, 129, 300} {
+			for _, n := range []int{0, 1, 55, 200, 511, 512, 575, 576, 577, 3000} {
+				want := hmac.New(makeHash, all[:key])
+				want.Write(all[:n])
+				if got := h.PRF(all[:key], all[:n/3], nil, all[n/3:n]); !bytes.Equal(got, want.Sum(nil)) {
+					t.Errorf("hash %d, key of %d bytes, message of %d: %x", h, key, n, got)
+				}
+			}
+		}
+		if h.Size() != makeHash().Size() {
+			t.Errorf("hash %d: %d bytes", h, h.Size())
+		}
+	}
+}
+
+// TestCBCIsCBC: in place and not, for one block and many.
+func TestCBCIsCBC(t *testing.T) {
+	for e, size := range map[Encryption]int{EncAESCBC: 32, Enc3DES: 24} {
+		key := make([]byte, size)
+		for i := range key {
+			key[i] = byte(i)
+		}
+		c, err := NewCBC(e, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := aes.NewCipher(key)
+		if e == Enc3DES {
+			block, _ = des.NewTripleDESCipher(key)
+		}
+		iv := bytes.Repeat([]byte{9}, c.BlockSize())
+		for blocks := 1; blocks < 20; blocks++ {
+			plain := make([]byte, blocks*c.BlockSize())
+			for i := range plain {
+				plain[i] = byte(i * 11)
+			}
+			want := make([]byte, len(plain))
+			cipher.NewCBCEncrypter(block, iv).CryptBlocks(want, plain)
+			got, apart := bytes.Clone(plain), make([]byte, len(plain)+5)
+			if err := c.Encrypt(iv, got); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("cipher %d, %d blocks: %v, %x", e, blocks, err, got)
+			}
+			if err := c.Decrypt(apart, iv, got); err != nil || !bytes.Equal(apart[:len(plain)], plain) {
+				t.Errorf("cipher %d, %d blocks, elsewhere: %v", e, blocks, err)
+			}
+			if err := c.Decrypt(got, iv, got); err != nil || !bytes.Equal(got, plain) {
+				t.Errorf("cipher %d, %d blocks, in place: %v", e, blocks, err)
+			}
 		}
 	}
 }

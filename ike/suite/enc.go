@@ -4,6 +4,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/des"
+	"crypto/subtle"
 	"fmt"
 )
 
@@ -44,7 +45,8 @@ func (s IKESuite) IKEKeyLen() int {
 
 func aesBits(n uint16) bool { return n == 128 || n == 192 || n == 256 }
 
-// CBC is one key of an IKE SA's cipher.
+// CBC is one key of an IKE SA's cipher. It goes from block to block itself: messages of IKE
+// are short, and an object of crypto/cipher for each costs more than the blocks.
 type CBC struct{ block cipher.Block }
 
 // NewCBC returns the cipher e under key: EncAESCBC with 16, 24 or 32 bytes, or
@@ -75,7 +77,10 @@ func (c *CBC) Encrypt(iv, b []byte) error {
 	if len(b)%c.BlockSize() != 0 || len(iv) != c.BlockSize() {
 		return ErrBlockSize
 	}
-	cipher.NewCBCEncrypter(c.block, iv).CryptBlocks(b, b)
+	for n := len(iv); len(b) > 0; iv, b = b[:n], b[n:] {
+		subtle.XORBytes(b, b[:n], iv)
+		c.block.Encrypt(b, b)
+	}
 	return nil
 }
 
@@ -85,6 +90,14 @@ func (c *CBC) Decrypt(dst, iv, b []byte) error {
 	if len(b) == 0 || len(b)%c.BlockSize() != 0 || len(iv) != c.BlockSize() || len(dst) < len(b) {
 		return ErrBlockSize
 	}
-	cipher.NewCBCDecrypter(c.block, iv).CryptBlocks(dst, b)
+	n := len(iv)
+	for at := len(b) - n; at >= 0; at -= n { // backwards: a block needs the one before it as it came
+		previous := iv
+		if at > 0 {
+			previous = b[at-n : at]
+		}
+		c.block.Decrypt(dst[at:], b[at:])
+		subtle.XORBytes(dst[at:], dst[at:at+n], previous)
+	}
 	return nil
 }

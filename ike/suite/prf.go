@@ -1,7 +1,6 @@
 package suite
 
 import (
-	"crypto/hmac"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -43,7 +42,17 @@ func (h Hash) Supported() bool { return h.new() != nil }
 func (h Hash) New() hash.Hash { return h.new()() }
 
 // Size returns the length of the hash and of the PRF's result in bytes.
-func (h Hash) Size() int { return h.New().Size() }
+func (h Hash) Size() int {
+	switch h {
+	case HashSHA1:
+		return sha1.Size
+	case HashSHA256:
+		return sha256.Size
+	case HashSHA384:
+		return sha512.Size384
+	}
+	return sha512.Size
+}
 
 // Sum returns the hash of the parts one after the other.
 func (h Hash) Sum(parts ...[]byte) []byte {
@@ -54,13 +63,66 @@ func (h Hash) Sum(parts ...[]byte) []byte {
 	return s.Sum(nil)
 }
 
-// PRF returns the HMAC under key of the parts one after the other.
+// The bytes that HMAC's key is mixed with (RFC 2104, section 2).
+const (
+	innerPad = 0x36
+	outerPad = 0x5c
+)
+
+// PRF returns the HMAC under key of the parts one after the other. A login asks for dozens
+// over a few hundred bytes each, which are put together on the stack and hashed at once:
+// the running hashes of crypto/hmac are most of what a login leaves to collect.
 func (h Hash) PRF(key []byte, parts ...[]byte) []byte {
-	s := hmac.New(h.new(), key)
-	for _, p := range parts {
-		s.Write(p)
+	var room [640]byte
+	n := h.blockSize()
+	b := room[:n]
+	if len(key) > n {
+		h.appendSum(b[:0], key)
+	} else {
+		copy(b, key)
 	}
-	return s.Sum(nil)
+	xorAll(b, innerPad)
+	for _, p := range parts {
+		b = append(b, p...)
+	}
+	var inner [sha512.Size]byte
+	sum := h.appendSum(inner[:0], b)
+	xorAll(b[:n], innerPad^outerPad)
+	out := h.appendSum(nil, append(b[:n], sum...))
+	clear(b[:cap(b)])
+	clear(room[:])
+	return out
+}
+
+func xorAll(b []byte, with byte) {
+	for i := range b {
+		b[i] ^= with
+	}
+}
+
+// blockSize is the length of what the hash takes at once, in bytes.
+func (h Hash) blockSize() int {
+	if h == HashSHA384 || h == HashSHA512 {
+		return sha512.BlockSize
+	}
+	return sha256.BlockSize // SHA-1's, too
+}
+
+// appendSum appends the hash of b to dst. h must be supported.
+func (h Hash) appendSum(dst, b []byte) []byte {
+	switch h {
+	case HashSHA1:
+		s := sha1.Sum(b)
+		return append(dst, s[:]...)
+	case HashSHA256:
+		s := sha256.Sum256(b)
+		return append(dst, s[:]...)
+	case HashSHA384:
+		s := sha512.Sum384(b)
+		return append(dst, s[:]...)
+	}
+	s := sha512.Sum512(b)
+	return append(dst, s[:]...)
 }
 
 // PRFPlus returns n bytes of prf+ (RFC 7296, section 2.13):

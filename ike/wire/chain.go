@@ -1,6 +1,9 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 const (
 	// MaxPayloads is the largest number of payloads a message may have.
@@ -73,6 +76,7 @@ func ParseDecrypted(dst []Payload, first PayloadType, b []byte) ([]Payload, int,
 }
 
 func parseChain(dst []Payload, v Version, next PayloadType, b []byte) ([]Payload, []byte, error) {
+	dst = slices.Grow(dst, countChain(next, b))
 	for n := 0; next != PayloadNone; n++ {
 		if n == MaxPayloads {
 			return nil, nil, ErrCount
@@ -104,6 +108,19 @@ func Count(chain []Payload, t PayloadType) int {
 		if p.Type == t {
 			n++
 		}
+	}
+	return n
+}
+
+// countChain returns how many payloads a chain has at least as far as it can be read, and
+// MaxPayloads at the most: what parseChain makes room for.
+func countChain(next PayloadType, b []byte) (n int) {
+	for next != PayloadNone && n < MaxPayloads && len(b) >= genericLen {
+		length := int(binary.BigEndian.Uint16(b[2:]))
+		if length < genericLen || length > len(b) {
+			break
+		}
+		n, next, b = n+1, PayloadType(b[0]), b[length:]
 	}
 	return n
 }

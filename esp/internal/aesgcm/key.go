@@ -47,13 +47,13 @@ const (
 // to 16 bytes. The AEAD is a *Key, or the standard library's: on processors that
 // there is no assembly for, and for tags of other lengths than ESP's 12 and 16.
 func New(key []byte, tag int) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	aead, err := cipher.NewGCMWithTagSize(block, tag)
-	if err != nil || !cpu.VAES256 || tag%4 != 0 {
-		return aead, err
+	ours := (len(key) == 16 || len(key) == 24 || len(key) == 32) && (tag == 12 || tag == 16)
+	if !cpu.VAES256 || !ours {
+		block, err := aes.NewCipher(key)
+		if err != nil {
+			return nil, err
+		}
+		return cipher.NewGCMWithTagSize(block, tag)
 	}
 	k := &Key{tag: uint8(tag)}
 	k.rounds = uint8(k.enc.Expand(key))
