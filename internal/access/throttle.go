@@ -82,20 +82,24 @@ type Attempt struct {
 	Free   int       // limits.login_failures of the tenant; 0: nothing is held up
 	Began  time.Time // when it was asked for first
 
-	counts []*score // where it is counted as being asked about
+	keys   [scoreKinds]scoreKey // of its counts, once hashed
+	hashed bool
+	asking []scoreKind // where it is counted as being looked at
 }
 
 // score is a count of failures.
 type score struct {
-	key      scoreKey
 	failures float64 // as of at; they are forgotten evenly
 	at       time.Time
-	asking   int  // logins whose password is being looked at
 	told     bool // the log knows
 }
 
-// level is how many failures are not forgotten yet.
+// level is how many failures are not forgotten yet: none where nothing was counted, and s
+// is nil.
 func (s *score) level(now time.Time, k scoreKind, free float64) float64 {
+	if s == nil {
+		return 0
+	}
 	forget := forgetOthers
 	if k == scoreDeviceUser {
 		forget = forgetOwn
@@ -109,15 +113,16 @@ type scoreKey [16]byte
 // Throttle counts wrong passwords. It belongs to one goroutine.
 type Throttle struct {
 	scores *simplelru.LRU[scoreKey, *score]
-	known  *simplelru.LRU[scoreKey, time.Time] // who was in, and when last
-	lines  *rate.Limiter                       // of the log
+	known  *simplelru.LRU[scoreKey, int64] // who was in, and when last: seconds since 1970
+	asking map[scoreKey]int32              // logins whose password is being looked at
+	lines  *rate.Limiter                   // of the log
 }
 
 // NewThrottle returns one that has counted nothing.
 func NewThrottle() *Throttle {
 	scores, _ := simplelru.NewLRU[scoreKey, *score](maxScores, nil) // it fails for sizes below 1
-	known, _ := simplelru.NewLRU[scoreKey, time.Time](maxKnown, nil)
-	return &Throttle{scores: scores, known: known, lines: rate.NewLimiter(1, 20)}
+	known, _ := simplelru.NewLRU[scoreKey, int64](maxKnown, nil)
+	return &Throttle{scores: scores, known: known, asking: map[scoreKey]int32{}, lines: rate.NewLimiter(1, 20)}
 }
 
 // source is the address that counts: of IPv6 the /64, which is one subscriber's.
@@ -130,7 +135,19 @@ func (a *Attempt) source() netip.Addr {
 	return p.Addr()
 }
 
+// key is under which an attempt is counted. All are hashed at once, since an attempt that
+// succeeds needs each of them.
 func (a *Attempt) key(k scoreKind) scoreKey {
+	if !a.hashed {
+		for k := range scoreKinds {
+			a.keys[k] = a.hash(k)
+		}
+		a.hashed = true
+	}
+	return a.keys[k]
+}
+
+func (a *Attempt) hash(k scoreKind) scoreKey {
 	var b [256]byte
 	text := append(b[:0], byte(k))
 	switch k {
@@ -166,18 +183,26 @@ func appendAddr(text []byte, a netip.Addr) []byte {
 // wasIn reports whether a login of that kind succeeded, not too long ago.
 func (t *Throttle) wasIn(now time.Time, a *Attempt, k scoreKind) bool {
 	last, ok := t.known.Get(a.key(k))
-	return ok && now.Sub(last) < knownTime
+	return ok && now.Sub(time.Unix(last, 0)) < knownTime
 }
+
+// What attempts are judged by: the counts of those whose device was in before, of those
+// whose user was from their address, and of others.
+var (
+	ofKnownDevices   = []scoreKind{scoreDeviceUser}
+	ofKnownAddresses = []scoreKind{scoreDeviceUser, scoreSourceUser, scoreDevice, scoreSource}
+	ofStrangers      = []scoreKind{scoreDeviceUser, scoreSourceUser, scoreNetworkUser, scoreDevice, scoreSource, scoreUser}
+)
 
 // judged are the counts that an attempt is judged by.
 func (t *Throttle) judged(now time.Time, a *Attempt) []scoreKind {
 	switch {
 	case t.wasIn(now, a, scoreDeviceUser):
-		return []scoreKind{scoreDeviceUser}
+		return ofKnownDevices
 	case t.wasIn(now, a, scoreSourceUser):
-		return []scoreKind{scoreDeviceUser, scoreSourceUser, scoreDevice, scoreSource}
+		return ofKnownAddresses
 	}
-	return []scoreKind{scoreDeviceUser, scoreSourceUser, scoreNetworkUser, scoreDevice, scoreSource, scoreUser}
+	return ofStrangers
 }
 
 // Ruling is what becomes of an attempt.
@@ -199,9 +224,7 @@ func (t *Throttle) Ask(now time.Time, a *Attempt) Ruling {
 	busy := false
 	for _, k := range kinds {
 		s, _ := t.scores.Get(a.key(k))
-		if s == nil {
-			continue
-		}
+		asking := float64(t.asking[a.key(k)])
 		free := a.free(k)
 		over := s.level(now, k, free) - free
 		switch {
@@ -209,11 +232,11 @@ func (t *Throttle) Ask(now time.Time, a *Attempt) Ruling {
 			return Ruling{Refuse: true, By: k.String(), Tell: t.tells(now, s)}
 		case over >= 0:
 			least = max(least, min(LongestDelay, time.Duration((over+1)*float64(failureStep))))
-			busy = busy || s.asking > 0
+			busy = busy || asking > 0
 		case over > -free:
-			busy = busy || over+float64(s.asking) >= 0
+			busy = busy || over+asking >= 0
 		default:
-			busy = busy || float64(s.asking) >= atOnce*free
+			busy = busy || asking >= atOnce*free
 		}
 	}
 	waited := now.Sub(a.Began)
@@ -225,10 +248,9 @@ func (t *Throttle) Ask(now time.Time, a *Attempt) Ruling {
 	case busy:
 		return Ruling{Wait: max(askAgain, waited/2)}
 	}
+	a.asking = kinds
 	for _, k := range kinds {
-		s := t.score(now, a.key(k))
-		s.asking++
-		a.counts = append(a.counts, s)
+		t.asking[a.key(k)]++
 	}
 	return Ruling{}
 }
@@ -247,20 +269,10 @@ func (t *Throttle) tells(now time.Time, s *score) bool {
 func (t *Throttle) score(now time.Time, key scoreKey) *score {
 	s, ok := t.scores.Get(key)
 	if !ok {
-		s = &score{key: key, at: now}
+		s = &score{at: now}
 		t.scores.Add(key, s)
 	}
 	return s
-}
-
-// drop forgets a count that says nothing: most logins leave none behind.
-func (t *Throttle) drop(s *score) {
-	if s.asking > 0 || s.failures > 0 {
-		return
-	}
-	if kept, ok := t.scores.Peek(s.key); ok && kept == s {
-		t.scores.Remove(s.key)
-	}
 }
 
 // Outcome is what the look at a password came to.
@@ -275,11 +287,14 @@ const (
 
 // Settle notes what an attempt that was let through came to.
 func (t *Throttle) Settle(now time.Time, a *Attempt, o Outcome) {
-	for _, s := range a.counts {
-		s.asking--
-		t.drop(s)
+	for _, k := range a.asking {
+		if n := t.asking[a.key(k)]; n > 1 {
+			t.asking[a.key(k)] = n - 1
+		} else {
+			delete(t.asking, a.key(k))
+		}
 	}
-	a.counts = nil
+	a.asking = nil
 	if a.Free <= 0 {
 		return
 	}
@@ -290,8 +305,8 @@ func (t *Throttle) Settle(now time.Time, a *Attempt, o Outcome) {
 		}
 	case RightPassword:
 		t.scores.Remove(a.key(scoreDeviceUser))
-		t.known.Add(a.key(scoreDeviceUser), now)
-		t.known.Add(a.key(scoreSourceUser), now)
+		t.known.Add(a.key(scoreDeviceUser), now.Unix())
+		t.known.Add(a.key(scoreSourceUser), now.Unix())
 	}
 }
 
