@@ -2,6 +2,7 @@ package access
 
 import (
 	"errors"
+	"time"
 
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/store"
@@ -36,10 +37,52 @@ type Who struct {
 	Err     error          // and why
 }
 
-// Local are the users of the configuration, and those of the state store.
+// Local is the Authority of the users of the configuration, and those of the state store. All
+// that it wants done is Work.
 type Local struct {
-	Stored Users // nil: those of the configuration only
+	stored Users
+	queue  queue
+	asked  map[uint64]bool // logins without an answer; true: nobody waits for it
 }
+
+// NewLocal returns the authority. Without stored, which may be nil, it knows the users of
+// the configuration only.
+func NewLocal(stored Users) *Local { return &Local{stored: stored, asked: make(map[uint64]bool)} }
+
+// Ask implements Authority.
+func (l *Local) Ask(_ time.Time, id uint64, who Who, p Proof) {
+	l.asked[id] = false
+	l.queue.add(Work{ID: id, users: l.stored, who: who, proof: p})
+}
+
+// Worked implements Authority.
+func (l *Local) Worked(_ time.Time, id uint64, j Judgement) {
+	forgotten, asked := l.asked[id]
+	if !asked || forgotten {
+		clear(j.MSK)
+		j.MSK, j.Success = nil, ""
+	}
+	if asked {
+		delete(l.asked, id)
+		l.queue.add(Answer{id, j})
+	}
+}
+
+// Forget implements Authority.
+func (l *Local) Forget(id uint64) {
+	if _, asked := l.asked[id]; asked {
+		l.asked[id] = true
+	}
+}
+
+// Advance implements Authority: there is nothing to do by the clock.
+func (l *Local) Advance(time.Time) {}
+
+// Deadline implements Authority.
+func (l *Local) Deadline() time.Time { return time.Time{} }
+
+// Next implements Authority.
+func (l *Local) Next() (Event, bool) { return l.queue.next() }
 
 // Users are those of a state store. It is asked about everybody whom the configuration does
 // not know, also where the name leads to no tenant: else the time that takes would tell.
@@ -52,20 +95,20 @@ type Users interface {
 // answer takes does not say whether there is one.
 const nobody = "the password of nobody"
 
-// Judge compares what somebody proves with what is known of him. If nothing is, or his
+// judge compares what somebody proves with what is known of him. If nothing is, or his
 // name leads nowhere, that takes as long. It reads the store, from a disk.
-func (l Local) Judge(who Who, p Proof) Judgement {
+func judge(stored Users, who Who, p Proof) Judgement {
 	if _, shown := p.(Shown); shown {
-		return l.locked(who)
+		return locked(stored, who)
 	}
 	if who.Refusal != None {
-		_, _, _ = l.stored("", who.User)
+		_, _, _ = kept(stored, "", who.User)
 		return likeNobody(p, Judgement{Refusal: who.Refusal, Err: who.Err})
 	}
 	if !p.allowed(who.Tenant.Auth.Allow) {
 		return Judgement{Refusal: Method}
 	}
-	a, why, err := l.account(who.Tenant, who.User)
+	a, why, err := find(stored, who.Tenant, who.User)
 	defer clear(a.hash[:])
 	if why != None {
 		return likeNobody(p, Judgement{Refusal: why, Err: err})
@@ -82,9 +125,9 @@ func likeNobody(p Proof, j Judgement) Judgement {
 
 // locked judges somebody who has proved himself without a password: he needs no account,
 // but one that is disabled counts, whichever of his names it has.
-func (l Local) locked(who Who) Judgement {
+func locked(stored Users, who Who) Judgement {
 	for _, name := range append([]string{who.User}, who.Names...) {
-		a, why, err := l.account(who.Tenant, name)
+		a, why, err := find(stored, who.Tenant, name)
 		clear(a.hash[:])
 		switch {
 		case why == None && a.disabled:
@@ -103,11 +146,11 @@ type account struct {
 	disabled bool
 }
 
-// account finds a user: in the configuration first, then in the state store.
-func (l Local) account(t *config.Tenant, user string) (account, Refusal, error) {
+// find finds a user: in the configuration first, then in the state store.
+func find(stored Users, t *config.Tenant, user string) (account, Refusal, error) {
 	u, ok := t.User(user)
 	if !ok {
-		return l.stored(t.Name, user)
+		return kept(stored, t.Name, user)
 	}
 	var a account
 	if u.NTHash.Len() == len(a.hash) {
@@ -119,12 +162,12 @@ func (l Local) account(t *config.Tenant, user string) (account, Refusal, error) 
 	return a, None, nil
 }
 
-// stored finds a user in the state store.
-func (l Local) stored(tenant, user string) (account, Refusal, error) {
-	if l.Stored == nil {
+// kept finds a user in the state store.
+func kept(stored Users, tenant, user string) (account, Refusal, error) {
+	if stored == nil {
 		return account{}, UnknownUser, nil
 	}
-	u, err := l.Stored.User(tenant, user)
+	u, err := stored.User(tenant, user)
 	if errors.Is(err, store.ErrNotFound) {
 		return account{}, UnknownUser, nil
 	}

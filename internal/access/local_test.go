@@ -1,8 +1,10 @@
 package access
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/eap"
@@ -22,7 +24,7 @@ tenants:
 `
 
 // users are alice of the configuration, and carol and dave of the store; dave is disabled.
-func users(t *testing.T) (Local, *config.Tenant, *store.Store) {
+func users(t *testing.T) (*Local, *config.Tenant, *store.Store) {
 	t.Helper()
 	c, err := config.Parse("test.yaml", []byte(written))
 	if err != nil {
@@ -39,7 +41,26 @@ func users(t *testing.T) (Local, *config.Tenant, *store.Store) {
 			t.Fatal(err)
 		}
 	}
-	return Local{Stored: kept}, &c.Tenants[0], kept
+	return NewLocal(kept), &c.Tenants[0], kept
+}
+
+// judged is what an authority answers whose work is done at once.
+func judged(t *testing.T, l *Local, who Who, p Proof) Judgement {
+	t.Helper()
+	now := time.Unix(1e9, 0)
+	l.Ask(now, 7, who, p)
+	e, _ := l.Next()
+	w, ok := e.(Work)
+	if !ok || w.ID != 7 {
+		t.Fatalf("%v in place of work", e)
+	}
+	l.Worked(now, 7, w.Do())
+	e, _ = l.Next()
+	a, ok := e.(Answer)
+	if _, more := l.Next(); !ok || a.ID != 7 || more {
+		t.Fatalf("%v in place of one answer", e)
+	}
+	return a.Judgement
 }
 
 // proofs are those of a user with a password, by every way there is.
@@ -53,8 +74,8 @@ func proofs(user, password string) map[string]Proof {
 	digest := auth.MD5Response(7, []byte(password), challenge[:])
 	return map[string]Proof{
 		"PAP":       PPP{ppp.Authenticate{Method: ppp.PAP, User: user, Response: []byte(password)}},
-		"CHAP":      PPP{ppp.Authenticate{Method: ppp.CHAPMD5, User: user, Identifier: 7, Challenge: challenge[:], Response: digest[:]}},
-		"MS-CHAPv2": PPP{ppp.Authenticate{Method: ppp.MSCHAPv2, User: user, Challenge: challenge[:], Response: response}},
+		"CHAP":      PPP{ppp.Authenticate{Method: ppp.CHAPMD5, User: user, Identifier: 7, Challenge: bytes.Clone(challenge[:]), Response: digest[:]}},
+		"MS-CHAPv2": PPP{ppp.Authenticate{Method: ppp.MSCHAPv2, User: user, Challenge: bytes.Clone(challenge[:]), Response: response}},
 		"EAP":       EAP{eap.Verify{User: user, Challenge: challenge, PeerChallenge: peer, NTResponse: nt}},
 		"XAUTH":     XAUTH{user, []byte(password)},
 	}
@@ -93,7 +114,7 @@ func TestJudge(t *testing.T) {
 			if name == "CHAP" && want != UnknownUser && want != Method && x.user != "alice" && x.user != "Alice" {
 				want = NeedsPassword // of whom only a hash is known
 			}
-			j := l.Judge(who, p)
+			j := judged(t, l, who, p)
 			if j.Refusal != want {
 				t.Errorf("%s by %s with %q: %q, want %q", x.user, name, x.password, j.Refusal, want)
 			}
@@ -116,7 +137,7 @@ func TestShown(t *testing.T) {
 		{"eve", nil, None}, {"alice", nil, None}, {"carol", nil, None}, {"dave", nil, Disabled},
 		{"eve", []string{"carol", "dave"}, Disabled}, {"eve", []string{"carol"}, None},
 	} {
-		if j := l.Judge(Who{Tenant: acme, User: x.user, Names: x.names}, Shown{}); j.Refusal != x.want {
+		if j := judged(t, l, Who{Tenant: acme, User: x.user, Names: x.names}, Shown{}); j.Refusal != x.want {
 			t.Errorf("%s, %v: %q, want %q", x.user, x.names, j.Refusal, x.want)
 		}
 	}
@@ -126,11 +147,11 @@ func TestShown(t *testing.T) {
 func TestStoreThatFails(t *testing.T) {
 	l, acme, kept := users(t)
 	kept.Close()
-	if j := l.Judge(Who{Tenant: acme, User: "carol"}, Shown{}); j.Refusal != StoreFailed || j.Err == nil {
+	if j := judged(t, l, Who{Tenant: acme, User: "carol"}, Shown{}); j.Refusal != StoreFailed || j.Err == nil {
 		t.Errorf("by certificate: %q, %v", j.Refusal, j.Err)
 	}
 	for name, p := range proofs("carol", "right") {
-		if j := l.Judge(Who{Tenant: acme, User: "carol"}, p); j.Refusal != StoreFailed || j.Err == nil {
+		if j := judged(t, l, Who{Tenant: acme, User: "carol"}, p); j.Refusal != StoreFailed || j.Err == nil {
 			t.Errorf("by %s: %q, %v", name, j.Refusal, j.Err)
 		}
 	}
@@ -172,7 +193,7 @@ func TestRefusalsTellNobodyWhoThereIs(t *testing.T) {
 	} {
 		for name, p := range proofs(who.User, "wrong") {
 			w := &work{Users: kept}
-			Local{Stored: w}.Judge(who, counted{p, w})
+			judged(t, NewLocal(w), who, counted{p, w})
 			reads := 1
 			if what == "of the configuration" {
 				reads = 0
@@ -195,5 +216,54 @@ func TestRefusalsAreWhole(t *testing.T) {
 			t.Errorf("%d: cause %q, hint %q", r, r, r.Hint())
 		}
 		causes[fmt.Sprint(r)] = true
+	}
+}
+
+// TestForgottenLogin: whoever left is answered all the same, for the throttle, and with
+// nothing that only he may know.
+func TestForgottenLogin(t *testing.T) {
+	l, acme, _ := users(t)
+	now := time.Unix(1e9, 0)
+	for id, p := range []Proof{proofs("alice", "right")["EAP"], proofs("alice", "wrong")["EAP"]} {
+		l.Ask(now, uint64(id), Who{Tenant: acme, User: "alice"}, p)
+		e, _ := l.Next()
+		j := e.(Work).Do()
+		msk := j.MSK
+		l.Forget(uint64(id))
+		l.Worked(now, uint64(id), j)
+		e, _ = l.Next()
+		a := e.(Answer)
+		if a.Outcome() != []Outcome{RightPassword, PasswordWrong}[id] || a.MSK != nil || a.Success != "" {
+			t.Errorf("login %d: %+v", id, a)
+		}
+		for _, b := range msk {
+			if b != 0 {
+				t.Fatal("the key is left")
+			}
+		}
+		l.Worked(now, uint64(id), Judgement{}) // once more
+		if e, more := l.Next(); more {
+			t.Errorf("a second answer: %v", e)
+		}
+	}
+}
+
+// TestWorkOverwritesWhatItWasShown: no password is left behind.
+func TestWorkOverwritesWhatItWasShown(t *testing.T) {
+	l, acme, _ := users(t)
+	for _, p := range proofs("alice", "right") {
+		if j := judged(t, l, Who{Tenant: acme, User: "alice"}, p); j.Refusal != None {
+			t.Fatal(j.Refusal)
+		}
+		secret := []byte{0}
+		switch p := p.(type) {
+		case XAUTH:
+			secret = p.Password
+		case PPP:
+			secret = p.Response
+		}
+		if !bytes.Equal(secret, make([]byte, len(secret))) {
+			t.Errorf("%T is left", p)
+		}
 	}
 }

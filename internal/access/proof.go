@@ -13,6 +13,8 @@ type Proof interface {
 	allowed(m config.Methods) bool
 	// check compares the proof with an account. It takes as long for a wrong one.
 	check(a *account) Judgement
+	// Zero overwrites what is secret in it, also where others have borrowed that.
+	Zero()
 }
 
 // PPP is a proof of PAP, CHAP or MS-CHAPv2 in a PPP link.
@@ -76,6 +78,15 @@ func (p XAUTH) check(a *account) Judgement {
 func (Shown) allowed(config.Methods) bool { return true } // or nobody had verified it
 
 func (Shown) check(a *account) Judgement { return a.judge(true, Judgement{}) }
+
+// Zero implements Proof: the response to a challenge is no secret.
+func (EAP) Zero() {}
+
+// Zero implements Proof.
+func (p XAUTH) Zero() { clear(p.Password) }
+
+// Zero implements Proof: there is nothing.
+func (Shown) Zero() {}
 
 // MasterSession is the MSK of an MSCHAPv2 login: the server's receive key, its send key,
 // and zeroes (RFC 3079 section 3). It is the caller's.

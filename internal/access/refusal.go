@@ -46,6 +46,11 @@ func (r Refusal) Code() int { return table(r).code }
 // Message is what the client is told.
 func (r Refusal) Message() string { return table(r).message }
 
+// IsRoom reports whether there is nothing against who comes, and no room for him.
+func (r Refusal) IsRoom() bool {
+	return r == PoolEmpty || r == TenantFull || r == UserFull || r == NoAddress
+}
+
 // table has each refusal once. A user that there is not, and a password that is not right,
 // are the same to the client.
 func table(r Refusal) refused {

@@ -6,111 +6,28 @@ import (
 
 	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/ppp"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 
-// maxHeldUp bounds the logins that wait at a time.
-const maxHeldUp = 4096
+// The one road of all logins: an attempt is judged (authority.go), and then admitted or
+// refused, whatever protocol carries it.
 
-// attempt is one password that a client tries, and who waits for what it comes to.
+// attempt is one login of a client, by whichever way.
 type attempt struct {
-	access.Attempt
-	owner *tenantState // nil: its name leads to none
-	alive func() bool  // whether anybody waits for the answer
-	zero  func()       // overwrites the password
-}
+	deadline.Alarm // in Gateway.held
 
-// attemptOf is an attempt of a client to log in as somebody.
-func (p *peer) attemptOf(now time.Time, who somebody) *attempt {
-	a := &attempt{Attempt: access.Attempt{
-		Client: p.path.Remote, Device: p.identity, User: who.User, Free: config.DefaultLoginFailures, Began: now,
-	}, owner: who.tenant, zero: func() {}}
-	if t := who.tenant; t != nil {
-		a.Tenant, a.Free = t.Name, t.Limits.LoginFailures
-	}
-	return a
-}
+	login
+	carrier carrier
+	taker   taker  // of what is found out about the proof
+	method  string // by which he shows who he is, for the log
 
-// judge is the way of every password, whatever protocol brings it: it is looked at, in the
-// pool, when the throttle lets it, and then takes what came of it. Nobody is told while the
-// client that it is for is gone.
-func (g *Gateway) judge(now time.Time, a *attempt, who somebody, proof access.Proof, then func(now time.Time, j access.Judgement)) {
-	if !a.alive() {
-		a.zero()
-		return
-	}
-	switch r := g.throttle.Ask(now, &a.Attempt); {
-	case r.Refuse:
-		a.zero()
-		if r.Tell {
-			g.tellThrottled(a, r.By)
-		}
-		g.after(access.LongestDelay-now.Sub(a.Began), func(now time.Time) { g.judged(now, a, access.Judgement{Refusal: access.Throttled}, then) })
-	case r.Wait > 0 && g.heldUp < maxHeldUp:
-		g.after(r.Wait, func(now time.Time) { g.judge(now, a, who, proof, then) })
-	case r.Wait > 0:
-		a.zero()
-		g.judged(now, a, access.Judgement{Refusal: access.Throttled}, then)
-	default:
-		g.compare(now, a, who, proof, then)
-	}
-}
-
-// compare has a password looked at in the pool.
-func (g *Gateway) compare(now time.Time, a *attempt, who somebody, proof access.Proof, then func(now time.Time, j access.Judgement)) {
-	if !g.later(a.owner, func() {
-		j := access.Judgement{Refusal: access.Fault}
-		defer g.post(func(now time.Time) { // also if it panics
-			g.throttle.Settle(now, &a.Attempt, j.Outcome())
-			g.judged(now, a, j, then)
-		})
-		defer a.zero()
-		j = g.local.Judge(who.Who, proof)
-	}) {
-		a.zero()
-		g.throttle.Settle(now, &a.Attempt, access.NotJudged)
-		g.judged(now, a, access.Judgement{Refusal: access.Busy}, then)
-	}
-}
-
-func (g *Gateway) judged(now time.Time, a *attempt, j access.Judgement, then func(now time.Time, j access.Judgement)) {
-	if a.alive() {
-		then(now, j)
-		return
-	}
-	clear(j.MSK)
-}
-
-// after has f done in the control loop after a while; at once where too much waits.
-func (g *Gateway) after(d time.Duration, f func(now time.Time)) {
-	if d <= 0 || g.heldUp >= maxHeldUp {
-		f(time.Now())
-		return
-	}
-	g.heldUp++
-	time.AfterFunc(d, func() {
-		g.post(func(now time.Time) {
-			g.heldUp--
-			f(now)
-		})
-	})
-}
-
-// authenticate finds out what a link asks about its client. The state store is
-// on a disk, so that happens in the pool.
-func (g *Gateway) authenticate(now time.Time, s *session, e ppp.Authenticate) {
-	if e.Method == ppp.EAP {
-		g.startEAP(now, s, e)
-		return
-	}
-	group, _ := g.keys.group(s.peer.label)
-	who := g.choose(group, e.User)
-	a := s.peer.attemptOf(now, who)
-	a.alive, a.zero = func() bool { return !s.ended }, e.Zero
-	g.judge(now, a, who, access.PPP{Authenticate: e}, func(now time.Time, j access.Judgement) {
-		g.authenticated(now, s, login{who.tenant, who.User, nil}, e, j)
-	})
+	tried  access.Attempt // as wrong passwords are counted
+	who    access.Who     // whom the authority is asked about
+	proof  access.Proof
+	asked  uint64    // in Gateway.attempts; 0: no authority has been asked
+	unseen bool      // the proof is not looked at, and the client is told when it is time
+	eap    *eapLogin // nil: it is not by EAP
 }
 
 // login is who has logged in, or wants to.
@@ -128,35 +45,22 @@ func (s *session) is(l login) bool {
 	return l.tenant == s.tenant && l.key() == s.key()
 }
 
-// authenticated answers the link. The client may log in anew within it, as the user
-// that it was: another one ends it, whatever he has proved.
-func (g *Gateway) authenticated(now time.Time, s *session, l login, e ppp.Authenticate, j access.Judgement) {
-	switch {
-	case !s.leased:
-		s.user, s.chain = l.user, l.chain
-	case j.Refusal == access.None && !s.is(l):
-		j.Refusal = access.OtherUser
-	}
-	if j.Refusal != access.None {
-		g.refuseLogin(now, s, l, e, j.Refusal, j.Err)
-		return
-	}
-	if s.leased {
-		s.link.Authenticated(now, e.ID, s.verdict(j.Success))
-		g.touch(s)
-		return
-	}
-	g.findPlace(now, s.peer, s.call.Tunnel, l, func(now time.Time) {
-		if s.ended {
-			return
-		}
-		if why := g.admit(now, s, l.tenant); why != access.None {
-			g.refuseLogin(now, s, l, e, why, nil)
-			return
-		}
-		s.link.Authenticated(now, e.ID, s.verdict(j.Success))
-		g.touch(s)
-	})
+// carrier is what brings a login, and tells its client what it came to: a PPP link, EAP or
+// the end of an exchange of IKEv2, extended authentication in IKEv1.
+type carrier interface {
+	// peer is the client.
+	peer() *peer
+	// session is whose login it is; nil: there is none yet.
+	session() *session
+	// holds reports whether anybody waits for what a login comes to.
+	holds(g *Gateway, a *attempt) bool
+	// refused tells the client that it does not get in.
+	refused(g *Gateway, now time.Time, a *attempt, why access.Refusal)
+}
+
+// taker takes what was found out about a proof: a carrier, or EAP, which goes on with it.
+type taker interface {
+	judged(g *Gateway, now time.Time, a *attempt, j access.Judgement)
 }
 
 // somebody is who logs in, and in which tenant that is.
@@ -188,8 +92,26 @@ func (g *Gateway) choose(group []*tenantState, login string) somebody {
 	return somebody{Who: access.Who{User: login, Refusal: access.UnknownUser, Err: err}}
 }
 
-// admit takes a user whose secret is right into the tenant.
-func (g *Gateway) admit(now time.Time, s *session, t *tenantState) access.Refusal {
+// proves has an attempt be that of somebody who proves himself by a secret that others may
+// guess.
+func (a *attempt) proves(now time.Time, who somebody, proof access.Proof, to taker) {
+	p := a.carrier.peer()
+	a.tenant, a.user, a.who, a.proof, a.taker = who.tenant, who.User, who.Who, proof, to
+	a.tried = access.Attempt{Client: p.path.Remote, Device: p.identity, User: who.User, Free: config.DefaultLoginFailures, Began: now}
+	if t := who.tenant; t != nil {
+		a.tried.Tenant, a.tried.Free = t.Name, t.Limits.LoginFailures
+	}
+}
+
+// shows has an attempt be that of its user, who has proved himself without a secret that
+// can be guessed, and who may still be locked out.
+func (a *attempt) shows(g *Gateway, to taker) {
+	a.who, a.proof, a.taker, a.tried = g.shown(a.tenant, a.user, a.chain), access.Shown{}, to, access.Attempt{}
+}
+
+// admit takes a session's user, who is who he says, into the tenant, with what he is
+// granted there.
+func (g *Gateway) admit(now time.Time, s *session, t *tenantState, grant *access.Grant) access.Refusal {
 	switch {
 	case t.gone:
 		return access.UnknownUser
@@ -200,22 +122,13 @@ func (g *Gateway) admit(now time.Time, s *session, t *tenantState) access.Refusa
 	case g.lease(now, s, t) != nil:
 		return access.PoolEmpty
 	}
-	g.apply(now, s, s.tenant.grant)
+	g.apply(now, s, grant)
 	return access.None
 }
 
-// refuseLogin tells the client and the log. What the throttle refuses is told there.
-func (g *Gateway) refuseLogin(now time.Time, s *session, l login, e ppp.Authenticate, why access.Refusal, err error) {
-	refused := s.peer.refusedLogin(s.user, e.Method.String(), why, err)
-	refused.Protocol, refused.Session, refused.Address = s.protocol(), s.id, s.addr
-	if l.tenant != nil {
-		refused.Tenant = l.tenant.Name
-	}
-	if s.leased && l.user != s.user {
-		refused.Login = l.user
-	}
-	g.tellRefused(s.peer, refused)
-	s.because(why.String())
-	s.link.Authenticated(now, e.ID, ppp.Verdict{Code: why.Code(), Message: why.Message()})
-	g.touch(s)
+// refuse is the end of a login that does not get in: whoever is to know is told, and the
+// client.
+func (g *Gateway) refuse(now time.Time, a *attempt, why access.Refusal, err error) {
+	g.tellRefused(a, why, err)
+	a.carrier.refused(g, now, a, why)
 }

@@ -196,7 +196,7 @@ const maxFaults = 64
 // panicked.
 func (g *Gateway) events(now time.Time) (all bool) {
 	defer g.survive()
-	for g.ikeEvents(now) || g.l2tpEvents(now) || g.linkEvents(now) {
+	for g.ikeEvents(now) || g.l2tpEvents(now) || g.linkEvents(now) || g.answers(now) {
 	}
 	return true
 }
@@ -209,6 +209,9 @@ func (g *Gateway) advance(now time.Time) {
 	}
 	if deadline.Due(now, g.l2tp.Deadline()) {
 		g.survived(now, g.l2tp.Advance)
+	}
+	if deadline.Due(now, g.loginsDue(now)) {
+		g.survived(now, g.advanceLogins)
 	}
 	g.survived(now, g.advanceLinks)
 }
@@ -246,7 +249,7 @@ func (g *Gateway) advanceLinks(now time.Time) {
 
 // arm sets the timer to the earliest deadline there is.
 func (g *Gateway) arm(timer *time.Timer, now time.Time) {
-	deadlines := [...]time.Time{g.ike.Deadline(), g.l2tp.Deadline(), g.links.Next(), g.nextReport, {}, {}, now.Add(time.Hour)}
+	deadlines := [...]time.Time{g.ike.Deadline(), g.l2tp.Deadline(), g.links.Next(), g.nextReport, {}, {}, g.loginsDue(now), now.Add(time.Hour)}
 	if len(g.peers) > 0 {
 		deadlines[4] = g.nextSweep
 	}

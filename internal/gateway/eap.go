@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/auth"
@@ -25,16 +26,14 @@ type EAPClient struct {
 	Client   netip.AddrPort // where it is
 }
 
-// eapLogin is one login by EAP: the machine, and what is known of its client so far.
+// eapLogin is the part of an attempt that EAP carries: the machine, and what it has found out
+// so far.
 type eapLogin struct {
 	machine   eap.Authenticator
 	carrier   eapCarrier
-	group     []*tenantState      // who may turn out to be the client's tenant
-	certified []*tenantState      // whose authorities issued its certificate
-	chain     []*x509.Certificate // that
-	tenant    *tenantState        // nil until it is found
-	user      string
-	password  bool // the user was proved by password, and the account looked at
+	group     []*tenantState // who may turn out to be the client's tenant
+	certified []*tenantState // whose authorities issued its certificate
+	password  bool           // the user was proved by one, and the account looked at
 	why       access.Refusal
 	err       error
 	last      []byte // what EAP said last: in the end the Success or the Failure
@@ -42,14 +41,11 @@ type eapLogin struct {
 
 // eapCarrier brings the packets of a login to its client.
 type eapCarrier interface {
-	// peer is the client.
-	peer() *peer
-	// holds reports whether the login is still the one under way.
-	holds(l *eapLogin) bool
+	carrier
 	// request carries a request to the client.
-	request(now time.Time, l *eapLogin, packet []byte)
-	// over takes the end; the login says what it came to.
-	over(now time.Time, l *eapLogin, d eap.Done)
+	request(g *Gateway, now time.Time, a *attempt, packet []byte)
+	// over takes the end; the attempt says what it came to.
+	over(g *Gateway, now time.Time, a *attempt, d eap.Done)
 }
 
 // newEAPLogin makes the machine with what the tenants of the group allow, or
@@ -154,6 +150,9 @@ func pairOf(chain []*x509.Certificate, key any) tls.Certificate {
 
 // held is about how many bytes the login holds.
 func (l *eapLogin) held() int {
+	if l == nil {
+		return 0
+	}
 	if s, ok := l.machine.(*eap.Server); ok {
 		return s.Held()
 	}
@@ -169,17 +168,17 @@ func (l *eapLogin) close() {
 
 // eapInput takes a client's packet. One that makes no sense gets the same
 // request once more.
-func (g *Gateway) eapInput(now time.Time, l *eapLogin, packet []byte) {
-	if err := l.machine.Input(now, packet); err != nil {
+func (g *Gateway) eapInput(now time.Time, a *attempt, packet []byte) {
+	if err := a.eap.machine.Input(now, packet); err != nil {
 		g.count(err, "eap")
-		l.machine.Repeat()
+		a.eap.machine.Repeat()
 	}
-	g.eapEvents(now, l)
+	g.eapEvents(now, a)
 }
 
 // eapEvents carries out what the machine of a login wants.
-func (g *Gateway) eapEvents(now time.Time, l *eapLogin) {
-	for l.carrier.holds(l) {
+func (g *Gateway) eapEvents(now time.Time, a *attempt) {
+	for l := a.eap; a.carrier.holds(g, a); {
 		event, ok := l.machine.Next()
 		if !ok {
 			return
@@ -187,29 +186,31 @@ func (g *Gateway) eapEvents(now time.Time, l *eapLogin) {
 		switch e := event.(type) {
 		case eap.Send:
 			if l.last = e.Packet; e.Packet[0] == byte(eap.CodeRequest) {
-				l.carrier.request(now, l, e.Packet)
+				l.carrier.request(g, now, a, e.Packet)
 			}
 		case eap.Verify:
-			g.verifyEAP(now, l, e)
+			a.proves(now, g.choose(l.group, e.User), access.EAP{Verify: e}, l)
+			g.judge(now, a)
 		case eap.Compute:
-			g.eapWork(now, l, e.Do, func(r any) { l.machine.Computed(r) })
+			g.eapWork(now, a, e.Do)
 		case eap.Done:
-			g.settleEAP(l, e)
-			l.carrier.over(now, l, e)
+			g.settleEAP(a, e)
+			l.carrier.over(g, now, a, e)
 			clear(e.MSK)
 			return
 		}
 	}
 }
 
-// eapWork has slow work done in the pool, and goes on with what came of it.
-func (g *Gateway) eapWork(now time.Time, l *eapLogin, do func() any, then func(any)) {
-	if g.later(l.owner(), func() {
+// eapWork has slow work of the machine done in the pool, and goes on with what came of it.
+func (g *Gateway) eapWork(now time.Time, a *attempt, do func() any) {
+	l := a.eap
+	if g.later(a.owner(), func() {
 		r := do()
 		g.post(func(now time.Time) {
-			if l.carrier.holds(l) {
-				then(r)
-				g.eapEvents(now, l)
+			if a.eap == l && a.carrier.holds(g, a) {
+				l.machine.Computed(r)
+				g.eapEvents(now, a)
 			}
 		})
 	}) {
@@ -217,56 +218,47 @@ func (g *Gateway) eapWork(now time.Time, l *eapLogin, do func() any, then func(a
 	}
 	l.machine.Close()
 	l.why, l.err = access.Busy, nil
-	l.carrier.over(now, l, eap.Done{})
+	l.carrier.over(g, now, a, eap.Done{})
 }
 
-// owner is the tenant that a login takes the time of, as far as it is known.
-func (l *eapLogin) owner() *tenantState {
-	if len(l.group) == 0 {
-		return l.tenant
+// judged tells the machine whether a response of MSCHAPv2 is right.
+func (l *eapLogin) judged(g *Gateway, now time.Time, a *attempt, j access.Judgement) {
+	l.why, l.err, l.password = j.Refusal, j.Err, true
+	verdict := eap.Verdict{OK: true, Success: j.Success, MSK: j.MSK}
+	if j.Refusal != access.None {
+		verdict = eap.Verdict{Code: j.Refusal.Code(), Message: j.Refusal.Message()}
 	}
-	return l.group[0]
-}
-
-// verifyEAP finds out whether a response of MSCHAPv2 is right.
-func (g *Gateway) verifyEAP(now time.Time, l *eapLogin, v eap.Verify) {
-	who := g.choose(l.group, v.User)
-	l.user = who.User
-	a := l.carrier.peer().attemptOf(now, who)
-	a.alive = func() bool { return l.carrier.holds(l) }
-	g.judge(now, a, who, access.EAP{Verify: v}, func(now time.Time, j access.Judgement) {
-		l.tenant, l.why, l.err, l.password = who.tenant, j.Refusal, j.Err, true
-		verdict := eap.Verdict{OK: true, Success: j.Success, MSK: j.MSK}
-		if j.Refusal != access.None {
-			verdict = eap.Verdict{Code: j.Refusal.Code(), Message: j.Refusal.Message()}
-		}
-		l.machine.Verified(verdict)
-		g.eapEvents(now, l)
-	})
+	l.machine.Verified(verdict)
+	g.eapEvents(now, a)
 }
 
 // settleEAP notes whose login it was, or why it failed.
-func (g *Gateway) settleEAP(l *eapLogin, d eap.Done) {
+func (g *Gateway) settleEAP(a *attempt, d eap.Done) {
+	l := a.eap
+	if d.Method != 0 {
+		a.method = "EAP-" + strings.ToUpper(d.Method.String())
+	}
 	switch {
 	case !d.OK && l.why == access.None:
 		l.why, l.err = access.EAPFailed, d.Err
-		if l.user == "" {
-			l.user = d.Identity
+		if a.user == "" {
+			who := g.choose(l.group, d.Identity)
+			a.tenant, a.user = who.tenant, who.User
 		}
-	case !d.OK || l.tenant != nil && l.password:
+	case !d.OK || a.tenant != nil && l.password:
 	case len(d.Certificates) > 0 && len(l.certified) > 0:
-		l.chain, l.user = d.Certificates, auth.Identity(d.Certificates[0])
-		who := g.choose(l.certified, l.user)
+		a.chain, a.user = d.Certificates, auth.Identity(d.Certificates[0])
+		who := g.choose(l.certified, a.user)
 		switch {
 		case who.tenant != nil:
-			l.tenant, l.user = who.tenant, who.User
+			a.tenant, a.user = who.tenant, who.User
 		case len(l.certified) == 1: // a name of no realm of ours
-			l.tenant = l.certified[0]
+			a.tenant = l.certified[0]
 		default:
 			l.why, l.err = access.Ambiguous, who.Err
 		}
 	default: // relayed
 		who := g.choose(l.group, d.Identity)
-		l.tenant, l.user, l.why, l.err = who.tenant, who.User, who.Refusal, who.Err
+		a.tenant, a.user, l.why, l.err = who.tenant, who.User, who.Refusal, who.Err
 	}
 }

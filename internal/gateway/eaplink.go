@@ -13,73 +13,46 @@ import (
 // eapHeaderLen is what stands around a fragment of TLS (RFC 5216 section 3.1).
 const eapHeaderLen = 10
 
-// linkLogin carries a login by EAP in a PPP link, as server.
-type linkLogin struct {
-	g        *Gateway
-	s        *session
-	question ppp.Authenticate // of the link
+func (c *linkLogin) request(g *Gateway, now time.Time, _ *attempt, packet []byte) {
+	g.count(c.s.link.EAPRequest(now, c.question.ID, packet), "eap")
+	g.touch(c.s)
 }
 
-func (c *linkLogin) peer() *peer { return c.s.peer }
-
-func (c *linkLogin) holds(l *eapLogin) bool { return !c.s.ended && c.s.eap == l }
-
-func (c *linkLogin) request(now time.Time, _ *eapLogin, packet []byte) {
-	c.g.count(c.s.link.EAPRequest(now, c.question.ID, packet), "eap")
-	c.g.touch(c.s)
-}
-
-// over answers the link. Who was proved without a password may still be locked
-// out, which the state store knows.
-func (c *linkLogin) over(now time.Time, l *eapLogin, _ eap.Done) {
-	g, s := c.g, c.s
-	who := login{l.tenant, l.user, l.chain}
-	s.eap, c.question.User = nil, l.user
+// over answers the link. Who was proved without a password may still be locked out, which
+// the authority knows.
+func (c *linkLogin) over(g *Gateway, now time.Time, a *attempt, _ eap.Done) {
+	l := a.eap
+	a.eap = nil
 	if l.why != access.None || l.password {
-		g.authenticated(now, s, who, c.question, access.Judgement{Refusal: l.why, Err: l.err})
+		c.judged(g, now, a, access.Judgement{Refusal: l.why, Err: l.err})
 		return
 	}
-	shown := g.shown(l.tenant, l.user, l.chain)
-	if !g.later(l.tenant, func() {
-		j := g.local.Judge(shown, access.Shown{})
-		g.post(func(now time.Time) {
-			if !s.ended {
-				g.authenticated(now, s, who, c.question, j)
-			}
-		})
-	}) {
-		g.authenticated(now, s, who, c.question, access.Judgement{Refusal: access.Busy})
-	}
+	a.shows(g, c)
+	g.judge(now, a)
 }
 
 // startEAP begins a login by EAP in a link.
-func (g *Gateway) startEAP(now time.Time, s *session, e ppp.Authenticate) {
-	s.endEAP()
+func (g *Gateway) startEAP(now time.Time, a *attempt, c *linkLogin) {
+	s := c.s
 	group, _ := g.keys.group(s.peer.label)
 	who := EAPClient{Family: string(s.peer.family), Client: s.peer.path.Remote}
-	l, err := g.newEAPLogin(group, who, &linkLogin{g, s, e}, min(1024, s.link.EAPRoom()-eapHeaderLen))
+	l, err := g.newEAPLogin(group, who, c, min(1024, s.link.EAPRoom()-eapHeaderLen))
 	if err != nil {
-		g.refuseLogin(now, s, login{user: s.user}, e, access.EAPFailed, err)
+		a.user = s.user
+		g.refuse(now, a, access.EAPFailed, err)
 		return
 	}
-	s.eap = l
+	a.eap = l
 	l.machine.Start()
-	g.eapEvents(now, l)
-}
-
-// endEAP gives up a login by EAP, if there is one.
-func (s *session) endEAP() {
-	s.eap.close()
-	s.eap = nil
-	s.peer.dial.endEAP()
+	g.eapEvents(now, a)
 }
 
 // eapResponse takes a client's packet.
 func (g *Gateway) eapResponse(now time.Time, s *session, e ppp.EAPResponse) {
-	if s.eap == nil || s.eap.carrier.(*linkLogin).question.ID != e.ID {
+	if s.login == nil || s.login.eap == nil || s.login.carrier.(*linkLogin).question.ID != e.ID {
 		return
 	}
-	g.eapInput(now, s.eap, e.Packet)
+	g.eapInput(now, s.login, e.Packet)
 	g.touch(s)
 }
 

@@ -8,45 +8,49 @@ import (
 	"github.com/culvert-vpn/culvert/internal/eap"
 )
 
-// tunnelLogin carries a login by EAP in IKEv2, as server.
-type tunnelLogin struct {
-	g *Gateway
-	p *peer
-}
+// tunnelLogin carries a login by EAP in IKEv2, as server. Who it was stays with the peer:
+// Assign asks for it.
+type tunnelLogin struct{ p *peer }
 
 func (c tunnelLogin) peer() *peer { return c.p }
 
-func (c tunnelLogin) holds(l *eapLogin) bool { return c.p.login == l }
+func (c tunnelLogin) session() *session { return nil }
 
-func (c tunnelLogin) request(now time.Time, l *eapLogin, packet []byte) {
-	c.g.ike.EAPReply(now, ike.Peer(c.p.id), ike.EAPReply{Packet: packet, Held: l.held()})
+func (c tunnelLogin) holds(_ *Gateway, a *attempt) bool { return c.p.login == a }
+
+func (c tunnelLogin) request(g *Gateway, now time.Time, a *attempt, packet []byte) {
+	g.ike.EAPReply(now, ike.Peer(c.p.id), ike.EAPReply{Packet: packet, Held: a.eap.held()})
 }
 
-// over answers IKE. What was found out stays with the peer: Assign asks for it.
-func (c tunnelLogin) over(now time.Time, l *eapLogin, d eap.Done) {
-	reply := ike.EAPReply{Packet: l.last, Done: true, Identity: l.user}
-	if l.why == access.None {
-		reply.OK, reply.MSK, reply.Tenant = true, d.MSK, l.tenant.Name+byCertificate
-	} else {
-		reply.Detail = l.why.String()
-		c.refused(l, d)
+// over answers IKE.
+func (c tunnelLogin) over(g *Gateway, now time.Time, a *attempt, d eap.Done) {
+	l := a.eap
+	if l.why != access.None {
+		g.refuse(now, a, l.why, l.err)
+		return
 	}
-	c.g.ike.EAPReply(now, ike.Peer(c.p.id), reply)
+	g.ike.EAPReply(now, ike.Peer(c.p.id), ike.EAPReply{
+		Packet: l.last, Done: true, OK: true, Identity: a.user, MSK: d.MSK, Tenant: a.tenant.Name + byCertificate,
+	})
+}
+
+func (c tunnelLogin) refused(g *Gateway, now time.Time, a *attempt, why access.Refusal) {
+	c.p.login = nil
+	g.ike.EAPReply(now, ike.Peer(c.p.id), ike.EAPReply{Packet: a.eap.last, Done: true, Identity: a.user, Detail: why.String()})
 }
 
 // left tells the log why a login failed whose client did not stay to the end.
-func (c tunnelLogin) left(l *eapLogin) {
+func (g *Gateway) left(p *peer) {
+	if p.login == nil || p.login.eap == nil {
+		return
+	}
+	l := p.login.eap
 	if s, ok := l.machine.(*eap.Server); ok && s.Failure() != nil {
-		l.why, l.err = access.EAPFailed, s.Failure()
-		c.refused(l, eap.Done{Method: eap.TypeTLS})
+		p.login.method = "EAP-TLS"
+		g.tellRefused(p.login, access.EAPFailed, s.Failure())
+		p.login = nil
 		l.close()
 	}
-}
-
-// refused tells the log.
-func (c tunnelLogin) refused(l *eapLogin, d eap.Done) {
-	c.g.tellRefused(c.p, c.p.refusedLogin(l.user, d.Method.String(), l.why, l.err))
-	c.p.login = nil
 }
 
 // eapTunnel carries a packet of EAP between IKEv2 and the machine of its login.
@@ -62,7 +66,7 @@ func (g *Gateway) eapTunnel(now time.Time, e ike.EAP) {
 		p.label, p.path, p.identity, p.family, p.v2 = e.Tenant, e.Path, e.Identity, e.Family, true
 		p.claims = e.Identity
 		g.startTunnelLogin(now, p)
-	case p.login == nil:
+	case p.login == nil || p.login.eap == nil:
 		g.ike.EAPReply(now, e.Peer, ike.EAPReply{Done: true, Detail: "no login is under way"})
 	default:
 		g.eapInput(now, p.login, e.Packet)
@@ -71,25 +75,28 @@ func (g *Gateway) eapTunnel(now time.Time, e ike.EAP) {
 
 // startTunnelLogin begins a login by EAP in IKEv2.
 func (g *Gateway) startTunnelLogin(now time.Time, p *peer) {
-	g.endLogin(p)
+	g.endLogin(now, p)
 	who := EAPClient{Identity: p.identity, Family: string(p.family), Client: p.path.Remote}
-	l, err := g.newEAPLogin(g.keys.relatives(p.label, p.path.Local.Addr()), who, tunnelLogin{g, p}, 0)
+	c := tunnelLogin{p}
+	l, err := g.newEAPLogin(g.keys.relatives(p.label, p.path.Local.Addr()), who, c, 0)
 	if err != nil {
 		g.ike.EAPReply(now, ike.Peer(p.id), ike.EAPReply{Done: true, Detail: err.Error()})
 		return
 	}
-	p.login = l
+	p.login = &attempt{carrier: c, method: "EAP", eap: l}
 	l.machine.Start()
-	g.eapEvents(now, l)
+	g.eapEvents(now, p.login)
 }
 
-// endLogin gives up a login, if there is one.
-func (g *Gateway) endLogin(p *peer) {
-	if l := p.login; l != nil {
-		tunnelLogin{g, p}.left(l)
-		l.close()
+// endLogin gives up a login of tunnel mode, if there is one.
+func (g *Gateway) endLogin(now time.Time, p *peer) {
+	g.forget(now, p.asking)
+	g.left(p)
+	if p.login != nil {
+		g.forget(now, p.login)
+		p.login.eap.close()
 	}
-	p.login = nil
+	p.login, p.asking = nil, nil
 }
 
 // tunnelCall carries a login of ours by EAP in IKEv2, as client.

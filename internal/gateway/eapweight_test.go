@@ -17,7 +17,7 @@ func TestLoginsByTLSAreWeighed(t *testing.T) {
 			w.within(w.server, func(time.Time) {
 				for _, p := range w.server.peers {
 					if p.login != nil {
-						n += p.login.held()
+						n += p.login.eap.held()
 					}
 				}
 			})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/tenant"
 )
@@ -135,6 +136,20 @@ type faultyRevocation struct{}
 
 func (faultyRevocation) Check(time.Time, *x509.Certificate, *x509.Certificate) error { panic("poison") }
 
+// awaited carries a login that nobody has sent.
+type awaited struct {
+	p       *peer
+	answers chan access.Refusal
+}
+
+func (a awaited) peer() *peer                                           { return a.p }
+func (a awaited) session() *session                                     { return nil }
+func (a awaited) holds(*Gateway, *attempt) bool                         { return true }
+func (a awaited) refused(*Gateway, time.Time, *attempt, access.Refusal) {}
+func (a awaited) judged(_ *Gateway, _ time.Time, _ *attempt, j access.Judgement) {
+	a.answers <- j.Refusal
+}
+
 // TestWhatAPanicInterruptsIsGivenBack: a computation, or a look at a password, that meets a
 // fault of the program is counted against nobody any more, and its login is refused or given
 // up in time.
@@ -166,15 +181,13 @@ func TestWhatAPanicInterruptsIsGivenBack(t *testing.T) {
 		answers := make(chan access.Refusal, 20)
 		for n := range cap(answers) {
 			w.within(w.server, func(now time.Time) {
-				a := &attempt{
-					Attempt: access.Attempt{Client: netip.MustParseAddrPort("192.0.2.200:4500"), Device: "d", User: "carol", Free: 5, Began: now},
-					alive:   func() bool { return true }, zero: func() {},
-				}
+				a := &attempt{carrier: awaited{p: &peer{path: ike.Path{Remote: netip.MustParseAddrPort("192.0.2.200:4500")}}, answers: answers}}
 				proof := access.Proof(access.Shown{})
 				if n < cap(answers)-1 {
 					proof = nil // which nobody can look at
 				}
-				w.server.judge(now, a, user(w.server.tenants[0], "carol"), proof, func(_ time.Time, j access.Judgement) { answers <- j.Refusal })
+				a.proves(now, user(w.server.tenants[0], "carol"), proof, a.carrier.(awaited))
+				w.server.judge(now, a)
 			})
 			time.Sleep(time.Second)
 		}

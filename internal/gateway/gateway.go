@@ -68,8 +68,7 @@ type Gateway struct {
 	plane   *dataplane.Plane
 	ike     *ike.Server
 	l2tp    *l2tp.Endpoint
-	vault   *esp.Vault   // of all SAs
-	local   access.Local // the users
+	vault   *esp.Vault // of all SAs
 
 	applying chan struct{} // has room for one Apply
 
@@ -91,9 +90,13 @@ type Gateway struct {
 	leasesChanged bool
 	refused       map[string]uint64 // messages that a machine refused, by machine
 	throttle      *access.Throttle
-	taken         []*taking // figures that are being taken
-	heldUp        int       // logins that the throttle lets wait
-	maxIdle       int       // peers without a session
+	authority     access.Authority        // who knows the users
+	attempts      map[uint64]*attempt     // that it is asked about
+	held          deadline.Heap[*attempt] // that wait to be
+	lastAsked     uint64                  // the number of the last one of attempts
+	taken         []*taking               // figures that are being taken
+	heldUp        int                     // logins that the throttle lets wait
+	maxIdle       int                     // peers without a session
 
 	faults  *fault.Log
 	serving served // who the control loop does something for
@@ -124,15 +127,16 @@ func New(c Config) (*Gateway, error) {
 		peers: make(map[uint64]*peer), sessions: make(map[*dataplane.Session]*session),
 		refused:  make(map[string]uint64),
 		computed: make(chan result, 1024),
-		throttle: access.NewThrottle(), maxIdle: maxIdle,
+		throttle: access.NewThrottle(), attempts: make(map[uint64]*attempt), maxIdle: maxIdle,
 		roster: newRoster(nil, nil), applying: make(chan struct{}, 1),
 		requests: make(chan func(time.Time), 64), ended: make(chan struct{}),
 		counter: event.NewCounter(),
 	}
 	g.stream = event.NewStream(g.sinkFailed, event.NewLog(g.log), g.counter)
 	g.faults = fault.New(g.alarm)
+	g.authority = access.NewLocal(nil)
 	if c.Store != nil {
-		g.local.Stored = c.Store
+		g.authority = access.NewLocal(c.Store)
 	}
 	cpus := runtime.GOMAXPROCS(0)
 	g.computing = newPool(cpus, cpus, 0, 0, &g.running)

@@ -87,37 +87,72 @@ func (t *tenantState) verifyClient(now time.Time, chain []*x509.Certificate, id 
 	return nil
 }
 
-// assign decides what a client of IKEv2 that has proved who it is gets.
+// assignLogin carries a login of tunnel mode to its end, where IKE asks what the client
+// gets: one by certificate or key, and one that EAP or extended authentication has carried
+// until there.
+type assignLogin struct {
+	p *peer
+	e ike.Assign
+}
+
+func (c *assignLogin) peer() *peer { return c.p }
+
+func (c *assignLogin) session() *session { return nil }
+
+func (c *assignLogin) holds(g *Gateway, a *attempt) bool {
+	return g.peers[c.p.id] == c.p && c.p.asking == a
+}
+
+// assign decides what a client of tunnel mode that has proved who it is gets.
 func (g *Gateway) assign(now time.Time, e ike.Assign) {
 	p := g.peerOf(e.Peer)
-	t, user, why := g.tunnelUser(p, e)
-	if why != access.None || e.Wants.Transport {
-		g.grant(now, p, e, why)
+	if e.Wants.Transport { // L2TP: PPP asks who it is
+		g.ike.Assigned(now, e.Peer, ike.Assignment{OK: true, Transport: true})
 		return
 	}
-	chain := e.Certificates
-	if p.login != nil {
-		chain = p.login.chain
+	c := &assignLogin{p, e}
+	a, why := g.tunnelUser(c)
+	g.forget(now, p.asking)
+	p.asking = a
+	if why != access.None {
+		g.refuse(now, a, why, nil)
+		return
 	}
-	who := g.shown(t, user, chain)
-	if !g.later(t, func() {
-		why := g.local.Judge(who, access.Shown{}).Refusal
-		g.post(func(now time.Time) {
-			switch {
-			case g.peers[p.id] != p:
-			case why != access.None:
-				g.grant(now, p, e, why)
-			default:
-				g.findPlace(now, p, 0, login{tenant: t, user: user}, func(now time.Time) {
-					if g.peers[p.id] == p {
-						g.grant(now, p, e, access.None)
-					}
-				})
-			}
-		})
-	}) {
-		g.grant(now, p, e, access.Busy)
+	a.shows(g, c)
+	g.judge(now, a)
+}
+
+// judged has who is right find his place.
+func (c *assignLogin) judged(g *Gateway, now time.Time, a *attempt, j access.Judgement) {
+	if j.Refusal != access.None {
+		g.refuse(now, a, j.Refusal, j.Err)
+		return
 	}
+	g.findPlace(now, c.p, 0, a.login, func(now time.Time) {
+		switch {
+		case !c.holds(g, a):
+		case !c.p.asked && g.askRivals(now, c.p, a.tenant, a.key(), c.e.Wants):
+			c.p.resume = a
+		default:
+			g.assigned(now, a)
+		}
+	})
+}
+
+// assigned admits who has found his place, and tells IKE what he gets.
+func (g *Gateway) assigned(now time.Time, a *attempt) {
+	c := a.carrier.(*assignLogin)
+	given, why := c.admit(g, now, a)
+	if why != access.None {
+		g.refuse(now, a, why, nil)
+		return
+	}
+	g.ike.Assigned(now, c.e.Peer, given)
+}
+
+func (c *assignLogin) refused(g *Gateway, now time.Time, _ *attempt, why access.Refusal) {
+	none := why.IsRoom()
+	g.ike.Assigned(now, c.e.Peer, ike.Assignment{OK: none, NoAddress: none, Detail: why.String()})
 }
 
 // shown is a user who has proved himself without a password.
@@ -142,77 +177,58 @@ func (g *Gateway) accountNames(t *tenantState, user string, chain []*x509.Certif
 	return list
 }
 
-// grant answers Assign, unless something is against it already.
-func (g *Gateway) grant(now time.Time, p *peer, e ike.Assign, why access.Refusal) {
-	var a ike.Assignment
-	if t, user, no := g.tunnelUser(p, e); why == access.None && no == access.None && !e.Wants.Transport && !p.asked && g.askRivals(now, p, t, config.UserKey(user), e.Wants) {
-		p.resume = &e
-		return
+// admit makes the session of who has found his place.
+func (c *assignLogin) admit(g *Gateway, now time.Time, a *attempt) (ike.Assignment, access.Refusal) {
+	p, t, wants := c.p, a.tenant, c.e.Wants
+	if elsewhere, ok := g.sentAway(p, t, c.e); ok {
+		return elsewhere, access.None
 	}
-	if why == access.None || e.Wants.Transport {
-		a, why = g.assignment(now, p, e)
-	}
-	if why != access.None {
-		g.tellRefused(p, p.refusedLogin(e.Identity, "", why, nil))
-		a.Detail = why.String()
-	}
-	g.ike.Assigned(now, e.Peer, a)
-}
-
-// assignment is what the client gets, or why not.
-func (g *Gateway) assignment(now time.Time, p *peer, e ike.Assign) (ike.Assignment, access.Refusal) {
-	if e.Wants.Transport { // L2TP: PPP asks who it is
-		return ike.Assignment{OK: true, Transport: true}, access.None
-	}
-	t, user, why := g.tunnelUser(p, e)
-	if why != access.None {
-		return ike.Assignment{}, why
-	}
-	if a, ok := g.sentAway(p, t, e); ok {
-		return a, access.None
-	}
-	if !e.Wants.IPv4 && !e.Wants.IPv6 {
-		return ike.Assignment{OK: true, NoAddress: true}, access.NoAddress
+	if !wants.IPv4 && !wants.IPv6 {
+		return ike.Assignment{}, access.NoAddress
 	}
 	s := g.newSession(p)
-	s.user = user
-	t.pool.Prefer(s.key(), e.Wants.Addr4)
-	if p.login != nil {
-		s.chain = p.login.chain
-	}
-	if old := t.predecessor(p, s.key(), e.Wants); old != nil {
+	s.user, s.chain = a.user, a.chain
+	t.pool.Prefer(s.key(), wants.Addr4)
+	if old := t.predecessor(p, s.key(), wants); old != nil {
 		s.inherit(old)
-	} else if why := g.admit(now, s, t); why != access.None {
-		return ike.Assignment{OK: true, NoAddress: true}, why
+	} else if why := g.admit(now, s, t, t.grants(s.key())); why != access.None {
+		return ike.Assignment{}, why
 	}
 	s.plane = g.plane.NewSession(dataplane.SessionConfig{Peer: p.plane})
 	p.tunnel = s
 	g.sessions[s.plane] = s
-	return s.assignment(e), access.None
+	return s.assignment(c.e), access.None
 }
 
-// tunnelUser finds out whose session a client of tunnel mode has.
-func (g *Gateway) tunnelUser(p *peer, e ike.Assign) (*tenantState, string, access.Refusal) {
-	group, _ := g.keys.group(e.Tenant)
+// tunnelUser finds out whose session a client of tunnel mode has. One who has come by EAP
+// or extended authentication is on his way already.
+func (g *Gateway) tunnelUser(c *assignLogin) (*attempt, access.Refusal) {
+	if a := c.p.login; a != nil && a.tenant != nil {
+		a.carrier = c
+		return a, access.None
+	}
+	name := c.e.Identity
+	a := &attempt{carrier: c, method: "certificate", login: login{user: name, chain: c.e.Certificates}}
+	group, _ := g.keys.group(c.e.Tenant)
 	switch {
-	case p.login != nil && p.login.tenant != nil: // EAP or XAUTH
-		return p.login.tenant, p.login.user, access.None
 	case len(group) == 0:
-		return nil, "", access.UnknownUser
-	case !strings.HasSuffix(e.Tenant, byCertificate):
+		return a, access.UnknownUser
+	case !strings.HasSuffix(c.e.Tenant, byCertificate):
+		a.method = "key"
 		for _, t := range group {
 			if t.Auth.Allow.PSK {
 				// Never the name of a user: who has the key can call himself anything.
-				return t, "psk:" + e.Identity, access.None
+				a.tenant, a.user = t, "psk:"+name
+				return a, access.None
 			}
 		}
-		return nil, "", access.KeyAlone
+		return a, access.KeyAlone
 	}
-	name := e.Identity // a name of the certificate
-	if l, err := g.selector.Select(name, group[0].Name); err == nil {
-		name = l.User
+	if l, err := g.selector.Select(name, group[0].Name); err == nil { // a name of the certificate
+		a.user = l.User
 	}
-	return group[0], name, access.None
+	a.tenant = group[0]
+	return a, access.None
 }
 
 // assignment is what a client that is welcome gets.

@@ -385,6 +385,17 @@ func TestIKEv2Mobike(t *testing.T) {
 	})
 }
 
+// saysOf is what the authority has against somebody who needs no password.
+func (g *Gateway) saysOf(t *testing.T, who access.Who) access.Refusal {
+	t.Helper()
+	now := time.Now()
+	g.authority.Ask(now, 1, who, access.Shown{})
+	work, _ := g.authority.Next()
+	g.authority.Worked(now, 1, work.(access.Work).Do())
+	answer, _ := g.authority.Next()
+	return answer.(access.Answer).Refusal
+}
+
 // TestIKEv2DisabledUser: who has a certificate and an account that is disabled
 // does not get in.
 func TestIKEv2DisabledUser(t *testing.T) {
@@ -393,39 +404,39 @@ func TestIKEv2DisabledUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer kept.Close()
-	g := &Gateway{local: access.Local{Stored: kept}}
+	g := &Gateway{authority: access.NewLocal(kept)}
 	selector, err := tenant.NewSelector([]tenant.Names{{Tenant: "acme", Realms: []string{"acme"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.roster = newRoster(nil, selector)
 	acme := &tenantState{Name: "acme", Tenant: &config.Tenant{Name: "acme"}}
-	if why := g.local.Judge(g.shown(acme, "carol", nil), access.Shown{}).Refusal; why != access.None {
+	if why := g.saysOf(t, g.shown(acme, "carol", nil)); why != access.None {
 		t.Errorf("without an account: %+v", why)
 	}
 	if err := kept.AddUser("acme", store.User{Name: "carol"}); err != nil {
 		t.Fatal(err)
 	}
-	if why := g.local.Judge(g.shown(acme, "carol", nil), access.Shown{}).Refusal; why != access.None {
+	if why := g.saysOf(t, g.shown(acme, "carol", nil)); why != access.None {
 		t.Errorf("with an account: %+v", why)
 	}
 	if err := kept.SetDisabled("acme", "carol", true); err != nil {
 		t.Fatal(err)
 	}
-	if why := g.local.Judge(g.shown(acme, "carol", nil), access.Shown{}).Refusal; why != access.Disabled {
+	if why := g.saysOf(t, g.shown(acme, "carol", nil)); why != access.Disabled {
 		t.Errorf("disabled: %+v", why)
 	}
 	// The name that the client goes by is its choice among those of its certificate.
 	names := &x509.Certificate{Subject: pkix.Name{CommonName: "carol"}, DNSNames: []string{"carol.example.org"}}
-	if why := g.local.Judge(g.shown(acme, "carol.example.org", []*x509.Certificate{names}), access.Shown{}).Refusal; why != access.Disabled {
+	if why := g.saysOf(t, g.shown(acme, "carol.example.org", []*x509.Certificate{names})); why != access.Disabled {
 		t.Errorf("disabled, by another name: %+v", why)
 	}
 	names.Subject.CommonName, names.EmailAddresses = "c", []string{"carol@acme"}
-	if why := g.local.Judge(g.shown(acme, "carol.example.org", []*x509.Certificate{names}), access.Shown{}).Refusal; why != access.Disabled {
+	if why := g.saysOf(t, g.shown(acme, "carol.example.org", []*x509.Certificate{names})); why != access.Disabled {
 		t.Errorf("disabled, by a name with the realm: %+v", why)
 	}
 	names.EmailAddresses = nil
-	if why := g.local.Judge(g.shown(acme, "carol.example.org", []*x509.Certificate{names}), access.Shown{}).Refusal; why != access.None {
+	if why := g.saysOf(t, g.shown(acme, "carol.example.org", []*x509.Certificate{names})); why != access.None {
 		t.Errorf("another: %+v", why)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike"
-	"github.com/culvert-vpn/culvert/internal/access"
 )
 
 // A client that logs in may have been here before: it makes its new connection before it
@@ -95,16 +94,16 @@ func (g *Gateway) askRivals(now time.Time, p *peer, t *tenantState, user string,
 func (g *Gateway) answered(now time.Time, id uint64, awaited []*peer) {
 	for _, p := range awaited {
 		if p.rivals--; p.rivals == 0 && g.peers[p.id] == p && p.resume != nil {
-			e := *p.resume
+			a := p.resume
 			p.resume = nil
-			g.grant(now, p, e, access.None)
+			g.assigned(now, a)
 		}
 	}
 }
 
 // inherit has a session take over the addresses of the one that it follows.
 func (s *session) inherit(old *session) {
-	s.tenant, s.grant, s.addr, s.prefix = old.tenant, old.tenant.grant, old.addr, old.prefix
+	s.tenant, s.grant, s.addr, s.prefix = old.tenant, old.tenant.grants(old.key()), old.addr, old.prefix
 	s.after, old.heir = old, s
 	s.tenant.give(old, s)
 }

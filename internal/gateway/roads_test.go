@@ -70,6 +70,17 @@ type obstacle struct {
 	fits    func(r road) bool
 }
 
+// tenant is the one that the name leads to; empty: none.
+func (o obstacle) tenant() string {
+	switch o.user {
+	case "alice@strict":
+		return "strict"
+	case "alice@nowhere":
+		return ""
+	}
+	return "acme"
+}
+
 // obstacles are what can keep somebody out, whose road it can.
 func obstacles() []obstacle {
 	all := func(road) bool { return true }
@@ -172,7 +183,10 @@ func (r road) wantRefusal(t *testing.T, w *world, o obstacle, tries int, err err
 	if said["cause"] != o.refusal.String() || said["hint"] != o.refusal.Hint() {
 		t.Errorf("cause %q, want %q; hint %q", said["cause"], o.refusal, said["hint"])
 	}
-	for _, key := range []string{"tenant", "user", "client", "protocol"} {
+	if want := o.tenant(); said["tenant"] != want && want != "" {
+		t.Errorf("tenant %v, want %s", said["tenant"], want)
+	}
+	for _, key := range []string{"tenant", "user", "client", "protocol", "method"} {
 		if said[key] == nil || said[key] == "" {
 			t.Errorf("the line lacks %s: %v", key, slices.Sorted(maps.Keys(said)))
 		}

@@ -41,7 +41,8 @@ type peer struct {
 	calls    map[l2tp.CallID]*session
 	dial     *dial     // set when we called it
 	tunnel   *session  // of IKEv2 tunnel mode
-	login    *eapLogin // by EAP inside IKEv2, or by name and password in IKEv1
+	login    *attempt  // by EAP inside IKEv2, or by name and password in IKEv1
+	asking   *attempt  // its login of tunnel mode that was asked about last
 	trial    *trial    // nil: it was never unproven
 	idleAt   time.Time // since when it has no session; zero: it has one
 
@@ -50,7 +51,7 @@ type peer struct {
 	toldUntil time.Time           // what was said of its moves is enough until then
 	claims    string              // what it calls itself in IKE, where it logs in by another name
 	awaited   []*peer             // whose logins wait for it to answer
-	resume    *ike.Assign         // its own login, while it waits
+	resume    *attempt            // its own login, while it waits
 	refusal   *event.LoginRefused // in whose words the log is to say so when IKE tells that it has
 }
 
@@ -84,7 +85,7 @@ type session struct {
 	up       time.Time
 	clientOS string              // what LCP Identification says
 	reason   string              // why it ends, in words
-	eap      *eapLogin           // nil: no login by EAP is under way
+	login    *attempt            // in its link; nil: none is under way
 	chain    []*x509.Certificate // that its user was proved with, by EAP; nil: in another way
 
 	linkOptions dataplane.LinkOptions // what PPP agreed on
@@ -323,11 +324,8 @@ func (g *Gateway) peerClosed(now time.Time, e ike.Closed) {
 	awaited := p.awaited
 	p.awaited = nil
 	defer func() { g.answered(now, p.id, awaited) }()
-	g.endLogin(p)
-	if p.refusal != nil { // IKE had no line for it
-		p.refusal.Quiet = true
-		g.emit(*p.refusal)
-	}
+	g.endLogin(now, p)
+	g.sayRefused(p, true) // IKE had no line for it
 	g.l2tp.Forget(l2tp.Peer(p.id))
 	g.l2tpEvents(now)
 	for _, s := range p.sessions() {
@@ -443,7 +441,7 @@ func (g *Gateway) end(now time.Time, s *session) {
 	} else {
 		s.peer.tunnel = nil
 	}
-	s.endEAP()
+	g.giveUpLogin(now, s)
 	g.handBack(now, s)
 	g.plane.RemoveSession(s.plane)
 	delete(g.sessions, s.plane)

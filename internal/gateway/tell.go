@@ -60,35 +60,44 @@ func (g *Gateway) tellDown(s *session) {
 	g.emit(e)
 }
 
-// refusedLogin is a login of tunnel mode that is refused.
-func (p *peer) refusedLogin(user, method string, why access.Refusal, err error) event.LoginRefused {
-	return event.LoginRefused{Peer: p.about(), User: user, Method: method, Cause: why.String(), Hint: why.Hint(), Err: err}
-}
-
 // tellRefused says why a login failed. The log has it by IKEv2 in place of what IKE says
 // of it, and in any case not more often than anybody can read; what the throttle refuses
 // is told there.
-func (g *Gateway) tellRefused(p *peer, e event.LoginRefused) {
-	throttled := e.Cause == access.Throttled.String()
-	if p.refused = p.v2 && e.Session == 0; p.refused && !throttled {
-		p.refusal = &e
-		return
+func (g *Gateway) tellRefused(a *attempt, why access.Refusal, err error) {
+	p, s := a.carrier.peer(), a.carrier.session()
+	e := &event.LoginRefused{Peer: p.about(), User: a.user, Method: a.method, Cause: why.String(), Hint: why.Hint(), Err: err}
+	if s != nil {
+		e.Protocol, e.Session, e.Address = s.protocol(), s.id, s.addr
 	}
-	e.Quiet = throttled || !g.ike.Tells(time.Now(), ike.Peer(p.id))
-	g.emit(e)
+	if s != nil && s.leased && a.user != s.user {
+		e.User, e.Login = s.user, a.user
+	}
+	if a.tenant != nil {
+		e.Tenant = a.tenant.Name
+	}
+	p.refusal, p.refused = e, p.v2 && s == nil
+	if !p.refused || why == access.Throttled {
+		g.sayRefused(p, why == access.Throttled || !g.ike.Tells(time.Now(), ike.Peer(p.id)))
+	}
+}
+
+// sayRefused says what was to be said of a peer's login that failed; quiet: it is not worth
+// a line of the log.
+func (g *Gateway) sayRefused(p *peer, quiet bool) {
+	if e := p.refusal; e != nil {
+		p.refusal, e.Quiet = nil, quiet
+		g.emit(*e)
+	}
 }
 
 // attemptFailed says why somebody did not get in, and what to do about it.
 func (g *Gateway) attemptFailed(e ike.Failed) {
 	p := g.peers[uint64(e.Peer)]
-	if p != nil && p.v2 && p.login != nil {
-		tunnelLogin{g, p}.left(p.login)
+	if p != nil && p.v2 {
+		g.left(p)
 	}
 	if p != nil && p.refused {
-		if p.refusal != nil { // IKE knows neither the user nor what to do
-			g.emit(*p.refusal)
-			p.refusal = nil
-		}
+		g.sayRefused(p, false) // IKE knows neither the user nor what to do
 		return
 	}
 	refused := event.IKERefused{Local: e.Path.Local, Cause: e.Cause.String(), Detail: e.Detail}
@@ -109,7 +118,7 @@ func (g *Gateway) attemptsUntold(e ike.Untold) {
 }
 
 // tellThrottled says that somebody is held up, once until it is over.
-func (g *Gateway) tellThrottled(a *attempt, by string) {
+func (g *Gateway) tellThrottled(a *access.Attempt, by string) {
 	g.emit(event.LoginsThrottled{
 		Tenant: a.Tenant, User: a.User, Client: a.Client, Device: a.Device, What: by,
 		Hint: fmt.Sprintf("too many wrong passwords: a device with an old one, or somebody who guesses. Logins of %s are refused for some minutes, "+

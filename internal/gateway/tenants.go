@@ -187,6 +187,9 @@ func (g *Gateway) lease(now time.Time, s *session, t *tenantState) error {
 	return nil
 }
 
+// grants is what the tenant grants a user.
+func (t *tenantState) grants(key string) *access.Grant { return t.grant }
+
 // full reports whether the tenant has as many sessions as it may.
 func (t *tenantState) full() bool {
 	return t.Limits.Sessions > 0 && len(t.sessions) >= t.Limits.Sessions

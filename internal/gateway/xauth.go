@@ -15,6 +15,16 @@ import (
 // those of IKEv2 (ikev2.go); the login is by name and password, and there may be
 // several child SAs at a time, one a network.
 
+// xauthLogin carries a login by extended authentication. Who it was stays with the peer:
+// Assign asks for it.
+type xauthLogin struct{ p *peer }
+
+func (c xauthLogin) peer() *peer { return c.p }
+
+func (c xauthLogin) session() *session { return nil }
+
+func (c xauthLogin) holds(g *Gateway, _ *attempt) bool { return g.peers[c.p.id] == c.p }
+
 // xauth finds out whether the password of a client is right. Where it has proved itself
 // by a certificate, and several tenants show the one of ours that it was shown, the
 // users that it may be are those of the tenants that trust its authority.
@@ -23,17 +33,20 @@ func (g *Gateway) xauth(now time.Time, e ike.Login) {
 	if p.suite == "" { // or we renew phase 1 ourselves
 		p.label, p.path, p.identity, p.family = e.Tenant, e.Path, e.Identity, e.Family
 	}
+	a := &attempt{carrier: xauthLogin{p}, method: "XAUTH"}
 	group := g.keys.relatives(e.Tenant, e.Path.Local.Addr())
 	if len(group) < 2 || len(e.Certificates) == 0 {
-		g.xauthAmong(now, p, e, group)
+		g.xauthAmong(now, a, e, group)
 		return
 	}
 	if !g.later(group[0], func() {
 		group := slices.DeleteFunc(slices.Clone(group), func(t *tenantState) bool { return t.certifies(now, e) != nil })
-		g.post(func(now time.Time) { g.xauthAmong(now, p, e, group) })
+		g.post(func(now time.Time) { g.xauthAmong(now, a, e, group) })
 	}) {
 		clear(e.Password)
-		g.xauthDone(now, p, &eapLogin{user: e.User, password: true, why: access.Busy})
+		who := g.choose(group, e.User)
+		a.tenant, a.user = who.tenant, who.User
+		g.refuse(now, a, access.Busy, nil)
 	}
 }
 
@@ -49,30 +62,31 @@ func (t *tenantState) certifies(now time.Time, e ike.Login) error {
 var errNoCertificates = errors.New("gateway: the tenant takes no certificates of clients")
 
 // xauthAmong is xauth where it is known whose user the client may be.
-func (g *Gateway) xauthAmong(now time.Time, p *peer, e ike.Login, group []*tenantState) {
-	who := g.choose(group, e.User)
-	a := p.attemptOf(now, who)
-	a.alive, a.zero = func() bool { return g.peers[p.id] == p }, func() { clear(e.Password) }
-	g.judge(now, a, who, access.XAUTH{User: who.User, Password: e.Password}, func(now time.Time, j access.Judgement) {
-		g.xauthDone(now, p, &eapLogin{tenant: who.tenant, user: who.User, password: true, why: j.Refusal, err: j.Err})
-	})
+func (g *Gateway) xauthAmong(now time.Time, a *attempt, e ike.Login, group []*tenantState) {
+	who, c := g.choose(group, e.User), a.carrier.(xauthLogin)
+	g.forget(now, c.p.asking)
+	c.p.asking = a
+	a.proves(now, who, access.XAUTH{User: who.User, Password: e.Password}, c)
+	g.judge(now, a)
 }
 
-// xauthDone answers IKE. Who it was stays with the peer: Assign asks for it. A peer
-// that has a session renews phase 1, and is who it was, or the session ends.
-func (g *Gateway) xauthDone(now time.Time, p *peer, l *eapLogin) {
-	s := p.tunnel
-	if s != nil && l.why == access.None && !s.is(login{tenant: l.tenant, user: l.user}) {
-		l.why = access.OtherUser
+// judged answers IKE. A peer that has a session renews phase 1, and is who it was, or the
+// session ends.
+func (c xauthLogin) judged(g *Gateway, now time.Time, a *attempt, j access.Judgement) {
+	if j.Refusal == access.None && c.p.tunnel != nil && !c.p.tunnel.is(a.login) {
+		j.Refusal = access.OtherUser
 	}
-	if l.why == access.None {
-		p.login = l
-		g.ike.LoggedIn(now, ike.Peer(p.id), ike.LoginReply{OK: true, User: l.user + "@" + l.tenant.Name, Policy: policyOf(l.tenant.Tenant)})
+	if j.Refusal != access.None {
+		g.refuse(now, a, j.Refusal, j.Err)
 		return
 	}
-	g.tellRefused(p, p.refusedLogin(l.user, "XAUTH", l.why, l.err))
-	g.ike.LoggedIn(now, ike.Peer(p.id), ike.LoginReply{Detail: l.why.String()})
-	if s != nil && l.why == access.OtherUser {
-		g.cut(now, s, access.OtherUser.String(), ike.ReasonLocal)
+	c.p.login = a
+	g.ike.LoggedIn(now, ike.Peer(c.p.id), ike.LoginReply{OK: true, User: a.user + "@" + a.tenant.Name, Policy: policyOf(a.tenant.Tenant)})
+}
+
+func (c xauthLogin) refused(g *Gateway, now time.Time, _ *attempt, why access.Refusal) {
+	g.ike.LoggedIn(now, ike.Peer(c.p.id), ike.LoginReply{Detail: why.String()})
+	if c.p.tunnel != nil && why == access.OtherUser {
+		g.cut(now, c.p.tunnel, why.String(), ike.ReasonLocal)
 	}
 }

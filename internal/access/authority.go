@@ -1,0 +1,70 @@
+package access
+
+import "time"
+
+// Authority says of those who log in who they are, and what is against them. It is a
+// machine: it opens nothing, starts nothing and reads no clock, and belongs to one goroutine.
+// What waits for a disk or takes a processor leaves it as Work; what waits for a network is
+// its own to repeat, by its Deadline. It answers each Ask once.
+type Authority interface {
+	// Ask asks who somebody is. The id is the caller's, and of no other login that has
+	// no Answer yet. The Proof is the authority's from now on, to be overwritten.
+	Ask(now time.Time, id uint64, who Who, p Proof)
+	// Worked brings what a login's Work came to.
+	Worked(now time.Time, id uint64, j Judgement)
+	// Forget says that nobody waits for the answer any more. It still comes, as soon
+	// as it can be had, since what somebody tried counts also if he has left.
+	Forget(id uint64)
+	// Advance does what is due.
+	Advance(now time.Time)
+	// Deadline is when Advance is wanted; zero: not at all.
+	Deadline() time.Time
+	// Next returns what the authority wants done, until there is nothing.
+	Next() (Event, bool)
+}
+
+// Event is what an authority wants done: a Work or an Answer.
+type Event interface{ event() }
+
+// Answer is what an authority says of a login. Whoever takes it clears its MSK.
+type Answer struct {
+	ID uint64
+	Judgement
+}
+
+// Work is a look at somebody that takes time. Do is called once, on any goroutine; what it
+// returns goes back by Worked, or whatever kept it from being done.
+type Work struct {
+	ID    uint64
+	users Users
+	who   Who
+	proof Proof
+}
+
+func (Answer) event() {}
+func (Work) event()   {}
+
+// Do looks, and overwrites the proof. It panics where the proof is none.
+func (w Work) Do() Judgement {
+	defer w.proof.Zero()
+	return judge(w.users, w.who, w.proof)
+}
+
+// queue is what an authority wants done, in the order of its wishes.
+type queue struct {
+	events []Event
+	taken  int
+}
+
+func (q *queue) add(e Event) { q.events = append(q.events, e) }
+
+func (q *queue) next() (Event, bool) {
+	if q.taken == len(q.events) {
+		q.events, q.taken = q.events[:0], 0
+		return nil, false
+	}
+	e := q.events[q.taken]
+	q.events[q.taken] = nil
+	q.taken++
+	return e, true
+}

@@ -1,0 +1,217 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/culvert-vpn/culvert/internal/access"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
+)
+
+// Proofs are judged here: the throttle says when, an authority what they come to. The
+// authority is a machine, driven by the control loop as those of the protocols are.
+
+// maxHeldUp bounds the logins that wait at a time.
+const maxHeldUp = 4096
+
+// judge is the way of every proof, whatever protocol brings it: the authority is asked when
+// the throttle lets it be, and the carrier takes what came of it. Nobody is told while the
+// client that it is for is gone.
+func (g *Gateway) judge(now time.Time, a *attempt) {
+	if !a.carrier.holds(g, a) {
+		a.proof.Zero()
+		return
+	}
+	switch r := g.throttle.Ask(now, &a.tried); {
+	case r.Refuse:
+		a.proof.Zero()
+		if r.Tell {
+			g.tellThrottled(&a.tried, r.By)
+		}
+		a.unseen = true
+		g.hold(now, a, access.LongestDelay-now.Sub(a.tried.Began))
+	case r.Wait > 0 && g.heldUp < maxHeldUp:
+		g.hold(now, a, r.Wait)
+	case r.Wait > 0:
+		a.proof.Zero()
+		g.judged(now, a, access.Judgement{Refusal: access.Throttled})
+	default:
+		g.consult(now, a)
+	}
+}
+
+// hold has a login wait; not at all where too many do.
+func (g *Gateway) hold(now time.Time, a *attempt, d time.Duration) {
+	if d <= 0 || g.heldUp >= maxHeldUp {
+		g.goOn(now, a)
+		return
+	}
+	g.heldUp++
+	g.held.Set(a, now.Add(d))
+}
+
+// goOn is what follows when a login has waited.
+func (g *Gateway) goOn(now time.Time, a *attempt) {
+	if !a.unseen {
+		g.judge(now, a)
+		return
+	}
+	a.unseen = false
+	g.judged(now, a, access.Judgement{Refusal: access.Throttled})
+}
+
+// judged says what was found out, if anybody waits for it.
+func (g *Gateway) judged(now time.Time, a *attempt, j access.Judgement) {
+	if a.carrier.holds(g, a) {
+		a.taker.judged(g, now, a, j)
+		return
+	}
+	clear(j.MSK)
+}
+
+// consult asks the authority about a login, whose answer is taken by answer.
+func (g *Gateway) consult(now time.Time, a *attempt) {
+	g.lastAsked++
+	a.asked = g.lastAsked
+	g.attempts[a.asked] = a
+	g.spare(now, a.asked, func() { g.authority.Ask(now, a.asked, a.who, a.proof) })
+}
+
+// forget tells the authority that nobody waits for a login's answer any more.
+func (g *Gateway) forget(now time.Time, a *attempt) {
+	if a != nil && g.attempts[a.asked] == a {
+		g.spare(now, a.asked, func() { g.authority.Forget(a.asked) })
+	}
+}
+
+// answers carries out what the authority wants, and reports whether there was anything.
+func (g *Gateway) answers(now time.Time) bool {
+	some := false
+	for len(g.attempts) > 0 {
+		var event access.Event
+		ok := false
+		g.spare(now, 0, func() { event, ok = g.authority.Next() })
+		if !ok {
+			return some
+		}
+		some = true
+		switch e := event.(type) {
+		case access.Work:
+			g.compare(now, e)
+		case access.Answer:
+			g.answer(now, e)
+		}
+	}
+	return some
+}
+
+// compare has the work of a login done in the pool of what waits.
+func (g *Gateway) compare(now time.Time, w access.Work) {
+	a := g.attempts[w.ID]
+	if a == nil {
+		return
+	}
+	done := g.later(a.owner(), func() {
+		j := access.Judgement{Refusal: access.Fault}
+		defer g.post(func(now time.Time) { g.compared(now, w.ID, j) }) // also if it panics
+		j = w.Do()
+	})
+	if !done {
+		a.proof.Zero()
+		g.compared(now, w.ID, access.Judgement{Refusal: access.Busy})
+	}
+}
+
+// compared brings the authority what the work of a login came to.
+func (g *Gateway) compared(now time.Time, id uint64, j access.Judgement) {
+	g.spare(now, id, func() { g.authority.Worked(now, id, j) })
+}
+
+// answer takes what the authority says of a login. What goes wrong costs its client.
+func (g *Gateway) answer(now time.Time, e access.Answer) {
+	a := g.attempts[e.ID]
+	if a == nil {
+		clear(e.MSK)
+		return
+	}
+	delete(g.attempts, e.ID)
+	g.throttle.Settle(now, &a.tried, e.Outcome())
+	was := g.serving
+	g.serving = served{a.carrier.peer(), a.carrier.session()}
+	g.judged(now, a, e.Judgement)
+	g.serving = was
+}
+
+// spare calls the authority. A panic of its ends here: it costs the login that it is asked
+// about, or, where that is none in particular, those that wait for it.
+func (g *Gateway) spare(now time.Time, id uint64, f func()) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		g.faults.Caught("an authority of logins", v)
+		failed := []uint64{id}
+		if id == 0 {
+			failed = failed[:0]
+			for id := range g.attempts {
+				failed = append(failed, id)
+			}
+		}
+		for _, id := range failed {
+			if a := g.attempts[id]; a != nil {
+				a.proof.Zero()
+				g.answer(now, access.Answer{ID: id, Judgement: access.Judgement{Refusal: access.Fault}})
+			}
+		}
+	}()
+	f()
+}
+
+// loginsDue is when something is due of logins; zero: nothing is.
+func (g *Gateway) loginsDue(now time.Time) (at time.Time) {
+	if len(g.attempts) > 0 {
+		g.spare(now, 0, func() { at = g.authority.Deadline() })
+	}
+	return deadline.Earliest(at, g.held.Next())
+}
+
+// advanceLogins does what is due of them.
+func (g *Gateway) advanceLogins(now time.Time) {
+	if len(g.attempts) > 0 {
+		g.spare(now, 0, func() { g.authority.Advance(now) })
+	}
+	for {
+		a, ok := g.held.Due(now)
+		if !ok {
+			return
+		}
+		g.held.Stop(a)
+		g.heldUp--
+		g.serving = served{a.carrier.peer(), a.carrier.session()}
+		g.goOn(now, a)
+		g.serving = served{}
+	}
+}
+
+// owner is the tenant that a login takes the time of, as far as it is known.
+func (a *attempt) owner() *tenantState {
+	if a.tenant == nil && a.eap != nil && len(a.eap.group) > 0 {
+		return a.eap.group[0]
+	}
+	return a.tenant
+}
+
+// after has f done in the control loop after a while; at once where too much waits.
+func (g *Gateway) after(d time.Duration, f func(now time.Time)) {
+	if d <= 0 || g.heldUp >= maxHeldUp {
+		f(time.Now())
+		return
+	}
+	g.heldUp++
+	time.AfterFunc(d, func() {
+		g.post(func(now time.Time) {
+			g.heldUp--
+			f(now)
+		})
+	})
+}
