@@ -53,7 +53,8 @@ func (s *Server) makeRoom(now time.Time, t *stranger, more int) bool {
 // one of a network, or of a source beside it, that holds more than it will. Of its own
 // source it is one who is there for long and comes to no end.
 func (s *Server) whoUnburdens(now time.Time, source netip.Addr, more int) *stranger {
-	richer, own := s.burdens.richer(prefixes(source), more)
+	of := prefixesOf(source)
+	richer, own := s.burdens.richer(of.all(), more)
 	if richer == nil {
 		return nil
 	}

@@ -196,7 +196,8 @@ func (s *Server) begun(from netip.Addr, then func(now time.Time, result any)) Co
 	s.lastID++
 	c := compute{then: then, stranger: from.IsValid()}
 	if c.stranger {
-		c.network = prefixes(from)[0]
+		of := prefixesOf(from)
+		c.network = of.widest()
 		s.strangers++
 		s.computing[c.network]++
 	}
@@ -208,7 +209,8 @@ func (s *Server) begun(from netip.Addr, then func(now time.Time, result any)) Co
 // room. A network has no more of them than three times what is left, so that some are for
 // others always: one customer with many addresses does not have them all.
 func (s *Server) mayCompute(from netip.Addr, room int) bool {
-	own, left := s.computing[prefixes(from)[0]], room-s.strangers
+	of := prefixesOf(from)
+	own, left := s.computing[of.widest()], room-s.strangers
 	return left > 0 && own < 3*left
 }
 

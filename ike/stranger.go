@@ -115,21 +115,35 @@ type halfOpen struct {
 
 func newHalfOpen() halfOpen { return halfOpen{known: map[netip.Prefix]*network{}} }
 
-// prefixes are the networks that a source counts for, the largest first: those that are
-// given to sites and to customers, and what has one address, which in IPv6 are 2^64.
-func prefixes(a netip.Addr) []netip.Prefix {
+// prefixes are the networks that a source counts for: those that are given to sites and to
+// customers, and what has one address, which in IPv6 are 2^64.
+type prefixes struct {
+	list [3]netip.Prefix // the largest first
+	n    int
+}
+
+// prefixesOf returns those of an address.
+func prefixesOf(a netip.Addr) (out prefixes) {
 	a = a.Unmap().WithZone("")
-	sizes := []int{48, 56, 64}
+	sizes, n := [3]int{48, 56, 64}, 3
 	if a.Is4() {
-		sizes = []int{24, 32}
+		sizes, n = [3]int{24, 32}, 2
 	}
-	out := make([]netip.Prefix, 0, 3)
-	for _, bits := range sizes {
-		p, _ := a.Prefix(bits)
-		out = append(out, p)
+	for k := range n {
+		out.list[k], _ = a.Prefix(sizes[k])
 	}
+	out.n = n
 	return out
 }
+
+// all are the networks, the largest first; the memory is the caller's.
+func (w *prefixes) all() []netip.Prefix { return w.list[:w.n] }
+
+// widest is the largest network, of which one customer may have all.
+func (w *prefixes) widest() netip.Prefix { return w.list[0] }
+
+// own is what has one address.
+func (w *prefixes) own() netip.Prefix { return w.list[w.n-1] }
 
 // count is how many exchanges there are of a prefix.
 func (h *halfOpen) count(p netip.Prefix) int {
@@ -142,7 +156,8 @@ func (h *halfOpen) count(p netip.Prefix) int {
 // home returns the networks of a source, making them.
 func (h *halfOpen) home(a netip.Addr) *network {
 	at := &h.root
-	for _, p := range prefixes(a) {
+	of := prefixesOf(a)
+	for _, p := range of.all() {
 		n := h.known[p]
 		if n == nil {
 			n = &network{prefix: p, within: at}
@@ -241,9 +256,9 @@ func (n *network) oldest() *stranger {
 // else may have to give way. Who is admitted is entered at once.
 func (s *Server) admit(now time.Time, source netip.Addr, how payment) bool {
 	l := s.config.Limits
-	all := prefixes(source)
-	own := s.halfOpen.count(all[len(all)-1])
-	if own >= l.HalfOpenPerSource && !s.forgetOwn(now, all[len(all)-1], how) {
+	of := prefixesOf(source)
+	own := s.halfOpen.count(of.own())
+	if own >= l.HalfOpenPerSource && !s.forgetOwn(now, of.own(), how) {
 		return false
 	}
 	if how != free && !s.sources.begin(now, source, l, how == proven) {
@@ -267,8 +282,8 @@ func (s *Server) admit(now time.Time, source netip.Addr, how payment) bool {
 // crowded reports whether a source has half of what it may have, or whether all that may
 // be begun in its name was: then it has to prove that it is there.
 func (s *Server) crowded(now time.Time, source netip.Addr) bool {
-	l, all := s.config.Limits, prefixes(source)
-	return s.halfOpen.count(all[len(all)-1]) > l.HalfOpenPerSource/2 || !s.sources.of(source).unproven.has(now, l.BeginsPerSource)
+	l, of := s.config.Limits, prefixesOf(source)
+	return s.halfOpen.count(of.own()) > l.HalfOpenPerSource/2 || !s.sources.of(source).unproven.has(now, l.BeginsPerSource)
 }
 
 // patience is how long an exchange has its place in a source that is full: a login takes
@@ -307,17 +322,17 @@ func (s *Server) forgetOwn(now time.Time, p netip.Prefix, how payment) bool {
 // out anybody who is believed as long as somebody is not, and in a flood of false sources
 // an honest client answers within a round trip. Otherwise it is one of who holds more.
 func (s *Server) whoGivesWay(source netip.Addr, proven bool) *stranger {
-	h, all := &s.halfOpen, prefixes(source)
+	h, of := &s.halfOpen, prefixesOf(source)
 	if !proven {
 		turns := &h.turns
-		if own := h.known[all[0]]; own != nil && own.n > s.config.Limits.HalfOpen/64 {
+		if own := h.known[of.widest()]; own != nil && own.n > s.config.Limits.HalfOpen/64 {
 			turns = &own.turns
 		}
 		if first := turns.first(); first != nil {
 			return first
 		}
 	}
-	richer, own := h.richer(all, 1)
+	richer, own := h.richer(of.all(), 1)
 	if richer == nil {
 		return nil
 	}

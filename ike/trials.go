@@ -63,8 +63,8 @@ type searches struct {
 // searchesOf returns those of a source and of its network, of which one customer may have all.
 func (s *Server) searchesOf(source netip.Addr) [2]*searches {
 	var out [2]*searches
-	all := prefixes(source)
-	for k, p := range []netip.Prefix{all[len(all)-1], all[0]} {
+	of := prefixesOf(source)
+	for k, p := range [...]netip.Prefix{of.own(), of.widest()} {
 		x, ok := s.trials.known.Get(p)
 		if !ok {
 			x = &searches{}
@@ -77,8 +77,8 @@ func (s *Server) searchesOf(source netip.Addr) [2]*searches {
 
 // line is the one for a source.
 func (s *Server) line(now time.Time, source netip.Addr) int {
-	all := prefixes(source)
-	for _, p := range []netip.Prefix{all[len(all)-1], all[0]} {
+	of := prefixesOf(source)
+	for _, p := range [...]netip.Prefix{of.own(), of.widest()} {
 		x, ok := s.trials.known.Get(p)
 		if !ok {
 			continue
@@ -175,8 +175,8 @@ func (s *Server) wakeTrials(now time.Time) {
 func (s *Server) tried(now time.Time, source netip.Addr, n, took int, right bool) {
 	s.sources.giveBack(source, s.config.Limits, n-took)
 	if right {
-		all := prefixes(source)
-		if x, ok := s.trials.known.Get(all[len(all)-1]); ok {
+		of := prefixesOf(source)
+		if x, ok := s.trials.known.Get(of.own()); ok {
 			x.wrongAt = time.Time{}
 		}
 		return

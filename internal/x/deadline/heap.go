@@ -28,6 +28,9 @@ func (h *Heap[T]) Set(x T, at time.Time) {
 		return
 	}
 	a := x.alarm()
+	if a.place > 0 && a.at.Equal(at) {
+		return
+	}
 	a.at = at
 	if a.place == 0 {
 		h.waiting = append(h.waiting, x)
