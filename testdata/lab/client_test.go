@@ -172,6 +172,7 @@ func (c *client) run(limit time.Duration, script string) (string, error) {
 
 // collect gathers the console until script number says that it has ended.
 func (c *client) collect(number int, limit time.Duration) (string, error) {
+	limit *= patience
 	end := fmt.Sprintf("@@ %d ", number)
 	var out strings.Builder
 	for timer := time.After(limit); ; {

@@ -137,8 +137,8 @@ func keeps(t *testing.T, c *client, hangUp, dial string) string {
 }
 
 // interopTenants are what clients of all kinds dial: one that lets them renew the keys, at
-// gatewayAddr, and one that renews them itself all the time, at directAddr.
-func interopTenants(dir string) []tenant {
+// gatewayAddr, and one that renews them itself all the time, at directAddr, as the lifetimes there are.
+func interopTenants(dir, lifetimes string) []tenant {
 	list := make([]tenant, 2)
 	for i := range list {
 		lab := certified(dir)
@@ -149,7 +149,7 @@ func interopTenants(dir string) []tenant {
 	brief := &list[1]
 	brief.name, brief.pool, brief.psk = "brief", "10.100.2.0/24", labPSK
 	brief.more[len(brief.more)-1] = "    match: {local: [" + directAddr + "], groups: [staff]}"
-	brief.more = append(brief.more, "    ike: {lifetime: 30s, child_lifetime: 16s, rekey: {initiate: true}}")
+	brief.more = append(brief.more, "    ike: {"+lifetimes+", rekey: {initiate: true}}")
 	return list
 }
 
@@ -157,11 +157,17 @@ func interopTenants(dir string) []tenant {
 // addresses can be reached.
 func interop(t *testing.T) (n *network, s *server, c *client, dir string) {
 	t.Helper()
+	return interopOf(t, "lifetime: 30s, child_lifetime: 16s")
+}
+
+// interopOf is interop with other lifetimes.
+func interopOf(t *testing.T, lifetimes string) (n *network, s *server, c *client, dir string) {
+	t.Helper()
 	n = newNetwork(t)
 	n.startSite(t)
 	ip(t, n.nat, "route add 192.0.2.0/24 via "+gatewayAddr)
 	dir = authority(t)
-	s = n.serve(t, interopTenants(dir)...)
+	s = n.serve(t, interopTenants(dir, lifetimes)...)
 	c = n.boot(t, behindNAT, 2)
 	return n, s, c, dir
 }

@@ -19,8 +19,8 @@ func TestKilledClientDialsAgain(t *testing.T) {
 			ping(t, first, siteAddr)
 			first.kill()
 			second := n.boot(t, p, 2)
-			if took := second.mustDial(alice(p.server)); took > 5*time.Second {
-				t.Errorf("dialled again in %v, want 5 s at most", took)
+			if took := second.mustDial(alice(p.server)); took > 20*time.Second {
+				t.Errorf("dialled again in %v, want 20 s at most", took)
 			}
 			ping(t, second, siteAddr)
 		})
@@ -50,8 +50,8 @@ func TestKilledServerIsFoundAgain(t *testing.T) {
 	_, err := c.run(time.Minute, ". /lab/guest/wait; wait_for 50 site_routed && ping -q -c 1 -w 5 "+siteAddr)
 	took := time.Since(start)
 	t.Logf("back after %.1f s", took.Seconds())
-	if err != nil || took > 30*time.Second {
-		t.Errorf("want it back within 30 s: %v\n%s", err,
+	if err != nil || took > time.Minute {
+		t.Errorf("want it back within a minute: %v\n%s", err,
 			c.must(10*time.Second, "cat /tmp/charon.log /tmp/xl2tpd.log /tmp/pppd.log"))
 	}
 	ping(t, c, siteAddr)

@@ -69,11 +69,11 @@ func TestNetstackIsANAT(t *testing.T) {
 		wantSaid(t, c, "ping -n -c 1 -W 5 198.18.5.1", "From "+siteAddr+" ", "Destination Host Unreachable")
 	})
 	t.Run("a port that is not there", func(t *testing.T) {
-		wantSaid(t, c, `timeout 6 tcpdump -n -l -c 1 -i ppp0 icmp 2> /dev/null & sleep 1
+		wantSaid(t, c, heard+`
 			echo x | nc -u -w 2 `+otherAddr+` 9 > /dev/null; wait`, "IP "+otherAddr+" > ", "udp port 9 unreachable")
 	})
 	t.Run("a network that is not there, by UDP", func(t *testing.T) {
-		wantSaid(t, c, `timeout 6 tcpdump -n -l -c 1 -i ppp0 icmp 2> /dev/null & sleep 1
+		wantSaid(t, c, heard+`
 			echo x | nc -u -w 2 198.18.5.1 9 > /dev/null; wait`, "IP "+siteAddr+" > ", "host 198.18.5.1 unreachable")
 	})
 	t.Run("130 s of silence", func(t *testing.T) {
@@ -83,6 +83,10 @@ func TestNetstackIsANAT(t *testing.T) {
 		}
 	})
 }
+
+// heard begins a script that writes the next ICMP message that comes through ppp0.
+const heard = `. /lab/guest/wait; rm -f /tmp/tcpdump.log
+			timeout 20 tcpdump -n -l -c 1 -i ppp0 icmp 2> /tmp/tcpdump.log & wait_for 5 tcpdump_listens`
 
 // wantSaid runs a script that may fail and demands some words of what it writes.
 func wantSaid(t *testing.T, c *client, script string, words ...string) {

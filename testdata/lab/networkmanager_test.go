@@ -26,8 +26,8 @@ func networkManager(t *testing.T, m *matrix) {
 	for _, x := range []struct{ name, peer string }{{"l2tp", "NetworkManager-l2tp"}, {"eap", "NetworkManager-strongswan"}} {
 		// NetworkManager gives a plug-in five seconds to start, which a busy machine may need more than
 		// once, and says that a connection is down before what it had started is.
-		down := "nmcli connection down " + x.name + " > /dev/null 2>&1; for wait in 1 2 3 4 5 6 7 8; do pgrep 'xl2tpd|pppd|starter' > /dev/null || break; sleep 1; done"
-		up := "(for try in 1 2 3; do timeout 35 nmcli connection up " + x.name + " > /tmp/up.log 2>&1 && exit; " + down + "; done; cat /tmp/up.log; false)"
+		down := "nmcli connection down " + x.name + " > /dev/null 2>&1; . /lab/guest/wait; gone() { ! pgrep 'xl2tpd|pppd' && ! pgrep starter; }; wait_for 8 gone; true"
+		up := "(for try in 1 2 3 4 5; do timeout 60 nmcli connection up " + x.name + " > /tmp/up.log 2>&1 && exit; " + down + "; done; cat /tmp/up.log; false)"
 		m.try(t, c, x.peer, "defaults", func(t *testing.T) string {
 			must(t, c, 3*dialTime, up)
 			return carries(t, c, x.peer)

@@ -32,7 +32,7 @@ func TestDissectorFindsNothingMalformed(t *testing.T) {
 	n.startSite(t)
 	n.serve(t, labTenant())
 	c := n.boot(t, behindNAT, 2)
-	c.must(10*time.Second, "tcpdump -U -i vec0 -w /lab/session.pcap > /tmp/tcpdump.log 2>&1 & sleep 1; grep -q listening /tmp/tcpdump.log")
+	c.must(10*time.Second, ". /lab/guest/wait; tcpdump -U -i vec0 -w /lab/session.pcap > /tmp/tcpdump.log 2>&1 & wait_for 5 tcpdump_listens")
 	c.mustDial(alice(gatewayAddr))
 	ping(t, c, siteAddr)
 	keys := espKeys(t, c.must(10*time.Second, "ip xfrm state"))
