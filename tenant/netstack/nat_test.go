@@ -314,7 +314,7 @@ func TestUDPHopsAreCounted(t *testing.T) {
 			b := make([]byte, 100)
 			size, oob, _, _, err := s.ReadMsgUDPAddrPort(b, control)
 			if err != nil || string(b[:size]) != "there" {
-				t.Fatalf("%q, %v", b[:size], err)
+				t.Fatalf("%q, %v", b, err)
 			}
 			messages, _ := unix.ParseSocketControlMessage(control[:oob])
 			if len(messages) != 1 || binary.NativeEndian.Uint32(messages[0].Data) != 1 {

@@ -247,9 +247,11 @@ func TestHostIsClosed(t *testing.T) {
 	addressed(t, "192.0.2.1/24", "192.0.2.9/24", "2001:db8:77::1/64")
 	_, whole, _ := net.ParseCIDR("198.18.0.0/24")
 	lo, _ := netlink.LinkByName("lo")
-	if err := netlink.RouteAdd(&netlink.Route{LinkIndex: lo.Attrs().Index, Dst: whole, Type: unix.RTN_LOCAL, Scope: netlink.SCOPE_HOST, Table: unix.RT_TABLE_LOCAL}); err != nil {
+	itself := &netlink.Route{LinkIndex: lo.Attrs().Index, Dst: whole, Type: unix.RTN_LOCAL, Scope: netlink.SCOPE_HOST, Table: unix.RT_TABLE_LOCAL}
+	if err := netlink.RouteAdd(itself); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { netlink.RouteDel(itself) })
 	s, p := newService(t), newProber(t, nil)
 	for _, own := range addrs("192.0.2.1", "192.0.2.9", "2001:db8:77::1", "198.18.0.5") {
 		if p.opens(own, s.port) {
