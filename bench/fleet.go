@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/culvert-vpn/culvert/ike/suite"
+	ikepersona "github.com/culvert-vpn/culvert/ike/persona"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/gateway"
 	l2tppersona "github.com/culvert-vpn/culvert/l2tp/persona"
@@ -48,10 +48,10 @@ func (t Target) check() error {
 
 // hasPersona reports whether every protocol knows the native client.
 func hasPersona(name string) bool {
-	_, ike := suite.PersonaNamed(name)
+	_, ike := ikepersona.V1(name)
 	_, tunnel := l2tppersona.Named(name)
 	_, link := ppppersona.Named(name)
-	return name == "" || ike && tunnel && link
+	return name == "" || ike == nil && tunnel && link
 }
 
 // The ports that servers of ours get: above those of services, and below those

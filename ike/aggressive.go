@@ -194,7 +194,7 @@ func (d *dialler) aggressive() bool { return d.config.Group != "" }
 // groupID is the name of the group, in the type that the persona gives it.
 func (d *dialler) groupID() wire.ID {
 	id := wire.ID{Type: wire.IDKeyID, Data: []byte(d.config.Group)}
-	if d.persona.Name == "android" && strings.Contains(d.config.Group, ".") {
+	if d.habits.NamesGroups && strings.Contains(d.config.Group, ".") {
 		id.Type = wire.IDFQDN
 		if strings.Contains(d.config.Group, "@") {
 			id.Type = wire.IDUserFQDN

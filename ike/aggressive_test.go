@@ -47,7 +47,7 @@ func TestAggressive(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newPair(t, 1, Config{Candidates: inGroups("sales", "field.example", "a@field.example")})
 			if x.persona != "" {
-				x.dial.Persona = x.persona
+				x.dial.Persona = client(x.persona)
 			}
 			id := p.dial(x.dial)
 			if up := len(p.usable()) == 1; up != (x.tenant != "") {
@@ -292,7 +292,7 @@ func TestAggressiveSuites(t *testing.T) {
 	for persona, want := range map[string]suite.Group{"culvert": suite.GroupMODP2048, "macos": suite.GroupMODP2048, "android": suite.GroupMODP1024} {
 		p := newPair(t, 1, Config{Candidates: func(netip.Addr, netip.Addr) []Candidate { return list }})
 		d := dialGroup("sales", "secret")
-		d.Persona, d.IKE = persona, nil
+		d.Persona, d.IKE = client(persona), nil
 		id := p.dial(d)
 		if len(p.usable()) != 1 {
 			t.Fatalf("%s: not up: %+v", persona, p.server.failed)
@@ -304,7 +304,7 @@ func TestAggressiveSuites(t *testing.T) {
 	}
 	strict := newPair(t, 1, Config{Candidates: inGroups("sales")})
 	d := dialGroup("sales", "secret")
-	d.Persona, d.IKE = "android", nil
+	d.Persona, d.IKE = client("android"), nil
 	id := strict.dial(d)
 	if e := strict.client.closed[id]; e.Cause != CauseNoProposal {
 		t.Errorf("%+v", e)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/auth"
+	"github.com/culvert-vpn/culvert/ike/persona"
 	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
@@ -187,11 +188,11 @@ func TestV2EAPRefused(t *testing.T) {
 func TestV2EveryPersonaDials(t *testing.T) {
 	want := map[string]string{"windows10-ikev2": "windows10", "macos-ikev2": "apple", "ios-ikev2": "apple",
 		"android-ikev2": "android", "strongswan-ikev2": "strongswan", "culvert-ikev2": "other"}
-	for _, name := range PersonasV2() {
+	for _, name := range persona.NamesV2() {
 		t.Run(name, func(t *testing.T) {
 			p, c := eapPair(t, 3, 600)
 			p.loss, p.dup, p.spread = 0.1, 0.1, 50*time.Millisecond
-			c.Persona = name
+			c.V2.Persona = client2(name)
 			p.dial(c)
 			p.loss, p.dup, p.spread = 0, 0, 0
 			wantOneChild(t, p)
@@ -450,7 +451,7 @@ func TestV2SecondDeviceStays(t *testing.T) {
 func TestV2NoServerRekeyTowardsWindows(t *testing.T) {
 	p := newPair(t, 1, Config{V2: true, Candidates: psk("acme", "secret", &Policy{Rekey: true, ChildLifetime: 10 * time.Second})})
 	c := dialV2("secret")
-	c.Persona = "windows10-ikev2"
+	c.V2.Persona = client2("windows10-ikev2")
 	p.dial(c)
 	in := wantOneChild(t, p)
 	p.run(5*time.Minute, nil)
@@ -483,7 +484,7 @@ func TestV2DeadPeer(t *testing.T) {
 func TestV2LegacyIsNamed(t *testing.T) {
 	p := newPair(t, 1, Config{V2: true, Candidates: psk("acme", "secret", nil)})
 	c := dialV2("secret")
-	c.Persona = "windows10-ikev2"
+	c.V2.Persona = client2("windows10-ikev2")
 	p.server.s.config.Candidates = psk("acme", "secret", &Policy{IKE2: &suite.IKE2Policy{
 		Ciphers: []suite.Cipher{{Encryption: suite.EncAESGCM16, KeyBits: 256}}, PRFs: []suite.Hash{suite.HashSHA256}, Groups: []suite.Group{suite.GroupX25519}}})
 	id := p.dial(c)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike/suite"
 	"github.com/culvert-vpn/culvert/ike/timing"
+	"github.com/culvert-vpn/culvert/ike/v1"
 )
 
 // Config is what a Server needs from the world.
@@ -160,8 +161,9 @@ type DialConfig struct {
 	// Group dials IKEv1 by aggressive mode, as the group of that name, whose key PSK
 	// is. Identity is not used then.
 	Group string
-	// Persona is the kind of client to look like; see Personas. Empty: culvert.
-	Persona string
+	// Persona is the kind of client to look like by IKEv1; nil: culvert itself. It is
+	// copied; DialV2 has that of IKEv2.
+	Persona *v1.Persona
 	// Local and Remote are the traffic to protect. Invalid addresses are those
 	// of the path. The zero Selectors stand for UDP port 1701 on both sides, in
 	// the way of the persona.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +32,7 @@ func (d *dialler) zero() {
 
 // Dial starts a connection. It ends in Up and Installed, or in Closed.
 func (s *Server) Dial(now time.Time, c DialConfig) (Peer, error) {
-	if c.isV2() {
+	if c.V2 != nil {
 		return s.dial2(now, c)
 	}
 	d, err := newDialler(c)
@@ -55,20 +56,17 @@ func (s *Server) Dial(now time.Time, c DialConfig) (Peer, error) {
 }
 
 func newDialler(c DialConfig) (*dialler, error) {
-	persona := c.Persona
-	if persona == "" {
-		persona = v1.DefaultPersona
-	}
-	look, ok := suite.PersonaNamed(persona)
-	if !ok {
-		return nil, fmt.Errorf("%w: %q; there are %v", ErrPersona, persona, Personas())
-	}
 	for _, p := range []Path{c.Path, c.NATTPath} {
 		if !p.Remote.IsValid() || !p.Local.IsValid() || p.Local.Addr().IsUnspecified() {
 			return nil, fmt.Errorf("%w: a dial needs real addresses at both ends", ErrConfig)
 		}
 	}
-	d := &dialler{config: c, persona: look, habits: v1.HabitsOf(persona)}
+	look := v1.Own()
+	if c.Persona != nil {
+		look = *c.Persona
+		look.IKE, look.ESP = slices.Clone(look.IKE), slices.Clone(look.ESP)
+	}
+	d := &dialler{config: c, persona: look.Persona, habits: look.Habits}
 	if err := d.check(); err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
@@ -12,9 +11,10 @@ import (
 )
 
 // DialV2 is what a dial by IKEv2 needs beyond what both versions share. Where it
-// is set, or the persona is one of IKEv2, DialConfig.IKE, ESP, Local and Remote
-// are not used.
+// is set, DialConfig.Persona, IKE, ESP, Local and Remote are not used.
 type DialV2 struct {
+	// Persona is the kind of client to speak like; nil: culvert itself.
+	Persona *v2.Persona
 	// RemoteIdentity is whom we want; what answers must prove to be it. Empty:
 	// anybody who proves anything.
 	RemoteIdentity string
@@ -39,20 +39,14 @@ type DialV2 struct {
 	ESP []suite.ESP2
 }
 
-// isV2 reports whether the dial is by IKEv2.
-func (c *DialConfig) isV2() bool { return c.V2 != nil || strings.HasSuffix(c.Persona, "-ikev2") }
-
 // dial2 starts a connection by IKEv2.
 func (s *Server) dial2(now time.Time, c DialConfig) (Peer, error) {
-	persona, ok := v2.PersonaNamed(c.Persona)
-	if !ok {
-		return 0, fmt.Errorf("%w: %q; by IKEv2 there are %v", ErrPersona, c.Persona, PersonasV2())
-	}
-	if c.V2 == nil {
-		c.V2 = &DialV2{Configure: true}
-	}
 	if !c.Path.Remote.IsValid() || !c.Path.Local.IsValid() || c.Path.Local.Addr().IsUnspecified() {
 		return 0, fmt.Errorf("%w: a dial needs real addresses at both ends", ErrConfig)
+	}
+	persona := v2.Own()
+	if c.V2.Persona != nil {
+		persona = *c.V2.Persona
 	}
 	persona.Propose(c.V2.IKE, c.V2.ESP)
 	policy := &Policy{}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/culvert-vpn/culvert/ike/persona"
 	"github.com/culvert-vpn/culvert/ike/suite"
 )
 
@@ -37,11 +38,11 @@ func TestDial(t *testing.T) {
 
 // TestPersonas dials as every client that we can imitate.
 func TestPersonas(t *testing.T) {
-	for _, name := range Personas() {
+	for _, name := range persona.NamesV1() {
 		t.Run(name, func(t *testing.T) {
 			p := newPair(t, 2, Config{Candidates: psk("acme", "secret", &Policy{Legacy: true})})
 			c := dialConfig("secret")
-			c.Persona, c.IKE, c.LocalPort = name, nil, 51234
+			c.Persona, c.IKE, c.LocalPort = client(name), nil, 51234
 			p.dial(c)
 			if len(p.usable()) != 1 {
 				t.Fatalf("not up: client %v server %v", p.client.events, p.server.events)

@@ -54,6 +54,10 @@
 // (transaction.go, xauth.go, modeconfig.go, tunnel.go). Until the user is known
 // such an ISAKMP SA has a Peer of its own; then it joins the user's.
 //
+// Who dials may speak like a native client: DialConfig.Persona and DialV2.Persona are
+// values that say what it offers and how it behaves. Package persona has them, and none
+// is known here.
+//
 // It does not touch packets of ESP, does not send NAT keepalives itself (it says
 // when one is due), and knows aggressive mode with pre-shared keys only.
 package ike

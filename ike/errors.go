@@ -25,7 +25,6 @@ var (
 
 // Errors of Dial, Rekey and NewServer.
 var (
-	ErrNoPeer  = errors.New("ike: no such peer")
-	ErrPersona = errors.New("ike: unknown persona")
-	ErrConfig  = errors.New("ike: invalid configuration")
+	ErrNoPeer = errors.New("ike: no such peer")
+	ErrConfig = errors.New("ike: invalid configuration")
 )

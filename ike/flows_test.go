@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/culvert-vpn/culvert/ike/persona"
 	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/wire"
 	"github.com/culvert-vpn/culvert/ike/wire/wiretest"
@@ -27,7 +28,7 @@ func TestFirstPacket(t *testing.T) {
 	for persona, name := range flows {
 		want := wiretest.Load(t, name).Data
 		c := dialConfig("secret")
-		c.Persona, c.IKE = persona, nil
+		c.Persona, c.IKE = client(persona), nil
 		s, err := NewServer(Config{Rand: io.MultiReader(bytes.NewReader(want[:8]), stream("x"))})
 		if err != nil {
 			t.Fatal(err)
@@ -69,7 +70,7 @@ func TestFirstQuick(t *testing.T) {
 			c := dialConfig("secret")
 			local := netip.MustParseAddr(tt.local)
 			c.Path.Local, c.NATTPath.Local = netip.AddrPortFrom(local, 500), netip.AddrPortFrom(local, 4500)
-			c.Persona, c.IKE, c.LocalPort = tt.persona, nil, tt.port
+			c.Persona, c.IKE, c.LocalPort = client(tt.persona), nil, tt.port
 			p.dial(c)
 			wantQM1(t, p, first, wiretest.Load(t, tt.flow).Data, tt.persona)
 		})
@@ -82,7 +83,7 @@ func wantQM1(t *testing.T, p *pair, msg, want []byte, persona string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if counting := v1.HabitsOf(persona).Counting; counting != (h.MessageID == 1) {
+	if counting := client(persona).Counting; counting != (h.MessageID == 1) {
 		t.Errorf("message id %08x", h.MessageID)
 	}
 	sa := p.server.s.sas[cookies{h.Initiator, h.Responder}].sa
@@ -126,8 +127,8 @@ var chosen = map[string]struct{ family, ike, esp string }{
 // TestFlows plays the whole handshake of every persona with pinned randomness and
 // compares both sides with the golden files.
 func TestFlows(t *testing.T) {
-	for _, persona := range Personas() {
-		t.Run(persona, func(t *testing.T) {
+	for _, name := range persona.NamesV1() {
+		t.Run(name, func(t *testing.T) {
 			p := newPair(t, 99, Config{Candidates: psk("acme", "secret", &Policy{Legacy: true})})
 			var log strings.Builder
 			p.filter = func(from *node, b []byte) bool {
@@ -135,9 +136,9 @@ func TestFlows(t *testing.T) {
 				return true
 			}
 			c := dialConfig("secret")
-			c.Persona, c.IKE, c.LocalPort = persona, nil, 51302
+			c.Persona, c.IKE, c.LocalPort = client(name), nil, 51302
 			p.dial(c)
-			want := chosen[persona]
+			want := chosen[name]
 			for _, up := range p.server.up {
 				if string(up.Family) != want.family || up.Suite != want.ike {
 					t.Errorf("%s with %s, want %+v", up.Family, up.Suite, want)
@@ -148,7 +149,7 @@ func TestFlows(t *testing.T) {
 					t.Errorf("ESP %s, want %s", esp, want.esp)
 				}
 			}
-			wantGolden(t, persona, log.String())
+			wantGolden(t, name, log.String())
 			p.closeAll()
 		})
 	}

@@ -11,7 +11,6 @@ import (
 func dialV2(key string) DialConfig {
 	c := dialConfig(key)
 	c.IKE = nil
-	c.Persona = "culvert-ikev2"
 	c.V2 = &DialV2{Configure: true}
 	return c
 }

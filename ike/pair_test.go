@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/culvert-vpn/culvert/ike/persona"
 	"github.com/culvert-vpn/culvert/ike/suite"
+	"github.com/culvert-vpn/culvert/ike/v1"
+	"github.com/culvert-vpn/culvert/ike/v2"
 	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
@@ -22,6 +25,24 @@ func stream(seed string) *sha3.SHAKE {
 	s := sha3.NewSHAKE256()
 	s.Write([]byte(seed))
 	return s
+}
+
+// client is how a client dials by IKEv1, for DialConfig.Persona.
+func client(name string) *v1.Persona {
+	p, err := persona.V1(name)
+	if err != nil {
+		panic(err)
+	}
+	return &p
+}
+
+// client2 is the same of IKEv2.
+func client2(name string) *v2.Persona {
+	p, err := persona.V2(name)
+	if err != nil {
+		panic(err)
+	}
+	return &p
 }
 
 func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }

@@ -50,7 +50,7 @@ func TestDraftNATT(t *testing.T) {
 		return true
 	}
 	c := dialConfig("secret")
-	c.Persona, c.IKE = "windows10", nil
+	c.Persona, c.IKE = client("windows10"), nil
 	id := p.dial(c)
 	if len(p.usable()) != 1 {
 		t.Fatalf("not up: %v", p.client.events)
@@ -81,7 +81,7 @@ func TestNoNATT(t *testing.T) {
 			return true
 		}
 		c := dialConfig("secret")
-		c.Persona, c.IKE = "windows10", nil
+		c.Persona, c.IKE = client("windows10"), nil
 		p.dial(c)
 		if raw != (len(p.usable()) == 1) {
 			t.Errorf("raw %v: %v %v", raw, p.client.events, p.server.events)
@@ -164,10 +164,9 @@ func TestChildless(t *testing.T) {
 func TestDialErrors(t *testing.T) {
 	s := newNode(t, "s", Config{}).s
 	for name, change := range map[string]func(*DialConfig){
-		"persona": func(c *DialConfig) { c.Persona = "vista" },
-		"psk":     func(c *DialConfig) { c.PSK = nil },
-		"local":   func(c *DialConfig) { c.Path.Local = addrPort("0.0.0.0:500") },
-		"remote":  func(c *DialConfig) { c.NATTPath.Remote = netip.AddrPort{} },
+		"psk":    func(c *DialConfig) { c.PSK = nil },
+		"local":  func(c *DialConfig) { c.Path.Local = addrPort("0.0.0.0:500") },
+		"remote": func(c *DialConfig) { c.NATTPath.Remote = netip.AddrPort{} },
 	} {
 		c := dialConfig("secret")
 		change(&c)

@@ -211,7 +211,7 @@ func TestRejoin(t *testing.T) {
 		t.Run(persona, func(t *testing.T) {
 			p := newPair(t, 13, Config{Candidates: psk("acme", "secret", &Policy{})})
 			d := dialConfig("secret")
-			d.Persona, d.IKE = persona, nil
+			d.Persona, d.IKE = client(persona), nil
 			p.dial(d)
 			p.client = newNode(t, "client", Config{Rand: stream("another")})
 			d.PSK = []byte("secret")

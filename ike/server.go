@@ -262,9 +262,3 @@ func (s *Server) allocateSPI() SPI {
 		}
 	}
 }
-
-// Personas lists the names that DialConfig.Persona may have for IKEv1.
-func Personas() []string { return v1.Personas() }
-
-// PersonasV2 lists those that dial by IKEv2.
-func PersonasV2() []string { return v2.Personas() }

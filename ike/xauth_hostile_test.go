@@ -104,7 +104,7 @@ func TestPlainKeyGetsNoTunnel(t *testing.T) {
 	wantOneChild(t, p)
 	peer := p.client.s.peers[id]
 	i := peer.current()
-	peer.dial.habits = v1.HabitsOf("culvert")
+	peer.dial.habits = v1.Own().Habits
 	i.requestConfig(p.now)
 	own := wire.AddrID(aliceAddr, 0, 0)
 	peer.launchQuick(p.now, i, peer.dial.requestTunnel(p.client.s.allocateSPI(), own, wire.PrefixID(netA, 0, 0)), nil)

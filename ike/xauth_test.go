@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/family"
+	"github.com/culvert-vpn/culvert/ike/persona"
 	"github.com/culvert-vpn/culvert/ike/suite"
-	"github.com/culvert-vpn/culvert/ike/v1"
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
@@ -132,7 +132,7 @@ func TestXAUTHRekey(t *testing.T) {
 	for _, persona := range []string{"culvert", "macos", "android"} {
 		p := newXAUTH(t, 1, watched())
 		c := dialXAUTH("alice's")
-		c.Persona = persona
+		c.Persona = client(persona)
 		id := p.dial(c)
 		in := wantTunnel(t, p)
 		server := onlyPeer(t, p.server)
@@ -250,7 +250,7 @@ func TestXAUTHBack(t *testing.T) {
 	for _, persona := range []string{"culvert", "windows7"} { // with INITIAL_CONTACT and without
 		p := newXAUTH(t, 1, watched())
 		c := dialXAUTH("alice's")
-		c.Persona = persona
+		c.Persona = client(persona)
 		p.dial(c)
 		server := onlyPeer(t, p.server)
 		p.client = newNode(t, "client", Config{Rand: stream("client anew")})
@@ -259,7 +259,7 @@ func TestXAUTHBack(t *testing.T) {
 		if onlyPeer(t, p.server) != server || len(p.usable()) != 1 || len(p.client.granted) != 1 || p.client.granted[0].IPv4 != aliceAddr {
 			t.Errorf("%s: usable %d, granted %v, failed %v", persona, len(p.usable()), p.client.granted, p.server.failed)
 		}
-		if v1.HabitsOf(persona).InitialContact != (len(p.server.children) == 1) {
+		if client(persona).InitialContact != (len(p.server.children) == 1) {
 			t.Errorf("%s: %d child SAs", persona, len(p.server.children))
 		}
 		p.closeAll()
@@ -352,7 +352,7 @@ func TestXAUTHPersonas(t *testing.T) {
 	for _, persona := range []string{"macos", "ios", "android", "networkmanager", "chromeos"} {
 		p := newXAUTH(t, 1, &Policy{Legacy: true, DPD: 30 * time.Second}, netA)
 		c := dialXAUTH("alice's")
-		c.IKE, c.Persona = nil, persona
+		c.IKE, c.Persona = nil, client(persona)
 		id := p.dial(c)
 		wantTunnel(t, p)
 		want := map[string]family.Family{"macos": family.Apple, "ios": family.Apple, "android": family.Android}[persona]
@@ -361,7 +361,7 @@ func TestXAUTHPersonas(t *testing.T) {
 				t.Errorf("%s is taken for %s", persona, up.Family)
 			}
 		}
-		split := slices.Contains(v1.HabitsOf(persona).Asks, wire.UnitySplitInclude)
+		split := slices.Contains(client(persona).Asks, wire.UnitySplitInclude)
 		for _, c := range p.client.children {
 			if (c.Remote.Addr == netA) != split {
 				t.Errorf("%s: reaches %v", persona, c.Remote.Addr)
@@ -376,10 +376,10 @@ func TestXAUTHPersonas(t *testing.T) {
 
 // TestXAUTHVendors: who does not do extended authentication is not told that we do.
 func TestXAUTHVendors(t *testing.T) {
-	for _, persona := range v1.Personas() {
+	for _, name := range persona.NamesV1() {
 		p := newXAUTH(t, 1, &Policy{Legacy: true})
 		c := dialConfig("group key")
-		c.IKE, c.Persona = nil, persona
+		c.IKE, c.Persona = nil, client(name)
 		p.dial(c)
 		h, body, _ := wire.ConsumeHeader(p.server.sent[0])
 		chain, err := wire.ParsePayloads(nil, h.Version, h.Next, body)
@@ -389,7 +389,7 @@ func TestXAUTHVendors(t *testing.T) {
 		for _, x := range chain {
 			v, _ := wire.VendorID(x.Body).Known()
 			if x.Type == wire.PayloadVendorID && (v == wire.VendorXAUTH || v == wire.VendorUnity) {
-				t.Errorf("%s is told %v", persona, v)
+				t.Errorf("%s is told %v", name, v)
 			}
 		}
 		p.closeAll()

@@ -2,10 +2,9 @@ package suite
 
 import "github.com/culvert-vpn/culvert/ike/wire"
 
-// Persona is how one family of clients opens its exchanges: what it offers, how
-// it writes it, and how it announces itself.
+// Persona is how one family of clients opens its exchanges by IKEv1: what it offers, how
+// it writes it, and how it announces itself. Package persona has those of clients.
 type Persona struct {
-	Name      string
 	IKE       []IKE
 	IKELayout Layout
 	ESP       []ESP // without encapsulation
@@ -14,37 +13,30 @@ type Persona struct {
 	NonceLen  int             // bytes
 }
 
-// PersonaNamed returns the persona of that name: culvert, windows7, windows10,
-// macos, ios, android, chromeos, mikrotik, networkmanager, kl2tpd or tplink.
-// The caller owns it. Those but culvert also offer algorithms that nobody should
-// use, as the originals do; AcceptIKE and AcceptESP still refuse them.
-func PersonaNamed(name string) (Persona, bool) {
-	var p Persona
-	switch name {
-	case "culvert":
-		p = culvert()
-	case "windows7":
-		p = windows(8, windows7ESP())
-	case "windows10":
-		p = windows(9, windows10ESP())
-		p.Vendors = append([]wire.VendorID{wire.VendorMSKeyModules.ID(0, 0, 0, 1)}, p.Vendors...)
-	case "macos", "ios":
-		p = apple()
-	case "android":
-		p = android()
-	case "chromeos":
-		p = chromeOS()
-	case "networkmanager", "kl2tpd":
-		p = networkManager()
-	case "mikrotik":
-		p = mikroTik()
-	case "tplink":
-		p = tpLink()
-	default:
-		return Persona{}, false
+// Own is what culvert itself offers: what DefaultIKE and DefaultESP like best, in few
+// lines. The caller owns it.
+func Own() Persona {
+	return Persona{
+		IKE: WithPSK(28800,
+			IKESuite{EncAESCBC, 256, HashSHA256, GroupX25519},
+			IKESuite{EncAESCBC, 256, HashSHA256, GroupECP256},
+			IKESuite{EncAESCBC, 256, HashSHA256, GroupMODP2048},
+			IKESuite{EncAESCBC, 128, HashSHA256, GroupMODP3072},
+			IKESuite{EncAESCBC, 256, HashSHA1, GroupECP384},
+			IKESuite{EncAESCBC, 256, HashSHA1, GroupMODP2048},
+			IKESuite{EncAESCBC, 128, HashSHA1, GroupMODP2048}),
+		IKELayout: Layout{Order: []Field{FieldEncryption, FieldKeyLength, FieldHash, FieldGroup, FieldAuth, FieldSeconds}},
+		ESP: WithLife(Life{Seconds: 3600},
+			ESPSuite{EncAESGCM16, 256, IntegNone},
+			ESPSuite{EncAESGCM16, 128, IntegNone},
+			ESPSuite{EncAESCBC, 256, IntegSHA256},
+			ESPSuite{EncAESCBC, 128, IntegSHA256},
+			ESPSuite{EncAESCBC, 256, IntegSHA1},
+			ESPSuite{EncAESCBC, 128, IntegSHA1}),
+		ESPLayout: Layout{Order: []Field{FieldKeyLength, FieldIntegrity, FieldGroup, FieldEncapsulation, FieldSeconds}},
+		Vendors:   []wire.VendorID{wire.VendorRFC3947.ID(), wire.VendorDPD.ID(1, 0)},
+		NonceLen:  32,
 	}
-	p.Name = name
-	return p, true
 }
 
 // OfferIKE returns the persona's phase 1 offer.
@@ -59,8 +51,8 @@ func (p Persona) OfferESP(spi [4]byte, e Encapsulation) wire.SA {
 	return OfferESP(list, spi, p.ESPLayout)
 }
 
-// withIKE gives suites an authentication by PSK and a lifetime.
-func withIKE(seconds uint32, suites ...IKESuite) []IKE {
+// WithPSK gives suites an authentication by PSK and a lifetime.
+func WithPSK(seconds uint32, suites ...IKESuite) []IKE {
 	out := make([]IKE, len(suites))
 	for i, s := range suites {
 		out[i] = IKE{IKESuite: s, Auth: AuthPSK, Life: Life{Seconds: seconds}}
@@ -68,33 +60,11 @@ func withIKE(seconds uint32, suites ...IKESuite) []IKE {
 	return out
 }
 
-// withESP gives suites a lifetime.
-func withESP(l Life, suites ...ESPSuite) []ESP {
+// WithLife gives suites a lifetime.
+func WithLife(l Life, suites ...ESPSuite) []ESP {
 	out := make([]ESP, len(suites))
 	for i, s := range suites {
 		out[i] = ESP{ESPSuite: s, Life: l}
-	}
-	return out
-}
-
-// crossIKE pairs each cipher with each hash, in this order.
-func crossIKE(g Group, ciphers []IKESuite, hashes ...Hash) []IKESuite {
-	var out []IKESuite
-	for _, c := range ciphers {
-		for _, h := range hashes {
-			out = append(out, IKESuite{c.Encryption, c.KeyBits, h, g})
-		}
-	}
-	return out
-}
-
-// crossESP pairs each cipher with each integrity algorithm, in this order.
-func crossESP(ciphers []ESPSuite, integ ...Integrity) []ESPSuite {
-	var out []ESPSuite
-	for _, c := range ciphers {
-		for _, i := range integ {
-			out = append(out, ESPSuite{c.Encryption, c.KeyBits, i})
-		}
 	}
 	return out
 }

@@ -188,7 +188,7 @@ func TestOurOrderDecides(t *testing.T) {
 		{EncAESCBC, 128, HashSHA1, GroupMODP2048}, {EncAESCBC, 256, HashSHA256, GroupMODP2048},
 		{EncAESCBC, 256, HashSHA256, GroupX25519},
 	}
-	offer := OfferIKE(withIKE(3600, suites...), strongSwanIKE())
+	offer := OfferIKE(WithPSK(3600, suites...), Own().IKELayout)
 	for _, want := range suites {
 		c, err := SelectIKE(offer, IKEPolicy{Suites: []IKESuite{want, suites[0]}, Auth: []AuthMethod{AuthPSK}})
 		if err != nil || c.IKESuite != want {
@@ -239,7 +239,7 @@ func TestRefusalIsBounded(t *testing.T) {
 	for bits := uint16(1); bits < 250; bits++ {
 		many = append(many, IKE{IKESuite: IKESuite{EncBlowfish, bits, HashTiger, 99}, Auth: AuthPSK})
 	}
-	_, err := SelectIKE(OfferIKE(many, strongSwanIKE()), DefaultIKE(false, AuthPSK))
+	_, err := SelectIKE(OfferIKE(many, Own().IKELayout), DefaultIKE(false, AuthPSK))
 	if err == nil || len(err.Error()) > 1500 || !strings.Contains(err.Error(), "and 225 more") {
 		t.Errorf("refusal of %d bytes: %v", len(err.Error()), err)
 	}
@@ -277,7 +277,7 @@ func TestLegacyComesLast(t *testing.T) {
 func TestAcceptRefusesWhatWasNotOffered(t *testing.T) {
 	p := persona(t, "windows10")
 	offer := p.OfferIKE()
-	other := OfferIKE(withIKE(28800, IKESuite{EncAESCBC, 256, HashSHA256, GroupMODP2048}), p.IKELayout)
+	other := OfferIKE(WithPSK(28800, IKESuite{EncAESCBC, 256, HashSHA256, GroupMODP2048}), p.IKELayout)
 	bad := map[string]wire.SA{
 		"whole offer":    offer,
 		"another suite":  other,
@@ -319,7 +319,7 @@ func TestAcceptRefusesWhatWasNotOffered(t *testing.T) {
 func TestAcceptTakesTheAnswersNumbersAndLife(t *testing.T) {
 	p := persona(t, "windows10")
 	answer := OfferESP([]ESP{{ESPSuite: ESPSuite{EncAESCBC, 128, IntegSHA1}, Encapsulation: UDPTransport,
-		Life: Life{Seconds: 1200}}}, [4]byte{1, 2, 3, 4}, strongSwanESP())
+		Life: Life{Seconds: 1200}}}, [4]byte{1, 2, 3, 4}, Own().ESPLayout)
 	c, err := AcceptESP(p.OfferESP(offerSPI, UDPTransport), answer)
 	if err != nil || c.Life.Seconds != 1200 || c.SPI != [4]byte{1, 2, 3, 4} {
 		t.Errorf("%+v, %v", c.ESP, err)

@@ -42,10 +42,7 @@ func TestStrictRespondersOfIKEv1TakeEveryDefaultOffer(t *testing.T) {
 	phase1 := map[wire.AttributeType]uint64{1: 7, 2: 6, 3: 5, 4: 18, 11: 2, 12: 1 << 32, 14: 256}
 	phase2 := map[wire.AttributeType]uint64{1: 2, 2: 1 << 32, 3: 18, 4: 4, 5: 7, 6: 256}
 	for _, name := range []string{"culvert", "windows7", "windows10", "macos", "ios", "android", "chromeos", "mikrotik", "networkmanager", "kl2tpd", "tplink"} {
-		p, ok := PersonaNamed(name)
-		if !ok {
-			t.Fatal(name)
-		}
+		p := persona(t, name)
 		offer := p.OfferIKE()
 		choice, err := SelectIKE(strict1(offer, func(x wire.Transform) bool { return upTo(x, phase1) }), DefaultIKE(true, AuthPSK))
 		if err == nil {

@@ -12,7 +12,7 @@ import (
 // groupDial is a dial by aggressive mode with one transform.
 func groupDial() InitiatorConfig {
 	c := initiator("secret", rfc3947, wire.VendorDPD.ID(1, 0))
-	p, _ := suite.PersonaNamed("culvert")
+	p := suite.Own()
 	p.IKE = p.IKE[:1]
 	c.Offer, c.InitialContact = p.OfferIKE(), true
 	c.Identity = wire.ID{Type: wire.IDKeyID, Data: []byte("sales")}
@@ -200,7 +200,7 @@ func TestAggressiveRefuses(t *testing.T) {
 		t.Errorf("another group than KE's: %v", err)
 	}
 	mixed := groupDial()
-	p, _ := suite.PersonaNamed("culvert")
+	p := suite.Own()
 	mixed.Offer = p.OfferIKE()
 	if _, _, err := StartAggressive(mixed); !errors.Is(err, ErrOffer) {
 		t.Errorf("an offer of several groups: %v", err)
@@ -215,7 +215,7 @@ func TestAggressiveGroup(t *testing.T) {
 	msg := wire.StartMessage(nil, h)
 	for n, p := range plainTypes(t, m1) {
 		if n == 0 {
-			persona, _ := suite.PersonaNamed("culvert")
+			persona := suite.Own()
 			msg.Add(persona.OfferIKE())
 			continue
 		}

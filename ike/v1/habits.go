@@ -7,8 +7,17 @@ import (
 	"github.com/culvert-vpn/culvert/ike/wire"
 )
 
-// DefaultPersona is what we are if nobody says otherwise.
-const DefaultPersona = "culvert"
+// Persona is how a kind of client dials. Package persona has those of clients.
+type Persona struct {
+	suite.Persona
+	Habits
+}
+
+// Own is how culvert itself dials. The caller owns it.
+func Own() Persona {
+	return Persona{Persona: suite.Own(), Habits: Habits{InitialContact: true,
+		Asks: []wire.AttributeType{wire.ModeIP4Address, wire.ModeIP4DNS, wire.ModeIP4NBNS, wire.UnitySplitDNS, wire.UnitySplitInclude}}}
+}
 
 // Habits is what a kind of client does beyond its proposals and vendor IDs,
 // which are in package suite.
@@ -31,6 +40,9 @@ type Habits struct {
 	// phase 1 was renewed.
 	Asks     []wire.AttributeType
 	AsksOnce bool
+	// NamesGroups says that the group of aggressive mode is a domain name or a mail
+	// address (ID_FQDN, ID_USER_FQDN) where it looks like one, and a KEY_ID otherwise.
+	NamesGroups bool
 }
 
 // PortHabit is what a client puts into the port of IDci.
@@ -43,33 +55,6 @@ const (
 	PortSocket                  // the real port of its L2TP socket
 )
 
-// HabitsOf returns the habits of the persona of that name.
-func HabitsOf(persona string) Habits {
-	h := habitsOf(persona)
-	h.Asks = asks(persona)
-	h.EndsWithNUL = persona == "android"
-	h.AsksOnce = persona == "macos" || persona == "ios"
-	return h
-}
-
-// asks is what a persona wants of mode config. Apple's and Android's lists are
-// those of isakmp_cfg_getconfig in their racoon (isakmp_cfg.c), which, in Apple's,
-// is not called again when phase 1 is renewed.
-func asks(persona string) []wire.AttributeType {
-	list := []wire.AttributeType{wire.ModeIP4Address}
-	switch persona {
-	case "macos", "ios":
-		return append(list, wire.ModeIP4Netmask, wire.ModeIP4DNS, wire.ModeIP4NBNS, wire.ModeExpiry, wire.ModeVersion,
-			wire.UnityBanner, wire.UnityDomain, wire.UnitySplitDNS, wire.UnitySplitInclude, wire.UnityLocalLAN)
-	case "android":
-		return append(list, wire.ModeIP4Netmask, wire.ModeIP4DNS, wire.ModeIP4NBNS, wire.UnityBanner, wire.UnityDomain,
-			wire.UnitySplitDNS, wire.UnitySplitInclude, wire.UnityLocalLAN, wire.ModeVersion)
-	case DefaultPersona:
-		return append(list, wire.ModeIP4DNS, wire.ModeIP4NBNS, wire.UnitySplitDNS, wire.UnitySplitInclude)
-	}
-	return append(list, wire.ModeIP4DNS)
-}
-
 // XAUTHVendors are the vendor IDs that a persona adds where it does extended
 // authentication.
 func XAUTHVendors(list []wire.VendorID) []wire.VendorID {
@@ -78,24 +63,4 @@ func XAUTHVendors(list []wire.VendorID) []wire.VendorID {
 		return known == wire.VendorXAUTH
 	})
 	return append(list, wire.VendorXAUTH.ID(), wire.VendorUnity.ID(1, 0))
-}
-
-func habitsOf(persona string) Habits {
-	switch persona {
-	case "windows7", "windows10":
-		return Habits{Counting: true}
-	case "macos", "ios":
-		return Habits{InitialContact: true, IDPort: true, Port: PortSocket}
-	case "android":
-		return Habits{InitialContact: true, IDPort: true, Port: PortAny}
-	case "mikrotik":
-		return Habits{InitialContact: true, PFS: suite.GroupMODP1024}
-	}
-	return Habits{InitialContact: true}
-}
-
-// Personas lists the names that a dialler may use.
-func Personas() []string {
-	return []string{DefaultPersona, "windows7", "windows10", "macos", "ios", "android", "chromeos", "mikrotik",
-		"networkmanager", "kl2tpd", "tplink"}
 }

@@ -35,7 +35,7 @@ type peers struct {
 }
 
 func initiator(psk string, vendors ...wire.VendorID) InitiatorConfig {
-	p, _ := suite.PersonaNamed("culvert")
+	p := suite.Own()
 	return InitiatorConfig{
 		Rand: stream("i"), Offer: p.OfferIKE(), Vendors: vendors, NonceLen: 32, PSK: []byte(psk),
 		Identity: wire.AddrID(client.Addr(), 0, 0), Ends: Ends{Local: client, Remote: server, HideLocal: true},

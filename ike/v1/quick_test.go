@@ -11,7 +11,7 @@ import (
 )
 
 func quickConfig(pfs suite.Group, mode suite.Encapsulation) QuickConfig {
-	p, _ := suite.PersonaNamed("culvert")
+	p := suite.Own()
 	for n := range p.ESP {
 		p.ESP[n].Group = pfs
 	}

@@ -57,7 +57,7 @@ func startSigned(t testing.TB) (i, r *Phase1, messages [][]byte) {
 	t.Helper()
 	alice := certify(t, "alice")
 	c := initiator("", rfc3947)
-	p, _ := suite.PersonaNamed("culvert")
+	p := suite.Own()
 	p.IKE = p.IKE[:1]
 	p.IKE[0].Auth = suite.AuthRSASignature
 	c.Offer, c.PSK, c.Certificate = p.OfferIKE(), nil, alice

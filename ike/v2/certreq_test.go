@@ -20,13 +20,13 @@ func TestServersAreAskedForACertificateOfOurAuthority(t *testing.T) {
 		p, _ := PersonaNamed(name)
 		d := &DialConfig{Persona: p, Verify: func(time.Time, []*x509.Certificate, wire.ID2) error { return nil }}
 		task := &authTask{s: &Session{initiator: true, dial: d}}
-		if p.unauthors == 0 {
-			if list := task.slot(nil, slotCertReq); len(list) != 0 {
+		if p.OtherAuthorities == 0 {
+			if list := task.slot(nil, SlotCertReq); len(list) != 0 {
 				t.Errorf("%s: without authorities: %+v", name, list)
 			}
 		}
 		d.Authorities = []*x509.Certificate{ca}
-		list := task.slot(nil, slotCertReq)
+		list := task.slot(nil, SlotCertReq)
 		if len(list) != 1 {
 			t.Fatalf("%s: %+v", name, list)
 		}

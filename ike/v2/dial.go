@@ -130,7 +130,7 @@ func (s *Session) sendInit(now time.Time, a *sa) error {
 		// "as the first payload" (RFC 7296, section 2.6).
 		list = append(list, wire.Notify2{Type: wire.Notify2Cookie, Data: o.dial.cookie})
 	}
-	for _, x := range d.Persona.init {
+	for _, x := range d.Persona.Init {
 		list = append(list, s.initSlot(a, x)...)
 	}
 	o.request = plain(a.header(wire.ExchangeSAInit, 0, false), list)
@@ -140,34 +140,34 @@ func (s *Session) sendInit(now time.Time, a *sa) error {
 }
 
 // initSlot is one payload of IKE_SA_INIT.
-func (s *Session) initSlot(a *sa, x slot) []wire.Body {
+func (s *Session) initSlot(a *sa, x Slot) []wire.Body {
 	o, d := s.opening, s.dial
 	one := func(b wire.Body) []wire.Body { return []wire.Body{b} }
 	switch x {
-	case slotSA:
+	case SlotSA:
 		return one(o.dial.offer)
-	case slotKE:
+	case SlotKE:
 		return one(wire.KeyExchange2{Group: uint16(o.dial.group), Data: o.key.Public()})
-	case slotNonce:
+	case SlotNonce:
 		return one(wire.Nonce2(o.ni))
-	case slotNATD:
+	case SlotNATD:
 		return s.natDetectionFor(a.spiI, a.spiR, s.path)
-	case slotFragmentation:
+	case SlotFragmentation:
 		return one(notify(wire.Notify2FragmentationSupported))
-	case slotHashes:
+	case SlotHashes:
 		return one(wire.Uint16Notify(wire.Notify2SignatureHashAlgorithms, append(slices.Clone(d.Persona.Hashes), auth.HashAlgorithms()...)...))
-	case slotRedirect:
+	case SlotRedirect:
 		if o.dial.from != nil {
 			return one(wire.Notify2{Type: wire.Notify2RedirectedFrom, Data: o.dial.from})
 		}
 		return one(notify(wire.Notify2RedirectSupported))
-	case slotIntermediate:
+	case SlotIntermediate:
 		return one(notify(wire.Notify2IntermediateSupported))
-	case slotPPK:
+	case SlotPPK:
 		if d.PPK != nil {
 			return one(notify(wire.Notify2UsePPK))
 		}
-	case slotVendors:
+	case SlotVendors:
 		var list []wire.Body
 		for _, v := range d.Persona.Vendors {
 			list = append(list, wire.VendorID2(v))

@@ -123,7 +123,7 @@ func (t *authTask) first(a *sa) []wire.Body {
 		s.opening.dial.espOffer = suite.OfferESP2([4]byte(spiBytes(s.opening.dial.spi)), s.dial.Persona.ESP)
 	}
 	var list []wire.Body
-	for _, x := range s.dial.Persona.auth {
+	for _, x := range s.dial.Persona.Auth {
 		list = append(list, t.slot(a, x)...)
 	}
 	return append(list, t.ppkPayloads(a)...)
@@ -153,7 +153,7 @@ func (t *authTask) ppkPayloads(a *sa) []wire.Body {
 }
 
 // slot is one payload of the first IKE_AUTH.
-func (t *authTask) slot(a *sa, x slot) []wire.Body {
+func (t *authTask) slot(a *sa, x Slot) []wire.Body {
 	s, d := t.s, t.s.dial
 	one := func(when bool, b ...wire.Body) []wire.Body {
 		if !when {
@@ -163,37 +163,37 @@ func (t *authTask) slot(a *sa, x slot) []wire.Body {
 	}
 	local, remote, transport := s.dialSelectors()
 	switch x {
-	case slotIDi:
+	case SlotIDi:
 		return one(true, s.dialID())
-	case slotIDr:
+	case SlotIDr:
 		return one(d.RemoteIdentity != "", textID(d.RemoteIdentity, true))
-	case slotCert:
+	case SlotCert:
 		if d.Certificate == nil || d.EAP {
 			return nil
 		}
 		return d.Certificate.payloads()
-	case slotCertReq:
+	case SlotCertReq:
 		hashes := d.authorityHashes()
 		return one(d.Verify != nil && len(hashes) > 0, wire.CertRequest2{Encoding: wire.CertX509Signature, Authorities: hashes})
-	case slotInitialContact:
+	case SlotInitialContact:
 		return one(!d.Beside, notify(wire.Notify2InitialContact))
-	case slotAuth:
+	case SlotAuth:
 		return one(!d.EAP, t.ownProof(a))
-	case slotCP:
+	case SlotCP:
 		return one(d.Configure, s.configRequest())
-	case slotNoTFC:
+	case SlotNoTFC:
 		return one(!d.Childless, notify(wire.Notify2NoTFCPadding))
-	case slotNonFirst:
+	case SlotNonFirst:
 		return one(!d.Childless, notify(wire.Notify2NonFirstFragmentsAlso))
-	case slotTransport:
+	case SlotTransport:
 		return one(transport && !d.Childless, notify(wire.Notify2UseTransportMode))
-	case slotSA:
+	case SlotSA:
 		return one(!d.Childless, s.opening.dial.espOffer)
-	case slotTSi:
+	case SlotTSi:
 		return one(!d.Childless, selectorsOf(false, local))
-	case slotTSr:
+	case SlotTSr:
 		return one(!d.Childless, selectorsOf(true, remote))
-	case slotMobike:
+	case SlotMobike:
 		return one(true, notify(wire.Notify2MobikeSupported))
 	}
 	return nil
@@ -202,7 +202,7 @@ func (t *authTask) slot(a *sa, x slot) []wire.Body {
 // authorityHashes name the authorities whose certificates we take, and, before them, those
 // of a persona that names many.
 func (d *DialConfig) authorityHashes() []byte {
-	list := make([]byte, d.Persona.unauthors*wire.AuthorityLen)
+	list := make([]byte, d.Persona.OtherAuthorities*wire.AuthorityLen)
 	for _, c := range d.Authorities {
 		h := wire.AuthorityHash(c)
 		list = append(list, h[:]...)

@@ -70,7 +70,7 @@ func TestStrictRespondersTakeEveryDefaultOffer(t *testing.T) {
 // TestPostQuantumIsPreferred: a server that goes by the order of our proposals, and has
 // ML-KEM, takes it, at first and when SAs are renewed.
 func TestPostQuantumIsPreferred(t *testing.T) {
-	p, _ := PersonaNamed("culvert-ikev2")
+	p := Own()
 	first := func(offer wire.SA2) wire.SA2 { return wire.SA2{Proposals: offer.Proposals[:1]} }
 	c, err := suite.SelectIKE2(first(suite.OfferIKE2(nil, p.IKE)), suite.DefaultIKE2(false))
 	if err != nil || c.Additional[0] != suite.GroupMLKEM768 {

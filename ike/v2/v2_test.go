@@ -177,11 +177,17 @@ func TestWishes(t *testing.T) {
 	}
 }
 
+// PersonaNamed and Personas are V2 and NamesV2 of package persona: see TestMain.
+var (
+	PersonaNamed func(name string) (Persona, error)
+	Personas     func() []string
+)
+
 func TestPersonasOfferWhatWeTake(t *testing.T) {
 	for _, name := range Personas() {
-		p, ok := PersonaNamed(name)
-		if !ok {
-			t.Fatal(name)
+		p, err := PersonaNamed(name)
+		if err != nil {
+			t.Fatal(err)
 		}
 		if _, err := suite.SelectIKE2(suite.OfferIKE2(nil, p.IKE), suite.DefaultIKE2(false)); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -192,7 +198,7 @@ func TestPersonasOfferWhatWeTake(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, ok := PersonaNamed("nobody"); ok {
+	if _, err := PersonaNamed("nobody"); err == nil {
 		t.Error("nobody is known")
 	}
 }

@@ -180,14 +180,19 @@ func (g *Gateway) call(now time.Time, d *dial) {
 	if dpd == 0 {
 		dpd = 10 * time.Second
 	}
-	id, err := g.ike.Dial(now, c.callV2(c.callXAUTH(c.signed(ike.DialConfig{
+	dial, err := c.ike(c.callV2(c.callXAUTH(c.signed(ike.DialConfig{
 		Path:     ike.Path{Local: g.localFor(c.Local, false), Remote: c.Server},
 		NATTPath: ike.Path{Local: g.localFor(c.Local, true), Remote: c.ServerNATT, NATT: true},
-		PSK:      c.PSK, Identity: c.Identity, Persona: c.Persona, PFS: c.PFS, IKE: c.Suites.IKE, ESP: c.Suites.ESP,
+		PSK:      c.PSK, Identity: c.Identity, PFS: c.PFS, IKE: c.Suites.IKE, ESP: c.Suites.ESP,
 		Policy: &ike.Policy{
 			Legacy: true, IKELifetime: c.IKELifetime, ChildLifetime: c.ChildLifetime, Rekey: true, DPD: dpd, DPDTries: 3,
 		},
 	}))))
+	if err != nil {
+		d.finish(err)
+		return
+	}
+	id, err := g.ike.Dial(now, dial)
 	if err != nil {
 		d.finish(err)
 		return

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane"
@@ -62,9 +61,6 @@ func (c DialConfig) callXAUTH(d ike.DialConfig) ike.DialConfig {
 func (c DialConfig) callV2(d ike.DialConfig) ike.DialConfig {
 	if c.V2 == nil {
 		return d
-	}
-	if !strings.HasSuffix(d.Persona, "-ikev2") {
-		d.Persona += "-ikev2"
 	}
 	d.V2 = &ike.DialV2{
 		RemoteIdentity: c.V2.Name, Certificate: c.V2.Certificate, Verify: c.V2.Verify, Authorities: c.V2.Authorities,

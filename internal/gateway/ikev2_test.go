@@ -15,6 +15,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/auth"
+	ikepersona "github.com/culvert-vpn/culvert/ike/persona"
 	"github.com/culvert-vpn/culvert/ike/wire"
 	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/ca"
@@ -287,7 +288,7 @@ func TestIKEv2Personas(t *testing.T) {
 	a := newAuthority(t, "a")
 	inWorld(t, goodRoad, testConfig+a.server(vpn)+"    legacy: true\n", func(t *testing.T, w *world) {
 		nat := w.net.NAT(w.addr("198.51.100.7"))
-		for _, persona := range ike.PersonasV2() {
+		for _, persona := range ikepersona.NamesV2() {
 			c := w.client(nat)
 			c.wantPing(c.mustDial(a.trusts(vpn), func(d *DialConfig) { d.Persona = persona }), "198.18.0.2")
 		}

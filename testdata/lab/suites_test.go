@@ -100,7 +100,7 @@ func playFlood() error {
 		}
 		path := ike.Path{Local: pc.LocalAddr().(*net.UDPAddr).AddrPort(), Remote: server}
 		for range floodEach {
-			if _, err := s.Dial(time.Now(), ike.DialConfig{Path: path, NATTPath: path, PSK: []byte("x"), Persona: "culvert-ikev2"}); err != nil {
+			if _, err := s.Dial(time.Now(), ike.DialConfig{Path: path, NATTPath: path, PSK: []byte("x"), V2: &ike.DialV2{Configure: true}}); err != nil {
 				return err
 			}
 		}
