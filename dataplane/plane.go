@@ -242,6 +242,9 @@ type PortConfig struct {
 	Gateways []netip.Addr
 	// Rules are the policy of the tenant; nil: everything goes on. See Port.SetRules.
 	Rules *policy.Rules
+	// Former is the port of the tenant that this one takes the place of, whose counts go
+	// on; nil: there is none.
+	Former *Port
 }
 
 // AddDevice connects a tenant's device: it starts a downlink for each of its
@@ -264,7 +267,7 @@ func (p *Plane) AddDevice(c PortConfig) *Port {
 }
 
 // RemovePort closes a tenant's device and frees what the plane has for it. No session is
-// bound to it any more; what a worker has of a batch is dropped. It waits for downlinks to
+// bound to it any more, or all have moved; what a worker has of a batch is dropped. It waits for downlinks to
 // end, and so is not for the control loop, but may be called beside it. Errors are those
 // of the device.
 func (p *Plane) RemovePort(port *Port) error {
@@ -278,6 +281,9 @@ func (p *Plane) RemovePort(port *Port) error {
 
 func newPort(c PortConfig) *Port {
 	port := &Port{device: c.Device, dropped: new(counters)}
+	if c.Former != nil {
+		port.dropped = c.Former.dropped
+	}
 	if c.Rules == nil {
 		c.Rules = policy.New(policy.Config{})
 	}

@@ -124,6 +124,24 @@ func (p *Plane) Bind6(s *Session, port *Port, prefix netip.Prefix, link LinkOpti
 	s.attach(port, link, s.isAny())
 }
 
+// Move has a session keep at another port what it was opened for: packets that are
+// under way by the former one still arrive.
+func (p *Plane) Move(s *Session, port *Port) {
+	former := s.port
+	if former == nil || former == port {
+		return
+	}
+	everything := s.isAny()
+	addr, prefix := former.routes.has(s)
+	if addr || everything {
+		port.routes.put(s, everything) // first: an answer may be back at once
+	}
+	if prefix {
+		port.routes.putPrefix(s)
+	}
+	s.attach(port, s.link, everything)
+}
+
 // isAny reports whether the session takes packets of every source.
 func (s *Session) isAny() bool {
 	b := s.bound.Load()

@@ -176,6 +176,14 @@ func (t *routeTable) putPrefix(s *Session) {
 	}
 }
 
+// has reports whether the address, and whether the prefix of s lead to it and not to a
+// newer session.
+func (t *routeTable) has(s *Session) (addr, prefix bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return s.addr.IsValid() && t.sessions.get(ipv4Of(s.addr)) == s, s.prefix != nil && t.prefixes[*s.prefix] == s
+}
+
 // removePrefix takes the prefix of s out, unless a newer session has taken it.
 func (t *routeTable) removePrefix(s *Session) {
 	t.mu.Lock()

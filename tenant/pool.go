@@ -157,6 +157,30 @@ func (p *Pool) Prefer(owner string, addr netip.Addr) {
 	}
 }
 
+// Take leases addr to owner, who has it already by another Pool that this one takes the
+// place of. It reports whether it can: not if addr is none that is leased, or another's.
+func (p *Pool) Take(owner string, addr netip.Addr) bool {
+	addr = addr.Unmap()
+	s := p.slots[addr]
+	switch {
+	case owner == "":
+		return false
+	case s == nil:
+		if !p.Contains(addr) || !isHost(p.prefixes, addr) {
+			return false
+		}
+		s = &slot{addr: addr}
+		p.slots[addr] = s
+	case s.leased || s.state == slotReserved || s.state == slotStatic && s.owner != owner:
+		return false
+	case s.state == slotDynamic:
+		p.take(s)
+	}
+	s.owner, s.leased = owner, true
+	p.leased++
+	return true
+}
+
 // takeFresh makes a slot for an address that nobody had.
 func (p *Pool) takeFresh() *slot {
 	for {

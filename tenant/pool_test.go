@@ -250,3 +250,50 @@ func checkLease(t *rapid.T, p *Pool, leased map[netip.Addr]string, owner string)
 	}
 	leased[addr] = owner
 }
+
+// TestTake: another pool leases what its owner has already, and nothing that is not to be
+// had.
+func TestTake(t *testing.T) {
+	p, err := NewPool(PoolConfig{
+		Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/29")},
+		Static:   map[string]netip.Addr{"alice": netip.MustParseAddr("10.0.0.6")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Restore([]Lease{{"dave", netip.MustParseAddr("10.0.0.4")}})
+	for _, c := range []struct {
+		owner, addr string
+		want        bool
+	}{
+		{"bob", "10.0.0.2", true}, {"carol", "10.0.0.2", false}, {"bob", "10.0.0.3", true},
+		{"bob", "10.0.0.1", false}, {"bob", "10.0.0.7", false}, {"bob", "10.0.1.2", false}, {"", "10.0.0.5", false},
+		{"bob", "10.0.0.6", false}, {"alice", "10.0.0.6", true}, {"alice", "10.0.0.6", false},
+		{"carol", "10.0.0.4", true}, // which dave only had before
+	} {
+		if got := p.Take(c.owner, netip.MustParseAddr(c.addr)); got != c.want {
+			t.Errorf("%s of %q: %v", c.addr, c.owner, got)
+		}
+	}
+	last, err := p.Lease("dave")
+	if err != nil || last.String() != "10.0.0.5" || p.Leased() != 5 {
+		t.Errorf("%v, %v; %d are leased", last, err, p.Leased())
+	}
+	if _, err := p.Lease("erin"); err == nil {
+		t.Error("an address is leased twice")
+	}
+	for _, addr := range []string{"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"} {
+		if !p.Release(netip.MustParseAddr(addr)) {
+			t.Errorf("%s was not leased", addr)
+		}
+	}
+	six, err := NewPrefixPool(PrefixPoolConfig{Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8::/60")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for prefix, want := range map[string]bool{"2001:db8:0:3::/64": true, "2001:db8::/64": false, "2001:db8:0:2::/63": false, "2001:db8:0:10::/64": false} {
+		if got := six.Take("bob", netip.MustParsePrefix(prefix)); got != want {
+			t.Errorf("%s: %v", prefix, got)
+		}
+	}
+}

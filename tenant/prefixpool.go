@@ -105,6 +105,11 @@ func (p *PrefixPool) Lease(owner string) (netip.Prefix, error) {
 	return p.prefix(a), nil
 }
 
+// Take is Pool.Take for a prefix.
+func (p *PrefixPool) Take(owner string, prefix netip.Prefix) bool {
+	return prefix.Bits() == p.bits && p.Contains(prefix.Addr()) && p.pool.Take(owner, p.index(prefix.Addr()))
+}
+
 // Release ends the lease of a prefix and remembers whose it was. It reports
 // whether there was one.
 func (p *PrefixPool) Release(prefix netip.Prefix) bool {

@@ -413,3 +413,31 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestPlace: what a configuration says is found again, written however.
+func TestPlace(t *testing.T) {
+	c, err := Parse("c.yaml", []byte(`listen: &all [0.0.0.0]
+tenants:
+  - name: acme
+    default: true
+    psk: [a-long-enough-key]
+    pool: 10.1.0.0/24
+    egress:
+      tun:
+        device: acme0
+  - {name: globex, match: {realms: [globex]}, psk: another-long-key,
+     pool: 10.2.0.0/24}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, got := range map[string]string{
+		"c.yaml:1": c.Place("", "listen"), "": c.Place("", "ports"), "c.yaml:9": c.Place("acme", "egress", "tun", "device"),
+		"c.yaml:9 ": c.Place("acme", "egress", "tun") + " ", "c.yaml:10": c.Place("globex", "egress", "tun", "netns"), "c.yaml:11": c.Place("globex", "pool"),
+		" ": c.Place("nobody", "pool") + " ", "  ": new(Config).Place("", "listen") + "  ",
+	} {
+		if strings.TrimSpace(got) != strings.TrimSpace(want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

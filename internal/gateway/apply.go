@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/culvert-vpn/culvert/internal/access"
@@ -27,11 +28,11 @@ var errApply = errors.New("gateway: a fault of the server; see the log")
 
 // Apply puts another configuration in the place of the one that runs. Tenants that are new
 // are opened, those that stay get what it says of them, and those that are gone are closed:
-// their clients are told. Whoever is connected to a tenant that stays, stays connected.
-// Addresses and the way out of such a tenant, and sockets, need a restart; they stay as
-// they are, and the log names them. If the error is not nil, nothing has changed; it names
-// the tenant that stood in the way. Otherwise next is the gateway's, which clears it when
-// nothing needs it any more. Apply waits for Run to have begun.
+// their clients are told. Whoever is connected to a tenant that stays, stays connected, if
+// its pools still lease what he has. Sockets need a restart, and a few things besides; they
+// stay as they are, and the log names them. If the error is not nil, all is as it was; it
+// names the line that stood in the way. Otherwise next is the gateway's, which clears it
+// when nothing needs it any more. Apply waits for Run to have begun.
 func (g *Gateway) Apply(ctx context.Context, next *config.Config) (Changes, error) {
 	select {
 	case g.applying <- struct{}{}: // one at a time
@@ -45,16 +46,14 @@ func (g *Gateway) Apply(ctx context.Context, next *config.Config) (Changes, erro
 		return Changes{}, err
 	}
 	if err := g.prepared(p); err != nil {
-		p.giveUp()
-		return Changes{}, err
+		return Changes{}, errors.Join(err, g.giveUp(p))
 	}
 	err := errApply // unless it comes to an end
 	if ended := g.do(ctx, func(now time.Time) { g.commit(now, p); err = nil }); ended != nil {
 		err = ended
 	}
 	if !p.made.Load() {
-		p.giveUp()
-		return Changes{}, err
+		return Changes{}, errors.Join(err, g.giveUp(p))
 	}
 	g.closeGone(p)
 	return p.changes, nil
@@ -76,17 +75,14 @@ type renewal struct {
 	tells   *autoconf.Responder
 	trust   *trust        // nil: the one it has
 	closed  *policy.Reach // see tenantState
+	pools   *pools        // nil: those it has
+	opening *opening      // of another device; nil: it keeps the one it has
 }
 
 // prepare makes all that the next configuration needs, so that nothing is left that may
 // fail; what runs is not touched. It may wait.
 func (g *Gateway) prepare(p *plan) (err error) {
 	p.changes.RestartNeeded = keepServer(p.running, p.next)
-	for i := range p.next.Tenants {
-		if old := p.before.named(p.next.Tenants[i].Name); old != nil {
-			p.changes.RestartNeeded = append(p.changes.RestartNeeded, keepFixed(&p.next.Tenants[i], old.conf.Load())...)
-		}
-	}
 	if p.selector, err = newSelector(p.next.Tenants); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
@@ -95,32 +91,35 @@ func (g *Gateway) prepare(p *plan) (err error) {
 	}
 	for i := range p.next.Tenants {
 		if err := g.prepareTenant(p, &p.next.Tenants[i]); err != nil {
-			return fmt.Errorf("gateway: tenant %s: %w", p.next.Tenants[i].Name, err)
+			return faultAt(p.next, p.next.Tenants[i].Name, err, "pool")
 		}
 	}
 	for _, t := range p.before.tenants {
 		if _, stays := p.next.Tenant(t.Name); !stays {
-			p.gone = append(p.gone, t)
+			p.gone, p.leaving = append(p.gone, t), append(p.leaving, leaving{t, t.conf.Load()})
 			p.changes.Removed = append(p.changes.Removed, t.Name)
 		}
 	}
-	return nil
+	return g.openDevices(p)
 }
 
 func (g *Gateway) prepareTenant(p *plan, conf *config.Tenant) error {
-	old := p.before.named(conf.Name)
-	if old == nil {
-		t, err := g.openTenant(p.next, conf)
-		if err != nil {
-			return err
-		}
-		p.opened, p.tenants = append(p.opened, t), append(p.tenants, t)
-		p.changes.Added = append(p.changes.Added, t.Name)
-		return nil
+	if old := p.before.named(conf.Name); old != nil {
+		return g.renewTenant(p, old, conf)
 	}
+	t, err := g.newTenant(p.next, conf)
+	if err != nil {
+		return err
+	}
+	p.opened, p.tenants = append(p.opened, t), append(p.tenants, t)
+	p.openings = append(p.openings, &opening{tenant: t, conf: conf})
+	p.changes.Added = append(p.changes.Added, t.Name)
+	return nil
+}
+
+func (g *Gateway) renewTenant(p *plan, old *tenantState, conf *config.Tenant) (err error) {
 	r := renewal{tenant: old, conf: conf}
 	was := old.conf.Load()
-	var err error
 	if r.closed, err = besideTUN(p.next, conf); err != nil {
 		return err
 	}
@@ -132,46 +131,64 @@ func (g *Gateway) prepareTenant(p *plan, conf *config.Tenant) error {
 		}
 		p.changes.Changed = append(p.changes.Changed, conf.Name)
 	}
+	if !samePools(was, conf) {
+		other, err := newPools(conf)
+		if err != nil {
+			return err
+		}
+		r.pools = &other
+	}
+	p.renewDevice(&r, was)
 	p.renewed, p.tenants = append(p.renewed, r), append(p.tenants, old)
 	return nil
 }
 
-// keepServer puts what only a restart changes, outside of tenants, back to what runs, and
-// names it.
+// keepServer puts what only a restart changes back to what runs, and names it.
 func keepServer(running, next *config.Config) (what []string) {
-	if !slices.Equal(running.Listen, next.Listen) || running.Ports != next.Ports {
-		what = append(what, "listen, ports")
+	keep := func(same bool, keys ...string) {
+		if same {
+			return
+		}
+		name := strings.Join(keys, ".")
+		if place := next.Place("", keys...); place != "" {
+			name += " (" + place + ")"
+		}
+		what = append(what, name)
 	}
-	if running.State != next.State || running.Workers != next.Workers || running.Redirect.Always != next.Redirect.Always || running.Log != next.Log {
-		what = append(what, "state, workers, log, redirect")
-	}
-	next.Listen, next.Ports, next.Workers, next.State = running.Listen, running.Ports, running.Workers, running.State
-	return what
-}
-
-// keepFixed puts what only a restart changes back to what runs, and names it.
-func keepFixed(next, running *config.Tenant) (what []string) {
-	pool := !reflect.DeepEqual(next.Pool, running.Pool) || !reflect.DeepEqual(next.Pool6, running.Pool6) || next.Delegate != running.Delegate
-	if pool || !reflect.DeepEqual(next.Leases, running.Leases) {
-		what = append(what, next.Name+": pool, delegate, leases")
-	}
-	if !reflect.DeepEqual(next.Egress, running.Egress) {
-		what = append(what, next.Name+": egress")
-	}
-	next.Pool, next.Pool6, next.Delegate, next.Leases, next.Egress = running.Pool, running.Pool6, running.Delegate, running.Leases, running.Egress
+	keep(slices.Equal(running.Listen, next.Listen), "listen")
+	keep(running.Ports == next.Ports, "ports")
+	keep(running.State == next.State, "state")
+	keep(running.Workers == next.Workers, "workers")
+	keep(running.Log == next.Log, "log")
+	keep(running.Redirect.Always == next.Redirect.Always, "redirect", "when")
+	next.Listen, next.Ports, next.State, next.Workers = running.Listen, running.Ports, running.State, running.Workers
+	next.Log, next.Redirect.Always = running.Log, running.Redirect.Always
 	return what
 }
 
 // commit has the next configuration run. Nothing in it can fail.
 func (g *Gateway) commit(now time.Time, p *plan) {
 	for _, r := range p.renewed {
+		if r.pools != nil {
+			g.repool(now, r)
+		}
 		r.tenant.become(r)
+		if r.opening != nil {
+			p.former = append(p.former, g.use(r.tenant, r.opening.device))
+			r.tenant.cut = false
+		}
+	}
+	for _, d := range p.told {
+		d.hold()
 	}
 	if g.devices != nil {
 		g.devices.pools.now.Store(p.pools)
 	}
-	for _, t := range p.opened {
-		g.connect(t)
+	for _, o := range p.openings {
+		if o.tenant.device == nil {
+			o.tenant.device = o.device
+			g.connect(o.tenant)
+		}
 	}
 	g.supersede(now, p.next)
 	g.roster = g.follow(p)
@@ -182,9 +199,6 @@ func (g *Gateway) commit(now time.Time, p *plan) {
 		g.counter.Forget(t.Name)
 	}
 	p.leases = g.collectLeases(p.gone)
-	if len(p.changes.RestartNeeded) > 0 {
-		g.emit(event.RestartNeeded{What: p.changes.RestartNeeded, Hint: "these stay as they were until culvert is started anew"})
-	}
 	g.emit(event.ConfigurationApplied{Added: p.changes.Added, Changed: p.changes.Changed, Removed: p.changes.Removed})
 }
 
@@ -275,6 +289,17 @@ func (g *Gateway) closeGone(p *plan) {
 		g.storeLeases(p.gone, p.leases)
 	}
 	for _, t := range p.gone {
-		g.plane.RemovePort(t.port)
+		g.plane.RemovePort(t.way.Load().port)
+	}
+	for _, port := range p.former {
+		g.plane.RemovePort(port)
+	}
+	for _, d := range p.told {
+		if err := d.restrict(d.conf); err != nil { // the device has more than it should
+			p.changes.RestartNeeded = append(p.changes.RestartNeeded, d.conf.Name+": "+err.Error())
+		}
+	}
+	if len(p.changes.RestartNeeded) > 0 {
+		g.emit(event.RestartNeeded{What: p.changes.RestartNeeded, Hint: "these stay as they were until culvert is started anew"})
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/ppp"
-	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/autoconf"
 )
 
@@ -17,7 +16,7 @@ import (
 // routes, domains and servers.
 func (t *tenantState) newResponder() (*autoconf.Responder, error) {
 	return autoconf.New(autoconf.Config{
-		Name: t.Name, Gateway: t.Gateway(), Pools: t.pools(),
+		Name: t.Name, Gateway: t.Gateway(), Pools: t.ranges(),
 		DNS: t.grant.DNS, NBNS: t.NBNS, Domains: t.Domains, Routes: t.Routes, Delegate: t.Delegate > 0,
 	})
 }
@@ -88,16 +87,8 @@ func (g *Gateway) advertise(now time.Time, s *session) {
 	s.advertised++
 }
 
-// pools are the ranges of clients, of both families.
-func (t *tenantState) pools() []netip.Prefix { return slices.Concat(t.Pool, t.Pool6) }
-
-// openPool6 makes the pool of IPv6 prefixes, if the tenant has any.
-func (t *tenantState) openPool6() (err error) {
-	if len(t.Pool6) > 0 {
-		t.pool6, err = tenant.NewPrefixPool(tenant.PrefixPoolConfig{Prefixes: t.Pool6, Bits: t.PrefixBits()})
-	}
-	return err
-}
+// ranges are those of clients, of both families.
+func (t *tenantState) ranges() []netip.Prefix { return slices.Concat(t.Pool, t.Pool6) }
 
 // lease6 gives the session a prefix. There being none is no reason to refuse a
 // client: it has IPv4.

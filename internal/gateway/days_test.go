@@ -162,6 +162,11 @@ func begun(list [][]byte, x wire.ExchangeType) int {
 // stream sends pings every 20 ms, without waiting for one another, until stop is
 // called, which returns how many were lost.
 func (c *client) stream(conn *Connection) (stop func() (lost, sent int)) {
+	return c.streamTo(conn, "198.18.0.2")
+}
+
+// streamTo is stream to an address.
+func (c *client) streamTo(conn *Connection, to string) (stop func() (lost, sent int)) {
 	var pings sync.WaitGroup
 	var lost atomic.Int32
 	sent, end := 0, make(chan struct{})
@@ -169,7 +174,7 @@ func (c *client) stream(conn *Connection) (stop func() (lost, sent int)) {
 		for {
 			sent++
 			pings.Go(func() {
-				if !c.ping(conn, netip.MustParseAddr("198.18.0.2"), 5*time.Second) {
+				if !c.ping(conn, netip.MustParseAddr(to), 5*time.Second) {
 					lost.Add(1)
 				}
 			})

@@ -76,20 +76,26 @@ func (d *devices) open(t *config.Tenant) (tenant.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	addresses, rest := []netip.Prefix{netip.PrefixFrom(t.Gateway(), t.Pool[0].Bits())}, t.Pool[1:]
-	if len(t.Pool6) > 0 {
-		addresses = append(addresses, netip.PrefixFrom(t.Gateway6(), t.Pool6[0].Bits()))
-		rest = slices.Concat(rest, t.Pool6[1:])
-	}
+	addresses, routes := addressesOf(t)
 	if e := t.Egress.TUN; e != nil {
 		return tun.New(tun.Config{
-			Name: e.Device, Netns: e.NetNS, Addresses: addresses, Routes: masked(rest), MTU: t.MTU, DNS: forwarder,
+			Name: e.Device, Netns: e.NetNS, Addresses: addresses, Routes: routes, MTU: t.MTU, DNS: forwarder,
 			Queues: d.queues, ClientBits: t.PrefixBits(),
 		})
 	}
 	c := d.netstack(t)
 	c.Addresses, c.DNS = addresses, forwarder
 	return netstack.New(c)
+}
+
+// addressesOf are the addresses of a tenant's device, and what leads to it besides.
+func addressesOf(t *config.Tenant) (addresses, routes []netip.Prefix) {
+	addresses, rest := []netip.Prefix{netip.PrefixFrom(t.Gateway(), t.Pool[0].Bits())}, t.Pool[1:]
+	if len(t.Pool6) > 0 {
+		addresses = append(addresses, netip.PrefixFrom(t.Gateway6(), t.Pool6[0].Bits()))
+		rest = slices.Concat(rest, t.Pool6[1:])
+	}
+	return addresses, masked(rest)
 }
 
 // netstack is what the inner stack of a tenant may do.

@@ -74,8 +74,8 @@ func TestDropCausesAreExplained(t *testing.T) {
 			}
 			for _, state := range w.server.tenants {
 				device := state.device
-				state.device = countedDevice{device.(*echoDevice)}
-				defer func() { state.device = device }()
+				state.way.Store(&way{countedDevice{device.(*echoDevice)}, state.port})
+				defer func() { state.way.Store(&way{device, state.port}) }()
 			}
 			for what := range w.server.drops().Losses() {
 				counted[strings.Replace(what, "acme-", "TENANT-", 1)] = true

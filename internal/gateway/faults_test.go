@@ -113,7 +113,7 @@ func TestAPanicOfTheControlLoop(t *testing.T) {
 			for _, s := range w.server.sessions {
 				if s.user == "alice" {
 					t := s.tenant // of the half, tells is nil: the next question panics
-					s.tenant = &tenantState{Name: t.Name, Tenant: t.Tenant, pool: t.pool, device: t.device, port: t.port, sessions: t.sessions, users: t.users}
+					s.tenant = &tenantState{Name: t.Name, Tenant: t.Tenant, pools: t.pools, device: t.device, port: t.port, sessions: t.sessions, users: t.users}
 				}
 			}
 		})

@@ -208,13 +208,13 @@ func (g *Gateway) countDrops(f *admin.Figures, tenants []*tenantState) {
 	s := g.plane.Sockets()
 	f.Sockets = admin.Sockets{Received: s.Received, Truncated: s.Truncated, Sent: s.Sent, Refused: s.Refused, Calls: s.Calls}
 	for i, t := range tenants { // the whole after its parts, which are never more
-		of := &f.Tenants[i]
-		of.Dropped = named(t.port.Drops())
-		if d, ok := t.device.(interface{ DNS() dns.Counters }); ok {
+		of, way := &f.Tenants[i], t.way.Load()
+		of.Dropped = named(way.port.Drops())
+		if d, ok := way.device.(interface{ DNS() dns.Counters }); ok {
 			c := d.DNS()
 			of.DNS = &admin.DNS{Queries: c.Queries, Failed: c.Failed, Malformed: c.Malformed, Dropped: c.Dropped}
 		}
-		if d, ok := t.device.(interface{ Counters() netstack.Counters }); ok {
+		if d, ok := way.device.(interface{ Counters() netstack.Counters }); ok {
 			c := d.Counters()
 			of.Stack = &admin.Stack{Flows: c.Flows, Refused: c.FlowsRefused, Queue: c.QueueDrops, Echoes: c.EchoDrops}
 		}

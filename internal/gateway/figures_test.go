@@ -255,7 +255,9 @@ func crowded(t testing.TB, tenants, sessions int) *Gateway {
 	for n := len(g.tenants); n < tenants; n++ {
 		conf := *first.Tenant
 		conf.Name = fmt.Sprint("tenant", n)
-		g.tenants = append(g.tenants, &tenantState{Tenant: &conf, pool: first.pool, pool6: first.pool6, device: first.device, port: first.port, left: new(carried)})
+		t := &tenantState{Tenant: &conf, pools: first.pools, device: first.device, port: first.port, left: new(carried)}
+		t.way.Store(first.way.Load())
+		g.tenants = append(g.tenants, t)
 	}
 	for n := range sessions {
 		s := &session{id: uint64(n), peer: &peer{}, plane: new(dataplane.Session), tenant: g.tenants[n%tenants], up: time.Now()}
@@ -341,7 +343,7 @@ func TestDropsOfTheLogAreFigures(t *testing.T) {
 		w.server.do(context.Background(), func(time.Time) {
 			w.server.refused["ike"] = 3
 			for _, of := range w.server.tenants {
-				of.device = countedDevice{of.device.(*echoDevice)}
+				of.way.Store(&way{countedDevice{of.device.(*echoDevice)}, of.port})
 			}
 		})
 		c := w.client(nil)

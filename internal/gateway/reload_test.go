@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,12 +148,12 @@ func TestReload(t *testing.T) {
 		}
 		c := w.client(nil)
 		conn := c.mustDial()
-		yaml := strings.NewReplacer("bobpw", "bobs new password", "pool: [10.100.1.0/24]", "pool: [10.100.9.0/24]\n    limits: {sessions: 2}").Replace(testConfig) +
+		yaml := strings.NewReplacer("bobpw", "bobs new password", "pool: [10.100.1.0/24]", "pool: [10.100.1.0/24]\n    limits: {sessions: 2}", "listen: [203.0.113.1]", "listen: [203.0.113.2]").Replace(testConfig) +
 			"  - {name: globex, match: {realms: [globex]}, psk: another-key-of-globex, pool: [10.100.1.0/24]}\n"
 		if _, err := w.server.Apply(context.Background(), parse(yaml)); err != nil {
 			t.Fatal(err)
 		}
-		w.wantLog("restart-needed", "what", "[acme: pool, delegate, leases]")
+		w.wantLog("restart-needed", "what", "[listen (test.yaml:2)]")
 		c.wantPing(conn, "198.18.0.2")
 		bob := func(d *DialConfig) { d.User, d.Password = "bob", "bobs new password" }
 		other := w.client(nil)
@@ -171,5 +172,31 @@ func TestReload(t *testing.T) {
 		<-second.Done()
 		time.Sleep(3 * time.Minute)
 		w.wantEmpty()
+	})
+}
+
+// TestRestartIsNamed: what only a restart changes is named with its line, at each time that
+// a configuration says it, and nothing else of that configuration waits for it.
+func TestRestartIsNamed(t *testing.T) {
+	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		stop := c.stream(c.mustDial())
+		yaml := "ports: {ike: 501, nat_t: 4501}\nstate: /var/lib/other\nworkers: 3\nlog: {level: debug}\nredirect: {to: other.example.org, when: always}\n" +
+			strings.NewReplacer("listen: [203.0.113.1]", "listen:\n  - 203.0.113.7", "bobpw", "bobs new password").Replace(testConfig)
+		for range 2 {
+			next, err := config.Parse("test.yaml", []byte(yaml))
+			if err != nil {
+				t.Fatal(err)
+			}
+			changes, err := w.server.Apply(t.Context(), next)
+			want := []string{"listen (test.yaml:8)", "ports (test.yaml:1)", "state (test.yaml:2)", "workers (test.yaml:3)", "log (test.yaml:4)", "redirect.when (test.yaml:5)"}
+			if err != nil || !slices.Equal(changes.RestartNeeded, want) {
+				t.Errorf("%v, %v; want %v", changes.RestartNeeded, err, want)
+			}
+		}
+		w.client(nil).mustDial(func(d *DialConfig) { d.User, d.Password = "bob", "bobs new password" })
+		if lost, sent := stop(); lost > 0 {
+			t.Errorf("lost %d of %d packets", lost, sent)
+		}
 	})
 }

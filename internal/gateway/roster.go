@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/store"
@@ -51,15 +52,14 @@ type plan struct {
 	pools    *policy.Reach
 	changes  Changes
 
+	openings []*opening
+	leaving  []leaving
+	told     []*told
+	closed   []leaving         // before anything could be opened in their place
+	former   []*dataplane.Port // of tenants that stay, with another one
+
 	made   atomic.Bool     // it is what runs
 	leases [][]store.Lease // of gone; nil: there is no store
-}
-
-// giveUp closes what a plan has opened that does not come to run.
-func (p *plan) giveUp() {
-	for _, t := range p.opened {
-		t.close()
-	}
 }
 
 // dismiss ends the sessions of tenants that are gone, and tells their clients.

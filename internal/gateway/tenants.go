@@ -25,11 +25,11 @@ type tenantState struct {
 	conf           atomic.Pointer[config.Tenant] // the same, to everybody else
 	gone           bool                          // it takes nobody any more
 
-	pool     *tenant.Pool
-	pool6    *tenant.PrefixPool // nil: no IPv6
+	pools
 	device   tenant.Device
 	port     *dataplane.Port
-	static   map[string]netip.Addr   // the addresses that belong to a user
+	way      atomic.Pointer[way]     // the same two, to everybody but the control loop
+	cut      bool                    // the device was closed, and could not be opened again; Apply's
 	sessions map[netip.Addr]*session // by the address given
 	users    map[string][]*session   // those by the user, oldest first
 	tells    *autoconf.Responder     // what clients ask once they are up
@@ -55,20 +55,24 @@ func (g *Gateway) openTenants() error {
 	return err
 }
 
-// openTenant opens what a tenant of a configuration needs. It may wait, and touches
-// nothing that runs; what it returns is connected, or closed.
+// openTenant opens what a tenant of a configuration needs. What it returns is connected,
+// or closed.
 func (g *Gateway) openTenant(c *config.Config, conf *config.Tenant) (*tenantState, error) {
-	t := &tenantState{Name: conf.Name, Tenant: conf, sessions: make(map[netip.Addr]*session), users: make(map[string][]*session), static: make(map[string]netip.Addr), trust: g.newTrust(conf), grant: access.GrantOf(conf), left: new(carried)}
+	t, err := g.newTenant(c, conf)
+	if err == nil {
+		t.device, err = g.config.OpenDevice(conf)
+	}
+	return t, err
+}
+
+// newTenant returns a tenant of a configuration, without a device. It may wait, and
+// touches nothing that runs.
+func (g *Gateway) newTenant(c *config.Config, conf *config.Tenant) (*tenantState, error) {
+	t := &tenantState{Name: conf.Name, Tenant: conf, sessions: make(map[netip.Addr]*session), users: make(map[string][]*session), trust: g.newTrust(conf), grant: access.GrantOf(conf), left: new(carried)}
 	t.conf.Store(conf)
 	g.warnOfCertificates(conf)
-	for _, l := range conf.Leases {
-		t.static[config.UserKey(l.User)] = l.Addr
-	}
 	var err error
-	if t.pool, err = tenant.NewPool(tenant.PoolConfig{Prefixes: conf.Pool, Static: t.static}); err != nil {
-		return nil, err
-	}
-	if err = t.openPool6(); err != nil {
+	if t.pools, err = newPools(conf); err != nil {
 		return nil, err
 	}
 	if t.tells, err = t.newResponder(); err != nil {
@@ -78,22 +82,20 @@ func (g *Gateway) openTenant(c *config.Config, conf *config.Tenant) (*tenantStat
 		return nil, err
 	}
 	g.restoreLeases(t)
-	if t.device, err = g.config.OpenDevice(conf); err != nil {
-		return nil, err
-	}
-	g.warnOfOffload(t)
 	return t, nil
 }
 
-// connect has the data plane carry a tenant's packets.
+// connect has the data plane carry a tenant's packets, by its device.
 func (g *Gateway) connect(t *tenantState) {
-	t.port = g.plane.AddDevice(dataplane.PortConfig{Device: t.device, Gateways: t.Gateways(), Rules: t.rules()})
+	g.warnOfOffload(t)
+	t.port = g.plane.AddDevice(dataplane.PortConfig{Device: t.device, Gateways: t.Gateways(), Rules: t.rules(), Former: t.port})
+	t.way.Store(&way{t.device, t.port})
 }
 
 // rules are the policy of the tenant, compiled.
 func (t *tenantState) rules() *policy.Rules {
 	return policy.New(policy.Config{
-		Clients: t.pools(), Gateways: t.Gateways(), ClientToClient: t.ClientToClient, Closed: t.closed,
+		Clients: t.ranges(), Gateways: t.Gateways(), ClientToClient: t.ClientToClient, Closed: t.closed,
 	})
 }
 

@@ -25,7 +25,7 @@ import (
 // Device is a tenant's network stack. It implements tenant.Device.
 type Device struct {
 	cfg     Config
-	reach   *policy.Reach
+	reach   atomic.Pointer[policy.Reach]
 	link    *link
 	stack   *stack.Stack
 	sources []tenant.Source
@@ -89,9 +89,6 @@ func start(cfg Config) (*Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	if cfg.DialContext == nil {
-		cfg.DialContext = dialOpen(reach)
-	}
 	q, clients := newQueue(cfg.Queue), newClients(cfg.ClientBits)
 	q.of = clients.of
 	l := &link{queue: q, mtu: uint32(cfg.MTU)}
@@ -101,13 +98,17 @@ func start(cfg Config) (*Device, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &Device{
-		cfg: cfg, reach: reach, link: l, stack: s, cancel: cancel,
+		cfg: cfg, link: l, stack: s, cancel: cancel,
 		sources: []tenant.Source{newSource(q, cfg.MTU)},
 		clients: clients,
 		flows:   newFlows(ctx, cfg, clients),
 
 		allowance: allowance{stack: s},
 		goodbyes:  goodbyes{sources: make(map[netip.Addr]int)},
+	}
+	d.reach.Store(reach)
+	if cfg.DialContext == nil {
+		d.cfg.DialContext = dialOpen(&d.reach)
 	}
 	d.errors.rate = echoRate{total: maxErrors, perSource: maxErrorsPerSource, sources: make(map[netip.Addr]echoes)}
 	d.hairpin.Store(cfg.Hairpin)
@@ -192,6 +193,17 @@ func (d *Device) Forget(addr netip.Addr) {
 // Hairpin says whether clients reach each other where they are seen from outside,
 // from now on.
 func (d *Device) Hairpin(open bool) { d.hairpin.Store(open) }
+
+// Reaching is where clients may go by another configuration of the device, of which no
+// more counts than Addresses, Pool, Deny and Allow. SetReach has it hold.
+func (d *Device) Reaching(c Config) (*policy.Reach, error) {
+	c.Host, c.Others = d.cfg.Host, d.cfg.Others
+	return c.reach()
+}
+
+// SetReach has clients go where that says, and nowhere else, from now on. What they have
+// under way goes on.
+func (d *Device) SetReach(r *policy.Reach) { d.reach.Store(r) }
 
 // Counters returns what the device refused so far.
 func (d *Device) Counters() Counters {

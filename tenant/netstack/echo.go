@@ -73,7 +73,7 @@ func (p *pinger) handleEcho(id stack.TransportEndpointID, pkt *stack.PacketBuffe
 	if len(b) < echoHeaderLen || b[0] != echoRequestType(target) {
 		return true
 	}
-	if p.d.reach.Denies(target) {
+	if p.d.reach.Load().Denies(target) {
 		p.d.sendErrorAbout(pkt, ipkt.ReasonProhibited)
 		return true
 	}
@@ -163,7 +163,7 @@ func (p *pinger) receive(s *echoSocket, host *receiver) {
 		}
 		message := s.strip(buf[:n])
 		e, ok := p.locked(func() (echo, bool) { return s.match(message, host.from.Addr()) })
-		if ok && !closed(p.d.reach, e.target) { // which who sent it could not wait to be told
+		if ok && !closed(p.d.reach.Load(), e.target) { // which who sent it could not wait to be told
 			p.d.sendEchoReply(e, message)
 		}
 		p.d.buffers.Put(buf)

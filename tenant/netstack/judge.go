@@ -85,5 +85,5 @@ func (d *Device) leadsOut(to netip.AddrPort) bool {
 	if of, hairpin := d.cfg.Ports.hairpins(to); hairpin {
 		return d.hairpin.Load() && of == d.udp
 	}
-	return !closed(d.reach, to.Addr())
+	return !closed(d.reach.Load(), to.Addr())
 }

@@ -164,17 +164,17 @@ func closed(reach *policy.Reach, dst netip.Addr) bool {
 // dialOpen dials what is not closed. It looks again when there is a connection,
 // since the host may have got an address in the meantime, or the way may have
 // been bent.
-func dialOpen(reach *policy.Reach) func(ctx context.Context, network, address string) (net.Conn, error) {
+func dialOpen(now *atomic.Pointer[policy.Reach]) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		to, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return nil, err
 		}
-		if closed(reach, to.Addr()) {
+		if closed(now.Load(), to.Addr()) {
 			return nil, unix.ECONNREFUSED
 		}
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
-		if err == nil && (closed(reach, hostAddr(conn.RemoteAddr())) || closed(reach, to.Addr())) {
+		if reach := now.Load(); err == nil && (closed(reach, hostAddr(conn.RemoteAddr())) || closed(reach, to.Addr())) {
 			conn.Close()
 			return nil, unix.ECONNREFUSED
 		}

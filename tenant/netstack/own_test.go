@@ -308,7 +308,7 @@ func TestHostIsFollowed(t *testing.T) {
 		if p.opens(own, s.port) {
 			t.Errorf("TCP to %v: open", own)
 		}
-		wantSoon(t, func() bool { return p.d.reach.Denies(own) })
+		wantSoon(t, func() bool { return p.d.reach.Load().Denies(own) })
 		if p.echoes(own) {
 			t.Errorf("ping to %v: answered", own)
 		}

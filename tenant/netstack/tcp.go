@@ -25,7 +25,7 @@ func (d *Device) handleTCP(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 	}
 	if to := addrOf(id.LocalAddress); !d.isOwn(to) && d.expired(pkt) {
 		return true
-	} else if d.reach.Denies(to) && d.dnsAt(id) == nil { // as if nothing listened there
+	} else if d.reach.Load().Denies(to) && d.dnsAt(id) == nil { // as if nothing listened there
 		return false
 	}
 	f, fresh := d.flows.open(flowKey{tcp: true, id: id}, d.cfg.TCPIdle)

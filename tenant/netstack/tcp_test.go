@@ -88,6 +88,39 @@ func TestTCPAllowed(t *testing.T) {
 	conn.Close()
 }
 
+// What is closed while clients are there is closed for what begins from then on.
+func TestReachChanges(t *testing.T) {
+	port, cfg := echoTCP(t), Config{Addresses: prefixes("10.100.1.1/24")}
+	d := newDevice(t, nil)
+	c, at := newClient(t, d), netip.AddrPortFrom(serverIP, port)
+	conn, err := c.dialTCP(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, deny := range [][]netip.Prefix{prefixes(serverIP.String() + "/32"), nil} {
+		cfg.Deny = deny
+		reach, err := d.Reaching(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.SetReach(reach)
+		other, err := c.dialTCP(at)
+		if err == nil {
+			other.Close()
+		}
+		if (err == nil) != (deny == nil) {
+			t.Errorf("with %v denied: %v", deny, err)
+		}
+		if _, err := conn.Write([]byte("x")); err != nil {
+			t.Error(err)
+		}
+		if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+			t.Errorf("what was under way: %v", err)
+		}
+	}
+}
+
 func TestTCPUnreachable(t *testing.T) {
 	c := newClient(t, newDevice(t, func(cfg *Config) {
 		cfg.DialContext = func(context.Context, string, string) (net.Conn, error) {

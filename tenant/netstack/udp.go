@@ -23,7 +23,7 @@ func (d *Device) handleUDP(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 		return true
 	}
 	to := netip.AddrPortFrom(addrOf(id.LocalAddress), id.LocalPort)
-	if d.reach.Denies(to.Addr()) && !d.hairpinOpen(to) {
+	if d.reach.Load().Denies(to.Addr()) && !d.hairpinOpen(to) {
 		return false
 	}
 	if !validUDP(id, pkt) {

@@ -116,9 +116,8 @@ func (d *Device) setUp(h *netlink.Handle, link netlink.Link) error {
 		return setUpError("setting up", d.got.name, err)
 	}
 	for _, r := range d.cfg.Routes {
-		route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(r), Scope: netlink.SCOPE_LINK}
-		if err := h.RouteReplace(route); err != nil {
-			return setUpError("route "+r.String()+" to", d.got.name, err)
+		if err := d.addRoute(h, link, r); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,0 +1,245 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/tenant/netstack"
+	"github.com/culvert-vpn/culvert/tenant/policy"
+	"github.com/culvert-vpn/culvert/tenant/tun"
+)
+
+// What another configuration makes of tenants' devices. One that can be told what is new is
+// told, and nothing that goes through it is cut. Otherwise another one is opened before the
+// former is closed, and sessions move over. Two devices of the kernel cannot have one name,
+// nor one pool in one namespace: there the former is closed first, and opened again if the
+// other one cannot be had.
+
+// way is a tenant's device and its place in the data plane.
+type way struct {
+	device tenant.Device
+	port   *dataplane.Port
+}
+
+// opening is a device that a plan opens.
+type opening struct {
+	tenant *tenantState
+	conf   *config.Tenant
+	device tenant.Device // nil: it is not open
+}
+
+// leaving is a device that goes if a plan comes to run, with what it was opened by.
+type leaving struct {
+	tenant *tenantState
+	conf   *config.Tenant
+}
+
+// told is a device that stays and is told what is new.
+type told struct {
+	tenant    *tenantState
+	was, conf *config.Tenant
+	reach     *policy.Reach // of an inner stack; nil: it is none
+}
+
+// made is what a device is made with and cannot be told later.
+type made struct {
+	tun               bool
+	device, netns     string
+	timeouts          config.Timeouts
+	mtu, flows, bits  int
+	gateway, gateway6 netip.Addr
+}
+
+func madeWith(t *config.Tenant) made {
+	m := made{mtu: t.MTU, bits: t.PrefixBits(), gateway: t.Gateway(), gateway6: t.Gateway6()}
+	if e := t.Egress.TUN; e != nil {
+		m.tun, m.device, m.netns = true, e.Device, e.NetNS
+		return m
+	}
+	m.flows = t.Limits.Flows
+	if e := t.Egress.Netstack; e != nil {
+		m.timeouts = e.Timeouts
+	}
+	return m
+}
+
+// renewDevice notes what becomes of the device of a tenant that stays.
+func (p *plan) renewDevice(r *renewal, was *config.Tenant) {
+	if r.tenant.cut || madeWith(was) != madeWith(r.conf) {
+		r.opening = &opening{tenant: r.tenant, conf: r.conf}
+		p.openings = append(p.openings, r.opening)
+		p.leaving = append(p.leaving, leaving{r.tenant, was})
+		return
+	}
+	if r.pools != nil || !reflect.DeepEqual(was.Egress, r.conf.Egress) {
+		p.told = append(p.told, &told{tenant: r.tenant, was: was, conf: r.conf})
+	}
+}
+
+// openDevices opens and tells what the plan says: first what stands in nobody's way.
+func (g *Gateway) openDevices(p *plan) error {
+	var last []*opening
+	inTheWay := make(map[*tenantState]leaving)
+	for _, o := range p.openings {
+		if !p.clears(o.conf, inTheWay) {
+			last = append(last, o)
+		} else if err := g.openDevice(p, o); err != nil {
+			return err
+		}
+	}
+	for _, d := range p.told {
+		p.clears(d.conf, inTheWay)
+	}
+	for _, l := range inTheWay {
+		p.closed = append(p.closed, l)
+		l.tenant.way.Load().device.Close()
+	}
+	for _, o := range last {
+		if err := g.openDevice(p, o); err != nil {
+			return err
+		}
+	}
+	for _, d := range p.told {
+		if err := g.tell(d); err != nil {
+			return faultAt(p.next, d.conf.Name, err, "pool")
+		}
+	}
+	return nil
+}
+
+func (g *Gateway) openDevice(p *plan, o *opening) error {
+	keys := []string{"egress", "tun", "device"}
+	device, err := g.config.OpenDevice(o.conf)
+	if errors.Is(err, tun.ErrNamespace) {
+		keys[2] = "netns"
+	}
+	if err != nil {
+		return faultAt(p.next, o.conf.Name, err, keys...)
+	}
+	o.device = device
+	return nil
+}
+
+// clears reports whether nothing that leaves is in the way of the device of a tenant, and
+// notes what is.
+func (p *plan) clears(conf *config.Tenant, inTheWay map[*tenantState]leaving) bool {
+	clear := true
+	for _, l := range p.leaving {
+		a, b := conf.Egress.TUN, l.conf.Egress.TUN
+		if a == nil || b == nil || a.Device != b.Device && (a.NetNS != b.NetNS || !overlap(conf, l.conf)) {
+			continue
+		}
+		inTheWay[l.tenant], clear = l, false
+	}
+	return clear
+}
+
+// overlap reports whether two tenants have addresses in common.
+func overlap(a, b *config.Tenant) bool {
+	return slices.ContainsFunc(slices.Concat(a.Pool, a.Pool6), func(p netip.Prefix) bool {
+		return slices.ContainsFunc(slices.Concat(b.Pool, b.Pool6), p.Overlaps)
+	})
+}
+
+// tell has a device that stays be ready for what is new, beside what it has.
+func (g *Gateway) tell(d *told) (err error) {
+	switch device := d.tenant.way.Load().device.(type) {
+	case *tun.Device:
+		return device.Extend(addressesOf(d.conf))
+	case *netstack.Device:
+		c := g.devices.netstack(d.conf)
+		c.Addresses, _ = addressesOf(d.conf)
+		d.reach, err = device.Reaching(c)
+	}
+	return err
+}
+
+// hold has what a device was told hold. It does not wait.
+func (d *told) hold() {
+	if device, ok := d.tenant.way.Load().device.(*netstack.Device); ok && d.reach != nil {
+		device.SetReach(d.reach)
+	}
+}
+
+// restrict leaves a device what a configuration says.
+func (d *told) restrict(to *config.Tenant) error {
+	if device, ok := d.tenant.way.Load().device.(*tun.Device); ok {
+		return device.Restrict(addressesOf(to))
+	}
+	return nil
+}
+
+// use has a tenant's packets go by another device from now on, and returns the port that
+// they went by.
+func (g *Gateway) use(t *tenantState, d tenant.Device) *dataplane.Port {
+	former := t.port
+	t.device = d
+	g.connect(t)
+	join, _ := d.(interface {
+		Join(addr netip.Addr, prefix netip.Prefix)
+	})
+	for _, s := range g.sessions {
+		if s.tenant != t {
+			continue
+		}
+		if join != nil && s.prefix.IsValid() {
+			join.Join(s.addr, s.prefix)
+		}
+		g.plane.Move(s.plane, t.port)
+	}
+	return former
+}
+
+// giveUp closes what a plan has opened that does not come to run, and opens again what it
+// has closed. The error is what could not be had again.
+func (g *Gateway) giveUp(p *plan) error {
+	var failed []error
+	for _, o := range p.openings {
+		if o.device != nil {
+			o.device.Close()
+		}
+	}
+	for _, d := range p.told {
+		failed = append(failed, d.restrict(d.was))
+	}
+	for _, d := range p.told {
+		if device, ok := d.tenant.way.Load().device.(*tun.Device); ok {
+			failed = append(failed, device.Extend(addressesOf(d.was)))
+		}
+	}
+	for _, l := range p.closed {
+		failed = append(failed, g.openAgain(l))
+	}
+	return errors.Join(failed...)
+}
+
+// openAgain opens a device that was closed for another one.
+func (g *Gateway) openAgain(l leaving) error {
+	d, err := g.config.OpenDevice(l.conf)
+	if l.tenant.cut = err != nil; err != nil {
+		return fmt.Errorf("gateway: tenant %s: its device was closed and cannot be opened again: %w; its clients have no network until a configuration is applied by which it can be", l.conf.Name, err)
+	}
+	var former *dataplane.Port
+	if g.do(context.Background(), func(time.Time) { former = g.use(l.tenant, d) }) != nil {
+		return d.Close() // the server has ended
+	}
+	g.plane.RemovePort(former)
+	return nil
+}
+
+// faultAt is an error about a tenant, with the place in its configuration.
+func faultAt(c *config.Config, name string, err error, keys ...string) error {
+	place := c.Place(name, keys...)
+	if place != "" {
+		place += ": "
+	}
+	return fmt.Errorf("gateway: %stenant %s: %w", place, name, err)
+}
