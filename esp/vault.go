@@ -85,7 +85,8 @@ func (p *vaultPool) close() {
 
 // keep moves the cipher of an SA into the vault, until the SA is collected. The
 // SA is what holds k. A cipher that is small, or larger than the others, or has
-// pointers, stays where it is.
+// pointers, stays where it is. It is moved whatever its type: where there is no assembly,
+// AES-GCM is the standard library's, whose keys nothing else could zero.
 func keep[T any](v *Vault, sa *T, k *aeadKeys) {
 	here := reflect.ValueOf(k.aead)
 	if v == nil || k.size < leastKept || !isPlain(here.Type().Elem()) {
