@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -206,44 +207,105 @@ func TestLeasesOutliveTheirTenant(t *testing.T) {
 	})
 }
 
-// TestHundredConfigurations: tenants come, go and change at random, with clients in them,
-// while others are connected to those that stay: these lose no packet, and nothing is left
-// of the others.
+// anyTenant is a tenant of that name, of a random kind: each of its parts is one of a few.
+func anyTenant(name string, random *rand.Rand, egress ...string) string {
+	pools := []string{"10.100.2.0/24", "10.100.2.0/24, 10.100.3.0/24", "10.100.2.0/25", "10.100.2.0/23", "10.100.4.0/24, 2001:db8:4::/48", "10.100.2.0/24, 2001:db8:4::/48, 2001:db8:5::/48"}
+	pool := pools[random.IntN(len(pools))]
+	var rest strings.Builder
+	for _, part := range [][]string{
+		{fmt.Sprintf(", limits: {sessions: %d}", 1+random.IntN(50)), ", limits: {flows: 99}"},
+		{"", "", ", mtu: 1300"},
+		{"", ", client_to_client: true"},
+		{"", ", leases: {carol: " + pool[:9] + "9}", ", leases: {dave: " + pool[:9] + "2}"},
+		append(egress, ""),
+	} {
+		rest.WriteString(part[random.IntN(len(part))])
+	}
+	return strings.Replace(another(name, rest.String()), "10.100.2.0/24", pool, 1)
+}
+
+// anyChange adds, changes or removes one of the tenants that are here.
+func anyChange(here map[string]string, random *rand.Rand, egress func(name string) []string) (name string) {
+	name = fmt.Sprintf("t%d", random.IntN(8))
+	if _, there := here[name]; there && random.IntN(3) == 0 {
+		delete(here, name)
+	} else {
+		here[name] = anyTenant(name, random, egress(name)...)
+	}
+	return name
+}
+
+// inOrder are tenants by their names.
+func inOrder(here map[string]string) string {
+	var yaml strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(here)) {
+		yaml.WriteString(here[name])
+	}
+	return yaml.String()
+}
+
+// TestHundredConfigurations: tenants come, go and change at random, their pools, leases,
+// devices and rules, with clients in them that come and go, while others are connected to one
+// that stays and whose pool and users change: these lose no packet, and nothing is left of the
+// others.
 func TestHundredConfigurations(t *testing.T) {
 	const untouched, rounds = 50, 100
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 1))
 	t.Logf("seed %d", seed)
-	base := strings.Replace(testConfig, "pool: [10.100.1.0/24]", "pool: [10.100.1.0/24]\n    limits: {sessions_per_user: 100}", 1)
-	inWorld(t, goodRoad, base, func(t *testing.T, w *world) {
+	base := func() string {
+		pool := []string{"10.100.1.0/24", "10.100.1.0/24, 10.100.8.0/24", "10.100.1.0/25, 10.100.9.0/24, 2001:db8:1::/48"}[random.IntN(3)]
+		return strings.Replace(pooled(pool, "    limits: {sessions_per_user: 100}"), "bobpw", fmt.Sprintf("bobpw%d", random.IntN(9)), 1)
+	}
+	first := pooled("10.100.1.0/24", "    limits: {sessions_per_user: 100}")
+	inWorld(t, goodRoad, first, func(t *testing.T, w *world) {
+		var devices []*echoDevice
+		w.wrap = func(d *echoDevice) tenant.Device {
+			devices = append(devices, d)
+			return d
+		}
 		conns := make([]*Connection, untouched)
 		for i := range conns {
 			conns[i] = w.client(nil).mustDial()
 		}
-		clients := w.clients
-		guest := w.client(nil)
-		here := map[string]int{}
+		clients, guests := w.clients, []*client{w.client(nil), w.client(nil), w.client(nil)}
+		here, in := map[string]string{}, map[*client]*Connection{}
 		round := func() {
-			name := fmt.Sprintf("t%d", random.IntN(8))
-			switch _, there := here[name]; {
-			case there && random.IntN(2) == 0:
-				delete(here, name)
-			default:
-				here[name]++
-			}
-			w.apply(base + guests(here))
-			if here[name] > 0 && random.IntN(4) == 0 {
-				guest.wantPing(guest.mustDial(carol(name)), "198.18.0.2")
+			name := anyChange(here, random, func(string) []string { return nil })
+			w.apply(base() + inOrder(here))
+			guest := guests[random.IntN(len(guests))]
+			if conn := in[guest]; conn != nil {
+				conn.Close(t.Context())
+				<-conn.Done()
+				delete(in, guest)
+			} else if here[name] != "" {
+				in[guest] = guest.mustDial(carol(name))
+				guest.wantPing(in[guest], "198.18.0.2")
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
 		settle := func() (goroutines, heap int) {
 			clear(here)
 			for range 2 {
-				w.apply(base)
+				w.apply(first)
 				time.Sleep(15 * time.Minute) // everything that was let go has expired
 			}
-			w.apply(base)
+			w.apply(first)
+			for _, conn := range in {
+				<-conn.Done()
+			}
+			clear(in)
+			open := slices.DeleteFunc(devices, func(d *echoDevice) bool {
+				select {
+				case <-d.closed:
+					return true
+				default:
+					return false
+				}
+			})
+			if devices = open; len(open) > 1 { // that of the tenant that stays may be the first
+				t.Errorf("%d devices are open", len(open))
+			}
 			return runtime.NumGoroutine(), heapInUse()
 		}
 		for range 10 { // what grows once has grown
@@ -270,18 +332,6 @@ func TestHundredConfigurations(t *testing.T) {
 	})
 }
 
-// guests is a tenant for each name; the number makes its configuration another.
-func guests(here map[string]int) string {
-	var yaml strings.Builder
-	for i := range 8 {
-		name := fmt.Sprintf("t%d", i)
-		if n, there := here[name]; there {
-			yaml.WriteString(another(name, fmt.Sprintf(", limits: {sessions: %d}", n)))
-		}
-	}
-	return yaml.String()
-}
-
 // descriptors is how many files this process has open.
 func descriptors(t *testing.T) int {
 	t.Helper()
@@ -304,20 +354,52 @@ func TestRealDevicesComeAndGo(t *testing.T) {
 		_, err := net.InterfaceByName("globex0")
 		return err == nil
 	}
+	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
+	alice := w.client(nil)
+	untouched := alice.honest(t)
+	egress := func(name string) []string {
+		return []string{", egress: {tun: {device: " + name + "a}}", ", egress: {tun: {device: " + name + "b}}", ", egress: {netstack: {deny: [10.0.0.0/8]}}"}
+	}
+	here := map[string]string{}
 	round := func() {
-		w.apply(more)
+		clear(here) // devices of one namespace have no pool in common: there is one of them
+		name := fmt.Sprintf("t%d", random.IntN(3))
+		for range 3 {
+			here[name] = anyTenant(name, random, egress(name)...)
+			w.apply(testConfig + inOrder(here))
+		}
 		c := w.client(nil)
-		conn := c.mustDial(carol("globex"))
-		c.wantPing(conn, "10.100.2.1")
+		conn := c.honest(t, carol(name))
+		for range 3 {
+			here[name] = anyTenant(name, random, egress(name)...)
+			w.apply(testConfig + inOrder(here))
+		}
 		w.apply(testConfig)
 		<-conn.Done()
 		c.close()
 		w.clients = w.clients[:len(w.clients)-1]
 	}
-	round()
+	interfaces := func() int {
+		list, err := net.Interfaces()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	there := interfaces()
+	stop := alice.streamTo(untouched, "10.100.1.1")
+	for range 3 {
+		round()
+	}
+	if lost, sent := stop(); lost > 0 {
+		t.Errorf("who is connected to another tenant lost %d of %d packets", lost, sent)
+	}
 	goroutines, files, heap := runtime.NumGoroutine(), descriptors(t), heapInUse()
 	for range 10 {
 		round()
+	}
+	if n := interfaces(); n != there {
+		t.Errorf("%d network devices, and there were %d", n, there)
 	}
 	soon := func(what string, ok func() bool) {
 		t.Helper()
