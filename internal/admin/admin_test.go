@@ -75,7 +75,7 @@ func TestSessions(t *testing.T) {
 			t.Errorf("%d comes as number %d", list[n].ID, n)
 		}
 	}
-	if list[1] != bob {
+	if !reflect.DeepEqual(list[1], bob) {
 		t.Errorf("%+v", list[1])
 	}
 	if err := c.CloseSession(t.Context(), 2); err != nil || len(h.sessions) != 3 {

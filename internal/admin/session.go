@@ -31,6 +31,15 @@ type Session struct {
 	Up       Traffic        `json:"up"`           // what the client sent
 	Down     Traffic        `json:"down"`         // what it was sent
 	Rekeys   int            `json:"rekeys"`       // of the child SA
+	Granted  []Granted      `json:"granted,omitempty"`
+}
+
+// Granted is one thing that the client is granted: its name in the configuration, what it
+// is, and who grants it ("tenant", "user").
+type Granted struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	From  string `json:"from"`
 }
 
 // Traffic counts one direction: IP packets inside the tunnel.

@@ -206,8 +206,11 @@ func (g *Gateway) commit(now time.Time, p *plan) {
 func (g *Gateway) regrant(now time.Time, renewed []renewal) {
 	for _, peer := range g.peers {
 		for _, s := range peer.sessions() {
-			if s.tenant != nil && s.grant != s.tenant.grant {
-				g.apply(now, s, s.tenant.grant)
+			if s.tenant == nil {
+				continue
+			}
+			if grant := s.tenant.grants(s.key()); s.grant != grant {
+				g.apply(now, s, grant)
 			}
 		}
 	}
@@ -225,6 +228,7 @@ func (t *tenantState) become(r renewal) {
 	t.conf.Store(r.conf)
 	if r.changed {
 		t.tells, t.grant = r.tells, access.GrantOf(r.conf)
+		clear(t.personal)
 		t.trust.now.Store(r.trust.now.Load())
 	}
 	t.port.SetRules(t.rules())

@@ -119,7 +119,7 @@ func (g *Gateway) admit(now time.Time, s *session, t *tenantState, grant *access
 		return access.TenantFull
 	case t.crowded(s.key()):
 		return access.UserFull
-	case g.lease(now, s, t) != nil:
+	case g.lease(now, s, t, grant.Address) != nil:
 		return access.PoolEmpty
 	}
 	g.apply(now, s, grant)

@@ -52,6 +52,9 @@ func (s *session) describe(now time.Time) admin.Session {
 		Up:   admin.Traffic{Packets: s.plane.Up.Packets(), Bytes: s.plane.Up.Bytes()},
 		Down: admin.Traffic{Packets: s.plane.Down.Packets(), Bytes: s.plane.Down.Bytes()},
 	}
+	for _, said := range s.grant.Said() {
+		d.Granted = append(d.Granted, admin.Granted{Name: said.Name, Value: said.Value, From: string(said.From)})
+	}
 	if p.current != nil {
 		d.ESP = p.current.out.Transform().String()
 	}

@@ -3,10 +3,13 @@ package gateway
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/culvert-vpn/culvert/internal/admin"
+	"github.com/culvert-vpn/culvert/internal/config"
 )
 
 func (w *world) sessions() []admin.Session {
@@ -47,6 +50,34 @@ func TestSessions(t *testing.T) {
 		if bob.User != "bob" || bob.Family != "apple" || bob.Protocol != "ikev2" || bob.ID == alice.ID {
 			t.Errorf("%+v", bob)
 		}
+	})
+}
+
+// TestSessionsSayWhatIsGranted: an operator sees what each client has, and whether the tenant
+// or the user's own entry says so; a new configuration changes it for who is connected.
+func TestSessionsSayWhatIsGranted(t *testing.T) {
+	const timeout, other = "    limits: {session_timeout: 8h}\n", "    limits: {session_timeout: 9h}\n"
+	yaml := strings.Replace(testConfig, "password: bobpw}", "password: bobpw, address: 10.100.1.9}", 1)
+	inWorld(t, goodRoad, yaml+timeout, func(t *testing.T, w *world) {
+		w.client(nil).mustDial()
+		w.client(nil).mustDial(func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
+		want := func(timeout string) {
+			t.Helper()
+			alice := []admin.Granted{{Name: "session_timeout", Value: timeout, From: "tenant"}, {Name: "dns", Value: "10.100.1.1", From: "tenant"}}
+			bob := append([]admin.Granted{{Name: "address", Value: "10.100.1.9", From: "user"}}, alice...)
+			if list := w.sessions(); len(list) != 2 || !slices.Equal(list[0].Granted, alice) || !slices.Equal(list[1].Granted, bob) {
+				t.Errorf("%+v", list)
+			}
+		}
+		want("8h0m0s")
+		next, err := config.Parse("test.yaml", []byte(yaml+other))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.server.Apply(context.Background(), next); err != nil {
+			t.Fatal(err)
+		}
+		want("9h0m0s")
 	})
 }
 

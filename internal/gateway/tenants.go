@@ -28,15 +28,16 @@ type tenantState struct {
 	pools
 	device   tenant.Device
 	port     *dataplane.Port
-	way      atomic.Pointer[way]     // the same two, to everybody but the control loop
-	cut      bool                    // the device was closed, and could not be opened again; Apply's
-	sessions map[netip.Addr]*session // by the address given
-	users    map[string][]*session   // those by the user, oldest first
-	tells    *autoconf.Responder     // what clients ask once they are up
-	trust    *trust                  // in certificates of clients
-	grant    *access.Grant           // what everybody of it is granted
-	closed   *policy.Reach           // where the device leads and clients do not go; nil: nowhere
-	left     *carried                // by sessions that have ended
+	way      atomic.Pointer[way]      // the same two, to everybody but the control loop
+	cut      bool                     // the device was closed, and could not be opened again; Apply's
+	sessions map[netip.Addr]*session  // by the address given
+	users    map[string][]*session    // those by the user, oldest first
+	tells    *autoconf.Responder      // what clients ask once they are up
+	trust    *trust                   // in certificates of clients
+	grant    *access.Grant            // what everybody of it is granted
+	personal map[string]*access.Grant // what those are who have more, by user, as far as it was asked
+	closed   *policy.Reach            // where the device leads and clients do not go; nil: nowhere
+	left     *carried                 // by sessions that have ended
 }
 
 // openTenants opens what every tenant needs, and the keys that lead to it.
@@ -68,7 +69,7 @@ func (g *Gateway) openTenant(c *config.Config, conf *config.Tenant) (*tenantStat
 // newTenant returns a tenant of a configuration, without a device. It may wait, and
 // touches nothing that runs.
 func (g *Gateway) newTenant(c *config.Config, conf *config.Tenant) (*tenantState, error) {
-	t := &tenantState{Name: conf.Name, Tenant: conf, sessions: make(map[netip.Addr]*session), users: make(map[string][]*session), trust: g.newTrust(conf), grant: access.GrantOf(conf), left: new(carried)}
+	t := &tenantState{Name: conf.Name, Tenant: conf, sessions: make(map[netip.Addr]*session), users: make(map[string][]*session), trust: g.newTrust(conf), grant: access.GrantOf(conf), personal: make(map[string]*access.Grant), left: new(carried)}
 	t.conf.Store(conf)
 	g.warnOfCertificates(conf)
 	var err error
@@ -169,12 +170,12 @@ func (g *Gateway) storeLeases(tenants []*tenantState, all [][]store.Lease) {
 	}
 }
 
-// lease gives the session an address. A user who has a static one and is still
+// lease gives the session an address. A user who was granted his own and is still
 // logged in with it elsewhere loses that session: it is the same person, back
 // sooner than the old session was missed.
-func (g *Gateway) lease(now time.Time, s *session, t *tenantState) error {
+func (g *Gateway) lease(now time.Time, s *session, t *tenantState, granted netip.Addr) error {
 	key := s.key()
-	if old := t.sessions[t.static[key]]; old != nil {
+	if old := t.sessions[granted]; old != nil {
 		g.displace(now, old)
 	}
 	addr, err := t.pool.Lease(key)
@@ -189,8 +190,19 @@ func (g *Gateway) lease(now time.Time, s *session, t *tenantState) error {
 	return nil
 }
 
-// grants is what the tenant grants a user.
-func (t *tenantState) grants(key string) *access.Grant { return t.grant }
+// grants is what a user of the tenant is granted.
+func (t *tenantState) grants(key string) *access.Grant {
+	addr, own := t.static[key]
+	if !own {
+		return t.grant
+	}
+	g := t.personal[key]
+	if g == nil {
+		g = access.GrantOf(t.Tenant, access.Layer{From: access.FromUser, Terms: access.Terms{Address: addr}})
+		t.personal[key] = g
+	}
+	return g
+}
 
 // full reports whether the tenant has as many sessions as it may.
 func (t *tenantState) full() bool {
