@@ -1,6 +1,10 @@
 package access
 
-import "time"
+import (
+	"time"
+
+	"github.com/culvert-vpn/culvert/internal/config"
+)
 
 // Authority says of those who log in who they are, and what is against them. It is a
 // machine: it opens nothing, starts nothing and reads no clock, and belongs to one goroutine.
@@ -32,22 +36,34 @@ type Answer struct {
 	Judgement
 }
 
-// Work is a look at somebody that takes time. Do is called once, on any goroutine; what it
-// returns goes back by Worked, or whatever kept it from being done.
-type Work struct {
-	ID    uint64
-	users Users
-	who   Who
-	proof Proof
+func (Answer) event() {}
+
+// Judgement is what was found out about a Proof.
+type Judgement struct {
+	Refusal Refusal // None: it is right, and the account is in order
+	Err     error   // what went wrong, beside that; nil: nothing
+	Success string  // of MS-CHAPv2: what shows the client that we know the password, too
+	MSK     []byte  // of MSCHAPv2 by EAP; whoever takes it clears it
 }
 
-func (Answer) event() {}
-func (Work) event()   {}
+// Outcome is what a judgement says of the password alone.
+func (j Judgement) Outcome() Outcome {
+	switch j.Refusal {
+	case None, Disabled:
+		return RightPassword
+	case UnknownUser, WrongPassword:
+		return PasswordWrong
+	}
+	return NotJudged
+}
 
-// Do looks, and overwrites the proof. It panics where the proof is none.
-func (w Work) Do() Judgement {
-	defer w.proof.Zero()
-	return judge(w.users, w.who, w.proof)
+// Who is somebody who logs in, as far as his name says it.
+type Who struct {
+	Tenant  *config.Tenant // nil: his name leads to none
+	User    string         // within the tenant
+	Names   []string       // others under which he may have an account; nil: none
+	Refusal Refusal        // what is against him already; None: nothing
+	Err     error          // and why
 }
 
 // queue is what an authority wants done, in the order of its wishes.

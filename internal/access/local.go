@@ -9,34 +9,6 @@ import (
 	"github.com/culvert-vpn/culvert/ppp/auth"
 )
 
-// Judgement is what was found out about a Proof.
-type Judgement struct {
-	Refusal Refusal // None: it is right, and the account is in order
-	Err     error   // what went wrong, beside that; nil: nothing
-	Success string  // of MS-CHAPv2: what shows the client that we know the password, too
-	MSK     []byte  // of MSCHAPv2 by EAP; whoever takes it clears it
-}
-
-// Outcome is what a judgement says of the password alone.
-func (j Judgement) Outcome() Outcome {
-	switch j.Refusal {
-	case None, Disabled:
-		return RightPassword
-	case UnknownUser, WrongPassword:
-		return PasswordWrong
-	}
-	return NotJudged
-}
-
-// Who is somebody who logs in, as far as his name says it.
-type Who struct {
-	Tenant  *config.Tenant // nil: his name leads to none
-	User    string         // within the tenant
-	Names   []string       // others under which he may have an account; nil: none
-	Refusal Refusal        // what is against him already; None: nothing
-	Err     error          // and why
-}
-
 // Local is the Authority of the users of the configuration, and those of the state store. All
 // that it wants done is Work.
 type Local struct {
@@ -91,6 +63,23 @@ type Users interface {
 	User(tenant, name string) (store.User, error)
 }
 
+// Work is a look at somebody that takes time. Do is called once, on any goroutine; what it
+// returns goes back by Worked, or whatever kept it from being done.
+type Work struct {
+	ID    uint64
+	users Users
+	who   Who
+	proof Proof
+}
+
+func (Work) event() {}
+
+// Do looks, and overwrites the proof. It panics where the proof is none.
+func (w Work) Do() Judgement {
+	defer w.proof.Zero()
+	return judge(w.users, w.who, w.proof)
+}
+
 // nobody is a password that is compared where there is no user, so that the time an
 // answer takes does not say whether there is one.
 const nobody = "the password of nobody"
@@ -139,13 +128,6 @@ func locked(stored Users, who Who) Judgement {
 	return Judgement{}
 }
 
-// account is what is known of a user's secret.
-type account struct {
-	hash     [16]byte
-	password []byte // nil where only the hash is known; borrowed from the configuration
-	disabled bool
-}
-
 // find finds a user: in the configuration first, then in the state store.
 func find(stored Users, t *config.Tenant, user string) (account, Refusal, error) {
 	u, ok := t.User(user)
@@ -175,16 +157,4 @@ func kept(stored Users, tenant, user string) (account, Refusal, error) {
 		return account{}, StoreFailed, err
 	}
 	return account{hash: u.Hash, disabled: u.Disabled}, None, nil
-}
-
-// judge is what a proof comes to: if it is right, whatever is against the account.
-func (a *account) judge(right bool, j Judgement) Judgement {
-	switch {
-	case !right:
-		return Judgement{Refusal: WrongPassword}
-	case a.disabled:
-		clear(j.MSK)
-		return Judgement{Refusal: Disabled}
-	}
-	return j
 }

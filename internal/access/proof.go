@@ -88,6 +88,25 @@ func (p XAUTH) Zero() { clear(p.Password) }
 // Zero implements Proof: there is nothing.
 func (Shown) Zero() {}
 
+// account is what is known of a user's secret.
+type account struct {
+	hash     [16]byte
+	password []byte // nil where only the hash is known; borrowed from the configuration
+	disabled bool
+}
+
+// judge is what a proof comes to: if it is right, whatever is against the account.
+func (a *account) judge(right bool, j Judgement) Judgement {
+	switch {
+	case !right:
+		return Judgement{Refusal: WrongPassword}
+	case a.disabled:
+		clear(j.MSK)
+		return Judgement{Refusal: Disabled}
+	}
+	return j
+}
+
 // MasterSession is the MSK of an MSCHAPv2 login: the server's receive key, its send key,
 // and zeroes (RFC 3079 section 3). It is the caller's.
 func MasterSession(hash [16]byte, response [24]byte) []byte {

@@ -43,6 +43,56 @@ func TestEachEventHasOnePlace(t *testing.T) {
 	}
 }
 
+// TestNoEventIsEmittedTwice: an event that is not made where it is emitted is emitted at one
+// place all the same: who has it in hand does so, and nobody else.
+func TestNoEventIsEmittedTwice(t *testing.T) {
+	r := wantRepository(t)
+	held := map[string]string{"tellUp": "SessionUp", "tellDown": "SessionDown", "sayRefused": "LoginRefused", "attemptFailed": "IKERefused"}
+	literals, elsewhere := 0, map[string]int{}
+	for _, f := range r.files {
+		if f.test || f.dir == "internal/event" {
+			continue
+		}
+		for _, d := range f.tree.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Name.Name == "emit" {
+				continue
+			}
+			ast.Inspect(fn, func(n ast.Node) bool {
+				if call, ok := n.(*ast.CallExpr); ok && emits(call) {
+					if _, made := call.Args[len(call.Args)-1].(*ast.CompositeLit); made {
+						literals++
+					} else if elsewhere[fn.Name.Name]++; held[fn.Name.Name] == "" {
+						t.Errorf("%s emits an event that was made elsewhere", r.at(call))
+					}
+				}
+				return true
+			})
+		}
+	}
+	for name, event := range held {
+		if elsewhere[name] != 1 {
+			t.Errorf("%s emits %s at %d places", name, event, elsewhere[name])
+		}
+	}
+	if literals < 20 {
+		t.Errorf("only %d events are emitted", literals)
+	}
+}
+
+// emits reports whether a call tells the stream of an event.
+func emits(call *ast.CallExpr) bool {
+	sel, ok := call.Fun.(*ast.SelectorExpr)
+	return ok && len(call.Args) > 0 && (sel.Sel.Name == "emit" && isGateway(sel.X) || sel.Sel.Name == "Emit")
+}
+
+// isGateway reports whether something is called as gateways are: machines have an emit of
+// their own.
+func isGateway(x ast.Expr) bool {
+	name, ok := x.(*ast.Ident)
+	return ok && name.Name == "g"
+}
+
 // typesIn are the types that a file declares.
 func typesIn(f *file) (all []*ast.TypeSpec) {
 	for _, d := range f.tree.Decls {

@@ -142,8 +142,8 @@ func (g *Gateway) answer(now time.Time, e access.Answer) {
 }
 
 // spare calls the authority. A panic of its ends here: it costs the login that it is asked
-// about, or, where that is none in particular, those that wait for it.
-func (g *Gateway) spare(now time.Time, id uint64, f func()) {
+// about, or, where that is none in particular, those that wait for it. well: there was none.
+func (g *Gateway) spare(now time.Time, id uint64, f func()) (well bool) {
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -165,12 +165,13 @@ func (g *Gateway) spare(now time.Time, id uint64, f func()) {
 		}
 	}()
 	f()
+	return true
 }
 
 // loginsDue is when something is due of logins; zero: nothing is.
 func (g *Gateway) loginsDue(now time.Time) (at time.Time) {
-	if len(g.attempts) > 0 {
-		g.spare(now, 0, func() { at = g.authority.Deadline() })
+	if len(g.attempts) > 0 && !g.spare(now, 0, func() { at = g.authority.Deadline() }) {
+		return now // for what that has cost
 	}
 	return deadline.Earliest(at, g.held.Next())
 }

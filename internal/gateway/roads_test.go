@@ -2,12 +2,19 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
 	"maps"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/store"
 )
@@ -16,18 +23,58 @@ import (
 // a certificate, or the key alone, the password is nothing, and names are few.
 type road struct {
 	name, allow string
-	password    bool // it is by password
-	hash        bool // for which the hash of it is enough
-	account     bool // it leads to an account, if there is one
+	method      string // that the log names
+	password    bool   // it is by password
+	hash        bool   // for which the hash of it is enough
+	account     bool   // it leads to an account, if there is one
 	dial        func(c *client, user, password string) (*Connection, error)
+	wire        func(access.Refusal) string // what the client says that it was told
+}
+
+// inPPP is what a client of a link is told by its method of authentication.
+func inPPP(why access.Refusal) string { return "authentication failed: " + why.Message() + " (error " }
+
+// inMSCHAP says the error of RFC 2759 beside.
+func inMSCHAP(why access.Refusal) string {
+	return fmt.Sprintf("authentication failed: %s (error %d)", why.Message(), why.Code())
+}
+
+// inEAPOfPPP is the Failure of EAP, which has no words.
+func inEAPOfPPP(access.Refusal) string { return "authentication failed: EAP" }
+
+// inIKEv2 tells who has no place from who does not get in.
+func inIKEv2(why access.Refusal) string {
+	if why.IsRoom() {
+		return "INTERNAL_ADDRESS_FAILURE"
+	}
+	return "AUTHENTICATION_FAILED"
+}
+
+// inEAPOfIKEv2 has the words of MSCHAPv2.
+func inEAPOfIKEv2(why access.Refusal) string {
+	if why.IsRoom() {
+		return inIKEv2(why)
+	}
+	return fmt.Sprintf("M=%s", why.Message())
+}
+
+// inXAUTH has a status for who does not get in, and for want of an address nothing but the end.
+func inXAUTH(why access.Refusal) string {
+	if why.IsRoom() {
+		return "closed by the peer"
+	}
+	return "the server refuses our name or password"
 }
 
 // roads are all ways to log in.
 func (a *authority) roads() []road {
 	certificates := map[string]func(*DialConfig){}
 	tls := map[string]func(*DialConfig){}
-	for _, name := range []string{"alice", "bob", "carol"} {
+	for _, name := range []string{"alice", "bob", "carol", "past"} {
 		c := a.client(name)
+		if name == "past" {
+			a.expire(name, c)
+		}
 		certificates[name] = func(d *DialConfig) { d.V2.Certificate = c }
 		tls[name] = a.byTLS(c)
 	}
@@ -38,26 +85,52 @@ func (a *authority) roads() []road {
 			return c.dial(ctx, append([]func(*DialConfig){func(d *DialConfig) { d.User, d.Password = user, password }}, edits...)...)
 		}
 	}
-	trusts := a.trusts(vpn)
+	trusts, laptop, past := a.trusts(vpn), a.signed("laptop"), a.signed("past")
 	return []road{
-		{"L2TP, PAP", "pap", true, true, true, func(c *client, user, password string) (*Connection, error) { return c.dialPAP(user, password) }},
-		{"L2TP, CHAP", "chap", true, false, true, by(func(d *DialConfig) { d.AllowCHAP = true })},
-		{"L2TP, MS-CHAPv2", "mschapv2", true, true, true, by()},
-		{"L2TP, EAP-MSCHAPv2", "eap-mschapv2", true, true, true, by(allowEAP)},
-		{"L2TP, EAP-TLS", "eap-tls", false, true, true, func(c *client, user, _ string) (*Connection, error) {
+		{"L2TP, PAP", "pap", "PAP", true, true, true, func(c *client, user, password string) (*Connection, error) { return c.dialPAP(user, password) }, inPPP},
+		{"L2TP, CHAP", "chap", "CHAP-MD5", true, false, true, by(func(d *DialConfig) { d.AllowCHAP = true }), inPPP},
+		{"L2TP, MS-CHAPv2", "mschapv2", "MS-CHAPv2", true, true, true, by(), inMSCHAP},
+		{"L2TP, EAP-MSCHAPv2", "eap-mschapv2", "EAP-MSCHAPV2", true, true, true, by(allowEAP), inEAPOfPPP},
+		{"L2TP, EAP-TLS", "eap-tls", "EAP-TLS", false, true, true, func(c *client, user, _ string) (*Connection, error) {
 			return by(tls[user])(c, "", "")
-		}},
-		{"IKEv2, EAP", "eap-mschapv2", true, true, true, by(trusts)},
-		{"IKEv2, EAP-TLS", "eap-tls", false, true, true, func(c *client, user, _ string) (*Connection, error) {
+		}, inEAPOfPPP},
+		{"IKEv2, EAP", "eap-mschapv2", "EAP-MSCHAPV2", true, true, true, by(trusts), inEAPOfIKEv2},
+		{"IKEv2, EAP-TLS", "eap-tls", "EAP-TLS", false, true, true, func(c *client, user, _ string) (*Connection, error) {
 			return by(trusts, tls[user])(c, "", "")
-		}},
-		{"IKEv2, certificate", "certificate", false, true, true, func(c *client, user, _ string) (*Connection, error) {
+		}, inIKEv2},
+		{"IKEv2, certificate", "certificate", "certificate", false, true, true, func(c *client, user, _ string) (*Connection, error) {
 			return by(trusts, certificates[user])(c, "", "")
-		}},
-		{"IKEv2, key", "ikev2-psk", false, true, false, func(c *client, user, _ string) (*Connection, error) { return by(byKeyAs(user))(c, "", "") }},
-		{"XAUTH, key", "xauth", true, true, true, by(byXAUTH)},
-		{"XAUTH, certificate", "xauth, certificate", true, true, true, by(a.signed("laptop"), byXAUTH)},
+		}, inIKEv2},
+		{"IKEv2, key", "ikev2-psk", "key", false, true, false, func(c *client, user, _ string) (*Connection, error) { return by(byKeyAs(user))(c, "", "") }, inIKEv2},
+		{"XAUTH, key", "xauth", "XAUTH", true, true, true, by(byXAUTH), inXAUTH},
+		{"XAUTH, certificate", "xauth, certificate", "XAUTH", true, true, true, func(c *client, user, password string) (*Connection, error) {
+			if user == "past" {
+				return by(past, byXAUTH)(c, "alice", "alicepw")
+			}
+			return by(laptop, byXAUTH)(c, user, password)
+		}, inXAUTH},
 	}
+}
+
+// expire issues a client's certificate anew, for a time that is over.
+func (a *authority) expire(name string, c *ike.Certificate) {
+	a.t.Helper()
+	issuer, err := tls.LoadX509KeyPair(a.path("ca.crt"), a.path("ca.key"))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	x := &x509.Certificate{
+		SerialNumber: big.NewInt(4001), Subject: c.Chain[0].Subject, NotBefore: bubbleStart.Add(-48 * time.Hour), NotAfter: bubbleStart.Add(-24 * time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, x, issuer.Leaf, c.Signer.Public(), issuer.PrivateKey)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if c.Chain[0], err = x509.ParseCertificate(der); err != nil {
+		a.t.Fatal(err)
+	}
+	put(a.t, a.path(name+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
 // obstacle is something that keeps somebody out.
@@ -67,7 +140,8 @@ type obstacle struct {
 	before  int    // so many others log in before, as who and with what the obstacle says
 	user    string
 	wrong   bool // with a wrong password
-	fits    func(r road) bool
+	// never says why nobody can meet it on a road; empty: he can.
+	never func(r road) string
 }
 
 // tenant is the one that the name leads to; empty: none.
@@ -81,23 +155,40 @@ func (o obstacle) tenant() string {
 	return "acme"
 }
 
-// obstacles are what can keep somebody out, whose road it can.
+// obstacles are what can keep somebody out. Whom nobody knows by name, or by a wrong
+// password, is only who has one to say; a certificate that is not good, or a key, IKE refuses
+// before there is a user.
 func obstacles() []obstacle {
-	all := func(road) bool { return true }
-	password := func(r road) bool { return r.password }
+	always := func(road) string { return "" }
+	unless := func(can bool, why string) string {
+		if can {
+			return ""
+		}
+		return why
+	}
+	password := func(r road) string {
+		return unless(r.password, "there is no password, and a certificate or the key needs no account")
+	}
 	return []obstacle{
-		{refusal: access.UnknownUser, user: "mallory", fits: password},
-		{refusal: access.UnknownUser, user: "alice@nowhere", fits: password},
-		{refusal: access.WrongPassword, user: "alice", wrong: true, fits: password},
-		// A certificate opens only tenants that take certificates, whose names there are.
-		{refusal: access.Method, user: "alice@strict", fits: func(r road) bool { return r.password && r.name != "XAUTH, certificate" }},
-		{refusal: access.Disabled, user: "carol", fits: func(r road) bool { return r.account && r.hash }},
-		{refusal: access.NeedsPassword, user: "carol", fits: func(r road) bool { return r.password && !r.hash }},
-		{refusal: access.TenantFull, lines: "    limits: {sessions: 1}\n", before: 1, user: "alice", fits: all},
-		// Whoever comes with the key and a name takes the place of who had it before.
-		{refusal: access.UserFull, lines: "    limits: {sessions_per_user: 1}\n", before: 1, user: "alice", fits: func(r road) bool { return r.account }},
-		{refusal: access.PoolEmpty, before: 2, user: "alice", fits: all},
-		{refusal: access.Throttled, lines: "    limits: {login_failures: 1}\n", user: "alice", wrong: true, fits: password},
+		{refusal: access.UnknownUser, user: "mallory", never: password},
+		{refusal: access.UnknownUser, user: "alice@nowhere", never: password},
+		{refusal: access.WrongPassword, user: "alice", wrong: true, never: password},
+		{refusal: access.Method, user: "alice@strict", never: func(r road) string {
+			return unless(r.password && r.name != "XAUTH, certificate", "a certificate opens only tenants that take certificates, whose names there are, and a key is asked for no method")
+		}},
+		{refusal: access.Disabled, user: "carol", never: func(r road) string {
+			return unless(r.account && r.hash, "the key leads to no account, and of an account of the store CHAP knows no password")
+		}},
+		{refusal: access.NeedsPassword, user: "carol", never: func(r road) string { return unless(!r.hash, "the hash is enough") }},
+		{refusal: access.TenantFull, lines: "    limits: {sessions: 1}\n", before: 1, user: "alice", never: always},
+		{refusal: access.UserFull, lines: "    limits: {sessions_per_user: 1}\n", before: 1, user: "alice", never: func(r road) string {
+			return unless(r.account, "whoever comes with the key and a name takes the place of who had it before")
+		}},
+		{refusal: access.PoolEmpty, before: 2, user: "alice", never: always},
+		{refusal: access.Throttled, lines: "    limits: {login_failures: 1}\n", user: "alice", wrong: true, never: password},
+		{refusal: access.EAPFailed, user: "past", never: func(r road) string {
+			return unless(strings.Contains(r.name, "TLS") || strings.Contains(r.name, "certificate"), "only a certificate expires: an account is disabled, and a session has its limit")
+		}},
 	}
 }
 
@@ -109,9 +200,11 @@ func TestOneRoad(t *testing.T) {
 	for _, r := range a.roads() {
 		t.Run(r.name, func(t *testing.T) {
 			for _, o := range obstacles() {
-				if o.fits(r) {
-					t.Run(strings.ReplaceAll(o.refusal.String()+" "+o.user, " ", "-"), func(t *testing.T) { r.meets(t, o, server) })
+				if why := o.never(r); why != "" {
+					t.Logf("no %s: %s", o.refusal, why)
+					continue
 				}
+				t.Run(strings.ReplaceAll(o.refusal.String()+" "+o.user, " ", "-"), func(t *testing.T) { r.meets(t, o, server) })
 			}
 		})
 	}
@@ -162,31 +255,56 @@ func (r road) meets(t *testing.T, o obstacle, server string) {
 	})
 }
 
-// wantRefusal fails the test if the log does not have the refusal, once, or the client was
-// not told at once.
+// wantRefusal fails the test if the log does not have the refusal, once, it is not counted for
+// the tenant, or the client was not told, at once and as its protocol says it.
 func (r road) wantRefusal(t *testing.T, w *world, o obstacle, tries int, err error) {
 	t.Helper()
-	if strings.Contains(err.Error(), context.DeadlineExceeded.Error()) {
-		t.Errorf("the client is not told: %v", err)
+	if o.user == "past" && !strings.Contains(r.name, "TLS") { // there is no user yet
+		w.wantDetail("expired")
+		return
 	}
+	words := r.wire(o.refusal)
+	if o.user == "past" && r.name == "IKEv2, EAP-TLS" { // TLS says it first
+		words = "bad certificate"
+	}
+	if !strings.Contains(err.Error(), words) {
+		t.Errorf("the client is told %q, want %q", err, words)
+	}
+	counted := uint64(0)
+	for _, c := range w.server.counter.Counts() {
+		if c.Name == "login-refused" && c.Cause == o.refusal.String() && (c.Tenant == o.tenant() || o.tenant() == "") {
+			counted += c.N
+		}
+	}
+	lines := w.log.FilterMessage("login-refused").All()
 	if o.refusal == access.Throttled {
-		if n := w.log.FilterMessage("logins-throttled").Len(); n == 0 {
-			t.Error("nobody is told that logins are held up")
+		if n := w.log.FilterMessage("logins-throttled").Len(); n != 1 || counted == 0 || len(lines)+int(counted) != tries {
+			t.Errorf("of %d logins %d are refused in words, and %d held up, which is said %d times", tries, len(lines), counted, n)
 		}
 		return
 	}
-	lines := w.log.FilterMessage("login-refused").All()
-	if len(lines) != tries {
-		t.Fatalf("%d lines: %v", len(lines), lines)
+	if len(lines) != tries || counted != uint64(tries) {
+		t.Fatalf("%d refusals are counted, and there are %d lines: %v", counted, len(lines), lines)
 	}
-	said := lines[0].ContextMap()
+	r.wantLine(t, lines[0].ContextMap(), o)
+}
+
+// wantLine fails the test if the line of a refusal does not say all that every one says.
+func (r road) wantLine(t *testing.T, said map[string]any, o obstacle) {
+	t.Helper()
 	if said["cause"] != o.refusal.String() || said["hint"] != o.refusal.Hint() {
 		t.Errorf("cause %q, want %q; hint %q", said["cause"], o.refusal, said["hint"])
+	}
+	if said["method"] != r.method {
+		t.Errorf("method %q, want %q", said["method"], r.method)
 	}
 	if want := o.tenant(); said["tenant"] != want && want != "" {
 		t.Errorf("tenant %v, want %s", said["tenant"], want)
 	}
-	for _, key := range []string{"tenant", "user", "client", "protocol", "method"} {
+	if o.user == "past" && !strings.Contains(fmt.Sprint(said["error"]), "expired") {
+		t.Errorf("error %v", said["error"])
+	}
+	for _, key := range []string{"tenant", "user", "client", "protocol"} {
 		if said[key] == nil || said[key] == "" {
 			t.Errorf("the line lacks %s: %v", key, slices.Sorted(maps.Keys(said)))
 		}
