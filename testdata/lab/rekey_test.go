@@ -79,10 +79,11 @@ func (r *rekeyer) dialIn(t *testing.T) {
 }
 
 // lifetimes are those of strongSwan. They differ by a second, so that the two phases are renewed
-// at different times and, later, at the same.
+// at different times and, later, at the same. What is renewed lasts for 20 seconds more, in which
+// it can be tried again.
 func (r *rekeyer) lifetimes() []string {
 	if r.byClient {
-		return []string{"ikelifetime=30s", "lifetime=29s", "margintime=10s", "rekeyfuzz=0%", "reauth=no"}
+		return []string{"ikelifetime=40s", "lifetime=39s", "margintime=20s", "rekeyfuzz=0%", "reauth=no"}
 	}
 	return []string{"ikelifetime=23h", "lifetime=23h", "rekey=no", "reauth=no"}
 }
