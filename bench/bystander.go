@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/culvert-vpn/culvert/internal/gateway"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 const (
@@ -22,7 +22,7 @@ type bystander struct {
 }
 
 // newBystander dials in. The site removes it.
-func newBystander(ctx context.Context, s *site, t Target, st *standing, suites gateway.Suites) (*bystander, error) {
+func newBystander(ctx context.Context, s *site, t Target, st *standing, suites dialer.Suites) (*bystander, error) {
 	f, err := newFleet(t, st)
 	if err != nil {
 		return nil, err

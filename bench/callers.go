@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/internal/gateway"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/tun"
 )
@@ -57,16 +57,16 @@ func (d Dials) arguments(secret string) []string {
 // RunCallers dials in with all clients, writes a line "up:" with the suite, and
 // stays until ctx is done or one of them is cut off.
 func RunCallers(ctx context.Context, j CallersJob, out io.Writer) error {
-	suites, err := gateway.ParseSuites(named(j.IKE), named(j.ESP))
+	suites, err := dialer.ParseSuites(named(j.IKE), named(j.ESP))
 	if err != nil {
 		return badOption("%v", err)
 	}
-	g, err := gateway.NewDialler(gateway.DiallerConfig{Addresses: []netip.Addr{netip.IPv4Unspecified()}})
+	g, err := dialer.New(dialer.Config{Addresses: []netip.Addr{netip.IPv4Unspecified()}})
 	if err != nil {
 		return failed("%w", err)
 	}
-	defer runGateway(ctx, g)()
-	conns := make([]*gateway.Connection, j.Clients)
+	defer runInBackground(ctx, g)()
+	conns := make([]*dialer.Connection, j.Clients)
 	err = each(ctx, j.Clients, callersAtOnce, func(ctx context.Context, i int) (err error) {
 		for range callerDials {
 			if conns[i], err = j.dial(ctx, g, i, suites); err == nil {
@@ -89,8 +89,8 @@ func RunCallers(ctx context.Context, j CallersJob, out io.Writer) error {
 	})
 }
 
-// runGateway runs a gateway until the function that it returns is called.
-func runGateway(ctx context.Context, g *gateway.Gateway) (stop func()) {
+// runInBackground runs a server, or who dials one, until the function that it returns is called.
+func runInBackground(ctx context.Context, g interface{ Run(context.Context) error }) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
 	go func() {
@@ -109,20 +109,20 @@ func named(name string) []string {
 }
 
 // dial has the i-th client dial in, from the i-th address.
-func (j CallersJob) dial(ctx context.Context, g *gateway.Gateway, i int, suites gateway.Suites) (*gateway.Connection, error) {
+func (j CallersJob) dial(ctx context.Context, g *dialer.Dialer, i int, suites dialer.Suites) (*dialer.Connection, error) {
 	limit, cancel := context.WithTimeout(ctx, patience/2)
 	defer cancel()
-	return g.Dial(limit, gateway.DialConfig{
+	return g.Dial(limit, dialer.DialConfig{
 		Server:     netip.AddrPortFrom(j.Server, config.DefaultPortIKE),
 		ServerNATT: netip.AddrPortFrom(j.Server, config.DefaultPortNATT),
 		Local:      following(j.First, i), PSK: []byte(j.Secret), User: j.User, Password: j.Secret, Suites: suites,
-		Device: func(a gateway.Assigned) (tenant.Device, error) { return j.device(i, a) },
+		Device: func(a dialer.Assigned) (tenant.Device, error) { return j.device(i, a) },
 	})
 }
 
 // device makes the device of the i-th client. All lead to the same network, so
 // each route has a rank of its own, and who sends names the device.
-func (j CallersJob) device(i int, a gateway.Assigned) (tenant.Device, error) {
+func (j CallersJob) device(i int, a dialer.Assigned) (tenant.Device, error) {
 	name := numberedDevice(j.Device, i)
 	d, err := tun.New(tun.Config{Name: name, Addresses: []netip.Prefix{netip.PrefixFrom(a.Local, 32)}, MTU: a.MTU})
 	if err != nil {

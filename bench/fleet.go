@@ -12,7 +12,7 @@ import (
 
 	ikepersona "github.com/culvert-vpn/culvert/ike/persona"
 	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/internal/gateway"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	l2tppersona "github.com/culvert-vpn/culvert/l2tp/persona"
 	ppppersona "github.com/culvert-vpn/culvert/ppp/persona"
 	"github.com/culvert-vpn/culvert/tenant"
@@ -94,7 +94,7 @@ type fleet struct {
 	password string
 	probes   *probes
 
-	shared  *gateway.Gateway // for servers on the loopback device
+	shared  *dialer.Dialer // for servers on the loopback device
 	running sync.WaitGroup
 	stop    context.CancelFunc
 	ctx     context.Context
@@ -111,7 +111,7 @@ func newFleet(t Target, st *standing) (*fleet, error) {
 	}
 	f.server, f.natt = netip.AddrPortFrom(loopServer(), st.config.ike), netip.AddrPortFrom(loopServer(), st.config.natt)
 	f.secret, f.user, f.password = st.config.secret, benchUser, st.config.secret
-	g, err := gateway.NewDialler(gateway.DiallerConfig{Addresses: []netip.Addr{netip.IPv4Unspecified()}})
+	g, err := dialer.New(dialer.Config{Addresses: []netip.Addr{netip.IPv4Unspecified()}})
 	if err != nil {
 		return nil, failed("%w", err)
 	}
@@ -128,7 +128,7 @@ func (f *fleet) close() {
 
 // client is one that dialled in.
 type client struct {
-	*gateway.Connection
+	*dialer.Connection
 	own context.CancelFunc // ends the gateway that only this client has; may be nil
 }
 
@@ -141,15 +141,15 @@ func (c *client) hangUp(ctx context.Context) {
 }
 
 // dial has the i-th client dial in.
-func (f *fleet) dial(ctx context.Context, i int, suites gateway.Suites) (*client, error) {
+func (f *fleet) dial(ctx context.Context, i int, suites dialer.Suites) (*client, error) {
 	g, local, own, err := f.place(i)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := g.Dial(ctx, gateway.DialConfig{
+	conn, err := g.Dial(ctx, dialer.DialConfig{
 		Server: f.server, ServerNATT: f.natt, Local: local, PSK: []byte(f.secret), User: f.user, Password: f.password,
 		Persona: f.target.Persona, Suites: suites, DPD: time.Minute,
-		Device: func(gateway.Assigned) (tenant.Device, error) { return probeDevice{f.probes}, nil },
+		Device: func(dialer.Assigned) (tenant.Device, error) { return probeDevice{f.probes}, nil },
 	})
 	if err != nil {
 		if own != nil {
@@ -163,15 +163,15 @@ func (f *fleet) dial(ctx context.Context, i int, suites gateway.Suites) (*client
 // place returns what the i-th client dials with. A server tells its clients
 // apart by address and port. On the loopback device every client has an address
 // of its own, and they share sockets; elsewhere each has sockets of its own.
-func (f *fleet) place(i int) (*gateway.Gateway, netip.Addr, context.CancelFunc, error) {
+func (f *fleet) place(i int) (*dialer.Dialer, netip.Addr, context.CancelFunc, error) {
 	if f.shared != nil {
 		return f.shared, numbered(127, i), nil, nil
 	}
-	local, ok := gateway.SourceFor(f.target.Server)
+	local, ok := dialer.SourceFor(f.target.Server)
 	if !ok {
 		return nil, local, nil, failed("no route to %s", f.target.Server)
 	}
-	g, err := gateway.NewDialler(gateway.DiallerConfig{Addresses: []netip.Addr{local}})
+	g, err := dialer.New(dialer.Config{Addresses: []netip.Addr{local}})
 	if err != nil {
 		return nil, local, nil, failed("%w", err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/internal/gateway"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 	"github.com/culvert-vpn/culvert/tenant/tun"
@@ -55,7 +55,7 @@ func asideNetwork() netip.Prefix {
 // time that counts, as a line of JSON. It goes on until ctx is done, or all is
 // sent.
 func RunFlood(ctx context.Context, j FloodJob, out io.Writer) error {
-	suites, err := gateway.ParseSuites(nil, named(j.ESP))
+	suites, err := dialer.ParseSuites(nil, named(j.ESP))
 	if err != nil || j.Size < udpOverhead || j.Rate <= 0 || j.Clients < 1 {
 		return badOption("flood: %v", err)
 	}
@@ -66,11 +66,11 @@ func RunFlood(ctx context.Context, j FloodJob, out io.Writer) error {
 	}
 	defer drop.Close()
 	f := &flood{job: j}
-	g, err := gateway.NewDialler(gateway.DiallerConfig{Addresses: []netip.Addr{netip.IPv4Unspecified()}, Listen: f.listen})
+	g, err := dialer.New(dialer.Config{Addresses: []netip.Addr{netip.IPv4Unspecified()}, Listen: f.listen})
 	if err != nil {
 		return failed("%w", err)
 	}
-	defer runGateway(ctx, g)()
+	defer runInBackground(ctx, g)()
 	for i := range j.Clients {
 		c := &floodClient{feed: newFeed(), local: following(j.First, i)}
 		f.clients = append(f.clients, c)
@@ -118,14 +118,14 @@ type floodClient struct {
 }
 
 // dial has a client dial in.
-func (f *flood) dial(ctx context.Context, g *gateway.Gateway, c *floodClient, suites gateway.Suites) error {
+func (f *flood) dial(ctx context.Context, g *dialer.Dialer, c *floodClient, suites dialer.Suites) error {
 	limit, cancel := patient(ctx)
 	defer cancel()
-	conn, err := g.Dial(limit, gateway.DialConfig{
+	conn, err := g.Dial(limit, dialer.DialConfig{
 		Server:     netip.AddrPortFrom(f.job.Server, config.DefaultPortIKE),
 		ServerNATT: netip.AddrPortFrom(f.job.Server, config.DefaultPortNATT),
 		Local:      c.local, PSK: []byte(f.job.Secret), User: f.job.User, Password: f.job.Secret, Suites: suites,
-		Device: func(gateway.Assigned) (tenant.Device, error) { return c.feed, nil },
+		Device: func(dialer.Assigned) (tenant.Device, error) { return c.feed, nil },
 	})
 	if err != nil {
 		return failed("flood: %w", err)

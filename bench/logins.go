@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
-	"github.com/culvert-vpn/culvert/internal/gateway"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // LoginsConfig says how clients dial in.
@@ -48,8 +48,8 @@ func (c LoginsConfig) withDefaults() (LoginsConfig, error) {
 }
 
 // suitesFor proposes one group, with a cipher that every server has.
-func suitesFor(group string) (gateway.Suites, error) {
-	s, err := gateway.ParseSuites([]string{"aes256-sha256-" + group, "aes256-sha1-" + group}, nil)
+func suitesFor(group string) (dialer.Suites, error) {
+	s, err := dialer.ParseSuites([]string{"aes256-sha256-" + group, "aes256-sha1-" + group}, nil)
 	if err != nil {
 		return s, badOption("group %q: %v", group, err)
 	}
@@ -177,7 +177,7 @@ func (c LoginsConfig) once(ctx context.Context, group string, wrong *causes) (lo
 const loginLimit = time.Minute
 
 // login dials in and hangs up. A failure is counted; too many of them end it.
-func (f *fleet) login(ctx context.Context, i int, suites gateway.Suites, up, failures *atomic.Int64, wrong *causes) error {
+func (f *fleet) login(ctx context.Context, i int, suites dialer.Suites, up, failures *atomic.Int64, wrong *causes) error {
 	limit, cancel := context.WithTimeout(ctx, loginLimit)
 	defer cancel()
 	// Addresses are used again when their last user is long gone.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/internal/gateway"
 	"github.com/culvert-vpn/culvert/tenant"
 )
@@ -30,7 +31,7 @@ type rig struct {
 
 // rigSession is one session, as its dialler sees it.
 type rigSession struct {
-	*gateway.Connection
+	*dialer.Connection
 	device *feed
 }
 
@@ -67,7 +68,7 @@ tenants:
 
 // newRig makes the gateway and its sessions.
 func newRig(ctx context.Context, suite string, sessions int) (*rig, error) {
-	suites, err := gateway.ParseSuites([]string{rigIKE}, []string{suite})
+	suites, err := dialer.ParseSuites([]string{rigIKE}, []string{suite})
 	if err != nil {
 		return nil, badOption("%v", err)
 	}
@@ -96,9 +97,9 @@ func newRig(ctx context.Context, suite string, sessions int) (*rig, error) {
 }
 
 // dialAll makes the sessions, each from an address of its own.
-func (r *rig) dialAll(ctx, runCtx context.Context, suites gateway.Suites, secret string) error {
-	g, err := gateway.NewDialler(gateway.DiallerConfig{
-		Addresses: []netip.Addr{netip.IPv4Unspecified()}, Ports: config.Ports{IKE: 500, NATT: wireNATT}, Listen: r.wire.listenClient,
+func (r *rig) dialAll(ctx, runCtx context.Context, suites dialer.Suites, secret string) error {
+	g, err := dialer.New(dialer.Config{
+		Addresses: []netip.Addr{netip.IPv4Unspecified()}, IKEPort: 500, NATTPort: wireNATT, Listen: r.wire.listenClient,
 	})
 	if err != nil {
 		return failed("%w", err)
@@ -110,10 +111,10 @@ func (r *rig) dialAll(ctx, runCtx context.Context, suites gateway.Suites, secret
 		defer cancel()
 		s := rigSession{device: newFeed()}
 		var err error
-		s.Connection, err = g.Dial(ctx, gateway.DialConfig{
+		s.Connection, err = g.Dial(ctx, dialer.DialConfig{
 			Server: netip.AddrPortFrom(server, 500), ServerNATT: netip.AddrPortFrom(server, wireNATT),
 			Local: numbered(10, i), PSK: []byte(secret), User: "bench", Password: secret, Suites: suites, DPD: time.Hour,
-			Device: func(gateway.Assigned) (tenant.Device, error) { return s.device, nil },
+			Device: func(dialer.Assigned) (tenant.Device, error) { return s.device, nil },
 		})
 		if err != nil {
 			return failed("session %d: %w", i+1, err)

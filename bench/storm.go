@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/culvert-vpn/culvert/internal/gateway"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // StormConfig says how many clients redial at once.
@@ -137,7 +137,7 @@ func (c StormConfig) redial(ctx context.Context, s *Section, server *standing, f
 }
 
 // persist dials until it worked, and returns how often that took; 0: ctx ended.
-func (f *fleet) persist(ctx context.Context, i int, suites gateway.Suites, wrong *causes) int {
+func (f *fleet) persist(ctx context.Context, i int, suites dialer.Suites, wrong *causes) int {
 	for n := 1; ctx.Err() == nil; n++ {
 		_, err := f.dial(ctx, i, suites)
 		if err == nil {

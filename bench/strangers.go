@@ -11,7 +11,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike/suite"
 	ikewire "github.com/culvert-vpn/culvert/ike/wire"
-	"github.com/culvert-vpn/culvert/internal/gateway"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // StrangersCommand is the hidden sub-command of bench that Strangers serves.
@@ -103,7 +103,7 @@ func (c StrangersConfig) dials(ctx context.Context, s *Section, how string, f *f
 }
 
 // dialOnce has the i-th client dial in and hang up, and says how long it took to be in.
-func (f *fleet) dialOnce(ctx context.Context, i int, suites gateway.Suites) (time.Duration, error) {
+func (f *fleet) dialOnce(ctx context.Context, i int, suites dialer.Suites) (time.Duration, error) {
 	limit, cancel := context.WithTimeout(ctx, loginLimit)
 	defer cancel()
 	began := time.Now()

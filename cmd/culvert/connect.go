@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/internal/gateway"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // newConnect returns the command that dials a server.
@@ -124,18 +124,18 @@ func (d *connectCommand) run(ctx context.Context, s streams, server string) erro
 		return err
 	}
 	defer clear(dial.PSK)
-	return gateway.Connect(ctx, dial)
+	return dialer.Connect(ctx, dial)
 }
 
 // values turns the flags into what the gateway takes.
-func (d *connectCommand) values(s streams, server string) (gateway.ConnectConfig, error) {
+func (d *connectCommand) values(s streams, server string) (dialer.ConnectConfig, error) {
 	if err := d.check(); err != nil {
-		return gateway.ConnectConfig{}, usageError{err}
+		return dialer.ConnectConfig{}, usageError{err}
 	}
-	c := gateway.ConnectConfig{
+	c := dialer.ConnectConfig{
 		Server: server, Identity: d.identity, User: d.user, Persona: d.persona, XAUTH: d.xauth,
 		Device: d.device, NetNS: d.netns, Once: d.once,
-		OnUp:   func(a gateway.Assigned) { fmt.Fprintln(s.out, up(a)) },
+		OnUp:   func(a dialer.Assigned) { fmt.Fprintln(s.out, up(a)) },
 		OnIPv6: func(a netip.Addr, dns []netip.Addr) { fmt.Fprintln(s.out, up6(a, dns)) },
 		Group:  d.group,
 	}
@@ -162,9 +162,9 @@ func (d *connectCommand) values(s streams, server string) (gateway.ConnectConfig
 		}
 		c.Routes = append(c.Routes, p)
 	}
-	parse := gateway.ParseSuites
+	parse := dialer.ParseSuites
 	if d.ikev2 {
-		parse = gateway.ParseSuites2
+		parse = dialer.ParseSuites2
 	}
 	if c.Suites, err = parse(d.ike, d.esp); err != nil {
 		return c, usageError{fmt.Errorf("--ike, --esp: %w", err)}
@@ -207,7 +207,7 @@ func (d *connectCommand) check() error {
 }
 
 // secrets reads what proves who we are.
-func (d *connectCommand) secrets(c *gateway.ConnectConfig) error {
+func (d *connectCommand) secrets(c *dialer.ConnectConfig) error {
 	if d.psk != "" {
 		psk, err := config.ResolveSecret(d.psk)
 		if err != nil {
@@ -230,25 +230,25 @@ func (d *connectCommand) secrets(c *gateway.ConnectConfig) error {
 }
 
 // certificates reads what both sides prove who they are with.
-func (d *connectCommand) certificates(c *gateway.ConnectConfig) error {
+func (d *connectCommand) certificates(c *dialer.ConnectConfig) error {
 	credentials, err := d.credentials()
 	if err != nil {
 		return err
 	}
 	defer clear(credentials.Key)
 	if !d.ikev2 && d.psk == "" {
-		if c.Signed, err = gateway.NewDialSigned(c.Server, credentials); err != nil {
+		if c.Signed, err = dialer.NewDialSigned(c.Server, credentials); err != nil {
 			return err
 		}
 	}
 	if d.eapTLS {
-		if c.EAPTLS, err = gateway.NewDialEAPTLS(c.Server, credentials); err != nil {
+		if c.EAPTLS, err = dialer.NewDialEAPTLS(c.Server, credentials); err != nil {
 			return err
 		}
 		credentials.Chain = nil // the server asks for it by EAP
 	}
 	if d.ikev2 {
-		if c.V2, err = gateway.NewDialV2(c.Server, credentials); err == nil {
+		if c.V2, err = dialer.NewDialV2(c.Server, credentials); err == nil {
 			err = d.quantum(c.V2)
 		}
 	}
@@ -256,7 +256,7 @@ func (d *connectCommand) certificates(c *gateway.ConnectConfig) error {
 }
 
 // quantum reads the post-quantum key.
-func (d *connectCommand) quantum(v2 *gateway.DialV2) error {
+func (d *connectCommand) quantum(v2 *dialer.DialV2) error {
 	if d.ppk == "" {
 		return nil
 	}
@@ -264,12 +264,12 @@ func (d *connectCommand) quantum(v2 *gateway.DialV2) error {
 	if err != nil {
 		return fmt.Errorf("--ppk: %w", err)
 	}
-	v2.PPK = &gateway.DialPPK{ID: d.ppkID, Secret: secret.Bytes(), Optional: d.ppkOptional}
+	v2.PPK = &dialer.DialPPK{ID: d.ppkID, Secret: secret.Bytes(), Optional: d.ppkOptional}
 	return nil
 }
 
 // credentials reads the files with certificates.
-func (d *connectCommand) credentials() (c gateway.Credentials, err error) {
+func (d *connectCommand) credentials() (c dialer.Credentials, err error) {
 	if d.ca != "" {
 		if c.Authorities, err = os.ReadFile(d.ca); err != nil {
 			return c, fmt.Errorf("--ca: %w", err)
@@ -299,7 +299,7 @@ func up6(a netip.Addr, dns []netip.Addr) string {
 }
 
 // up writes what a connection was given in one line.
-func up(a gateway.Assigned) string {
+func up(a dialer.Assigned) string {
 	s := fmt.Sprintf("up: address %s, server %s, MTU %d, %s", a.Local, a.Remote, a.MTU, a.Suite)
 	for _, addr := range a.DNS {
 		s += ", DNS " + addr.String()

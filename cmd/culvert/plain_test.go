@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/internal/gateway"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // mischief is a name that clears terminals with 7 bits and with 8, turns lines round, ends
@@ -70,7 +70,7 @@ func TestLogIsPlainText(t *testing.T) {
 // TestServersWordsArePlainText: a server that was dialled, or who poses as it, writes over
 // no terminal and forges no line of what `culvert connect` says.
 func TestServersWordsArePlainText(t *testing.T) {
-	a := gateway.Assigned{Local: netip.MustParseAddr("10.0.0.1"), Domains: []string{mischief, "corp.example.org"}}
+	a := dialer.Assigned{Local: netip.MustParseAddr("10.0.0.1"), Domains: []string{mischief, "corp.example.org"}}
 	if line := up(a); !strings.HasSuffix(line, ", domain corp.example.org") {
 		t.Error(line)
 	}

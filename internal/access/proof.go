@@ -66,7 +66,7 @@ func (p EAP) check(a *account) Judgement {
 	if !ok {
 		return Judgement{Refusal: WrongPassword}
 	}
-	return a.judge(ok, Judgement{Success: success, MSK: MasterSession(a.hash, p.NTResponse)})
+	return a.judge(ok, Judgement{Success: success, MSK: auth.MasterSession(a.hash, p.NTResponse)})
 }
 
 func (XAUTH) allowed(m config.Methods) bool { return m.XAUTH }
@@ -105,13 +105,4 @@ func (a *account) judge(right bool, j Judgement) Judgement {
 		return Judgement{Refusal: Disabled}
 	}
 	return j
-}
-
-// MasterSession is the MSK of an MSCHAPv2 login: the server's receive key, its send key,
-// and zeroes (RFC 3079 section 3). It is the caller's.
-func MasterSession(hash [16]byte, response [24]byte) []byte {
-	master := auth.MasterKey(hash, response)
-	defer clear(master[:])
-	receive, send := auth.StartKey(master, false, true), auth.StartKey(master, true, true)
-	return append(append(append(make([]byte, 0, 64), receive[:]...), send[:]...), make([]byte, 32)...)
 }

@@ -15,14 +15,17 @@ type layer struct {
 	may  []string
 }
 
-// layers, the direction of imports: commands, the gateway, the protocols. No
-// protocol knows a sibling; the gateway joins them.
+// layers, the direction of imports: commands, the gateway and the dialer, the engine, the
+// protocols. No protocol knows a sibling; the engine joins them.
 func layers() []layer {
 	return []layer{
 		{"cmd", []string{"internal", "bench"}},
 		{"bench", []string{"internal", "ike", "esp", "l2tp", "ppp", "tenant", "dataplane"}},
 		{"internal/access", []string{"internal/config", "internal/store", "internal/eap", "ppp"}},
-		{"internal/gateway", []string{"internal/access", "internal/admin", "internal/event", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "esp", "l2tp", "ppp", "tenant", "dataplane", "internal/x/aside", "internal/x/fault", "internal/x/deadline"}},
+		{"internal/gateway", []string{"internal/engine", "internal/access", "internal/admin", "internal/event", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "l2tp", "ppp", "tenant", "dataplane", "internal/x/aside", "internal/x/fault", "internal/x/deadline"}},
+		{"internal/dialer", []string{"internal/engine", "internal/event", "internal/eap", "ike", "l2tp", "ppp", "tenant", "dataplane", "internal/x/aside", "internal/x/fault", "internal/x/deadline"}},
+		{"internal/engine/tell", []string{"internal/engine", "internal/event", "internal/x/fault"}},
+		{"internal/engine", []string{"ike", "esp", "l2tp", "ppp", "dataplane", "internal/x/fault", "internal/x/deadline"}}, // no user, tenant, file or store
 		{"internal/quickstart", []string{"internal/config"}},
 		{"internal/config", []string{"internal/secretfile", "internal/certificate"}},
 		{"internal/store", []string{"ppp/auth"}},
@@ -100,6 +103,9 @@ func TestNobodyImportsTheTop(t *testing.T) {
 			if ours && within(target, "internal/gateway") && !within(f.dir, "cmd", "bench", "internal/gateway") {
 				t.Errorf("%s imports %s, which only commands and the bench may", f.name, target)
 			}
+			if tests := f.test && within(f.dir, "internal/gateway"); ours && within(target, "internal/dialer") && !tests && !within(f.dir, "cmd", "bench", "internal/dialer") {
+				t.Errorf("%s imports %s, which only commands, the bench and tests of the gateway may", f.name, target)
+			}
 		}
 	}
 }
@@ -115,7 +121,7 @@ func TestCoresKnowNoClient(t *testing.T) {
 				continue
 			}
 			imported++
-			if !within(f.dir, "internal/gateway", "bench") {
+			if !within(f.dir, "internal/dialer", "bench") {
 				t.Errorf("%s imports %s, which is for who dials", f.name, target)
 			}
 		}

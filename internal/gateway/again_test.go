@@ -2,24 +2,34 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/culvert-vpn/culvert/internal/dialer"
+	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/l2tp"
-	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/ppp"
+	"github.com/culvert-vpn/culvert/ppp/persona"
 )
 
 // nextDevice is the device of what comes up next in a call, which is not what it has now.
-func (c *client) nextDevice(d *DialConfig) <-chan *echoDevice {
-	opened := make(chan *echoDevice, 1)
-	d.Device = func(a Assigned) (tenant.Device, error) {
-		dev := newEchoDevice(a.MTU)
-		opened <- dev
-		return dev, nil
+func (c *client) nextDevice() <-chan *echoDevice {
+	c.next = make(chan *echoDevice, 1)
+	return c.next
+}
+
+// speaksAs has the links of a client be those of another user from now on.
+func (c *client) speaksAs(user, password string) {
+	c.g.Engine.Config.Link = func(*engine.Peer, int) (ppp.Config, error) {
+		own, _ := persona.Named("culvert")
+		return ppp.Config{
+			Role: ppp.Client, Rand: rand.Reader, Persona: own, MRU: maxMRU, User: user, Password: []byte(password),
+			Auth: ppp.AuthPolicy{MSCHAPv2: true},
+		}, nil
 	}
-	return opened
 }
 
 // opened waits a while for it.
@@ -35,21 +45,23 @@ func (c *client) opened(next <-chan *echoDevice) {
 func (c *client) logInAgain(user, password string) {
 	c.w.t.Helper()
 	var next <-chan *echoDevice
-	err := c.g.do(context.Background(), func(now time.Time) {
-		for _, s := range c.g.sessions {
-			next = c.nextDevice(&s.peer.dial.config)
-			s.link.Forget()
-			c.g.links.Stop(s)
-			d := &s.peer.dial.config
-			d.User, d.Password = user, password
-			var err error
-			if s.link, err = newClientLink(*d, maxMRU); err != nil {
+	err := c.g.Engine.Do(context.Background(), func(now time.Time) {
+		for _, s := range c.g.Engine.Sessions {
+			next = c.nextDevice()
+			s.Link.Forget()
+			c.g.Engine.Deadlines.Stop(s)
+			c.speaksAs(user, password)
+			link, err := c.g.Engine.Config.Link(s.Peer, maxMRU)
+			if err != nil {
 				c.w.t.Fatal(err)
 			}
-			s.link.Start(now)
-			c.g.touch(s)
+			if s.Link, err = ppp.NewLink(link); err != nil {
+				c.w.t.Fatal(err)
+			}
+			s.Link.Start(now)
+			c.g.Engine.Touch(s)
 		}
-		c.g.settle(now)
+		c.g.Engine.DrainAll(now)
 	})
 	if err != nil {
 		c.w.t.Fatal(err)
@@ -77,7 +89,7 @@ func TestLoginAgainInOneLink(t *testing.T) {
 		t.Run(x.user+" "+x.password, func(t *testing.T) {
 			inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
 				c := w.client(nil)
-				conn := c.mustDial(func(d *DialConfig) { d.User = "alice@acme" })
+				conn := c.mustDial(func(d *dialer.DialConfig) { d.User = "alice@acme" })
 				c.wantPing(conn, "198.18.0.2")
 				before := w.sessions()
 				first := c.dev
@@ -111,15 +123,15 @@ func TestLoginAgainInOneLink(t *testing.T) {
 func (c *client) secondTunnel(user, password string) {
 	c.w.t.Helper()
 	var next <-chan *echoDevice
-	err := c.g.do(context.Background(), func(now time.Time) {
-		for _, p := range c.g.peers {
-			next = c.nextDevice(&p.dial.config)
-			p.dial.config.User, p.dial.config.Password = user, password
-			if _, err := c.g.l2tp.Dial(now, l2tp.Peer(p.id), l2tp.DialConfig{}); err != nil {
+	err := c.g.Engine.Do(context.Background(), func(now time.Time) {
+		for _, p := range c.g.Engine.Peers {
+			next = c.nextDevice()
+			c.speaksAs(user, password)
+			if _, err := c.g.Engine.L2TP.Dial(now, l2tp.Peer(p.ID), l2tp.DialConfig{}); err != nil {
 				c.w.t.Error(err)
 			}
 		}
-		c.g.settle(now)
+		c.g.Engine.DrainAll(now)
 	})
 	if err != nil {
 		c.w.t.Fatal(err)
@@ -212,14 +224,13 @@ func TestDialsAgainWithinOneSA(t *testing.T) {
 // killed, while the security association stays.
 func (c *client) forget(t *testing.T) {
 	t.Helper()
-	err := c.g.do(context.Background(), func(now time.Time) {
-		for _, s := range c.g.sessions {
-			d := s.peer.dial
-			s.peer.dial = nil // the call as such is not over
-			c.g.l2tp.Forget(l2tp.Peer(s.peer.id))
-			c.g.end(now, s)
-			c.g.settle(now)
-			s.peer.dial = d
+	err := c.g.Engine.Do(context.Background(), func(now time.Time) {
+		for _, s := range c.g.Engine.Sessions {
+			c.g.Engine.L2TP.Forget(l2tp.Peer(s.Peer.ID))
+			c.g.Engine.End(s)
+			for more := true; more; { // nobody is told: the call as such is not over
+				_, more = c.g.Engine.Next(now)
+			}
 		}
 	})
 	if err != nil {
@@ -234,14 +245,14 @@ func TestSessionsPerUser(t *testing.T) {
 	yaml := strings.Replace(testConfig, "auth: {", "auth: {allow: [mschapv2, eap-mschapv2, xauth], ", 1) +
 		a.server(vpn) + "    limits: {sessions_per_user: 3}\n"
 	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
-		for _, how := range []func(*DialConfig){func(*DialConfig) {}, byXAUTH, a.trusts(vpn)} {
+		for _, how := range []func(*dialer.DialConfig){func(*dialer.DialConfig) {}, byXAUTH, a.trusts(vpn)} {
 			c := w.client(nil)
 			c.wantPing(c.mustDial(how), "198.18.0.2")
 		}
-		for _, how := range []func(*DialConfig){func(*DialConfig) {}, byXAUTH, a.trusts(vpn)} {
+		for _, how := range []func(*dialer.DialConfig){func(*dialer.DialConfig) {}, byXAUTH, a.trusts(vpn)} {
 			w.client(nil).wantRefused(how)
 			bob := w.client(nil)
-			conn := bob.mustDial(how, func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
+			conn := bob.mustDial(how, func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })
 			bob.wantPing(conn, "198.18.0.2")
 			conn.Close(context.Background())
 			<-conn.Done()

@@ -16,6 +16,18 @@ import (
 	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
+// applier puts one configuration in the place of another.
+type applier struct {
+	*logins
+	applying chan struct{} // has room for one Apply
+
+	// What follows belongs to the control loop.
+	applied    *config.Config // what runs, if it came by Apply
+	superseded []superseded   // what came so before it
+}
+
+func newApplier(l *logins) *applier { return &applier{logins: l, applying: make(chan struct{}, 1)} }
+
 // Changes are what Apply has done: tenants by name, in the order of the configuration.
 type Changes struct {
 	Added, Changed, Removed []string
@@ -33,7 +45,7 @@ var errApply = errors.New("gateway: a fault of the server; see the log")
 // stay as they are, and the log names them. If the error is not nil, all is as it was; it
 // names the line that stood in the way. Otherwise next is the gateway's, which clears it
 // when nothing needs it any more. Apply waits for Run to have begun.
-func (g *Gateway) Apply(ctx context.Context, next *config.Config) (Changes, error) {
+func (g *applier) Apply(ctx context.Context, next *config.Config) (Changes, error) {
 	select {
 	case g.applying <- struct{}{}: // one at a time
 		defer func() { <-g.applying }()
@@ -42,14 +54,14 @@ func (g *Gateway) Apply(ctx context.Context, next *config.Config) (Changes, erro
 	}
 	p := &plan{next: next}
 	ctx = context.WithoutCancel(ctx) // a plan that is under way is made or not made, and both are known
-	if err := g.do(ctx, func(time.Time) { p.running, p.before = g.config.Config, g.roster }); err != nil {
+	if err := g.engine.Do(ctx, func(time.Time) { p.running, p.before = g.config.Config, g.roster }); err != nil {
 		return Changes{}, err
 	}
 	if err := g.prepared(p); err != nil {
 		return Changes{}, errors.Join(err, g.giveUp(p))
 	}
 	err := errApply // unless it comes to an end
-	if ended := g.do(ctx, func(now time.Time) { g.commit(now, p); err = nil }); ended != nil {
+	if ended := g.engine.Do(ctx, func(now time.Time) { g.commit(now, p); err = nil }); ended != nil {
 		err = ended
 	}
 	if !p.made.Load() {
@@ -60,7 +72,7 @@ func (g *Gateway) Apply(ctx context.Context, next *config.Config) (Changes, erro
 }
 
 // prepared is prepare; a panic of it leaves what runs as it is.
-func (g *Gateway) prepared(p *plan) (err error) {
+func (g *applier) prepared(p *plan) (err error) {
 	err = errApply
 	defer g.faults.Recover("another configuration")
 	return g.prepare(p)
@@ -81,7 +93,7 @@ type renewal struct {
 
 // prepare makes all that the next configuration needs, so that nothing is left that may
 // fail; what runs is not touched. It may wait.
-func (g *Gateway) prepare(p *plan) (err error) {
+func (g *applier) prepare(p *plan) (err error) {
 	p.changes.RestartNeeded = keepServer(p.running, p.next)
 	if p.selector, err = newSelector(p.next.Tenants); err != nil {
 		return fmt.Errorf("gateway: %w", err)
@@ -103,7 +115,7 @@ func (g *Gateway) prepare(p *plan) (err error) {
 	return g.openDevices(p)
 }
 
-func (g *Gateway) prepareTenant(p *plan, conf *config.Tenant) error {
+func (g *applier) prepareTenant(p *plan, conf *config.Tenant) error {
 	if old := p.before.named(conf.Name); old != nil {
 		return g.renewTenant(p, old, conf)
 	}
@@ -117,7 +129,7 @@ func (g *Gateway) prepareTenant(p *plan, conf *config.Tenant) error {
 	return nil
 }
 
-func (g *Gateway) renewTenant(p *plan, old *tenantState, conf *config.Tenant) (err error) {
+func (g *applier) renewTenant(p *plan, old *tenantState, conf *config.Tenant) (err error) {
 	r := renewal{tenant: old, conf: conf}
 	was := old.conf.Load()
 	if r.closed, err = besideTUN(p.next, conf); err != nil {
@@ -167,7 +179,7 @@ func keepServer(running, next *config.Config) (what []string) {
 }
 
 // commit has the next configuration run. Nothing in it can fail.
-func (g *Gateway) commit(now time.Time, p *plan) {
+func (g *applier) commit(now time.Time, p *plan) {
 	for _, r := range p.renewed {
 		if r.pools != nil {
 			g.repool(now, r)
@@ -203,14 +215,14 @@ func (g *Gateway) commit(now time.Time, p *plan) {
 }
 
 // regrant has what tenants grant by now hold for whoever is connected to them.
-func (g *Gateway) regrant(now time.Time, renewed []renewal) {
+func (g *applier) regrant(now time.Time, renewed []renewal) {
 	for _, peer := range g.peers {
-		for _, s := range peer.sessions() {
+		for _, s := range peer.own() {
 			if s.tenant == nil {
 				continue
 			}
 			if grant := s.tenant.grants(s.key()); s.grant != grant {
-				g.apply(now, s, grant)
+				g.apply(s, grant)
 			}
 		}
 	}
@@ -238,10 +250,10 @@ func (t *tenantState) become(r renewal) {
 }
 
 // follow is the roster after the one that runs. Peers keep the labels that they have.
-func (g *Gateway) follow(p *plan) *roster {
+func (g *applier) follow(p *plan) *roster {
 	labels := make(map[string]bool)
 	for _, peer := range g.peers {
-		labels[peer.label] = true
+		labels[peer.Label] = true
 	}
 	stays := make(map[*tenantState]bool, len(p.renewed))
 	for _, r := range p.renewed {
@@ -263,7 +275,7 @@ type superseded struct {
 }
 
 // supersede notes which configuration runs, and clears those that nobody can need.
-func (g *Gateway) supersede(now time.Time, next *config.Config) {
+func (g *applier) supersede(now time.Time, next *config.Config) {
 	if g.applied != nil {
 		g.superseded = append(g.superseded, superseded{g.applied, now})
 	}
@@ -278,7 +290,7 @@ func (g *Gateway) supersede(now time.Time, next *config.Config) {
 }
 
 // zeroApplied clears every configuration that came by Apply.
-func (g *Gateway) zeroApplied() {
+func (g *applier) zeroApplied() {
 	for _, old := range g.superseded {
 		old.conf.Zero()
 	}
@@ -288,15 +300,15 @@ func (g *Gateway) zeroApplied() {
 }
 
 // closeGone frees what tenants held that are gone. Their clients were told. It may wait.
-func (g *Gateway) closeGone(p *plan) {
+func (g *applier) closeGone(p *plan) {
 	if p.leases != nil {
 		g.storeLeases(p.gone, p.leases)
 	}
 	for _, t := range p.gone {
-		g.plane.RemovePort(t.way.Load().port)
+		g.engine.Plane.RemovePort(t.way.Load().port)
 	}
 	for _, port := range p.former {
-		g.plane.RemovePort(port)
+		g.engine.Plane.RemovePort(port)
 	}
 	for _, d := range p.told {
 		if err := d.restrict(d.conf); err != nil { // the device has more than it should

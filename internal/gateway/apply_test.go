@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/internal/x/nstest"
@@ -50,8 +51,8 @@ func another(name string, rest ...string) string {
 }
 
 // carol dials such a tenant.
-func carol(name string) func(*DialConfig) {
-	return func(d *DialConfig) {
+func carol(name string) func(*dialer.DialConfig) {
+	return func(d *dialer.DialConfig) {
 		d.PSK, d.User, d.Password = []byte("the-long-key-of-"+name), "carol@"+name, "carolpw"
 	}
 }
@@ -113,8 +114,8 @@ func TestRemovedTenantOfEveryProtocol(t *testing.T) {
 	lines, trusts := a.server(vpn), a.trusts(vpn)
 	for name, c := range map[string]struct {
 		yaml string
-		edit func(*DialConfig)
-	}{"L2TP": {testConfig, func(*DialConfig) {}}, "IKEv2": {eapConfig + lines, trusts}} {
+		edit func(*dialer.DialConfig)
+	}{"L2TP": {testConfig, func(*dialer.DialConfig) {}}, "IKEv2": {eapConfig + lines, trusts}} {
 		t.Run(name, func(t *testing.T) {
 			yaml, edit := c.yaml, c.edit
 			inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
@@ -181,7 +182,7 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 			t.Error("a device stays open that belongs to nothing")
 		}
 		w.client(nil).wantRefused(carol("globex"))
-		w.client(nil).mustDial(func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
+		w.client(nil).mustDial(func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })
 		if lost, sent := stop(); lost > 0 {
 			t.Errorf("who was connected lost %d of %d packets", lost, sent)
 		}
@@ -264,12 +265,12 @@ func TestHundredConfigurations(t *testing.T) {
 			devices = append(devices, d)
 			return d
 		}
-		conns := make([]*Connection, untouched)
+		conns := make([]*dialer.Connection, untouched)
 		for i := range conns {
 			conns[i] = w.client(nil).mustDial()
 		}
 		clients, guests := w.clients, []*client{w.client(nil), w.client(nil), w.client(nil)}
-		here, in := map[string]string{}, map[*client]*Connection{}
+		here, in := map[string]string{}, map[*client]*dialer.Connection{}
 		round := func() {
 			name := anyChange(here, random, func(string) []string { return nil })
 			w.apply(base() + inOrder(here))

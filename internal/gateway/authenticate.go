@@ -53,14 +53,14 @@ type carrier interface {
 	// session is whose login it is; nil: there is none yet.
 	session() *session
 	// holds reports whether anybody waits for what a login comes to.
-	holds(g *Gateway, a *attempt) bool
+	holds(g *logins, a *attempt) bool
 	// refused tells the client that it does not get in.
-	refused(g *Gateway, now time.Time, a *attempt, why access.Refusal)
+	refused(g *logins, now time.Time, a *attempt, why access.Refusal)
 }
 
 // taker takes what was found out about a proof: a carrier, or EAP, which goes on with it.
 type taker interface {
-	judged(g *Gateway, now time.Time, a *attempt, j access.Judgement)
+	judged(g *logins, now time.Time, a *attempt, j access.Judgement)
 }
 
 // somebody is who logs in, and in which tenant that is.
@@ -75,7 +75,7 @@ func user(t *tenantState, name string) somebody {
 }
 
 // choose finds the tenant and the user that a login name means in a group.
-func (g *Gateway) choose(group []*tenantState, login string) somebody {
+func (g *server) choose(group []*tenantState, login string) somebody {
 	names := make([]string, 0, len(group))
 	for _, t := range group {
 		names = append(names, t.Name)
@@ -97,7 +97,7 @@ func (g *Gateway) choose(group []*tenantState, login string) somebody {
 func (a *attempt) proves(now time.Time, who somebody, proof access.Proof, to taker) {
 	p := a.carrier.peer()
 	a.tenant, a.user, a.who, a.proof, a.taker = who.tenant, who.User, who.Who, proof, to
-	a.tried = access.Attempt{Client: p.path.Remote, Device: p.identity, User: who.User, Free: config.DefaultLoginFailures, Began: now}
+	a.tried = access.Attempt{Client: p.Path.Remote, Device: p.Identity, User: who.User, Free: config.DefaultLoginFailures, Began: now}
 	if t := who.tenant; t != nil {
 		a.tried.Tenant, a.tried.Free = t.Name, t.Limits.LoginFailures
 	}
@@ -105,13 +105,13 @@ func (a *attempt) proves(now time.Time, who somebody, proof access.Proof, to tak
 
 // shows has an attempt be that of its user, who has proved himself without a secret that
 // can be guessed, and who may still be locked out.
-func (a *attempt) shows(g *Gateway, to taker) {
+func (a *attempt) shows(g *logins, to taker) {
 	a.who, a.proof, a.taker, a.tried = g.shown(a.tenant, a.user, a.chain), access.Shown{}, to, access.Attempt{}
 }
 
 // admit takes a session's user, who is who he says, into the tenant, with what he is
 // granted there.
-func (g *Gateway) admit(now time.Time, s *session, t *tenantState, grant *access.Grant) access.Refusal {
+func (g *logins) admit(now time.Time, s *session, t *tenantState, grant *access.Grant) access.Refusal {
 	switch {
 	case t.gone:
 		return access.UnknownUser
@@ -122,13 +122,13 @@ func (g *Gateway) admit(now time.Time, s *session, t *tenantState, grant *access
 	case g.lease(now, s, t, grant.Address) != nil:
 		return access.PoolEmpty
 	}
-	g.apply(now, s, grant)
+	g.apply(s, grant)
 	return access.None
 }
 
 // refuse is the end of a login that does not get in: whoever is to know is told, and the
 // client.
-func (g *Gateway) refuse(now time.Time, a *attempt, why access.Refusal, err error) {
+func (g *logins) refuse(now time.Time, a *attempt, why access.Refusal, err error) {
 	g.tellRefused(a, why, err)
 	a.carrier.refused(g, now, a, why)
 }

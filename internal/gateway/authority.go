@@ -10,13 +10,32 @@ import (
 // Proofs are judged here: the throttle says when, an authority what they come to. The
 // authority is a machine, driven by the control loop as those of the protocols are.
 
+// logins are the clients' logins, by whichever way, until they have a session or are refused.
+type logins struct {
+	*server
+	throttle  *access.Throttle
+	authority access.Authority        // who knows the users
+	attempts  map[uint64]*attempt     // that it is asked about
+	held      deadline.Heap[*attempt] // that wait to be
+	lastAsked uint64                  // the number of the last one of attempts
+	heldUp    int                     // those that the throttle lets wait
+}
+
+func newLogins(s *server) *logins {
+	g := &logins{server: s, throttle: access.NewThrottle(), attempts: make(map[uint64]*attempt), authority: access.NewLocal(nil)}
+	if s.config.Store != nil {
+		g.authority = access.NewLocal(s.config.Store)
+	}
+	return g
+}
+
 // maxHeldUp bounds the logins that wait at a time.
 const maxHeldUp = 4096
 
 // judge is the way of every proof, whatever protocol brings it: the authority is asked when
 // the throttle lets it be, and the carrier takes what came of it. Nobody is told while the
 // client that it is for is gone.
-func (g *Gateway) judge(now time.Time, a *attempt) {
+func (g *logins) judge(now time.Time, a *attempt) {
 	if !a.carrier.holds(g, a) {
 		a.proof.Zero()
 		return
@@ -40,7 +59,7 @@ func (g *Gateway) judge(now time.Time, a *attempt) {
 }
 
 // hold has a login wait; not at all where too many do.
-func (g *Gateway) hold(now time.Time, a *attempt, d time.Duration) {
+func (g *logins) hold(now time.Time, a *attempt, d time.Duration) {
 	if d <= 0 || g.heldUp >= maxHeldUp {
 		g.goOn(now, a)
 		return
@@ -50,7 +69,7 @@ func (g *Gateway) hold(now time.Time, a *attempt, d time.Duration) {
 }
 
 // goOn is what follows when a login has waited.
-func (g *Gateway) goOn(now time.Time, a *attempt) {
+func (g *logins) goOn(now time.Time, a *attempt) {
 	if !a.unseen {
 		g.judge(now, a)
 		return
@@ -60,7 +79,7 @@ func (g *Gateway) goOn(now time.Time, a *attempt) {
 }
 
 // judged says what was found out, if anybody waits for it.
-func (g *Gateway) judged(now time.Time, a *attempt, j access.Judgement) {
+func (g *logins) judged(now time.Time, a *attempt, j access.Judgement) {
 	if a.carrier.holds(g, a) {
 		a.taker.judged(g, now, a, j)
 		return
@@ -69,7 +88,7 @@ func (g *Gateway) judged(now time.Time, a *attempt, j access.Judgement) {
 }
 
 // consult asks the authority about a login, whose answer is taken by answer.
-func (g *Gateway) consult(now time.Time, a *attempt) {
+func (g *logins) consult(now time.Time, a *attempt) {
 	g.lastAsked++
 	a.asked = g.lastAsked
 	g.attempts[a.asked] = a
@@ -77,14 +96,14 @@ func (g *Gateway) consult(now time.Time, a *attempt) {
 }
 
 // forget tells the authority that nobody waits for a login's answer any more.
-func (g *Gateway) forget(now time.Time, a *attempt) {
+func (g *logins) forget(now time.Time, a *attempt) {
 	if a != nil && g.attempts[a.asked] == a {
 		g.spare(now, a.asked, func() { g.authority.Forget(a.asked) })
 	}
 }
 
 // answers carries out what the authority wants, and reports whether there was anything.
-func (g *Gateway) answers(now time.Time) bool {
+func (g *logins) answers(now time.Time) bool {
 	some := false
 	for len(g.attempts) > 0 {
 		var event access.Event
@@ -105,14 +124,14 @@ func (g *Gateway) answers(now time.Time) bool {
 }
 
 // compare has the work of a login done in the pool of what waits.
-func (g *Gateway) compare(now time.Time, w access.Work) {
+func (g *logins) compare(now time.Time, w access.Work) {
 	a := g.attempts[w.ID]
 	if a == nil {
 		return
 	}
 	done := g.later(a.owner(), func() {
 		j := access.Judgement{Refusal: access.Fault}
-		defer g.post(func(now time.Time) { g.compared(now, w.ID, j) }) // also if it panics
+		defer g.engine.Post(func(now time.Time) { g.compared(now, w.ID, j) }) // also if it panics
 		j = w.Do()
 	})
 	if !done {
@@ -122,12 +141,12 @@ func (g *Gateway) compare(now time.Time, w access.Work) {
 }
 
 // compared brings the authority what the work of a login came to.
-func (g *Gateway) compared(now time.Time, id uint64, j access.Judgement) {
+func (g *logins) compared(now time.Time, id uint64, j access.Judgement) {
 	g.spare(now, id, func() { g.authority.Worked(now, id, j) })
 }
 
 // answer takes what the authority says of a login. What goes wrong costs its client.
-func (g *Gateway) answer(now time.Time, e access.Answer) {
+func (g *logins) answer(now time.Time, e access.Answer) {
 	a := g.attempts[e.ID]
 	if a == nil {
 		clear(e.MSK)
@@ -135,15 +154,14 @@ func (g *Gateway) answer(now time.Time, e access.Answer) {
 	}
 	delete(g.attempts, e.ID)
 	g.throttle.Settle(now, &a.tried, e.Outcome())
-	was := g.serving
-	g.serving = served{a.carrier.peer(), a.carrier.session()}
+	g.serve(a)
 	g.judged(now, a, e.Judgement)
-	g.serving = was
+	g.engine.Serve(nil, nil)
 }
 
 // spare calls the authority. A panic of its ends here: it costs the login that it is asked
 // about, or, where that is none in particular, those that wait for it. well: there was none.
-func (g *Gateway) spare(now time.Time, id uint64, f func()) (well bool) {
+func (g *logins) spare(now time.Time, id uint64, f func()) (well bool) {
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -169,7 +187,7 @@ func (g *Gateway) spare(now time.Time, id uint64, f func()) (well bool) {
 }
 
 // loginsDue is when something is due of logins; zero: nothing is.
-func (g *Gateway) loginsDue(now time.Time) (at time.Time) {
+func (g *logins) loginsDue(now time.Time) (at time.Time) {
 	if len(g.attempts) > 0 && !g.spare(now, 0, func() { at = g.authority.Deadline() }) {
 		return now // for what that has cost
 	}
@@ -177,7 +195,7 @@ func (g *Gateway) loginsDue(now time.Time) (at time.Time) {
 }
 
 // advanceLogins does what is due of them.
-func (g *Gateway) advanceLogins(now time.Time) {
+func (g *logins) advanceLogins(now time.Time) {
 	if len(g.attempts) > 0 {
 		g.spare(now, 0, func() { g.authority.Advance(now) })
 	}
@@ -188,10 +206,19 @@ func (g *Gateway) advanceLogins(now time.Time) {
 		}
 		g.held.Stop(a)
 		g.heldUp--
-		g.serving = served{a.carrier.peer(), a.carrier.session()}
+		g.serve(a)
 		g.goOn(now, a)
-		g.serving = served{}
+		g.engine.Serve(nil, nil)
 	}
+}
+
+// serve notes that whatever goes wrong by now is of an attempt's client.
+func (g *logins) serve(a *attempt) {
+	if s := a.carrier.session(); s != nil {
+		g.engine.Serve(s.peer.Peer, s.Session)
+		return
+	}
+	g.engine.Serve(a.carrier.peer().Peer, nil)
 }
 
 // owner is the tenant that a login takes the time of, as far as it is known.
@@ -203,14 +230,14 @@ func (a *attempt) owner() *tenantState {
 }
 
 // after has f done in the control loop after a while; at once where too much waits.
-func (g *Gateway) after(d time.Duration, f func(now time.Time)) {
+func (g *logins) after(d time.Duration, f func(now time.Time)) {
 	if d <= 0 || g.heldUp >= maxHeldUp {
 		f(time.Now())
 		return
 	}
 	g.heldUp++
 	time.AfterFunc(d, func() {
-		g.post(func(now time.Time) {
+		g.engine.Post(func(now time.Time) {
 			g.heldUp--
 			f(now)
 		})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/internal/access"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/internal/store"
 )
 
@@ -65,17 +66,17 @@ func TestAPanicOfAnAuthority(t *testing.T) {
 	for _, verb := range []string{"Ask", "Worked", "Next", "Deadline", "Advance"} {
 		t.Run(verb, func(t *testing.T) {
 			inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
-				w.within(w.server, func(time.Time) {
+				w.within(w.server.engine, func(time.Time) {
 					w.server.authority = &faulty{Authority: w.server.authority, verb: verb, on: make(map[uint64]bool)}
 				})
 				c := w.client(nil)
 				conn := c.mustDial()
-				w.client(nil).wantRefused(func(d *DialConfig) { d.User = "mallory" })
+				w.client(nil).wantRefused(func(d *dialer.DialConfig) { d.User = "mallory" })
 				w.wantRefusal(access.Fault.String(), "")
 				if n, told := w.server.faults.Count(), w.log.FilterMessage("fault").Len(); n != 1 || told != 1 {
 					t.Errorf("%d panics, told %d times", n, told)
 				}
-				w.within(w.server, func(time.Time) {
+				w.within(w.server.engine, func(time.Time) {
 					if n := len(w.server.attempts); n != 0 {
 						t.Errorf("%d logins wait for ever", n)
 					}
@@ -83,7 +84,7 @@ func TestAPanicOfAnAuthority(t *testing.T) {
 				})
 				c.wantPing(conn, "198.18.0.2")
 				other := w.client(nil)
-				other.wantPing(other.mustDial(func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" }), "198.18.0.2")
+				other.wantPing(other.mustDial(func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" }), "198.18.0.2")
 			})
 		})
 	}
@@ -146,7 +147,7 @@ func (f *remote) Next() (access.Event, bool) {
 func TestAnAuthorityElsewhere(t *testing.T) {
 	inWorld(t, goodRoad, xauthConfig, func(t *testing.T, w *world) {
 		elsewhere := &remote{takes: 5 * time.Second, at: make(map[uint64]time.Time)}
-		w.within(w.server, func(time.Time) { w.server.authority = elsewhere })
+		w.within(w.server.engine, func(time.Time) { w.server.authority = elsewhere })
 		began := time.Now()
 		in := w.client(nil)
 		conn := in.mustDial(byXAUTH)
@@ -154,7 +155,7 @@ func TestAnAuthorityElsewhere(t *testing.T) {
 			t.Errorf("in after %v", d)
 		}
 		in.wantPing(conn, "198.18.0.2")
-		w.within(w.server, func(time.Time) { elsewhere.takes = 24 * time.Hour })
+		w.within(w.server.engine, func(time.Time) { elsewhere.takes = 24 * time.Hour })
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		c := w.client(nil)
@@ -162,7 +163,7 @@ func TestAnAuthorityElsewhere(t *testing.T) {
 			t.Error("in at once")
 		}
 		time.Sleep(2 * time.Minute)
-		w.within(w.server, func(time.Time) {
+		w.within(w.server.engine, func(time.Time) {
 			if len(w.server.attempts) != 0 || len(elsewhere.at) != 0 {
 				t.Errorf("%d logins are asked about whose clients have left", len(elsewhere.at))
 			}
@@ -199,10 +200,10 @@ func TestTwoLoginsThatWaitDelayNoOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ways := []func(*DialConfig){func(*DialConfig) {}, byXAUTH, a.trusts(vpn)}
+	ways := []func(*dialer.DialConfig){func(*dialer.DialConfig) {}, byXAUTH, a.trusts(vpn)}
 	inWorldWith(t, kept, goodRoad, promisesConfig+a.server(vpn)+"    limits: {sessions_per_user: 200}\n", func(t *testing.T, w *world) {
-		w.within(w.server, func(time.Time) {
-			if n := w.server.computing.most; n != 2 {
+		w.within(w.server.engine, func(time.Time) {
+			if n := runtime.GOMAXPROCS(0); n != 2 {
 				t.Errorf("%d processors", n)
 			}
 			w.server.authority = access.NewLocal(slowDisk{kept, map[string]bool{"carol": true, "dave": true}})
@@ -211,10 +212,10 @@ func TestTwoLoginsThatWaitDelayNoOthers(t *testing.T) {
 		defer cancel()
 		began := time.Now()
 		var waiting, others sync.WaitGroup
-		login := func(all *sync.WaitGroup, name string, way func(*DialConfig), check func(time.Duration) bool) {
+		login := func(all *sync.WaitGroup, name string, way func(*dialer.DialConfig), check func(time.Duration) bool) {
 			c := w.client(nil)
 			all.Go(func() {
-				if _, err := c.dial(ctx, func(d *DialConfig) { d.User, d.Password = name, "right" }, way); err != nil {
+				if _, err := c.dial(ctx, func(d *dialer.DialConfig) { d.User, d.Password = name, "right" }, way); err != nil {
 					t.Errorf("%s: %v", name, err)
 				} else if d := time.Since(began); !check(d) {
 					t.Errorf("%s is in after %v", name, d)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
@@ -60,10 +61,10 @@ func TestInform(t *testing.T) { testInform(t, routesConfig) }
 // TestIKEv2Inform: Windows asks in the same way where there is no PPP.
 func TestIKEv2Inform(t *testing.T) {
 	a := newAuthority(t, "a")
-	testInform(t, routesConfig+a.server(vpn), a.trusts(vpn), func(d *DialConfig) { d.Persona = "windows10-ikev2" })
+	testInform(t, routesConfig+a.server(vpn), a.trusts(vpn), func(d *dialer.DialConfig) { d.Persona = "windows10-ikev2" })
 }
 
-func testInform(t *testing.T, yaml string, edits ...func(*DialConfig)) {
+func testInform(t *testing.T, yaml string, edits ...func(*dialer.DialConfig)) {
 	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
 		c := w.client(nil)
 		conn := c.mustDial(edits...)

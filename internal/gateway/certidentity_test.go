@@ -18,6 +18,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/certificate"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // TestIKEv2CertificateIdentity: a client that calls itself by its address, as Apple's do with
@@ -27,7 +28,7 @@ func TestIKEv2CertificateIdentity(t *testing.T) {
 	a := newAuthority(t, "a")
 	carol := a.client("carol")
 	lines := a.server(vpn)
-	called := func(name string) func(*DialConfig) { return func(d *DialConfig) { d.Identity = name } }
+	called := func(name string) func(*dialer.DialConfig) { return func(d *dialer.DialConfig) { d.Identity = name } }
 	inWorld(t, goodRoad, testConfig+lines, func(t *testing.T, w *world) {
 		for _, name := range []string{"192.168.3.111", "alice", "carol", ""} {
 			c := w.client(nil)

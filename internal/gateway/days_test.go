@@ -14,13 +14,15 @@ import (
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/wire"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
+	"github.com/culvert-vpn/culvert/internal/engine"
 )
 
 // twoHomed is a client on a host with two addresses, both behind one NAT.
 func (w *world) twoHomed(nat *simnet.NAT) (c *client, second netip.Addr) {
 	first, second := w.addr("10.77.9.1"), w.addr("10.77.9.2")
 	conf := &config.Config{Listen: []netip.Addr{first, second}, Workers: 1, Ports: config.Ports{IKE: 500, NATT: 4500}}
-	g, err := New(Config{Config: conf, dialler: true, Listen: nat.Listen})
+	g, err := dialer.New(dialer.Config{Addresses: conf.Listen, IKEPort: conf.Ports.IKE, NATTPort: conf.Ports.NATT, Listen: nat.Listen})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -33,11 +35,11 @@ func (w *world) twoHomed(nat *simnet.NAT) (c *client, second netip.Addr) {
 // move changes the client's address, by MOBIKE.
 func (c *client) move(to netip.Addr) {
 	c.w.t.Helper()
-	err := c.g.do(context.Background(), func(now time.Time) {
-		for id, p := range c.g.peers {
-			path := p.path
+	err := c.g.Engine.Do(context.Background(), func(now time.Time) {
+		for id, p := range c.g.Engine.Peers {
+			path := p.Path
 			path.Local = netip.AddrPortFrom(to, path.Local.Port())
-			if err := c.g.ike.Readdress(now, ike.Peer(id), path); err != nil {
+			if err := c.g.Engine.IKE.Readdress(now, ike.Peer(id), path); err != nil {
 				c.w.t.Error(err)
 			}
 		}
@@ -71,7 +73,7 @@ func TestIKEv2Days(t *testing.T) {
 			inWorld(t, goodRoad, lines+a.server(vpn), func(t *testing.T, w *world) {
 				w.net.Tap(o.tap)
 				c, second := w.twoHomed(w.net.NAT(w.addr("198.51.100.7")))
-				conn := c.mustDial(a.trusts(vpn), func(d *DialConfig) {
+				conn := c.mustDial(a.trusts(vpn), func(d *dialer.DialConfig) {
 					d.Persona, d.DPD = day.persona, day.liveness
 					if day.persona == "windows10-ikev2" { // its own limits are in bytes
 						d.IKELifetime, d.ChildLifetime = 2*time.Hour, time.Hour
@@ -125,7 +127,7 @@ func TestIKEv1Days(t *testing.T) {
 			inWorld(t, goodRoad, testConfig+"    legacy: true\n", func(t *testing.T, w *world) {
 				w.net.Tap(o.tap)
 				c := w.client(w.net.NAT(w.addr("198.51.100.7")))
-				conn := c.mustDial(func(d *DialConfig) { d.Persona = day.persona })
+				conn := c.mustDial(func(d *dialer.DialConfig) { d.Persona = day.persona })
 				for range 4 * 400 {
 					c.wantPing(conn, "198.18.0.2")
 					time.Sleep(9 * time.Second)
@@ -161,12 +163,12 @@ func begun(list [][]byte, x wire.ExchangeType) int {
 
 // stream sends pings every 20 ms, without waiting for one another, until stop is
 // called, which returns how many were lost.
-func (c *client) stream(conn *Connection) (stop func() (lost, sent int)) {
+func (c *client) stream(conn *dialer.Connection) (stop func() (lost, sent int)) {
 	return c.streamTo(conn, "198.18.0.2")
 }
 
 // streamTo is stream to an address.
-func (c *client) streamTo(conn *Connection, to string) (stop func() (lost, sent int)) {
+func (c *client) streamTo(conn *dialer.Connection, to string) (stop func() (lost, sent int)) {
 	var pings sync.WaitGroup
 	var lost atomic.Int32
 	sent, end := 0, make(chan struct{})
@@ -193,11 +195,11 @@ func (c *client) streamTo(conn *Connection, to string) (stop func() (lost, sent 
 }
 
 // renew renews an SA of every peer of a gateway.
-func (g *Gateway) renew(t *testing.T, phase ike.Phase) {
+func renew(g *engine.Engine, t *testing.T, phase ike.Phase) {
 	t.Helper()
-	if err := g.do(context.Background(), func(now time.Time) {
-		for id := range g.peers {
-			if err := g.ike.Rekey(now, ike.Peer(id), phase); err != nil {
+	if err := g.Do(context.Background(), func(now time.Time) {
+		for id := range g.Peers {
+			if err := g.IKE.Rekey(now, ike.Peer(id), phase); err != nil {
 				t.Error(err)
 			}
 		}
@@ -212,16 +214,16 @@ func (g *Gateway) renew(t *testing.T, phase ike.Phase) {
 func TestRenewals(t *testing.T) {
 	a := newAuthority(t, "a")
 	lines := a.server(vpn)
-	v1 := func(d *DialConfig) {}
+	v1 := func(d *dialer.DialConfig) {}
 	unruly := simnet.Config{Latency: 20 * time.Millisecond, Jitter: 40 * time.Millisecond} // packets overtake one another
-	for version, edit := range map[string]func(*DialConfig){"ikev1": v1, "ikev2": a.trusts(vpn)} {
+	for version, edit := range map[string]func(*dialer.DialConfig){"ikev1": v1, "ikev2": a.trusts(vpn)} {
 		for phase, name := range map[ike.Phase]string{ike.Phase1: "phase1", ike.Phase2: "phase2"} {
 			for _, pfs := range []bool{false, true} {
 				for _, who := range []string{"client", "server", "both"} {
 					t.Run(fmt.Sprintf("%s/%s/pfs=%v/%s", version, name, pfs, who), func(t *testing.T) {
 						inWorld(t, unruly, testConfig+lines, func(t *testing.T, w *world) {
 							c := w.client(nil)
-							conn := c.mustDial(edit, func(d *DialConfig) { d.PFS = pfs })
+							conn := c.mustDial(edit, func(d *dialer.DialConfig) { d.PFS = pfs })
 							w.renewals(c, conn, phase, who)
 						})
 					})
@@ -245,17 +247,17 @@ func (w *world) rekeys() int {
 }
 
 // renewals renews six times under traffic.
-func (w *world) renewals(c *client, conn *Connection, phase ike.Phase, who string) {
+func (w *world) renewals(c *client, conn *dialer.Connection, phase ike.Phase, who string) {
 	w.t.Helper()
 	stop := c.stream(conn)
 	for n := range 6 {
 		before := w.rekeys()
 		if who != "server" {
-			c.g.renew(w.t, phase)
+			renew(c.g.Engine, w.t, phase)
 		}
 		time.Sleep(time.Duration(n) * 3 * time.Millisecond) // the two cross at another place each time
 		if who != "client" {
-			w.server.renew(w.t, phase)
+			renew(w.server.engine, w.t, phase)
 		}
 		time.Sleep(15 * time.Second)
 		if after := w.rekeys(); phase == ike.Phase2 && after == before {
@@ -266,14 +268,14 @@ func (w *world) renewals(c *client, conn *Connection, phase ike.Phase, who strin
 		w.t.Errorf("%d of %d packets lost", lost, sent)
 	}
 	time.Sleep(10 * time.Minute)
-	most := 1
-	if who == "both" && conn.d.config.V2 == nil {
-		most = 2 // IKEv1 has no rule for which of two that were made at once goes
-	}
-	w.server.do(context.Background(), func(time.Time) {
+	w.server.engine.Do(context.Background(), func(time.Time) {
 		for _, p := range w.server.peers {
-			if len(p.children) > most {
-				w.t.Errorf("%d child SAs are left", len(p.children))
+			most := 1
+			if who == "both" && !p.V2 {
+				most = 2 // IKEv1 has no rule for which of two that were made at once goes
+			}
+			if len(p.Children) > most {
+				w.t.Errorf("%d child SAs are left", len(p.Children))
 			}
 		}
 	})

@@ -34,13 +34,17 @@ func machines(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ofEngine, err := filepath.Glob("../engine/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
 	names := map[string]bool{}
-	for _, f := range files {
+	for _, f := range append(files, ofEngine...) {
 		b, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`g\.(?:count\(.*, |refused\[)"([a-z0-9]+)"[\])]`).FindAllSubmatch(b, -1) {
+		for _, m := range regexp.MustCompile(`\.(?:Count\(.*, |Refused\[)"([a-z0-9]+)"[\])]`).FindAllSubmatch(b, -1) {
 			names[string(m[1])] = true
 		}
 	}
@@ -68,9 +72,9 @@ func TestDropCausesAreExplained(t *testing.T) {
 	}
 	names := machines(t)
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
-		err := w.server.do(context.Background(), func(time.Time) {
+		err := w.server.engine.Do(context.Background(), func(time.Time) {
 			for _, name := range names {
-				w.server.refused[name]++
+				w.server.engine.Refused[name]++
 			}
 			for _, state := range w.server.tenants {
 				device := state.device

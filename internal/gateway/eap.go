@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"net/netip"
 	"strings"
@@ -13,7 +12,7 @@ import (
 	"github.com/culvert-vpn/culvert/internal/eap"
 )
 
-// Logins by EAP, whatever carries them: eaplink.go is PPP, eaptunnel.go IKEv2.
+// Logins by EAP, whatever carries them: eaplink.go is PPP, eapike.go IKEv2.
 
 // EAPClient is who begins to log in by EAP, as far as that is known.
 type EAPClient struct {
@@ -43,14 +42,14 @@ type eapLogin struct {
 type eapCarrier interface {
 	carrier
 	// request carries a request to the client.
-	request(g *Gateway, now time.Time, a *attempt, packet []byte)
+	request(g *logins, now time.Time, a *attempt, packet []byte)
 	// over takes the end; the attempt says what it came to.
-	over(g *Gateway, now time.Time, a *attempt, d eap.Done)
+	over(g *logins, now time.Time, a *attempt, d eap.Done)
 }
 
 // newEAPLogin makes the machine with what the tenants of the group allow, or
 // lets Config.EAP make it.
-func (g *Gateway) newEAPLogin(group []*tenantState, c EAPClient, carrier eapCarrier, fragment int) (*eapLogin, error) {
+func (g *logins) newEAPLogin(group []*tenantState, c EAPClient, carrier eapCarrier, fragment int) (*eapLogin, error) {
 	l := &eapLogin{group: group, carrier: carrier}
 	if g.config.EAP != nil {
 		for _, t := range group {
@@ -113,7 +112,7 @@ func (l *eapLogin) tls(able []*tenantState) *eap.TLSConfig {
 			return err
 		}
 	}
-	return &eap.TLSConfig{Certificate: pairOf(able[0].Certificate.Chain, able[0].Certificate.Key), Authorities: authoritiesOf(able),
+	return &eap.TLSConfig{Certificate: eap.PairOf(able[0].Certificate.Chain, able[0].Certificate.Key), Authorities: authoritiesOf(able),
 		VerifyPeer: verify(false), VerifyProven: verify(true)}
 }
 
@@ -139,15 +138,6 @@ func certifying(now time.Time, able []*tenantState, sent []*x509.Certificate, as
 	return nil, err
 }
 
-// pairOf is a certificate as TLS wants it.
-func pairOf(chain []*x509.Certificate, key any) tls.Certificate {
-	c := tls.Certificate{PrivateKey: key}
-	for _, x := range chain {
-		c.Certificate = append(c.Certificate, x.Raw)
-	}
-	return c
-}
-
 // held is about how many bytes the login holds.
 func (l *eapLogin) held() int {
 	if l == nil {
@@ -168,16 +158,16 @@ func (l *eapLogin) close() {
 
 // eapInput takes a client's packet. One that makes no sense gets the same
 // request once more.
-func (g *Gateway) eapInput(now time.Time, a *attempt, packet []byte) {
+func (g *logins) eapInput(now time.Time, a *attempt, packet []byte) {
 	if err := a.eap.machine.Input(now, packet); err != nil {
-		g.count(err, "eap")
+		g.engine.Count(err, "eap")
 		a.eap.machine.Repeat()
 	}
 	g.eapEvents(now, a)
 }
 
 // eapEvents carries out what the machine of a login wants.
-func (g *Gateway) eapEvents(now time.Time, a *attempt) {
+func (g *logins) eapEvents(now time.Time, a *attempt) {
 	for l := a.eap; a.carrier.holds(g, a); {
 		event, ok := l.machine.Next()
 		if !ok {
@@ -203,11 +193,11 @@ func (g *Gateway) eapEvents(now time.Time, a *attempt) {
 }
 
 // eapWork has slow work of the machine done in the pool, and goes on with what came of it.
-func (g *Gateway) eapWork(now time.Time, a *attempt, do func() any) {
+func (g *logins) eapWork(now time.Time, a *attempt, do func() any) {
 	l := a.eap
 	if g.later(a.owner(), func() {
 		r := do()
-		g.post(func(now time.Time) {
+		g.engine.Post(func(now time.Time) {
 			if a.eap == l && a.carrier.holds(g, a) {
 				l.machine.Computed(r)
 				g.eapEvents(now, a)
@@ -222,7 +212,7 @@ func (g *Gateway) eapWork(now time.Time, a *attempt, do func() any) {
 }
 
 // judged tells the machine whether a response of MSCHAPv2 is right.
-func (l *eapLogin) judged(g *Gateway, now time.Time, a *attempt, j access.Judgement) {
+func (l *eapLogin) judged(g *logins, now time.Time, a *attempt, j access.Judgement) {
 	l.why, l.err, l.password = j.Refusal, j.Err, true
 	verdict := eap.Verdict{OK: true, Success: j.Success, MSK: j.MSK}
 	if j.Refusal != access.None {
@@ -233,7 +223,7 @@ func (l *eapLogin) judged(g *Gateway, now time.Time, a *attempt, j access.Judgem
 }
 
 // settleEAP notes whose login it was, or why it failed.
-func (g *Gateway) settleEAP(a *attempt, d eap.Done) {
+func (g *logins) settleEAP(a *attempt, d eap.Done) {
 	l := a.eap
 	if d.Method != 0 {
 		a.method = "EAP-" + strings.ToUpper(d.Method.String())

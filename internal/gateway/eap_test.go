@@ -5,11 +5,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 var eapConfig = strings.Replace(testConfig, "auth: {local:", "legacy: true\n    auth: {allow: [eap-mschapv2], local:", 1)
 
-func allowEAP(d *DialConfig) { d.AllowEAP = true }
+func allowEAP(d *dialer.DialConfig) { d.AllowEAP = true }
 
 // TestEAP: a client that is asked for EAP alone gets in with its password, and
 // not with another.
@@ -17,15 +19,15 @@ func TestEAP(t *testing.T) {
 	inWorld(t, goodRoad, eapConfig, func(t *testing.T, w *world) {
 		for _, persona := range []string{"culvert", "windows10"} {
 			c := w.client(nil)
-			conn := c.mustDial(func(d *DialConfig) { d.Persona, d.User, d.AllowEAP = persona, `acme\alice`, true })
+			conn := c.mustDial(func(d *dialer.DialConfig) { d.Persona, d.User, d.AllowEAP = persona, `acme\alice`, true })
 			c.wantPing(conn, "198.18.0.2")
 			conn.Close(context.Background())
 			<-conn.Done()
 		}
 		w.wantLog("session-up", "user", "alice")
-		for cause, edit := range map[string]func(*DialConfig){
-			"wrong password": func(d *DialConfig) { d.AllowEAP, d.Password = true, "wrong" },
-			"unknown user":   func(d *DialConfig) { d.AllowEAP, d.User = true, "mallory" },
+		for cause, edit := range map[string]func(*dialer.DialConfig){
+			"wrong password": func(d *dialer.DialConfig) { d.AllowEAP, d.Password = true, "wrong" },
+			"unknown user":   func(d *dialer.DialConfig) { d.AllowEAP, d.User = true, "mallory" },
 		} {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			if _, err := w.client(nil).dial(ctx, edit); err == nil || ctx.Err() != nil {

@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/culvert-vpn/culvert/internal/access"
+	pppauth "github.com/culvert-vpn/culvert/ppp/auth"
+
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/internal/eap"
 	"github.com/culvert-vpn/culvert/ppp/auth"
 )
@@ -66,7 +68,7 @@ func (r *relay) answer() hop {
 		}
 		hash := auth.NTHash(farPassword)
 		proof, right := auth.Verify(hash, v.Challenge, v.PeerChallenge, v.NTResponse, v.User)
-		r.far.Verified(eap.Verdict{OK: right, Success: proof, MSK: access.MasterSession(hash, v.NTResponse)})
+		r.far.Verified(eap.Verdict{OK: right, Success: proof, MSK: pppauth.MasterSession(hash, v.NTResponse)})
 	}
 	return out
 }
@@ -95,8 +97,8 @@ func TestEAPRelayed(t *testing.T) {
 			return newRelay(c)
 		}
 		w.start()
-		known := func(d *DialConfig) { d.User, d.Password, d.AllowEAP = "dora@acme", farPassword, true }
-		for _, carrier := range []func(*DialConfig){func(*DialConfig) {}, a.trusts(vpn)} {
+		known := func(d *dialer.DialConfig) { d.User, d.Password, d.AllowEAP = "dora@acme", farPassword, true }
+		for _, carrier := range []func(*dialer.DialConfig){func(*dialer.DialConfig) {}, a.trusts(vpn)} {
 			c := w.client(nil)
 			conn := c.mustDial(carrier, known)
 			c.wantPing(conn, "198.18.0.2")
@@ -137,7 +139,7 @@ func TestWaitingHoldsUpNobody(t *testing.T) {
 		for range waiting {
 			c := w.client(nil)
 			dials.Go(func() {
-				_, _ = c.dial(ctx, func(d *DialConfig) { d.User, d.Password, d.AllowEAP = "dora@acme", farPassword, true })
+				_, _ = c.dial(ctx, func(d *dialer.DialConfig) { d.User, d.Password, d.AllowEAP = "dora@acme", farPassword, true })
 			})
 		}
 		time.Sleep(5 * time.Second)

@@ -11,14 +11,15 @@ import (
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // byTLS makes a call prove itself by EAP-TLS, to a server whose certificate a issued.
-func (a *authority) byTLS(c *ike.Certificate) func(*DialConfig) {
+func (a *authority) byTLS(c *ike.Certificate) func(*dialer.DialConfig) {
 	trust := &auth.Trust{Roots: []*x509.Certificate{a.root()}}
-	return func(d *DialConfig) {
+	return func(d *dialer.DialConfig) {
 		d.User, d.Password, d.AllowEAP = "anonymous", "", true
-		d.EAPTLS = &DialEAPTLS{Certificate: c, Verify: func(now time.Time, sent []*x509.Certificate) error {
+		d.EAPTLS = &dialer.DialEAPTLS{Certificate: c, Verify: func(now time.Time, sent []*x509.Certificate) error {
 			_, err := trust.Verify(now, sent, auth.PurposeServer)
 			return err
 		}}
@@ -39,7 +40,7 @@ func TestEAPTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	inWorld(t, goodRoad, eapTLSConfig+lines, func(t *testing.T, w *world) {
-		for _, carrier := range []func(*DialConfig){func(*DialConfig) {}, a.trusts(vpn)} {
+		for _, carrier := range []func(*dialer.DialConfig){func(*dialer.DialConfig) {}, a.trusts(vpn)} {
 			c := w.client(nil)
 			conn := c.mustDial(carrier, a.byTLS(good))
 			c.wantPing(conn, "198.18.0.2")
@@ -111,7 +112,7 @@ func TestEAPTLSOfOneAuthority(t *testing.T) {
     pool: [10.100.1.0/24]
 ` + lines
 	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
-		for _, carrier := range []func(*DialConfig){func(*DialConfig) {}, a.trusts("a.example.org")} {
+		for _, carrier := range []func(*dialer.DialConfig){func(*dialer.DialConfig) {}, a.trusts("a.example.org")} {
 			c := w.client(nil)
 			c.wantPing(c.mustDial(carrier, a.byTLS(named)), "198.18.0.2")
 			w.client(nil).wantRefused(carrier, a.byTLS(nameless))

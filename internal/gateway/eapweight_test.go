@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"testing"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // TestLoginsByTLSAreWeighed: while a client that nobody knows yet is in the middle of
@@ -14,7 +16,7 @@ func TestLoginsByTLSAreWeighed(t *testing.T) {
 	good, foreign := a.client("carol"), b.client("eve")
 	inWorld(t, goodRoad, eapTLSConfig+a.server(vpn), func(t *testing.T, w *world) {
 		held := func() (n int) {
-			w.within(w.server, func(time.Time) {
+			w.within(w.server.engine, func(time.Time) {
 				for _, p := range w.server.peers {
 					if p.login != nil {
 						n += p.login.eap.held()
@@ -24,7 +26,7 @@ func TestLoginsByTLSAreWeighed(t *testing.T) {
 			return n
 		}
 		asked, most := 0, 0
-		weighed := func(d *DialConfig) {
+		weighed := func(d *dialer.DialConfig) {
 			verify := d.EAPTLS.Verify
 			d.EAPTLS.Verify = func(now time.Time, sent []*x509.Certificate) error {
 				asked, most = asked+1, max(most, held())

@@ -85,7 +85,7 @@ func (p *plan) renewDevice(r *renewal, was *config.Tenant) {
 }
 
 // openDevices opens and tells what the plan says: first what stands in nobody's way.
-func (g *Gateway) openDevices(p *plan) error {
+func (g *applier) openDevices(p *plan) error {
 	var last []*opening
 	inTheWay := make(map[*tenantState]leaving)
 	for _, o := range p.openings {
@@ -115,7 +115,7 @@ func (g *Gateway) openDevices(p *plan) error {
 	return nil
 }
 
-func (g *Gateway) openDevice(p *plan, o *opening) error {
+func (g *applier) openDevice(p *plan, o *opening) error {
 	keys := []string{"egress", "tun", "device"}
 	device, err := g.config.OpenDevice(o.conf)
 	if errors.Is(err, tun.ErrNamespace) {
@@ -150,7 +150,7 @@ func overlap(a, b *config.Tenant) bool {
 }
 
 // tell has a device that stays be ready for what is new, beside what it has.
-func (g *Gateway) tell(d *told) (err error) {
+func (g *applier) tell(d *told) (err error) {
 	switch device := d.tenant.way.Load().device.(type) {
 	case *tun.Device:
 		return device.Extend(addressesOf(d.conf))
@@ -179,7 +179,7 @@ func (d *told) restrict(to *config.Tenant) error {
 
 // use has a tenant's packets go by another device from now on, and returns the port that
 // they went by.
-func (g *Gateway) use(t *tenantState, d tenant.Device) *dataplane.Port {
+func (g *applier) use(t *tenantState, d tenant.Device) *dataplane.Port {
 	former := t.port
 	t.device = d
 	g.connect(t)
@@ -193,14 +193,14 @@ func (g *Gateway) use(t *tenantState, d tenant.Device) *dataplane.Port {
 		if join != nil && s.prefix.IsValid() {
 			join.Join(s.addr, s.prefix)
 		}
-		g.plane.Move(s.plane, t.port)
+		g.engine.Plane.Move(s.Plane, t.port)
 	}
 	return former
 }
 
 // giveUp closes what a plan has opened that does not come to run, and opens again what it
 // has closed. The error is what could not be had again.
-func (g *Gateway) giveUp(p *plan) error {
+func (g *applier) giveUp(p *plan) error {
 	var failed []error
 	for _, o := range p.openings {
 		if o.device != nil {
@@ -222,16 +222,16 @@ func (g *Gateway) giveUp(p *plan) error {
 }
 
 // openAgain opens a device that was closed for another one.
-func (g *Gateway) openAgain(l leaving) error {
+func (g *applier) openAgain(l leaving) error {
 	d, err := g.config.OpenDevice(l.conf)
 	if l.tenant.cut = err != nil; err != nil {
 		return fmt.Errorf("gateway: tenant %s: its device was closed and cannot be opened again: %w; its clients have no network until a configuration is applied by which it can be", l.conf.Name, err)
 	}
 	var former *dataplane.Port
-	if g.do(context.Background(), func(time.Time) { former = g.use(l.tenant, d) }) != nil {
+	if g.engine.Do(context.Background(), func(time.Time) { former = g.use(l.tenant, d) }) != nil {
 		return d.Close() // the server has ended
 	}
-	g.plane.RemovePort(former)
+	g.engine.Plane.RemovePort(former)
 	return nil
 }
 

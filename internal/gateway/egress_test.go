@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/internal/x/nstest"
 )
 
@@ -53,7 +54,7 @@ func TestDeviceIsAnother(t *testing.T) {
 }
 
 // kernel is a world whose tenant is in a device of the kernel, and a client of it.
-func kernel(t *testing.T, yaml string) (*world, *client, *Connection) {
+func kernel(t *testing.T, yaml string) (*world, *client, *dialer.Connection) {
 	nstest.WantAlone(t)
 	w := realWorld(t, yaml)
 	t.Cleanup(w.close)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // faultyRand is randomness that panics once, when it is asked for anything while it
@@ -29,17 +30,17 @@ func (r *faultyRand) Read(b []byte) (int, error) {
 // TestAPanicEndsItsExchange: one at a message of a login that is under way ends that,
 // at once, and the next login is served.
 func TestAPanicEndsItsExchange(t *testing.T) {
-	for name, edit := range map[string]func(*DialConfig){"ikev1": func(*DialConfig) {}} {
+	for name, edit := range map[string]func(*dialer.DialConfig){"ikev1": func(*dialer.DialConfig) {}} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, goodRoad, neighboursConfig, func(t *testing.T, w *world) {
 				g, random := w.server, &faultyRand{}
-				g.do(context.Background(), func(time.Time) {
+				g.engine.Do(context.Background(), func(time.Time) {
 					var err error
-					if g.ike, err = ike.NewServer(ike.Config{Rand: random, Candidates: g.candidates, V2: true, Received: g.received}); err != nil {
+					if g.engine.IKE, err = ike.NewServer(ike.Config{Rand: random, Candidates: g.candidates, V2: true, Received: g.engine.Received}); err != nil {
 						t.Error(err)
 					}
 					random.armed = func() bool {
-						return bytes.Contains(debug.Stack(), []byte(".ikeMessage(")) && g.ike.Stats().HalfOpen > 0
+						return bytes.Contains(debug.Stack(), []byte(".ikeMessage(")) && g.engine.IKE.Stats().HalfOpen > 0
 					}
 				})
 				c := w.client(nil)
@@ -47,14 +48,14 @@ func TestAPanicEndsItsExchange(t *testing.T) {
 				defer cancel()
 				_, err := c.dial(ctx, edit)
 				armed := true
-				g.do(context.Background(), func(time.Time) { armed = random.armed != nil })
+				g.engine.Do(context.Background(), func(time.Time) { armed = random.armed != nil })
 				if err == nil || armed {
 					t.Fatalf("no panic: %v", err)
 				}
 				c.close()
 				w.clients = nil
-				g.do(context.Background(), func(time.Time) {
-					if s := g.ike.Stats(); g.faults.Count() != 1 || s.HalfOpen != 0 || s.IKEs != 0 {
+				g.engine.Do(context.Background(), func(time.Time) {
+					if s := g.engine.IKE.Stats(); g.faults.Count() != 1 || s.HalfOpen != 0 || s.IKEs != 0 {
 						t.Errorf("%d panics, %d half open, %d IKE SAs", g.faults.Count(), s.HalfOpen, s.IKEs)
 					}
 				})
@@ -103,7 +104,7 @@ func TestAPanicBesideClients(t *testing.T) {
 // TestExchangesAreAbandoned: what is half open is gone at once, by the message that
 // names it, of both versions of IKE.
 func TestExchangesAreAbandoned(t *testing.T) {
-	for name, edit := range map[string]func(*DialConfig){"ikev1": func(*DialConfig) {}, "ikev2": byKeyAs("carol")} {
+	for name, edit := range map[string]func(*dialer.DialConfig){"ikev1": func(*dialer.DialConfig) {}, "ikev2": byKeyAs("carol")} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, goodRoad, neighboursConfig, func(t *testing.T, w *world) {
 				var first []byte
@@ -119,12 +120,12 @@ func TestExchangesAreAbandoned(t *testing.T) {
 				defer cancel()
 				c.dial(ctx, edit)
 				path := c.pathTo(500)
-				w.server.do(context.Background(), func(now time.Time) {
-					if n := w.server.ike.Stats().HalfOpen; n != 1 {
+				w.server.engine.Do(context.Background(), func(now time.Time) {
+					if n := w.server.engine.IKE.Stats().HalfOpen; n != 1 {
 						t.Errorf("%d half open", n)
 					}
-					w.server.abandonExchange(now, ike.Path{Local: path.Remote, Remote: path.Local}, first)
-					if s := w.server.ike.Stats(); s.HalfOpen != 0 || s.IKEs != 0 {
+					w.server.engine.AbandonExchange(now, ike.Path{Local: path.Remote, Remote: path.Local}, first)
+					if s := w.server.engine.IKE.Stats(); s.HalfOpen != 0 || s.IKEs != 0 {
 						t.Errorf("%d half open, %d IKE SAs", s.HalfOpen, s.IKEs)
 					}
 				})

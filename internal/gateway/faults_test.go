@@ -11,6 +11,8 @@ import (
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/access"
+	"github.com/culvert-vpn/culvert/internal/dialer"
+	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 
@@ -64,11 +66,11 @@ func inFaultyWorld(t *testing.T, flushing bool, f func(t *testing.T, w *world)) 
 // notices nothing, and the client can dial again. By L2TP and in tunnel mode.
 func TestAPanicCostsItsSession(t *testing.T) {
 	for name, flushing := range map[string]bool{"committed": false, "written": true} {
-		for protocol, edit := range map[string]func(*DialConfig){"l2tp": func(*DialConfig) {}, "xauth": byXAUTH} {
+		for protocol, edit := range map[string]func(*dialer.DialConfig){"l2tp": func(*dialer.DialConfig) {}, "xauth": byXAUTH} {
 			t.Run(name+"/"+protocol, func(t *testing.T) {
 				inFaultyWorld(t, flushing, func(t *testing.T, w *world) {
 					bob := w.client(nil)
-					other := bob.mustDial(func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
+					other := bob.mustDial(func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })
 					c := w.client(nil)
 					conn := c.mustDial(edit)
 					c.wantPing(conn, "198.18.0.2") // or the control loop carries the packet, as an early one
@@ -78,13 +80,13 @@ func TestAPanicCostsItsSession(t *testing.T) {
 					case <-time.After(time.Minute):
 						t.Fatal("the session goes on")
 					}
-					w.wantLog("session-down", "reason", faultReason)
+					w.wantLog("session-down", "reason", engine.FaultReason)
 					if !flushing && (w.log.FilterMessage("fault").Len() != 1 || w.server.faults.Count() != 1) {
 						t.Errorf("%d alarms of %d panics", w.log.FilterMessage("fault").Len(), w.server.faults.Count())
 					}
 					synctest.Wait() // the worker counts when it has told
-					if w.server.plane.Drops()[dataplane.DropFault] != 1 {
-						t.Errorf("%v", w.server.plane.Drops())
+					if w.server.engine.Plane.Drops()[dataplane.DropFault] != 1 {
+						t.Errorf("%v", w.server.engine.Plane.Drops())
 					}
 					bob.wantPing(other, "198.18.0.2")
 					again := w.client(nil)
@@ -101,15 +103,15 @@ func TestAPanicCostsItsSession(t *testing.T) {
 func TestAPanicOfTheControlLoop(t *testing.T) {
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
 		bob := w.client(nil)
-		other := bob.mustDial(func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
+		other := bob.mustDial(func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })
 		c := w.client(nil)
 		conn := c.mustDial()
-		if err := w.server.do(context.Background(), func(time.Time) { panic("nobody's") }); err != nil {
+		if err := w.server.engine.Do(context.Background(), func(time.Time) { panic("nobody's") }); err != nil {
 			t.Error(err)
 		}
-		w.server.do(context.Background(), func(time.Time) {
-			w.server.computing.do("", func() { panic("a job's") })
-			w.server.waiting.do("", func() { panic("another job's") })
+		w.server.engine.Do(context.Background(), func(time.Time) {
+			w.server.engine.Compute(func() { panic("a job's") })
+			w.server.engine.Later("", func() { panic("another job's") })
 			for _, s := range w.server.sessions {
 				if s.user == "alice" {
 					t := s.tenant // of the half, tells is nil: the next question panics
@@ -142,11 +144,11 @@ type awaited struct {
 	answers chan access.Refusal
 }
 
-func (a awaited) peer() *peer                                           { return a.p }
-func (a awaited) session() *session                                     { return nil }
-func (a awaited) holds(*Gateway, *attempt) bool                         { return true }
-func (a awaited) refused(*Gateway, time.Time, *attempt, access.Refusal) {}
-func (a awaited) judged(_ *Gateway, _ time.Time, _ *attempt, j access.Judgement) {
+func (a awaited) peer() *peer                                          { return a.p }
+func (a awaited) session() *session                                    { return nil }
+func (a awaited) holds(*logins, *attempt) bool                         { return true }
+func (a awaited) refused(*logins, time.Time, *attempt, access.Refusal) {}
+func (a awaited) judged(_ *logins, _ time.Time, _ *attempt, j access.Judgement) {
 	a.answers <- j.Refusal
 }
 
@@ -173,15 +175,15 @@ func TestWhatAPanicInterruptsIsGivenBack(t *testing.T) {
 		if n := w.log.FilterMessage("fault").Len(); n != 3 {
 			t.Errorf("%d faults are told", n)
 		}
-		w.within(w.server, func(time.Time) {
-			if n := w.server.ike.Stats().Computations; n != 0 {
+		w.within(w.server.engine, func(time.Time) {
+			if n := w.server.engine.IKE.Stats().Computations; n != 0 {
 				t.Errorf("%d computations are under way for ever", n)
 			}
 		})
 		answers := make(chan access.Refusal, 20)
 		for n := range cap(answers) {
-			w.within(w.server, func(now time.Time) {
-				a := &attempt{carrier: awaited{p: &peer{path: ike.Path{Remote: netip.MustParseAddrPort("192.0.2.200:4500")}}, answers: answers}}
+			w.within(w.server.engine, func(now time.Time) {
+				a := &attempt{carrier: awaited{p: &peer{Peer: &engine.Peer{Path: ike.Path{Remote: netip.MustParseAddrPort("192.0.2.200:4500")}}}, answers: answers}}
 				proof := access.Proof(access.Shown{})
 				if n < cap(answers)-1 {
 					proof = nil // which nobody can look at

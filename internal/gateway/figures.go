@@ -2,12 +2,12 @@ package gateway
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/internal/admin"
+	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/tenant/dns"
 	"github.com/culvert-vpn/culvert/tenant/netstack"
 )
@@ -31,14 +31,14 @@ func addTraffic(to *admin.Traffic, t admin.Traffic) {
 // traffic is what the session has carried until now.
 func (s *session) traffic() carried {
 	return carried{
-		up:   admin.Traffic{Packets: s.plane.Up.Packets(), Bytes: s.plane.Up.Bytes()},
-		down: admin.Traffic{Packets: s.plane.Down.Packets(), Bytes: s.plane.Down.Bytes()},
+		up:   admin.Traffic{Packets: s.Plane.Up.Packets(), Bytes: s.Plane.Up.Bytes()},
+		down: admin.Traffic{Packets: s.Plane.Down.Packets(), Bytes: s.Plane.Down.Bytes()},
 	}
 }
 
 // keepTraffic counts what a session that ends has carried, for its tenant, and, for it is
 // not to be counted otherwise there, for figures that are being taken.
-func (g *Gateway) keepTraffic(s *session) {
+func (g *server) keepTraffic(s *session) {
 	c := s.traffic()
 	s.tenant.left.add(c)
 	for _, t := range g.taken {
@@ -50,14 +50,14 @@ func (g *Gateway) keepTraffic(s *session) {
 // admin.Gateway.
 func (g *Gateway) Figures(ctx context.Context) (admin.Figures, error) {
 	t := &taking{ended: make(map[*session]carried)}
-	defer g.post(func(time.Time) { g.taken = slices.DeleteFunc(g.taken, func(o *taking) bool { return o == t }) })
-	if err := g.do(ctx, func(now time.Time) { t.begin(g, now) }); err != nil {
+	defer g.engine.Post(func(time.Time) { g.taken = slices.DeleteFunc(g.taken, func(o *taking) bool { return o == t }) })
+	if err := g.engine.Do(ctx, func(now time.Time) { t.begin(g, now) }); err != nil {
 		return admin.Figures{}, err
 	}
 	t.open()
 	next := 0
 	for some := range slices.Chunk(t.tenants, slice) {
-		err := g.do(ctx, func(time.Time) {
+		err := g.engine.Do(ctx, func(time.Time) {
 			for _, tenant := range some {
 				t.f.Tenants[next].Addresses, t.f.Tenants[next].Prefixes = tenant.addresses()
 				next++
@@ -68,7 +68,7 @@ func (g *Gateway) Figures(ctx context.Context) (admin.Figures, error) {
 		}
 	}
 	for some := range slices.Chunk(t.sessions, slice) {
-		err := g.do(ctx, func(time.Time) {
+		err := g.engine.Do(ctx, func(time.Time) {
 			for _, s := range some {
 				t.session(s)
 			}
@@ -100,11 +100,11 @@ func (t *taking) begin(g *Gateway, now time.Time) {
 	g.taken = append(g.taken, t)
 	f.At, f.Since, f.Version = now, g.since, g.config.Version
 	f.Listen, f.IKEPort, f.NATTPort = c.Listen, c.Ports.IKE, c.Ports.NATT
-	f.Peers, f.HeldUp, f.Refused = len(g.peers), g.heldUp, maps.Clone(g.refused)
-	t.machines(g)
-	f.Computing, f.Waiting = g.computing.figures(), g.waiting.figures()
-	inbox := g.plane.Inbox()
-	f.Inbox = admin.Inbox{Peers: len(inbox.Peers()), Strangers: len(inbox.Strangers())}
+	e := g.engine.Figures()
+	f.Peers, f.HeldUp, f.Refused = e.Peers, g.heldUp, e.Refused
+	t.machines(e)
+	f.Computing, f.Waiting = admin.Jobs(e.Computing), admin.Jobs(e.Waiting)
+	f.Inbox = admin.Inbox{Peers: e.OfPeers, Strangers: e.Strangers}
 	t.sessions = make([]*session, 0, len(g.sessions))
 	for _, s := range g.sessions {
 		t.sessions = append(t.sessions, s)
@@ -129,8 +129,8 @@ func (t *taking) open() {
 }
 
 // machines notes what the protocols count.
-func (t *taking) machines(g *Gateway) {
-	i, l := g.ike.Stats(), g.l2tp.Stats()
+func (t *taking) machines(e engine.Figures) {
+	i, l := e.IKE, e.L2TP
 	t.f.IKE = admin.IKE{
 		Peers: i.Peers, SAs: i.IKEs, HalfOpen: i.HalfOpen, Children: i.Children, Computations: i.Computations,
 		Received: i.Received, Sent: i.Sent, Dropped: i.Dropped,
@@ -163,12 +163,12 @@ func (t *taking) session(s *session) {
 		c = s.traffic()
 	}
 	t.carried(of, c)
-	if s.ended || s.up.IsZero() {
+	if s.Ended || s.Up.IsZero() {
 		return
 	}
 	for _, to := range []*admin.Counted{of, &t.f.All} {
 		to.Sessions++
-		to.Protocols[s.protocol()]++
+		to.Protocols[s.Protocol()]++
 	}
 }
 
@@ -203,9 +203,9 @@ func (t *tenantState) addresses() (admin.Addresses, *admin.Addresses) {
 
 // countDrops notes what was dropped and refused outside of the control loop, and may be
 // called by any goroutine. f has the tenants, in that order.
-func (g *Gateway) countDrops(f *admin.Figures, tenants []*tenantState) {
+func (g *server) countDrops(f *admin.Figures, tenants []*tenantState) {
 	f.Faults = g.faults.Count()
-	s := g.plane.Sockets()
+	s := g.engine.Plane.Sockets()
 	f.Sockets = admin.Sockets{Received: s.Received, Truncated: s.Truncated, Sent: s.Sent, Refused: s.Refused, Calls: s.Calls}
 	for i, t := range tenants { // the whole after its parts, which are never more
 		of, way := &f.Tenants[i], t.way.Load()
@@ -219,7 +219,7 @@ func (g *Gateway) countDrops(f *admin.Figures, tenants []*tenantState) {
 			of.Stack = &admin.Stack{Flows: c.Flows, Refused: c.FlowsRefused, Queue: c.QueueDrops, Echoes: c.EchoDrops}
 		}
 	}
-	f.All.Dropped = named(g.plane.Drops())
+	f.All.Dropped = named(g.engine.Plane.Drops())
 }
 
 func named(drops map[dataplane.Cause]uint64) admin.Named {
@@ -228,4 +228,14 @@ func named(drops map[dataplane.Cause]uint64) admin.Named {
 		n[cause.String()] = count
 	}
 	return n
+}
+
+// drops are figures with no more than what was dropped.
+func (g *server) drops() *admin.Figures {
+	f := &admin.Figures{Refused: g.engine.Refused, Tenants: make([]admin.Tenant, len(g.tenants))}
+	for i, t := range g.tenants {
+		f.Tenants[i].Name = t.Name
+	}
+	g.countDrops(f, g.tenants)
+	return f
 }

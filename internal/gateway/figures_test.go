@@ -15,6 +15,8 @@ import (
 	"github.com/culvert-vpn/culvert/dataplane/simnet"
 	"github.com/culvert-vpn/culvert/internal/admin"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
+	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 
@@ -34,8 +36,8 @@ tenants:
     pool: [10.0.0.0/25]
 `
 
-func ofAcme(d *DialConfig) { d.PSK, d.Password = []byte("the first tenant's key"), "one" }
-func ofGlobex(d *DialConfig) {
+func ofAcme(d *dialer.DialConfig) { d.PSK, d.Password = []byte("the first tenant's key"), "one" }
+func ofGlobex(d *dialer.DialConfig) {
 	d.PSK, d.User, d.Password = []byte("the second tenant's key"), "alice", "two"
 }
 
@@ -71,7 +73,7 @@ func TestFigures(t *testing.T) {
 		one.wantPing(a, "198.18.0.2")
 		one.wantPing(a, "198.18.0.2")
 		two.wantPing(b, "198.18.0.2")
-		guesser.wantRefused(ofGlobex, func(d *DialConfig) { d.Password = "wrong" })
+		guesser.wantRefused(ofGlobex, func(d *dialer.DialConfig) { d.Password = "wrong" })
 		one.ping(a, netip.MustParseAddr("10.0.0.77"), time.Second)                    // a neighbour's
 		w.nets["globex"].echo(w.addr("198.18.0.2"), w.addr("10.0.0.99"), time.Second) // nobody's
 		f = w.figures()
@@ -192,7 +194,7 @@ func TestFiguresOfWhoEndsMeanwhile(t *testing.T) {
 		before := w.figures()
 		taken := taking{ended: map[*session]carried{}}
 		do := func(f func(now time.Time)) {
-			if err := w.server.do(context.Background(), f); err != nil {
+			if err := w.server.engine.Do(context.Background(), f); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -260,8 +262,8 @@ func crowded(t testing.TB, tenants, sessions int) *Gateway {
 		g.tenants = append(g.tenants, t)
 	}
 	for n := range sessions {
-		s := &session{id: uint64(n), peer: &peer{}, plane: new(dataplane.Session), tenant: g.tenants[n%tenants], up: time.Now()}
-		g.sessions[s.plane] = s
+		s := &session{Session: &engine.Session{ID: uint64(n), Peer: &engine.Peer{}, Plane: new(dataplane.Session), Up: time.Now()}, tenant: g.tenants[n%tenants]}
+		g.sessions[s.ID] = s
 	}
 	return g
 }
@@ -285,17 +287,17 @@ func TestFiguresInSlices(t *testing.T) {
 		turns := 0
 		for done := false; !done; {
 			select {
-			case turn := <-g.requests:
+			case turn := <-g.engine.Requests:
 				turn(time.Now())
 				if turns++; turns == first+left {
 					for _, s := range g.sessions { // who was not looked at by now is not in
-						s.ended = true
+						s.Ended = true
 					}
 				}
 			case f := <-taken:
 				done = true
-				for len(g.requests) > 0 { // what it has left behind
-					(<-g.requests)(time.Now())
+				for len(g.engine.Requests) > 0 { // what it has left behind
+					(<-g.engine.Requests)(time.Now())
 					turns++
 				}
 				if want := min(left*slice, sessions); f.All.Sessions != want || len(f.Tenants) != tenants {
@@ -315,7 +317,7 @@ func BenchmarkFigures(b *testing.B) {
 	g := crowded(b, 1000, 20_000)
 	turns := make(chan time.Duration, 1024)
 	go func() {
-		for turn := range g.requests {
+		for turn := range g.engine.Requests {
 			began := time.Now()
 			turn(began)
 			turns <- time.Since(began)
@@ -333,15 +335,15 @@ func BenchmarkFigures(b *testing.B) {
 		best = min(best, longest)
 	}
 	b.ReportMetric(float64(best.Microseconds()), "µs-longest-turn")
-	close(g.requests)
+	close(g.engine.Requests)
 }
 
 // TestDropsOfTheLogAreFigures: each number that the line dropped of the log can have is
 // one of the figures.
 func TestDropsOfTheLogAreFigures(t *testing.T) {
 	inWorld(t, goodRoad, figuresConfig, func(t *testing.T, w *world) {
-		w.server.do(context.Background(), func(time.Time) {
-			w.server.refused["ike"] = 3
+		w.server.engine.Do(context.Background(), func(time.Time) {
+			w.server.engine.Refused["ike"] = 3
 			for _, of := range w.server.tenants {
 				of.way.Store(&way{countedDevice{of.device.(*echoDevice)}, of.port})
 			}
@@ -351,7 +353,7 @@ func TestDropsOfTheLogAreFigures(t *testing.T) {
 		c.ping(conn, netip.MustParseAddr("10.0.0.77"), time.Second)
 		f := w.figures()
 		var logged admin.Named
-		w.server.do(context.Background(), func(time.Time) { logged = w.server.drops().Losses() })
+		w.server.engine.Do(context.Background(), func(time.Time) { logged = w.server.drops().Losses() })
 		if said := f.Losses(); !reflect.DeepEqual(said, logged) || said["neighbour"] != 1 || said["ike-messages"] != 3 || said["acme-flows"] != 7 || said["globex-dns-failed"] != 2 {
 			t.Errorf("figures %v, log %v", said, logged)
 		}

@@ -11,6 +11,8 @@ import (
 	"github.com/culvert-vpn/culvert/dataplane/simnet"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/dialer"
+	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
@@ -27,7 +29,7 @@ const (
 var shallowRoad = simnet.Config{Latency: 10 * time.Millisecond, Queue: 256}
 
 // flood has the client send UDP packets until stop is called.
-func (c *client) flood(conn *Connection) (stop func()) {
+func (c *client) flood(conn *dialer.Connection) (stop func()) {
 	pkt := echoRequest(conn.Local, netip.MustParseAddr("198.18.0.2"), 0)
 	pkt[9] = ipkt.ProtocolUDP
 	ipkt.SetHeaderChecksum(pkt[:20])
@@ -56,23 +58,23 @@ func (w *world) quiet(c *client, d time.Duration) (unanswered int) {
 	w.t.Helper()
 	for second := range int(d / time.Second) {
 		time.Sleep(time.Second)
-		w.within(c.g, func(now time.Time) {
+		w.within(c.g.Engine, func(now time.Time) {
 			if second%10 == 5 {
-				c.g.l2tp.Advance(now.Add(2 * time.Minute))
+				c.g.Engine.L2TP.Advance(now.Add(2 * time.Minute))
 			}
 			if second%40 != 20 {
 				return
 			}
-			for id := range c.g.peers {
-				if err := c.g.ike.Rekey(now, ike.Peer(id), ike.Phase2); err != nil {
+			for id := range c.g.Engine.Peers {
+				if err := c.g.Engine.IKE.Rekey(now, ike.Peer(id), ike.Phase2); err != nil {
 					w.t.Error(err)
 				}
 			}
 		})
-		for _, g := range []*Gateway{c.g, w.server} {
+		for _, g := range []*engine.Engine{c.g.Engine, w.server.engine} {
 			w.within(g, func(time.Time) {
-				for _, s := range g.sessions {
-					unanswered = max(unanswered, s.link.Unanswered())
+				for _, s := range g.Sessions {
+					unanswered = max(unanswered, s.Link.Unanswered())
 				}
 			})
 		}
@@ -81,18 +83,18 @@ func (w *world) quiet(c *client, d time.Duration) (unanswered int) {
 }
 
 // within runs f on the control loop of a gateway.
-func (w *world) within(g *Gateway, f func(now time.Time)) {
+func (w *world) within(g *engine.Engine, f func(now time.Time)) {
 	w.t.Helper()
-	if err := g.do(context.Background(), f); err != nil {
+	if err := g.Do(context.Background(), f); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
 // l2tpSent returns how many L2TP control messages a gateway has sent, and how
 // many of them again.
-func (w *world) l2tpSent(g *Gateway) (sent, repeated uint64) {
+func (w *world) l2tpSent(g *engine.Engine) (sent, repeated uint64) {
 	w.t.Helper()
-	w.within(g, func(time.Time) { sent, repeated = g.l2tp.Stats().Sent, g.l2tp.Stats().Repeated })
+	w.within(g, func(time.Time) { sent, repeated = g.L2TP.Stats().Sent, g.L2TP.Stats().Repeated })
 	return sent, repeated
 }
 
@@ -104,18 +106,18 @@ func TestFloodStarvesNobody(t *testing.T) {
 	o := &overheard{server: netip.MustParseAddr(serverAddr)}
 	inWorld(t, shallowRoad, testConfig, func(t *testing.T, w *world) {
 		flooder, polite := w.client(nil), w.client(nil)
-		flood := flooder.mustDial(func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
-		conn := polite.mustDial(func(d *DialConfig) { d.DPD = 10 * time.Second })
+		flood := flooder.mustDial(func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })
+		conn := polite.mustDial(func(d *dialer.DialConfig) { d.DPD = 10 * time.Second })
 		w.nets["acme"].takeOver(slowPacket)
 		w.net.Tap(func(from, to netip.AddrPort, data []byte) bool {
 			return from.Addr() != polite.local && to.Addr() != polite.local || o.tap(from, to, data)
 		})
-		sent, again := w.l2tpSent(polite.g)
+		sent, again := w.l2tpSent(polite.g.Engine)
 		defer flooder.flood(flood)()
 		if n := w.quiet(polite, 100*time.Second); n != 1 {
 			t.Errorf("%d LCP echo requests in a row without an answer, want the one that is under way", n)
 		}
-		sentNow, againNow := w.l2tpSent(polite.g)
+		sentNow, againNow := w.l2tpSent(polite.g.Engine)
 		if sentNow < sent+9 || againNow != again {
 			t.Errorf("of %d L2TP messages %d were sent again", sentNow-sent, againNow-again)
 		}
@@ -131,7 +133,7 @@ func TestFloodStarvesNobody(t *testing.T) {
 		}
 		newcomer := w.client(nil)
 		newcomer.wantPing(newcomer.mustDial(), "198.18.0.2")
-		if drops := w.server.plane.Drops(); drops[dataplane.DropShare] < 100_000 {
+		if drops := w.server.engine.Plane.Drops(); drops[dataplane.DropShare] < 100_000 {
 			t.Errorf("this was no flood: %v", drops)
 		}
 		w.net.Tap(nil)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // A tenant that forbids legacy algorithms does not get a client with them, also where
@@ -26,18 +28,18 @@ tenants:
     auth: {allow: [eap-mschapv2], local: {users: [{name: gina, password: ginapw}]}}
     pool: [10.200.1.0/24]
 ` + cert
-	weak, err := ParseSuites2([]string{"3des-sha1-prfsha1-modp1024"}, nil)
+	weak, err := dialer.ParseSuites2([]string{"3des-sha1-prfsha1-modp1024"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		gina := func(d *DialConfig) { d.User, d.Password = "gina@globex", "ginapw" }
-		if _, err := w.client(nil).dial(ctx, a.trusts(vpn), gina, func(d *DialConfig) { d.Suites = weak }); err == nil {
+		gina := func(d *dialer.DialConfig) { d.User, d.Password = "gina@globex", "ginapw" }
+		if _, err := w.client(nil).dial(ctx, a.trusts(vpn), gina, func(d *dialer.DialConfig) { d.Suites = weak }); err == nil {
 			t.Error("globex has a client with 3DES")
 		}
 		w.client(nil).mustDial(a.trusts(vpn), gina)
-		w.client(nil).mustDial(a.trusts(vpn), func(d *DialConfig) { d.User, d.Suites = "alice@acme", weak })
+		w.client(nil).mustDial(a.trusts(vpn), func(d *dialer.DialConfig) { d.User, d.Suites = "alice@acme", weak })
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane/simnet"
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	l2tppersona "github.com/culvert-vpn/culvert/l2tp/persona"
 )
 
@@ -33,7 +34,7 @@ func TestPersonasBehindOneNAT(t *testing.T) {
 		for _, persona := range l2tppersona.Names() {
 			c := w.client(nat)
 			t.Log(persona)
-			conn := c.mustDial(func(d *DialConfig) { d.Persona = persona })
+			conn := c.mustDial(func(d *dialer.DialConfig) { d.Persona = persona })
 			c.wantPing(conn, "198.18.0.2")
 		}
 	})
@@ -71,7 +72,7 @@ func TestWrongPassword(t *testing.T) {
 		c := w.client(nil)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if _, err := c.dial(ctx, func(d *DialConfig) { d.Password = "wrong" }); err == nil || ctx.Err() != nil {
+		if _, err := c.dial(ctx, func(d *dialer.DialConfig) { d.Password = "wrong" }); err == nil || ctx.Err() != nil {
 			t.Fatalf("dial: %v", err)
 		}
 		w.wantLog("login-refused", "cause", "wrong password")
@@ -83,7 +84,7 @@ func TestWrongPSK(t *testing.T) {
 		c := w.client(nil)
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 		defer cancel()
-		if _, err := c.dial(ctx, func(d *DialConfig) { d.PSK = []byte("wrong") }); err == nil || ctx.Err() != nil {
+		if _, err := c.dial(ctx, func(d *dialer.DialConfig) { d.PSK = []byte("wrong") }); err == nil || ctx.Err() != nil {
 			t.Fatalf("dial: %v", err)
 		}
 		w.wantLog("ike-refused", "cause", "wrong pre-shared key")
@@ -93,7 +94,7 @@ func TestWrongPSK(t *testing.T) {
 func TestTunnelSecret(t *testing.T) {
 	inWorld(t, goodRoad, testConfig+"    l2tp_secret: tunnel-secret\n", func(t *testing.T, w *world) {
 		c := w.client(nil)
-		conn := c.mustDial(func(d *DialConfig) { d.L2TPSecret = []byte("tunnel-secret") })
+		conn := c.mustDial(func(d *dialer.DialConfig) { d.L2TPSecret = []byte("tunnel-secret") })
 		c.wantPing(conn, "198.18.0.2")
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
@@ -127,7 +128,7 @@ func TestRedialWithoutGoodbye(t *testing.T) {
 func TestRekeyLosesNothing(t *testing.T) {
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
 		c := w.client(nil)
-		conn := c.mustDial(func(d *DialConfig) { d.ChildLifetime, d.IKELifetime = 20*time.Second, 45*time.Second })
+		conn := c.mustDial(func(d *dialer.DialConfig) { d.ChildLifetime, d.IKELifetime = 20*time.Second, 45*time.Second })
 		w.wantLossless(c, conn)
 	})
 }
@@ -136,14 +137,14 @@ func TestServerRekeyLosesNothing(t *testing.T) {
 	yaml := testConfig + "    ike: {lifetime: 45s, child_lifetime: 20s, rekey: {initiate: true}}\n"
 	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
 		c := w.client(nil)
-		conn := c.mustDial(func(d *DialConfig) { d.ChildLifetime, d.IKELifetime = time.Hour, 8*time.Hour })
+		conn := c.mustDial(func(d *dialer.DialConfig) { d.ChildLifetime, d.IKELifetime = time.Hour, 8*time.Hour })
 		w.wantLossless(c, conn)
 	})
 }
 
 // wantLossless pings for three minutes, ten times a second, over child SAs that
 // live 20 s and IKE SAs that live 45 s: none may be lost.
-func (w *world) wantLossless(c *client, conn *Connection) {
+func (w *world) wantLossless(c *client, conn *dialer.Connection) {
 	w.t.Helper()
 	children := make(map[ike.SPI]bool)
 	for i := range 1800 {
@@ -151,9 +152,9 @@ func (w *world) wantLossless(c *client, conn *Connection) {
 			w.t.Fatalf("ping %d lost", i)
 		}
 		time.Sleep(80 * time.Millisecond)
-		w.server.do(context.Background(), func(time.Time) {
+		w.server.engine.Do(context.Background(), func(time.Time) {
 			for _, p := range w.server.peers {
-				children[p.current.In] = true
+				children[p.Current.In] = true
 			}
 		})
 	}
@@ -191,8 +192,8 @@ tenants:
 `
 	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
 		a, b := w.client(nil), w.client(nil)
-		one := a.mustDial(func(d *DialConfig) { d.PSK, d.Password = []byte("the first tenant's key"), "one" })
-		two := b.mustDial(func(d *DialConfig) {
+		one := a.mustDial(func(d *dialer.DialConfig) { d.PSK, d.Password = []byte("the first tenant's key"), "one" })
+		two := b.mustDial(func(d *dialer.DialConfig) {
 			d.PSK, d.User, d.Password = []byte("the second tenant's key"), `globex\alice`, "two"
 		})
 		if one.Local != two.Local {
@@ -222,7 +223,7 @@ func TestBadRoad(t *testing.T) {
 			c := w.client(nil)
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 			defer cancel()
-			conn, err := c.dial(ctx, func(d *DialConfig) { d.Persona = names[road.Seed%uint64(len(names))] })
+			conn, err := c.dial(ctx, func(d *dialer.DialConfig) { d.Persona = names[road.Seed%uint64(len(names))] })
 			if ctx.Err() != nil {
 				t.Fatalf("seed %d: hangs: %v", road.Seed, err)
 			}
@@ -258,7 +259,7 @@ func TestFleetBehindOneNAT(t *testing.T) {
 		for i := range 200 {
 			c := w.client(nat)
 			fleet.Go(func() {
-				conn := c.mustDial(func(d *DialConfig) { d.Persona = names[i%len(names)] })
+				conn := c.mustDial(func(d *dialer.DialConfig) { d.Persona = names[i%len(names)] })
 				c.wantPing(conn, "198.18.0.2")
 			})
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike/wire/wiretest"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // The ways into the control loop, as FuzzControlLoop counts them.
@@ -34,14 +35,14 @@ const (
 const nextNs = 4
 
 // dialledFor dials as a way needs it.
-func dialledFor(way int) func(*DialConfig) {
+func dialledFor(way int) func(*dialer.DialConfig) {
 	switch way {
 	case intoPeer2, intoIKEv2:
 		return byKeyAs("carol")
 	case intoXAUTH:
 		return byXAUTH
 	}
-	return func(*DialConfig) {}
+	return func(*dialer.DialConfig) {}
 }
 
 // overhear has the network keep the cookies of the IKE message that each client has
@@ -66,10 +67,10 @@ func (w *world) overhear() func(of netip.Addr) [16]byte {
 
 // ours is what the server has given a client: its L2TP tunnel and its prefix.
 func (w *world) ours(of netip.Addr) (tunnel uint16, prefix netip.Prefix) {
-	w.server.do(context.Background(), func(time.Time) {
+	w.server.engine.Do(context.Background(), func(time.Time) {
 		for _, s := range w.server.sessions {
-			if s.peer.path.Remote.Addr() == of {
-				tunnel, prefix = uint16(s.call.Tunnel), s.prefix
+			if s.peer.Path.Remote.Addr() == of {
+				tunnel, prefix = uint16(s.Call.Tunnel), s.prefix
 			}
 		}
 	})
@@ -95,30 +96,30 @@ func (c *client) into(way int, b []byte, cookies [16]byte) {
 			binary.BigEndian.PutUint32(b[24:], uint32(len(b)))
 		}
 	}
-	c.g.do(context.Background(), func(time.Time) {
+	c.g.Engine.Do(context.Background(), func(time.Time) {
 		switch way {
 		case intoIKE:
-			c.g.plane.SendIKE(c.pathTo(500), false, b)
+			c.g.Engine.Plane.SendIKE(c.pathTo(500), false, b)
 		case intoNATT, intoPeer1, intoPeer2:
-			c.g.plane.SendIKE(c.pathTo(4500), true, b)
+			c.g.Engine.Plane.SendIKE(c.pathTo(4500), true, b)
 		}
-		for _, s := range c.g.sessions {
+		for _, s := range c.g.Engine.Sessions {
 			switch way {
 			case intoL2TP:
-				c.g.plane.SendL2TP(s.peer.plane, append([]byte{0xc8, 2}, b...))
+				c.g.Engine.Plane.SendL2TP(s.Peer.Plane, append([]byte{0xc8, 2}, b...))
 			case intoAVPs:
-				c.g.plane.SendL2TP(s.peer.plane, avps)
+				c.g.Engine.Plane.SendL2TP(s.Peer.Plane, avps)
 			case intoPPP:
-				c.g.plane.SendPPP(s.plane, b)
+				c.g.Engine.Plane.SendPPP(s.Plane, b)
 			case intoPackets4:
-				c.g.plane.SendPPP(s.plane, append([]byte{0x00, 0x21}, b...))
+				c.g.Engine.Plane.SendPPP(s.Plane, append([]byte{0x00, 0x21}, b...))
 			case intoPackets6:
-				c.g.plane.SendPPP(s.plane, append([]byte{0x00, 0x57}, b...))
+				c.g.Engine.Plane.SendPPP(s.Plane, append([]byte{0x00, 0x57}, b...))
 			case intoXAUTH, intoIKEv2:
-				c.g.plane.SendIP(s.plane, b)
+				c.g.Engine.Plane.SendIP(s.Plane, b)
 			}
 		}
-		c.g.plane.Flush()
+		c.g.Engine.Plane.Flush()
 	})
 }
 
@@ -135,7 +136,7 @@ func (w *world) wantNoFault() {
 	}
 	n := w.server.faults.Count()
 	for _, c := range w.clients {
-		n += c.g.faults.Count()
+		n += c.g.Engine.Config.Faults.Count()
 	}
 	if n != 0 {
 		w.t.Errorf("%d panics", n)
@@ -170,7 +171,7 @@ func FuzzControlLoop(f *testing.F) {
 		inWorld(t, goodRoad, neighboursConfig, func(t *testing.T, w *world) {
 			cookies := w.overhear()
 			bob, c := w.client(nil), w.client(nil)
-			other := bob.mustDial(func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
+			other := bob.mustDial(func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })
 			way := int(kind) % waysIntoControl
 			c.mustDial(dialledFor(way))
 			for range 2 {

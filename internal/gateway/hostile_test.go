@@ -19,6 +19,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane/simnet"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/internal/x/nstest"
 )
 
@@ -100,18 +101,18 @@ func TestHostileSession(t *testing.T) {
 	w := realWorld(t, hostileConfig)
 	cookies := w.overhear()
 	bob := w.client(nil)
-	other := bob.honest(t, func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
+	other := bob.honest(t, func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })
 	asked, rounds := 0, 0
 	for end := time.Now().Add(hostileFor(t)); rounds < 3 || time.Now().Before(end); rounds++ {
 		c := w.client(nil)
-		conn := c.honest(t, []func(*DialConfig){withIPv6, byXAUTH, byKeyAs("carol")}[rounds%3])
+		conn := c.honest(t, []func(*dialer.DialConfig){withIPv6, byXAUTH, byKeyAs("carol")}[rounds%3])
 		h := hostile{Rand: random, from: conn.Local, cookies: cookies(c.local)}
 		for range 50 {
 			var prefix netip.Prefix
 			if h.tunnel, prefix = w.ours(c.local); prefix.IsValid() {
 				h.from6 = prefix.Addr().Next()
 			}
-			c.g.do(context.Background(), func(time.Time) { c.attack(h) })
+			c.g.Engine.Do(context.Background(), func(time.Time) { c.attack(h) })
 			asked++
 			if !bob.ping(other, netip.MustParseAddr("10.100.1.1"), 20*time.Second) {
 				t.Errorf("seed %d: ping %d of another session is lost", seed, asked)
@@ -124,10 +125,10 @@ func TestHostileSession(t *testing.T) {
 		}
 	}
 	w.wantNoFault()
-	if !bob.ping(other, netip.MustParseAddr("10.100.1.1"), 20*time.Second) || bob.g.faults.Count() != 0 {
+	if !bob.ping(other, netip.MustParseAddr("10.100.1.1"), 20*time.Second) || bob.g.Engine.Config.Faults.Count() != 0 {
 		t.Error("the other session is gone")
 	}
-	drops := w.server.plane.Drops()
+	drops := w.server.engine.Plane.Drops()
 	w.close()
 	w.server, w.clients, bob, other = nil, nil, nil, nil
 	grown := heapInUse() - heapBefore
@@ -157,7 +158,7 @@ func heapInUse() int {
 }
 
 // honest dials in real time.
-func (c *client) honest(t *testing.T, edits ...func(*DialConfig)) *Connection {
+func (c *client) honest(t *testing.T, edits ...func(*dialer.DialConfig)) *dialer.Connection {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	conn, err := c.dial(ctx, edits...)
@@ -170,20 +171,20 @@ func (c *client) honest(t *testing.T, edits ...func(*DialConfig)) *Connection {
 // attack sends what no client would.
 func (c *client) attack(h hostile) {
 	for range 4 {
-		c.g.plane.SendIKE(c.pathTo(4500), true, h.ike())
-		c.g.plane.SendIKE(c.pathTo(500), false, h.ike())
+		c.g.Engine.Plane.SendIKE(c.pathTo(4500), true, h.ike())
+		c.g.Engine.Plane.SendIKE(c.pathTo(500), false, h.ike())
 	}
-	for _, s := range c.g.sessions {
+	for _, s := range c.g.Engine.Sessions {
 		for range 16 {
 			switch {
-			case s.link == nil:
-				c.g.plane.SendIP(s.plane, h.packet())
+			case s.Link == nil:
+				c.g.Engine.Plane.SendIP(s.Plane, h.packet())
 			case h.IntN(8) == 0:
-				c.g.plane.SendL2TP(s.peer.plane, h.control())
+				c.g.Engine.Plane.SendL2TP(s.Peer.Plane, h.control())
 			default:
-				c.g.plane.SendPPP(s.plane, h.frame())
+				c.g.Engine.Plane.SendPPP(s.Plane, h.frame())
 			}
 		}
 	}
-	c.g.plane.Flush()
+	c.g.Engine.Plane.Flush()
 }

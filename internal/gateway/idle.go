@@ -26,7 +26,7 @@ const (
 // idle reports whether a peer has not been anybody's for a while. in says whether one of
 // its calls is.
 func (p *peer) idle(now time.Time, in bool) bool {
-	if in || p.dial != nil || p.tunnel != nil {
+	if in || p.tunnelMode != nil {
 		p.idleAt = time.Time{}
 		return false
 	}
@@ -37,17 +37,17 @@ func (p *peer) idle(now time.Time, in bool) bool {
 }
 
 // endIdle ends those peers of list for which there is no room.
-func (g *Gateway) endIdle(now time.Time, list []*peer) {
+func (g *server) endIdle(now time.Time, list []*peer) {
 	out := surplus(list, g.maxIdle)
 	if len(out) == 0 {
 		return
 	}
 	g.emit(event.PeersIdle{
-		Peers: len(list), Ended: len(out), Client: out[0].path.Remote,
+		Peers: len(list), Ended: len(out), Client: out[0].Path.Remote,
 		Hint: "so many have a tenant's key and do not log in; those of the network that has most of them are ended",
 	})
 	for _, p := range out {
-		g.ike.Close(now, ike.Peer(p.id), ike.ReasonLocal)
+		g.engine.IKE.Close(now, ike.Peer(p.ID), ike.ReasonLocal)
 	}
 }
 
@@ -60,7 +60,7 @@ func surplus(list []*peer, most int) []*peer {
 	slices.SortFunc(list, func(a, b *peer) int { return b.idleAt.Compare(a.idleAt) })
 	of, place := map[netip.Prefix]int{}, map[*peer]int{}
 	for _, p := range list {
-		n := access.Network(p.path.Remote.Addr())
+		n := access.Network(p.Path.Remote.Addr())
 		of[n]++
 		place[p] = of[n]
 	}

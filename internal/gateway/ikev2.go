@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/ike/family"
@@ -16,7 +15,6 @@ import (
 	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/event"
-	"github.com/culvert-vpn/culvert/l2tp"
 )
 
 // Remote access by IKEv2 in tunnel mode: who gets in, and what it is given. The
@@ -99,19 +97,18 @@ func (c *assignLogin) peer() *peer { return c.p }
 
 func (c *assignLogin) session() *session { return nil }
 
-func (c *assignLogin) holds(g *Gateway, a *attempt) bool {
-	return g.peers[c.p.id] == c.p && c.p.asking == a
+func (c *assignLogin) holds(g *logins, a *attempt) bool {
+	return g.peers[c.p.ID] == c.p && c.p.asking == a
 }
 
 // assign decides what a client of tunnel mode that has proved who it is gets.
-func (g *Gateway) assign(now time.Time, e ike.Assign) {
-	p := g.peerOf(e.Peer)
+func (g *logins) assign(now time.Time, p *peer, e ike.Assign) {
 	if e.Wants.Transport { // L2TP: PPP asks who it is
-		g.ike.Assigned(now, e.Peer, ike.Assignment{OK: true, Transport: true})
+		g.engine.IKE.Assigned(now, e.Peer, ike.Assignment{OK: true, Transport: true})
 		return
 	}
 	c := &assignLogin{p, e}
-	a, why := g.tunnelUser(c)
+	a, why := g.userOf(c)
 	g.forget(now, p.asking)
 	p.asking = a
 	if why != access.None {
@@ -123,7 +120,7 @@ func (g *Gateway) assign(now time.Time, e ike.Assign) {
 }
 
 // judged has who is right find his place.
-func (c *assignLogin) judged(g *Gateway, now time.Time, a *attempt, j access.Judgement) {
+func (c *assignLogin) judged(g *logins, now time.Time, a *attempt, j access.Judgement) {
 	if j.Refusal != access.None {
 		g.refuse(now, a, j.Refusal, j.Err)
 		return
@@ -140,23 +137,23 @@ func (c *assignLogin) judged(g *Gateway, now time.Time, a *attempt, j access.Jud
 }
 
 // assigned admits who has found his place, and tells IKE what he gets.
-func (g *Gateway) assigned(now time.Time, a *attempt) {
+func (g *logins) assigned(now time.Time, a *attempt) {
 	c := a.carrier.(*assignLogin)
 	given, why := c.admit(g, now, a)
 	if why != access.None {
 		g.refuse(now, a, why, nil)
 		return
 	}
-	g.ike.Assigned(now, c.e.Peer, given)
+	g.engine.IKE.Assigned(now, c.e.Peer, given)
 }
 
-func (c *assignLogin) refused(g *Gateway, now time.Time, _ *attempt, why access.Refusal) {
+func (c *assignLogin) refused(g *logins, now time.Time, _ *attempt, why access.Refusal) {
 	none := why.IsRoom()
-	g.ike.Assigned(now, c.e.Peer, ike.Assignment{OK: none, NoAddress: none, Detail: why.String()})
+	g.engine.IKE.Assigned(now, c.e.Peer, ike.Assignment{OK: none, NoAddress: none, Detail: why.String()})
 }
 
 // shown is a user who has proved himself without a password.
-func (g *Gateway) shown(t *tenantState, name string, chain []*x509.Certificate) access.Who {
+func (g *server) shown(t *tenantState, name string, chain []*x509.Certificate) access.Who {
 	who := user(t, name).Who
 	who.Names = g.accountNames(t, name, chain)[1:]
 	return who
@@ -164,7 +161,7 @@ func (g *Gateway) shown(t *tenantState, name string, chain []*x509.Certificate) 
 
 // accountNames are those under which a user may have an account: the one that the
 // client said, and the others of its certificate, of which it has the choice.
-func (g *Gateway) accountNames(t *tenantState, user string, chain []*x509.Certificate) []string {
+func (g *server) accountNames(t *tenantState, user string, chain []*x509.Certificate) []string {
 	list := []string{user}
 	if len(chain) == 0 {
 		return list
@@ -178,7 +175,7 @@ func (g *Gateway) accountNames(t *tenantState, user string, chain []*x509.Certif
 }
 
 // admit makes the session of who has found his place.
-func (c *assignLogin) admit(g *Gateway, now time.Time, a *attempt) (ike.Assignment, access.Refusal) {
+func (c *assignLogin) admit(g *logins, now time.Time, a *attempt) (ike.Assignment, access.Refusal) {
 	p, t, wants := c.p, a.tenant, c.e.Wants
 	if elsewhere, ok := g.sentAway(p, t, c.e); ok {
 		return elsewhere, access.None
@@ -186,23 +183,22 @@ func (c *assignLogin) admit(g *Gateway, now time.Time, a *attempt) (ike.Assignme
 	if !wants.IPv4 && !wants.IPv6 {
 		return ike.Assignment{}, access.NoAddress
 	}
-	s := g.newSession(p)
-	s.user, s.chain = a.user, a.chain
+	s := &session{Session: g.engine.NewSession(p.Peer), peer: p, user: a.user, chain: a.chain}
 	t.pool.Prefer(s.key(), wants.Addr4)
 	if old := t.predecessor(p, s.key(), wants); old != nil {
 		s.inherit(old)
 	} else if why := g.admit(now, s, t, t.grants(s.key())); why != access.None {
 		return ike.Assignment{}, why
 	}
-	s.plane = g.plane.NewSession(dataplane.SessionConfig{Peer: p.plane})
-	p.tunnel = s
-	g.sessions[s.plane] = s
+	g.engine.OpenTunnelMode(s.Session)
+	p.tunnelMode = s
+	g.add(s)
 	return s.assignment(c.e), access.None
 }
 
-// tunnelUser finds out whose session a client of tunnel mode has. One who has come by EAP
+// userOf finds out whose session a client of tunnel mode has. One who has come by EAP
 // or extended authentication is on his way already.
-func (g *Gateway) tunnelUser(c *assignLogin) (*attempt, access.Refusal) {
+func (g *logins) userOf(c *assignLogin) (*attempt, access.Refusal) {
 	if a := c.p.login; a != nil && a.tenant != nil {
 		a.carrier = c
 		return a, access.None
@@ -251,55 +247,26 @@ func (s *session) assignment(e ike.Assign) ike.Assignment {
 	return a
 }
 
-// tunnelReady opens the session of tunnel mode for packets, once there is an SA.
-func (g *Gateway) tunnelReady(now time.Time, p *peer) {
-	s := p.tunnel
-	if s == nil || !s.up.IsZero() || p.current == nil || p.current.Transport {
+// openTunnelMode opens the session of tunnel mode for packets, once there is an SA.
+func (g *server) openTunnelMode(now time.Time, p *peer) {
+	s := p.tunnelMode
+	if s == nil || !s.Openable() || s.waits(now) {
 		return
 	}
-	if s.waits(now) {
-		return
-	}
-	if p.dial != nil {
-		s.up = now
-		g.dialTunnelUp(s)
-		return
-	}
-	s.linkOptions.MTU = uint16(s.grant.MTU)
-	g.plane.Bind(s.plane, s.tenant.port, s.addr, s.linkOptions)
+	g.engine.Bind(s.Session, s.place())
 	if s.prefix.IsValid() {
-		g.plane.Bind6(s.plane, s.tenant.port, s.prefix, s.linkOptions)
+		g.engine.Bind6(s.Session, s.place())
 	}
 	g.opened(now, s)
 }
 
-// tunnelSession is what a child SA of tunnel mode carries packets of.
-func (p *peer) tunnelSession(c *child) *dataplane.Session {
-	if c.Transport || p.tunnel == nil {
-		return nil
-	}
-	return p.tunnel.plane
-}
-
 // displace ends a session whose user is back with another.
-func (g *Gateway) displace(now time.Time, s *session) {
+func (g *logins) displace(now time.Time, s *session) {
 	g.cut(now, s, "the user logged in again", ike.ReasonReplaced)
 }
 
-// cut ends a session at once, and tells its client.
-func (g *Gateway) cut(now time.Time, s *session, why string, reason ike.Reason) {
-	s.because(why)
-	if s.link == nil {
-		g.end(now, s)
-		g.ike.Close(now, ike.Peer(s.peer.id), reason)
-		return
-	}
-	g.l2tp.CloseCall(now, s.call, l2tp.Result{Code: l2tp.ClearAdministrative})
-	g.end(now, s)
-}
-
 // warnOfCertificates says what is wrong with the tenant's own certificate.
-func (g *Gateway) warnOfCertificates(t *config.Tenant) {
+func (g *server) warnOfCertificates(t *config.Tenant) {
 	if t.Certificate == nil {
 		return
 	}

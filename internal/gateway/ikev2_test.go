@@ -20,8 +20,10 @@ import (
 	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/ca"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/tenant"
+	"go.uber.org/zap"
 )
 
 // authority is a CA of the tests in a directory, whose time is that of the
@@ -66,7 +68,7 @@ func (a *authority) client(name string) *ike.Certificate {
 }
 
 // trusts makes a call by IKEv2 to a server whose certificate a issued.
-func (a *authority) trusts(name string) func(*DialConfig) {
+func (a *authority) trusts(name string) func(*dialer.DialConfig) {
 	b, err := os.ReadFile(a.path("ca.crt"))
 	if err != nil {
 		a.t.Fatal(err)
@@ -76,19 +78,21 @@ func (a *authority) trusts(name string) func(*DialConfig) {
 		a.t.Fatal(err)
 	}
 	trust := &auth.Trust{Roots: roots}
-	return func(d *DialConfig) {
+	return func(d *dialer.DialConfig) {
 		d.PSK = nil
-		d.V2 = &DialV2{Name: name, Authorities: roots, Verify: func(now time.Time, chain []*x509.Certificate, _ wire.ID2) error {
+		d.V2 = &dialer.DialV2{Name: name, Authorities: roots, Verify: func(now time.Time, chain []*x509.Certificate, _ wire.ID2) error {
 			_, err := trust.Verify(now, chain, auth.PurposeServer)
 			return err
 		}}
 	}
 }
 
-func with(c *ike.Certificate) func(*DialConfig) { return func(d *DialConfig) { d.V2.Certificate = c } }
+func with(c *ike.Certificate) func(*dialer.DialConfig) {
+	return func(d *dialer.DialConfig) { d.V2.Certificate = c }
+}
 
 // wantRefused fails the test unless the dial fails by itself.
-func (c *client) wantRefused(edits ...func(*DialConfig)) {
+func (c *client) wantRefused(edits ...func(*dialer.DialConfig)) {
 	c.w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
@@ -110,9 +114,9 @@ func TestIKEv2EAP(t *testing.T) {
 		w.wantLog("session-up", "tenant", "acme")
 		conn.Close(context.Background())
 		<-conn.Done()
-		w.client(nil).wantRefused(a.trusts(vpn), func(d *DialConfig) { d.Password = "wrong" })
+		w.client(nil).wantRefused(a.trusts(vpn), func(d *dialer.DialConfig) { d.Password = "wrong" })
 		w.wantLog("login-refused", "cause", "wrong password")
-		w.client(nil).wantRefused(a.trusts(vpn), func(d *DialConfig) { d.User = "mallory" })
+		w.client(nil).wantRefused(a.trusts(vpn), func(d *dialer.DialConfig) { d.User = "mallory" })
 		w.wantLog("login-refused", "cause", "unknown user")
 		w.client(nil).wantRefused(a.trusts("other.example.org"))
 		time.Sleep(2 * time.Minute)
@@ -154,7 +158,7 @@ func (w *world) wantDetail(words string) {
 }
 
 func TestIKEv2PSK(t *testing.T) {
-	byKey := func(d *DialConfig) { d.V2 = &DialV2{} }
+	byKey := func(d *dialer.DialConfig) { d.V2 = &dialer.DialV2{} }
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
 		w.client(nil).wantRefused(byKey)
 		w.wantLog("login-refused", "cause", "a key alone is not enough")
@@ -165,7 +169,7 @@ func TestIKEv2PSK(t *testing.T) {
 		c.wantPing(conn, "198.18.0.2")
 		other := w.client(nil) // by IKEv1, beside it
 		other.wantPing(other.mustDial(), "198.18.0.2")
-		w.client(nil).wantRefused(byKey, func(d *DialConfig) { d.PSK = []byte("wrong") })
+		w.client(nil).wantRefused(byKey, func(d *dialer.DialConfig) { d.PSK = []byte("wrong") })
 		conn.Close(context.Background())
 		other.close()
 		c.close()
@@ -178,7 +182,7 @@ func TestIKEv2RekeyLosesNothing(t *testing.T) {
 	a := newAuthority(t, "a")
 	inWorld(t, goodRoad, testConfig+a.server(vpn), func(t *testing.T, w *world) {
 		c := w.client(nil)
-		conn := c.mustDial(a.trusts(vpn), func(d *DialConfig) { d.ChildLifetime, d.IKELifetime = 20*time.Second, 45*time.Second })
+		conn := c.mustDial(a.trusts(vpn), func(d *dialer.DialConfig) { d.ChildLifetime, d.IKELifetime = 20*time.Second, 45*time.Second })
 		w.wantLossless(c, conn)
 	})
 }
@@ -205,7 +209,7 @@ func TestIKEv2TwoTenants(t *testing.T) {
 	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
 		c, d := w.client(nil), w.client(nil)
 		c.wantPing(c.mustDial(a.trusts("a.example.org")), "198.18.0.2")
-		d.wantPing(d.mustDial(b.trusts("b.example.org"), func(d *DialConfig) { d.Password = "globexpw" }), "198.18.0.2")
+		d.wantPing(d.mustDial(b.trusts("b.example.org"), func(d *dialer.DialConfig) { d.Password = "globexpw" }), "198.18.0.2")
 		w.wantLog("session-up", "tenant", "acme")
 		w.wantLog("session-up", "tenant", "globex")
 		if w.nets["acme"].count() == 0 || w.nets["globex"].count() == 0 {
@@ -236,7 +240,7 @@ func TestIKEv2NATRebinds(t *testing.T) {
 func TestIKEv2RedialTakesItsAddress(t *testing.T) {
 	a := newAuthority(t, "a")
 	inWorld(t, goodRoad, testConfig+a.server(vpn)+"    leases: {alice: 10.100.1.77}\n", func(t *testing.T, w *world) {
-		for _, edits := range [][]func(*DialConfig){{a.trusts(vpn)}, {a.trusts(vpn)}, nil, {a.trusts(vpn)}} {
+		for _, edits := range [][]func(*dialer.DialConfig){{a.trusts(vpn)}, {a.trusts(vpn)}, nil, {a.trusts(vpn)}} {
 			c := w.client(nil)
 			conn := c.mustDial(edits...)
 			c.wantPing(conn, "198.18.0.2")
@@ -260,7 +264,7 @@ func TestIKEv2AssignsBothFamilies(t *testing.T) {
 		if !conn.Local6.IsValid() || len(conn.DNS) != 2 || len(conn.Domains) != 1 || conn.Domains[0] != "office.example" {
 			t.Errorf("got %s and DNS %v for %v", conn.Local6, conn.DNS, conn.Domains)
 		}
-		if got := c.g.grantOf(t); len(got.Subnets) != 1 || got.Subnets[0].String() != "198.18.0.0/16" {
+		if got := conn.Granted; len(got.Subnets) != 1 || got.Subnets[0].String() != "198.18.0.0/16" {
 			t.Errorf("granted %+v", got)
 		}
 		conn.Close(context.Background())
@@ -270,19 +274,6 @@ func TestIKEv2AssignsBothFamilies(t *testing.T) {
 	})
 }
 
-// grantOf returns what a dialling gateway was given.
-func (g *Gateway) grantOf(t *testing.T) (a ike.Assignment) {
-	t.Helper()
-	if err := g.do(context.Background(), func(time.Time) {
-		for _, p := range g.peers {
-			a = p.dial.granted
-		}
-	}); err != nil {
-		t.Error(err)
-	}
-	return a
-}
-
 // TestIKEv2Personas: the clients of each system get in, from behind one NAT.
 func TestIKEv2Personas(t *testing.T) {
 	a := newAuthority(t, "a")
@@ -290,7 +281,7 @@ func TestIKEv2Personas(t *testing.T) {
 		nat := w.net.NAT(w.addr("198.51.100.7"))
 		for _, persona := range ikepersona.NamesV2() {
 			c := w.client(nat)
-			c.wantPing(c.mustDial(a.trusts(vpn), func(d *DialConfig) { d.Persona = persona }), "198.18.0.2")
+			c.wantPing(c.mustDial(a.trusts(vpn), func(d *dialer.DialConfig) { d.Persona = persona }), "198.18.0.2")
 		}
 		for _, family := range []string{"windows10", "apple", "android", "strongswan"} {
 			w.wantLog("session-up", "family", family)
@@ -310,27 +301,27 @@ func TestIKEv2Credentials(t *testing.T) {
 		}
 		return b
 	}
-	byUser, err := NewDialV2(vpn, Credentials{Authorities: read("ca.crt")})
+	byUser, err := dialer.NewDialV2(vpn, dialer.Credentials{Authorities: read("ca.crt")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	byCert, err := NewDialV2(vpn, Credentials{Authorities: read("ca.crt"), Chain: read("carol.crt"), Key: read("carol.key")})
+	byCert, err := dialer.NewDialV2(vpn, dialer.Credentials{Authorities: read("ca.crt"), Chain: read("carol.crt"), Key: read("carol.key")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	inWorld(t, goodRoad, testConfig+lines, func(t *testing.T, w *world) {
-		for _, v2 := range []*DialV2{byUser, byCert} {
-			if named := (DialConfig{V2: v2}).callV2(ike.DialConfig{}).V2.Authorities; len(named) != 1 || named[0].Subject.CommonName == "" {
+		for _, v2 := range []*dialer.DialV2{byUser, byCert} {
+			if named := v2.Authorities; len(named) != 1 || named[0].Subject.CommonName == "" {
 				t.Errorf("the server is asked for a certificate of %d authorities", len(named))
 			}
 			c := w.client(nil)
-			c.wantPing(c.mustDial(func(d *DialConfig) { d.PSK, d.V2 = nil, v2 }), "198.18.0.2")
+			c.wantPing(c.mustDial(func(d *dialer.DialConfig) { d.PSK, d.V2 = nil, v2 }), "198.18.0.2")
 		}
 	})
-	if _, err := NewDialV2(vpn, Credentials{Authorities: []byte("nonsense")}); err == nil {
+	if _, err := dialer.NewDialV2(vpn, dialer.Credentials{Authorities: []byte("nonsense")}); err == nil {
 		t.Error("nonsense is an authority")
 	}
-	if _, err := NewDialV2(vpn, Credentials{Chain: read("carol.crt"), Key: read("ca.key")}); err == nil {
+	if _, err := dialer.NewDialV2(vpn, dialer.Credentials{Chain: read("carol.crt"), Key: read("ca.key")}); err == nil {
 		t.Error("a key of another certificate is taken")
 	}
 }
@@ -339,7 +330,7 @@ func TestIKEv2Credentials(t *testing.T) {
 func TestIKEv2Transport(t *testing.T) {
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
 		c := w.client(nil)
-		conn := c.mustDial(func(d *DialConfig) { d.V2 = &DialV2{Transport: true} })
+		conn := c.mustDial(func(d *dialer.DialConfig) { d.V2 = &dialer.DialV2{Transport: true} })
 		c.wantPing(conn, "198.18.0.2")
 		w.wantLog("session-up", "user", "alice")
 		conn.Close(context.Background())
@@ -355,7 +346,7 @@ func TestIKEv2Mobike(t *testing.T) {
 	inWorld(t, goodRoad, testConfig+a.server(vpn), func(t *testing.T, w *world) {
 		one, two := w.addr("192.0.2.51"), w.addr("192.0.2.52")
 		conf := &config.Config{Listen: []netip.Addr{one, two}, Workers: 1, Ports: config.Ports{IKE: 500, NATT: 4500}}
-		g, err := New(Config{Config: conf, dialler: true, Listen: w.net.Listen})
+		g, err := dialer.New(dialer.Config{Addresses: conf.Listen, IKEPort: conf.Ports.IKE, NATTPort: conf.Ports.NATT, Listen: w.net.Listen})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -364,11 +355,11 @@ func TestIKEv2Mobike(t *testing.T) {
 		w.clients = append(w.clients, c)
 		conn := c.mustDial(a.trusts(vpn))
 		c.wantPing(conn, "198.18.0.2")
-		err = g.do(context.Background(), func(now time.Time) {
-			for id, p := range g.peers {
-				path := p.path
+		err = g.Engine.Do(context.Background(), func(now time.Time) {
+			for id, p := range g.Engine.Peers {
+				path := p.Path
 				path.Local = netip.AddrPortFrom(two, path.Local.Port())
-				if err := g.ike.Readdress(now, ike.Peer(id), path); err != nil {
+				if err := g.Engine.IKE.Readdress(now, ike.Peer(id), path); err != nil {
 					t.Error(err)
 				}
 			}
@@ -387,7 +378,7 @@ func TestIKEv2Mobike(t *testing.T) {
 }
 
 // saysOf is what the authority has against somebody who needs no password.
-func (g *Gateway) saysOf(t *testing.T, who access.Who) access.Refusal {
+func (g *logins) saysOf(t *testing.T, who access.Who) access.Refusal {
 	t.Helper()
 	now := time.Now()
 	g.authority.Ask(now, 1, who, access.Shown{})
@@ -405,7 +396,7 @@ func TestIKEv2DisabledUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer kept.Close()
-	g := &Gateway{authority: access.NewLocal(kept)}
+	g := newLogins(newServer(Config{Store: kept, Log: zap.NewNop()}))
 	selector, err := tenant.NewSelector([]tenant.Names{{Tenant: "acme", Realms: []string{"acme"}}})
 	if err != nil {
 		t.Fatal(err)

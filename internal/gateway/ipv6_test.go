@@ -12,6 +12,7 @@ import (
 
 	"github.com/insomniacslk/dhcp/dhcpv6"
 
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
@@ -96,7 +97,7 @@ func TestIPv6(t *testing.T) {
 		for _, user := range []string{"alice", "bob", "alice", "bob"} {
 			for _, persona := range []string{"windows10", "macos"} {
 				c := w.client(nil)
-				conn := c.mustDial(func(d *DialConfig) { d.Persona, d.User, d.Password = persona, user, user+"pw" })
+				conn := c.mustDial(func(d *dialer.DialConfig) { d.Persona, d.User, d.Password = persona, user, user+"pw" })
 				time.Sleep(time.Second)
 				prefix := c.wantPrefix(t)
 				if before, ok := seen[user]; ok && before != prefix {
@@ -126,7 +127,7 @@ func TestIPv6(t *testing.T) {
 func TestDHCPv6(t *testing.T) {
 	inWorld(t, goodRoad, ipv6Config, func(t *testing.T, w *world) {
 		c := w.client(nil)
-		c.mustDial(func(d *DialConfig) { d.Persona = "windows10" })
+		c.mustDial(func(d *dialer.DialConfig) { d.Persona = "windows10" })
 		time.Sleep(time.Second)
 		ask, err := dhcpv6.NewMessage()
 		if err != nil {
@@ -149,7 +150,7 @@ func TestDHCPv6(t *testing.T) {
 func TestAdvertisedUnasked(t *testing.T) {
 	inWorld(t, goodRoad, ipv6Config, func(t *testing.T, w *world) {
 		c := w.client(nil)
-		c.mustDial(func(d *DialConfig) { d.Persona = "macos" })
+		c.mustDial(func(d *dialer.DialConfig) { d.Persona = "macos" })
 		var n atomic.Int32
 		c.dev.mu.Lock()
 		c.dev.other = func(pkt []byte) {
@@ -169,7 +170,7 @@ func TestAdvertisedUnasked(t *testing.T) {
 func TestNoIPv6(t *testing.T) {
 	inWorld(t, goodRoad, testConfig+"    legacy: true\n", func(t *testing.T, w *world) {
 		c := w.client(nil)
-		conn := c.mustDial(func(d *DialConfig) { d.Persona = "windows10" })
+		conn := c.mustDial(func(d *dialer.DialConfig) { d.Persona = "windows10" })
 		c.dev.send(packet6(linkLocal, allRouters, ipkt.ProtocolICMPv6, []byte{133, 0, 0, 0, 0, 0, 0, 0}, 2))
 		c.wantPing(conn, "198.18.0.2")
 		if w.log.FilterMessage("session-ipv6").Len() != 0 {
@@ -190,7 +191,7 @@ func TestDialIPv6(t *testing.T) {
 			dns  []netip.Addr
 		}
 		tell := make(chan told, 4)
-		conn := c.mustDial(func(d *DialConfig) {
+		conn := c.mustDial(func(d *dialer.DialConfig) {
 			d.IPv6 = true
 			d.OnIPv6 = func(addr netip.Addr, dns []netip.Addr) { tell <- told{addr, dns} }
 		})
@@ -228,7 +229,7 @@ func TestDialIPv6Refused(t *testing.T) {
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
 		c := w.client(nil)
 		began := time.Now()
-		conn := c.mustDial(func(d *DialConfig) {
+		conn := c.mustDial(func(d *dialer.DialConfig) {
 			d.IPv6 = true
 			d.OnIPv6 = func(addr netip.Addr, _ []netip.Addr) { t.Errorf("given %v", addr) }
 		})
@@ -247,9 +248,9 @@ func TestDialOverIPv6(t *testing.T) {
 	server := netip.MustParseAddr("2001:db8:f::1")
 	yaml := strings.Replace(testConfig, "203.0.113.1", "2001:db8:f::1", 1)
 	inWorld(t, goodRoad, strings.Replace(yaml, "listen: [2001:db8:f::1]", `listen: ["2001:db8:f::1"]`, 1)+lines, func(t *testing.T, w *world) {
-		for n, edit := range []func(*DialConfig){func(*DialConfig) {}, a.trusts(vpn)} {
+		for n, edit := range []func(*dialer.DialConfig){func(*dialer.DialConfig) {}, a.trusts(vpn)} {
 			c := w.clientAt(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(n + 2)}), w.net.Listen)
-			conn := c.mustDial(edit, func(d *DialConfig) {
+			conn := c.mustDial(edit, func(d *dialer.DialConfig) {
 				d.Server, d.ServerNATT = netip.AddrPortFrom(server, 500), netip.AddrPortFrom(server, 4500)
 			})
 			c.wantPing(conn, "198.18.0.2")

@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // protocols are the ways into a tenant that has them all.
-func (a *authority) protocols() map[string]func(*DialConfig) {
-	return map[string]func(*DialConfig){"L2TP": func(*DialConfig) {}, "XAUTH": byXAUTH, "IKEv2": a.trusts(vpn)}
+func (a *authority) protocols() map[string]func(*dialer.DialConfig) {
+	return map[string]func(*dialer.DialConfig){"L2TP": func(*dialer.DialConfig) {}, "XAUTH": byXAUTH, "IKEv2": a.trusts(vpn)}
 }
 
 // TestIdleTimeout: whoever is silent for as long as the tenant says is let go, and nobody

@@ -2,11 +2,10 @@ package gateway
 
 import (
 	"crypto/rand"
-	"math"
 	"time"
 
-	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/ppp"
 )
 
@@ -14,39 +13,18 @@ import (
 // than Ethernet's 1500 bytes are common, and this fits through them.
 const maxMRU = 1400
 
-// newLink makes the PPP link of a call: the server's end, or the client's end
-// of a call that we placed. mtu is what the encapsulation carries.
-func (g *Gateway) newLink(p *peer, mtu int) (*ppp.Link, error) {
-	mru := uint16(min(mtu, maxMRU))
-	if p.dial != nil {
-		return newClientLink(p.dial.config, mru)
-	}
-	group, _ := g.keys.group(p.label)
-	c := ppp.Config{Role: ppp.Server, Rand: rand.Reader, Name: "culvert", MRU: mru}
+// link is the server's end of the PPP link of a client's call, whose encapsulation carries
+// mru bytes.
+func (g *server) link(p *engine.Peer, mru int) (ppp.Config, error) {
+	group, _ := g.keys.group(p.Label)
+	c := ppp.Config{Role: ppp.Server, Rand: rand.Reader, Name: "culvert", MRU: uint16(min(mru, maxMRU))}
 	for _, t := range group {
 		c.Auth.MSCHAPv2 = c.Auth.MSCHAPv2 || t.Auth.Allow.MSCHAPv2
 		c.Auth.CHAPMD5 = c.Auth.CHAPMD5 || t.Auth.Allow.CHAP
 		c.Auth.PAP = c.Auth.PAP || t.Auth.Allow.PAP
 		c.Auth.EAP = c.Auth.EAP || t.Auth.Allow.EAP || t.Auth.Allow.EAPTLS
 	}
-	return ppp.NewLink(c)
-}
-
-func newClientLink(d DialConfig, mru uint16) (*ppp.Link, error) {
-	persona, err := d.link()
-	if err != nil {
-		return nil, err
-	}
-	if d.Persona != ownPersona {
-		mru = 0 // the persona knows
-	}
-	return ppp.NewLink(ppp.Config{
-		Role: ppp.Client, Rand: rand.Reader, Persona: persona, MRU: mru,
-		User: d.User, Password: []byte(d.Password), IPv6: d.IPv6,
-		// Never PAP: whoever knows the pre-shared key could play the server and
-		// ask for the password in clear.
-		Auth: ppp.AuthPolicy{MSCHAPv2: d.EAPTLS == nil, EAP: d.AllowEAP, CHAPMD5: d.AllowCHAP},
-	})
+	return c, nil
 }
 
 // verdict is what a client that is welcome gets.
@@ -57,31 +35,17 @@ func (s *session) verdict(proof string) ppp.Verdict {
 }
 
 // linkUp opens the session for IP packets.
-func (g *Gateway) linkUp(now time.Time, s *session, e ppp.Up) {
-	s.linkOptions = s.options(e.SendACFC, e.SendPFC, e.PeerMRU)
-	if s.peer.dial != nil {
-		s.linkOptions.Host = s.peer.dial.config.IPv6
-		s.up, s.addr = now, e.Local
-		g.dialUp(s, e)
-		return
-	}
-	g.plane.Bind(s.plane, s.tenant.port, s.addr, s.linkOptions)
-	if s.up.IsZero() {
+func (g *server) linkUp(now time.Time, s *session) {
+	g.engine.Bind(s.Session, s.place())
+	if s.Up.IsZero() {
 		g.opened(now, s)
 	}
 }
 
-// options are what PPP agreed on, bounded by what the tenant allows.
-func (s *session) options(acfc, pfc bool, mru int) dataplane.LinkOptions {
-	o := dataplane.LinkOptions{ACFC: acfc, PFC: pfc, MTU: uint16(min(mru, math.MaxUint16))}
-	if s.grant != nil && s.grant.MTU > 0 {
-		o.MTU = min(o.MTU, uint16(s.grant.MTU))
-	}
-	return o
+// place is where a session belongs in its tenant's network.
+func (s *session) place() engine.Binding {
+	return engine.Binding{Port: s.tenant.port, Addr: s.addr, Prefix: s.prefix, MTU: s.grant.MTU}
 }
-
-// linkDown closes the session for IP packets until the link is up again.
-func (g *Gateway) linkDown(s *session) { g.plane.Unbind(s.plane) }
 
 // key is the name that a user's address is leased under.
 func (s *session) key() string { return config.UserKey(s.user) }

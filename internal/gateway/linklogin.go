@@ -18,10 +18,10 @@ func (c *linkLogin) peer() *peer { return c.s.peer }
 
 func (c *linkLogin) session() *session { return c.s }
 
-func (c *linkLogin) holds(_ *Gateway, a *attempt) bool { return !c.s.ended && c.s.login == a }
+func (c *linkLogin) holds(_ *logins, a *attempt) bool { return !c.s.Ended && c.s.login == a }
 
 // authenticate finds out what a link asks about its client.
-func (g *Gateway) authenticate(now time.Time, s *session, e ppp.Authenticate) {
+func (g *logins) authenticate(now time.Time, s *session, e ppp.Authenticate) {
 	g.giveUpLogin(now, s)
 	c := &linkLogin{s: s, question: e}
 	a := &attempt{carrier: c, method: e.Method.String()}
@@ -30,24 +30,23 @@ func (g *Gateway) authenticate(now time.Time, s *session, e ppp.Authenticate) {
 		g.startEAP(now, a, c)
 		return
 	}
-	group, _ := g.keys.group(s.peer.label)
+	group, _ := g.keys.group(s.peer.Label)
 	a.proves(now, g.choose(group, e.User), access.PPP{Authenticate: e}, c)
 	g.judge(now, a)
 }
 
 // giveUpLogin ends the login that a session's client has under way, if there is one.
-func (g *Gateway) giveUpLogin(now time.Time, s *session) {
+func (g *logins) giveUpLogin(now time.Time, s *session) {
 	if a := s.login; a != nil {
 		s.login = nil
 		a.eap.close()
 		g.forget(now, a)
 	}
-	s.peer.dial.endEAP()
 }
 
 // judged has who is right find his place. A client may log in anew within its link, as the
 // user that it was: another one ends it, whatever he has proved.
-func (c *linkLogin) judged(g *Gateway, now time.Time, a *attempt, j access.Judgement) {
+func (c *linkLogin) judged(g *logins, now time.Time, a *attempt, j access.Judgement) {
 	s := c.s
 	switch c.success = j.Success; {
 	case !s.leased:
@@ -61,12 +60,12 @@ func (c *linkLogin) judged(g *Gateway, now time.Time, a *attempt, j access.Judge
 	case s.leased:
 		c.welcome(g, now)
 	default:
-		g.findPlace(now, s.peer, s.call.Tunnel, a.login, func(now time.Time) { c.placed(g, now, a) })
+		g.findPlace(now, s.peer, s.Call.Tunnel, a.login, func(now time.Time) { c.placed(g, now, a) })
 	}
 }
 
 // placed admits who has found his place.
-func (c *linkLogin) placed(g *Gateway, now time.Time, a *attempt) {
+func (c *linkLogin) placed(g *logins, now time.Time, a *attempt) {
 	if !c.holds(g, a) {
 		return
 	}
@@ -78,15 +77,13 @@ func (c *linkLogin) placed(g *Gateway, now time.Time, a *attempt) {
 }
 
 // welcome tells the client that it is in.
-func (c *linkLogin) welcome(g *Gateway, now time.Time) {
+func (c *linkLogin) welcome(g *logins, now time.Time) {
 	c.s.login = nil
-	c.s.link.Authenticated(now, c.question.ID, c.s.verdict(c.success))
-	g.touch(c.s)
+	g.engine.Authenticated(now, c.s.Session, c.question.ID, c.s.verdict(c.success))
 }
 
-func (c *linkLogin) refused(g *Gateway, now time.Time, _ *attempt, why access.Refusal) {
+func (c *linkLogin) refused(g *logins, now time.Time, _ *attempt, why access.Refusal) {
 	c.s.login = nil
-	c.s.because(why.String())
-	c.s.link.Authenticated(now, c.question.ID, ppp.Verdict{Code: why.Code(), Message: why.Message()})
-	g.touch(c.s)
+	c.s.Because(why.String())
+	g.engine.Authenticated(now, c.s.Session, c.question.ID, ppp.Verdict{Code: why.Code(), Message: why.Message()})
 }

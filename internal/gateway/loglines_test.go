@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // A login that fails is one line, by each protocol: with the user and the cause, and
@@ -19,12 +20,12 @@ import (
 func TestRefusedLoginIsOneLine(t *testing.T) {
 	a := newAuthority(t, "a")
 	lines := a.server(vpn)
-	for name, edits := range map[string][]func(*DialConfig){
-		"l2tp":                    {func(d *DialConfig) { d.Password = "wrong" }},
-		"ikev2":                   {a.trusts(vpn), func(d *DialConfig) { d.Password = "wrong" }},
-		"ikev2 unknown user":      {a.trusts(vpn), func(d *DialConfig) { d.User = "mallory" }},
-		"ikev2 by the key alone":  {func(d *DialConfig) { d.V2 = &DialV2{} }},
-		"ikev2 of a foreign name": {a.trusts(vpn), func(d *DialConfig) { d.User = "alice@elsewhere" }},
+	for name, edits := range map[string][]func(*dialer.DialConfig){
+		"l2tp":                    {func(d *dialer.DialConfig) { d.Password = "wrong" }},
+		"ikev2":                   {a.trusts(vpn), func(d *dialer.DialConfig) { d.Password = "wrong" }},
+		"ikev2 unknown user":      {a.trusts(vpn), func(d *dialer.DialConfig) { d.User = "mallory" }},
+		"ikev2 by the key alone":  {func(d *dialer.DialConfig) { d.V2 = &dialer.DialV2{} }},
+		"ikev2 of a foreign name": {a.trusts(vpn), func(d *dialer.DialConfig) { d.User = "alice@elsewhere" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, goodRoad, testConfig+lines, func(t *testing.T, w *world) {
@@ -54,14 +55,14 @@ func TestDiallerIsToldOfRefusal(t *testing.T) {
 		core, logs := observer.New(zapcore.InfoLevel)
 		local := netip.MustParseAddr("192.0.2.77")
 		conf := &config.Config{Listen: []netip.Addr{local}, Workers: 1, Ports: config.Ports{IKE: 500, NATT: 4500}}
-		g, err := New(Config{Config: conf, dialler: true, Listen: w.net.Listen, Log: zap.New(core)})
+		g, err := dialer.New(dialer.Config{Addresses: conf.Listen, IKEPort: conf.Ports.IKE, NATTPort: conf.Ports.NATT, Listen: w.net.Listen, Log: zap.New(core)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		c := &client{w: w, local: local}
 		c.g, c.stop, c.ended = run(g)
 		w.clients = append(w.clients, c)
-		_, err = c.dial(t.Context(), func(d *DialConfig) { d.V2 = &DialV2{} })
+		_, err = c.dial(t.Context(), func(d *dialer.DialConfig) { d.V2 = &dialer.DialV2{} })
 		const want = "refused by the other side: the other side answered AUTHENTICATION_FAILED"
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("dial: %v; want %q", err, want)
@@ -86,7 +87,7 @@ func TestDialIsTold(t *testing.T) {
 	core, logs := observer.New(zapcore.InfoLevel)
 	ctx, stop := context.WithCancel(t.Context())
 	told := zap.New(core, zap.Hooks(func(zapcore.Entry) error { stop(); return nil }))
-	if err := Connect(ctx, ConnectConfig{Server: "127.0.0.1", PSK: []byte("secret"), User: "a", Password: "b", Once: true, Log: told}); err != nil {
+	if err := dialer.Connect(ctx, dialer.ConnectConfig{Server: "127.0.0.1", PSK: []byte("secret"), User: "a", Password: "b", Once: true, Log: told}); err != nil {
 		t.Fatal(err)
 	}
 	first := logs.All()[0]

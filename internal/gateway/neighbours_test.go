@@ -10,6 +10,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
@@ -35,8 +36,8 @@ var neighboursConfig = strings.Replace(strings.Replace(ipv6Config, "auth: {", "a
 	"    domains: [acme.example]\n", "", 1)
 
 // byKeyAs dials by IKEv2 with the key alone.
-func byKeyAs(name string) func(*DialConfig) {
-	return func(d *DialConfig) { d.V2, d.User = &DialV2{}, name }
+func byKeyAs(name string) func(*dialer.DialConfig) {
+	return func(d *dialer.DialConfig) { d.V2, d.User = &dialer.DialV2{}, name }
 }
 
 // TestClientsOfATenant: whoever comes by L2TP, XAUTH or IKEv2 does not reach the
@@ -52,10 +53,10 @@ func TestClientsOfATenant(t *testing.T) {
 			inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
 				w.nets["acme"].turns(netip.MustParsePrefix("10.100.1.0/24"), netip.MustParsePrefix("2001:db8:1::/48"))
 				var clients []*client
-				var conns []*Connection
-				for _, edit := range []func(*DialConfig){
-					func(*DialConfig) {},
-					func(d *DialConfig) { byXAUTH(d); d.User, d.Password = "bob", "bobpw" },
+				var conns []*dialer.Connection
+				for _, edit := range []func(*dialer.DialConfig){
+					func(*dialer.DialConfig) {},
+					func(d *dialer.DialConfig) { byXAUTH(d); d.User, d.Password = "bob", "bobpw" },
 					byKeyAs("carol"),
 				} {
 					c := w.client(nil)
@@ -69,7 +70,7 @@ func TestClientsOfATenant(t *testing.T) {
 						}
 					}
 				}
-				if drops := w.server.plane.Drops()[dataplane.DropNeighbour]; drops > 0 == open {
+				if drops := w.server.engine.Plane.Drops()[dataplane.DropNeighbour]; drops > 0 == open {
 					t.Errorf("%d dropped", drops)
 				}
 			})
@@ -81,7 +82,7 @@ func TestClientsOfATenant(t *testing.T) {
 func TestReloadOpensClients(t *testing.T) {
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
 		alice, bob := w.client(nil), w.client(nil)
-		conn, other := alice.mustDial(), bob.mustDial(func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
+		conn, other := alice.mustDial(), bob.mustDial(func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })
 		for _, open := range []bool{false, true, false} {
 			next, err := config.Parse("test.yaml", []byte(testConfig+fmt.Sprintf("    client_to_client: %v\n", open)))
 			if err != nil {
@@ -125,7 +126,7 @@ func TestTenantsBesideEachOther(t *testing.T) {
 				t.Errorf("%s is reached: %v", to, got)
 			}
 		}
-		if drops := w.server.plane.Drops()[dataplane.DropDenied]; drops != 2 {
+		if drops := w.server.engine.Plane.Drops()[dataplane.DropDenied]; drops != 2 {
 			t.Errorf("%d dropped", drops)
 		}
 	})

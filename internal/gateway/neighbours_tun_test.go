@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/internal/x/nstest"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
@@ -53,7 +54,7 @@ func hears6(from, to *echoDevice, pkt []byte, within time.Duration) bool {
 }
 
 // withIPv6 dials L2TP like a client that has IPv6 in it.
-func withIPv6(d *DialConfig) { d.Persona = "windows10" }
+func withIPv6(d *dialer.DialConfig) { d.Persona = "windows10" }
 
 // TestClientsBehindATUNDevice: the kernel forwards, and would turn round what one
 // client sends to another; they reach each other if that is opened, and not otherwise,
@@ -68,7 +69,7 @@ func TestClientsBehindATUNDevice(t *testing.T) {
 			defer w.close()
 			alice, bob := w.client(nil), w.client(nil)
 			a := alice.honest(t, withIPv6)
-			b := bob.honest(t, withIPv6, func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
+			b := bob.honest(t, withIPv6, func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })
 			within := 500 * time.Millisecond
 			if open {
 				within = 20 * time.Second

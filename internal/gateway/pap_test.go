@@ -8,42 +8,44 @@ import (
 	"testing"
 	"time"
 
+	"github.com/culvert-vpn/culvert/internal/dialer"
+	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/ppp"
 )
 
 // dialPAP dials as a client that knows PAP only, which ours never agrees to: as soon as
 // there is a call its link is another, which does.
-func (c *client) dialPAP(user, password string) (*Connection, error) {
+func (c *client) dialPAP(user, password string) (*dialer.Connection, error) {
 	ctx, cancel := context.WithTimeout(c.w.t.Context(), time.Minute)
-	plain := map[*session]bool{}
+	plain := map[*engine.Session]bool{}
 	var replacing sync.WaitGroup
 	defer replacing.Wait()
 	defer cancel()
 	replacing.Go(func() {
 		for ctx.Err() == nil {
-			_ = c.g.do(ctx, func(now time.Time) {
-				for _, s := range c.g.sessions {
+			_ = c.g.Engine.Do(ctx, func(now time.Time) {
+				for _, s := range c.g.Engine.Sessions {
 					if plain[s] {
 						continue
 					}
 					plain[s] = true
-					s.link.Forget()
-					c.g.links.Stop(s)
+					s.Link.Forget()
+					c.g.Engine.Deadlines.Stop(s)
 					var err error
-					s.link, err = ppp.NewLink(ppp.Config{Role: ppp.Client, Rand: rand.Reader, User: user, Password: []byte(password), Auth: ppp.AuthPolicy{PAP: true}})
+					s.Link, err = ppp.NewLink(ppp.Config{Role: ppp.Client, Rand: rand.Reader, User: user, Password: []byte(password), Auth: ppp.AuthPolicy{PAP: true}})
 					if err != nil {
 						c.w.t.Error(err)
 						return
 					}
-					s.link.Start(now)
-					c.g.touch(s)
+					s.Link.Start(now)
+					c.g.Engine.Touch(s)
 				}
-				c.g.settle(now)
+				c.g.Engine.DrainAll(now)
 			})
 			time.Sleep(time.Millisecond)
 		}
 	})
-	return c.dial(ctx, func(d *DialConfig) { d.User, d.Password = user, password })
+	return c.dial(ctx, func(d *dialer.DialConfig) { d.User, d.Password = user, password })
 }
 
 // TestPAP: clients that know nothing but PAP get in with their password where a tenant

@@ -29,12 +29,12 @@ type doubted struct {
 
 // lives reports whether there was a sign of life since it was asked.
 func (d doubted) lives(since time.Time) bool {
-	return d.session.plane.Up.Packets() > d.packets || d.session.link.Heard().After(since)
+	return d.session.Plane.Up.Packets() > d.packets || d.session.Link.Heard().After(since)
 }
 
 // findPlace goes on with a login once it is known which sessions in its way are dead,
 // and those have ended. tunnel is that of the login's call, 0 in tunnel mode.
-func (g *Gateway) findPlace(now time.Time, p *peer, tunnel l2tp.TunnelID, l login, then func(now time.Time)) {
+func (g *logins) findPlace(now time.Time, p *peer, tunnel l2tp.TunnelID, l login, then func(now time.Time)) {
 	if list := l.tenant.doubtful(p, tunnel, l.key()); len(list) > 0 {
 		g.askLife(now, now, list, then)
 		return
@@ -48,22 +48,21 @@ func (t *tenantState) doubtful(p *peer, tunnel l2tp.TunnelID, key string) []doub
 	crowded := t.crowded(key)
 	var list []doubted
 	for _, s := range t.users[key] {
-		again := s.peer == p && s.call.Tunnel != tunnel // the client dials again, or has two tunnels
-		if s.link != nil && (crowded || again) {
-			list = append(list, doubted{s, s.plane.Up.Packets()})
+		again := s.peer == p && s.Call.Tunnel != tunnel // the client dials again, or has two tunnels
+		if s.Link != nil && (crowded || again) {
+			list = append(list, doubted{s, s.Plane.Up.Packets()})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b doubted) int { return a.session.link.Heard().Compare(b.session.link.Heard()) })
+	slices.SortStableFunc(list, func(a, b doubted) int { return a.session.Link.Heard().Compare(b.session.Link.Heard()) })
 	return list[:min(len(list), maxDoubtful)]
 }
 
 // askLife asks sessions whether they live, until all have answered or it took too long.
-func (g *Gateway) askLife(now, began time.Time, list []doubted, then func(now time.Time)) {
-	list = slices.DeleteFunc(list, func(d doubted) bool { return d.session.ended || d.lives(began) })
+func (g *logins) askLife(now, began time.Time, list []doubted, then func(now time.Time)) {
+	list = slices.DeleteFunc(list, func(d doubted) bool { return d.session.Ended || d.lives(began) })
 	if len(list) > 0 && now.Sub(began) < lifeWait && g.heldUp < maxHeldUp {
 		for _, d := range list {
-			d.session.link.AskEcho()
-			g.touch(d.session)
+			g.engine.AskEcho(d.session.Session)
 		}
 		g.after(lifeInterval, func(now time.Time) { g.askLife(now, began, list, then) })
 		return
@@ -78,14 +77,14 @@ func (g *Gateway) askLife(now, began time.Time, list []doubted, then func(now ti
 
 // endDead ends a session that does not answer, with its tunnel if that has no other.
 // Should its client be there all the same, it is told.
-func (g *Gateway) endDead(now time.Time, s *session) {
-	s.because("the user logged in again, and this session does not answer")
+func (g *logins) endDead(now time.Time, s *session) {
+	s.Because("the user logged in again, and this session does not answer")
 	why := l2tp.Result{Code: l2tp.ClearAdministrative, Message: "no answer, and the user logged in again"}
-	others := slices.ContainsFunc(s.peer.sessions(), func(o *session) bool { return o != s && o.call.Tunnel == s.call.Tunnel })
+	others := slices.ContainsFunc(s.peer.own(), func(o *session) bool { return o != s && o.Call.Tunnel == s.Call.Tunnel })
 	if others {
-		g.l2tp.CloseCall(now, s.call, why)
+		g.engine.L2TP.CloseCall(now, s.Call, why)
 	} else {
-		g.l2tp.CloseTunnel(now, s.call.Peer, s.call.Tunnel, why)
+		g.engine.L2TP.CloseTunnel(now, s.Call.Peer, s.Call.Tunnel, why)
 	}
 	g.end(now, s)
 }

@@ -3,6 +3,8 @@ package gateway
 import (
 	"strings"
 	"testing"
+
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // TestPPKByConfiguration: the post-quantum keys of a tenant, with each way to log
@@ -12,20 +14,20 @@ func TestPPKByConfiguration(t *testing.T) {
 	cert := a.client("carol")
 	lines := strings.Replace(testConfig, "auth: {", "auth: {allow: [mschapv2, eap-mschapv2, certificate, ikev2-psk], ", 1) + a.server(vpn) +
 		"    ppk: {required: REQUIRED, keys: [{id: one, secret: first-post-quantum-key}, {id: two, secret: second-post-quantum-key}]}\n"
-	ppk := func(id, secret string, optional bool) func(*DialConfig) {
-		return func(d *DialConfig) {
-			d.V2.PPK = &DialPPK{ID: id, Secret: []byte(secret), Optional: optional}
+	ppk := func(id, secret string, optional bool) func(*dialer.DialConfig) {
+		return func(d *dialer.DialConfig) {
+			d.V2.PPK = &dialer.DialPPK{ID: id, Secret: []byte(secret), Optional: optional}
 		}
 	}
-	ways := map[string][]func(*DialConfig){
+	ways := map[string][]func(*dialer.DialConfig){
 		"EAP": {a.trusts(vpn)}, "certificate": {a.trusts(vpn), with(cert)},
-		"key":                 {func(d *DialConfig) { d.V2 = &DialV2{} }},
-		"key and certificate": {a.trusts(vpn), func(d *DialConfig) { d.PSK = []byte(testPSK) }},
+		"key":                 {func(d *dialer.DialConfig) { d.V2 = &dialer.DialV2{} }},
+		"key and certificate": {a.trusts(vpn), func(d *dialer.DialConfig) { d.PSK = []byte(testPSK) }},
 	}
 	for _, required := range []string{"true", "false"} {
 		inWorld(t, goodRoad, strings.Replace(lines, "REQUIRED", required, 1), func(t *testing.T, w *world) {
 			for name, way := range ways {
-				for _, good := range []func(*DialConfig){ppk("one", "first-post-quantum-key", false), ppk("two", "second-post-quantum-key", true)} {
+				for _, good := range []func(*dialer.DialConfig){ppk("one", "first-post-quantum-key", false), ppk("two", "second-post-quantum-key", true)} {
 					c := w.client(nil)
 					conn := c.mustDial(append(way, good)...)
 					c.wantPing(conn, "198.18.0.2")
@@ -57,17 +59,17 @@ func TestPPKByConfiguration(t *testing.T) {
 func TestCertificateForKeys(t *testing.T) {
 	a, b := newAuthority(t, "a"), newAuthority(t, "b")
 	lines := strings.Replace(testConfig, "auth: {", "auth: {allow: [mschapv2, ikev2-psk], ", 1) + a.server(vpn)
-	key := func(d *DialConfig) { d.PSK = []byte(testPSK) }
-	keyOnly := func(d *DialConfig) { d.V2 = &DialV2{} }
+	key := func(d *dialer.DialConfig) { d.PSK = []byte(testPSK) }
+	keyOnly := func(d *dialer.DialConfig) { d.V2 = &dialer.DialV2{} }
 	for forPSK, want := range map[string]struct{ both, key bool }{
 		"asking": {true, true}, "all": {true, false}, "none": {false, true},
 	} {
 		yaml := strings.Replace(lines, "certificate: {", "certificate: {for_psk: "+forPSK+", ", 1)
 		inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
 			for _, x := range []struct {
-				edits []func(*DialConfig)
+				edits []func(*dialer.DialConfig)
 				ok    bool
-			}{{[]func(*DialConfig){a.trusts(vpn), key}, want.both}, {[]func(*DialConfig){keyOnly}, want.key}, {[]func(*DialConfig){b.trusts(vpn), key}, false}} {
+			}{{[]func(*dialer.DialConfig){a.trusts(vpn), key}, want.both}, {[]func(*dialer.DialConfig){keyOnly}, want.key}, {[]func(*dialer.DialConfig){b.trusts(vpn), key}, false}} {
 				if c := w.client(nil); x.ok {
 					c.wantPing(c.mustDial(x.edits...), "198.18.0.2")
 				} else {

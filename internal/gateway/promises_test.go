@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
 
@@ -24,10 +25,10 @@ var promisesConfig = strings.Replace(testConfig, "auth: {", "auth: {allow: [msch
 func TestRefusedLoginsSayWhy(t *testing.T) {
 	a := newAuthority(t, "a")
 	inWorld(t, goodRoad, promisesConfig+a.server(vpn), func(t *testing.T, w *world) {
-		for name, how := range map[string]func(*DialConfig){"L2TP": func(*DialConfig) {}, "XAUTH": byXAUTH, "IKEv2": a.trusts(vpn)} {
+		for name, how := range map[string]func(*dialer.DialConfig){"L2TP": func(*dialer.DialConfig) {}, "XAUTH": byXAUTH, "IKEv2": a.trusts(vpn)} {
 			before := len(w.log.All())
 			c := w.client(nil)
-			c.wantRefused(how, func(d *DialConfig) { d.Password = "wrong" })
+			c.wantRefused(how, func(d *dialer.DialConfig) { d.Password = "wrong" })
 			lines := 0
 			for _, entry := range w.log.All()[before:] {
 				if entry.Level < zapcore.WarnLevel {
@@ -57,8 +58,8 @@ func TestNoSecretIsLogged(t *testing.T) {
 		w.level = zapcore.DebugLevel
 		w.start()
 		const badPassword, badKey = "another-password-1", "another-key-2"
-		for _, how := range []func(*DialConfig){
-			func(*DialConfig) {},
+		for _, how := range []func(*dialer.DialConfig){
+			func(*dialer.DialConfig) {},
 			byXAUTH, a.trusts(vpn), byKeyAs("carol"),
 		} {
 			c := w.client(nil)
@@ -67,8 +68,8 @@ func TestNoSecretIsLogged(t *testing.T) {
 			conn.Close(context.Background())
 			<-conn.Done()
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-			_, _ = w.client(nil).dial(ctx, how, func(d *DialConfig) { d.Password = badPassword })
-			_, _ = w.client(nil).dial(ctx, how, func(d *DialConfig) { d.PSK = []byte(badKey) })
+			_, _ = w.client(nil).dial(ctx, how, func(d *dialer.DialConfig) { d.Password = badPassword })
+			_, _ = w.client(nil).dial(ctx, how, func(d *dialer.DialConfig) { d.PSK = []byte(badKey) })
 			cancel()
 		}
 		debug := 0
@@ -101,7 +102,7 @@ tenants:
 	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
 		for addr, want := range map[string]string{"203.0.113.1": "acme", "203.0.113.2": "globex"} {
 			for password, of := range map[string]string{"alicepw": "acme", "another": "globex"} {
-				got := w.tenantOf(func(d *DialConfig) {
+				got := w.tenantOf(func(d *dialer.DialConfig) {
 					d.Server, d.ServerNATT = netip.MustParseAddrPort(addr+":500"), netip.MustParseAddrPort(addr+":4500")
 					d.Password = password
 				})
@@ -117,7 +118,7 @@ tenants:
 func TestSessionTimeout(t *testing.T) {
 	a := newAuthority(t, "a")
 	inWorld(t, goodRoad, promisesConfig+a.server(vpn)+"    limits: {session_timeout: 10m}\n", func(t *testing.T, w *world) {
-		for name, how := range map[string]func(*DialConfig){"L2TP": func(*DialConfig) {}, "XAUTH": byXAUTH, "IKEv2": a.trusts(vpn)} {
+		for name, how := range map[string]func(*dialer.DialConfig){"L2TP": func(*dialer.DialConfig) {}, "XAUTH": byXAUTH, "IKEv2": a.trusts(vpn)} {
 			c := w.client(nil)
 			conn := c.mustDial(how)
 			for range 9 {
@@ -140,7 +141,7 @@ func TestSessionTimeout(t *testing.T) {
 func TestMovedClientGetsLittleUntilItAnswers(t *testing.T) {
 	a := newAuthority(t, "a")
 	inWorld(t, goodRoad, promisesConfig+a.server(vpn), func(t *testing.T, w *world) {
-		for name, how := range map[string]func(*DialConfig){"L2TP": func(*DialConfig) {}, "IKEv2": a.trusts(vpn)} {
+		for name, how := range map[string]func(*dialer.DialConfig){"L2TP": func(*dialer.DialConfig) {}, "IKEv2": a.trusts(vpn)} {
 			nat := w.net.NAT(w.addr("198.51.100." + fmt.Sprint(len(name))))
 			c := w.client(nat)
 			conn := c.mustDial(how)
@@ -166,8 +167,8 @@ func TestMovedClientGetsLittleUntilItAnswers(t *testing.T) {
 				}
 				time.Sleep(10 * time.Millisecond)
 			}
-			if sent < 3<<20 || sent > 5<<20 || w.server.plane.Drops()[dataplane.DropUnproven] < 1000 {
-				t.Errorf("%s: %d bytes were sent, and dropped: %v", name, sent, w.server.plane.Drops())
+			if sent < 3<<20 || sent > 5<<20 || w.server.engine.Plane.Drops()[dataplane.DropUnproven] < 1000 {
+				t.Errorf("%s: %d bytes were sent, and dropped: %v", name, sent, w.server.engine.Plane.Drops())
 			}
 			w.net.Tap(nil)
 			time.Sleep(30 * time.Second)

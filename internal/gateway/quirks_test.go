@@ -15,6 +15,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/family"
 	"github.com/culvert-vpn/culvert/ike/wire"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	l2tppersona "github.com/culvert-vpn/culvert/l2tp/persona"
 )
 
@@ -47,7 +48,7 @@ func TestFamilies(t *testing.T) {
 		for _, persona := range l2tppersona.Names() {
 			w.log.TakeAll()
 			c := w.client(nil)
-			c.wantPing(c.mustDial(func(d *DialConfig) { d.Persona = persona }), "198.18.0.2")
+			c.wantPing(c.mustDial(func(d *dialer.DialConfig) { d.Persona = persona }), "198.18.0.2")
 			w.wantLog("session-up", "family", string(want[persona]))
 			w.wantLog("session-up", "protocol", "l2tp/ikev1")
 		}
@@ -197,7 +198,7 @@ func dialOverheard(t *testing.T, lines, persona string, lasts time.Duration) *ov
 	inWorld(t, goodRoad, testConfig+lines+a.server(vpn), func(t *testing.T, w *world) {
 		w.net.Tap(o.tap)
 		c := w.client(nil)
-		conn := c.mustDial(a.trusts(vpn), func(d *DialConfig) { d.Persona = persona; d.ChildLifetime = 24 * time.Hour })
+		conn := c.mustDial(a.trusts(vpn), func(d *dialer.DialConfig) { d.Persona = persona; d.ChildLifetime = 24 * time.Hour })
 		for range lasts / time.Minute {
 			c.wantPing(conn, "198.18.0.2")
 			time.Sleep(time.Minute)
@@ -245,11 +246,11 @@ func testBroadcastSelector(t *testing.T) {
 		a := newAuthority(t, "a")
 		inWorld(t, goodRoad, testConfig+a.server(vpn)+"    routes: [10.0.0.0/8]\n", func(t *testing.T, w *world) {
 			c := w.client(nil)
-			c.mustDial(a.trusts(vpn), func(d *DialConfig) { d.Persona = persona })
+			c.mustDial(a.trusts(vpn), func(d *dialer.DialConfig) { d.Persona = persona })
 			found := false
-			w.server.do(context.Background(), func(time.Time) {
+			w.server.engine.Do(context.Background(), func(time.Time) {
 				for _, p := range w.server.peers {
-					for _, r := range p.current.LocalTraffic {
+					for _, r := range p.Current.LocalTraffic {
 						found = found || r.From == broadcast && r.To == broadcast
 					}
 				}

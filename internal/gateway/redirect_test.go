@@ -3,15 +3,14 @@ package gateway
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 
@@ -29,8 +28,8 @@ func (w *world) second(yaml string) *observer.ObservedLogs {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c := &client{w: w, g: g}
-	c.g, c.stop, c.ended = run(g)
+	c := &client{w: w}
+	_, c.stop, c.ended = run(g)
 	w.clients = append(w.clients, c)
 	return logs
 }
@@ -54,7 +53,7 @@ func TestRedirectAlways(t *testing.T) {
 			t.Errorf("served by %s", conn.Remote)
 		}
 		d := w.client(nil) // Windows does not understand it
-		d.wantPing(d.mustDial(a.trusts(vpn), func(d *DialConfig) { d.Persona = "windows10-ikev2" }), "198.18.0.2")
+		d.wantPing(d.mustDial(a.trusts(vpn), func(d *dialer.DialConfig) { d.Persona = "windows10-ikev2" }), "198.18.0.2")
 		w.wantLog("session-up", "tenant", "acme")
 		e := w.client(nil) // nor does L2TP
 		e.wantPing(e.mustDial(), "198.18.0.2")
@@ -82,15 +81,15 @@ func TestRedirectTenant(t *testing.T) {
 	cert := a.client("carol")
 	plain := strings.Replace(testConfig, "auth: {", "auth: {allow: [mschapv2, eap-mschapv2, certificate, ikev2-psk], ", 1) + a.server(vpn)
 	inWorld(t, goodRoad, plain+"    redirect: vpn9.example.org\n", func(t *testing.T, w *world) {
-		for name, edits := range map[string][]func(*DialConfig){
+		for name, edits := range map[string][]func(*dialer.DialConfig){
 			"EAP": {a.trusts(vpn)}, "certificate": {a.trusts(vpn), with(cert)},
-			"key": {func(d *DialConfig) { d.V2 = &DialV2{} }},
+			"key": {func(d *dialer.DialConfig) { d.V2 = &dialer.DialV2{} }},
 		} {
-			var sent *RedirectedError
+			var sent *dialer.RedirectedError
 			if _, err := w.client(nil).dial(context.Background(), edits...); !errors.As(err, &sent) || sent.Gateway != "vpn9.example.org" {
 				t.Errorf("%s: %v", name, err)
 			}
-			w.client(nil).wantRefused(append(edits, func(d *DialConfig) {
+			w.client(nil).wantRefused(append(edits, func(d *dialer.DialConfig) {
 				d.Password, d.PSK = "wrong", nil
 				if d.V2.Verify == nil {
 					d.PSK = []byte("guess")
@@ -98,7 +97,7 @@ func TestRedirectTenant(t *testing.T) {
 				d.V2.Certificate = nil
 			})...)
 			c := w.client(nil) // one that comes from there is served
-			c.wantPing(c.mustDial(append(edits, func(d *DialConfig) { d.RedirectedFrom = w.addr("192.0.2.200") })...), "198.18.0.2")
+			c.wantPing(c.mustDial(append(edits, func(d *dialer.DialConfig) { d.RedirectedFrom = w.addr("192.0.2.200") })...), "198.18.0.2")
 		}
 		if n := w.log.FilterMessage("client-redirected").Len(); n != 3 {
 			t.Errorf("%d were redirected", n)
@@ -120,33 +119,10 @@ func TestRedirectAtShutdown(t *testing.T) {
 		<-w.ended
 		<-conn.Done()
 		<-old.Done()
-		var sent *RedirectedError
+		var sent *dialer.RedirectedError
 		if !errors.As(conn.Err(), &sent) || sent.Gateway != "vpn2.example.org" || errors.As(old.Err(), &sent) {
 			t.Errorf("ended because of %v; L2TP: %v", conn.Err(), old.Err())
 		}
 		w.wantLog("clients-redirected", "clients", "1")
 	})
-}
-
-// TestRouteIsNoCircle: from gateway to gateway five times in five minutes at most.
-func TestRouteIsNoCircle(t *testing.T) {
-	var r route
-	now, from := bubbleStart, netip.MustParseAddr("192.0.2.1")
-	for n := range 5 {
-		if !r.follow(now.Add(time.Duration(n)*time.Second), "b.example", from) {
-			t.Fatalf("%d times are too often", n+1)
-		}
-	}
-	if r.follow(now.Add(time.Minute), "b.example", from) {
-		t.Error("six times in a minute")
-	}
-	if !r.follow(now.Add(5*time.Minute), "c.example", from) || r.server != "c.example" || r.from != from {
-		t.Errorf("%+v", r)
-	}
-	if r.follow(now.Add(5*time.Minute), "c.example", from) {
-		t.Error("six times in five minutes")
-	}
-	if r.home("a.example"); r.server != "a.example" || r.from.IsValid() {
-		t.Errorf("%+v", r)
-	}
 }

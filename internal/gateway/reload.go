@@ -14,7 +14,7 @@ const watchInterval = 10 * time.Second
 
 // watch follows the files that the configuration names, until ctx is done: lists of
 // revoked certificates one by one, all the others together.
-func (g *Gateway) watch(ctx context.Context) {
+func (g *applier) watch(ctx context.Context) {
 	defer g.running.Done()
 	seen := sight{lists: map[string]string{}}
 	ticker := time.NewTicker(watchInterval)
@@ -37,11 +37,11 @@ type sight struct {
 }
 
 // look looks at the files once.
-func (g *Gateway) look(ctx context.Context, seen *sight) {
+func (g *applier) look(ctx context.Context, seen *sight) {
 	defer g.faults.Recover("files that the configuration names")
 	var tenants []*tenantState
 	var running *config.Config
-	if g.do(ctx, func(time.Time) { tenants, running = g.tenants, g.config.Config }) != nil || running == nil {
+	if g.engine.Do(ctx, func(time.Time) { tenants, running = g.tenants, g.config.Config }) != nil || running == nil {
 		return
 	}
 	g.watchLists(tenants, seen.lists)
@@ -56,7 +56,7 @@ func (g *Gateway) look(ctx context.Context, seen *sight) {
 // reread applies the running configuration with its files as they are now. What cannot be
 // applied, such as a new certificate whose key is still to come, is tried again; the log
 // says so once for each state of the files, of which failed is the last.
-func (g *Gateway) reread(ctx context.Context, running *config.Config, stamp, failed string) string {
+func (g *applier) reread(ctx context.Context, running *config.Config, stamp, failed string) string {
 	next, err := running.Again()
 	if err == nil {
 		_, err = g.Apply(ctx, next)

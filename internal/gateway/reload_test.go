@@ -12,12 +12,13 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike/wire"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // seen makes a call by IKEv2 that notes which certificate the server shows.
-func (a *authority) seen(name string, serial *string) func(*DialConfig) {
+func (a *authority) seen(name string, serial *string) func(*dialer.DialConfig) {
 	trusts := a.trusts(name)
-	return func(d *DialConfig) {
+	return func(d *dialer.DialConfig) {
 		trusts(d)
 		verify := d.V2.Verify
 		d.V2.Verify = func(now time.Time, chain []*x509.Certificate, id wire.ID2) error {
@@ -106,7 +107,7 @@ func TestRenewedRightAfterReload(t *testing.T) {
 		}
 		put(t, password, []byte("another password"))
 		time.Sleep(2 * watchInterval)
-		w.client(nil).mustDial(func(d *DialConfig) { d.Password = "another password" })
+		w.client(nil).mustDial(func(d *dialer.DialConfig) { d.Password = "another password" })
 	})
 }
 
@@ -126,9 +127,9 @@ func TestRenewedSecretsCount(t *testing.T) {
 		time.Sleep(2 * watchInterval)
 		c.wantPing(conn, "198.18.0.2")
 		w.client(nil).wantRefused()
-		renewed := func(d *DialConfig) { d.PSK, d.Password = []byte("another key that is long"), "another password" }
+		renewed := func(d *dialer.DialConfig) { d.PSK, d.Password = []byte("another key that is long"), "another password" }
 		w.client(nil).mustDial(renewed)
-		w.client(nil).wantRefused(renewed, func(d *DialConfig) { d.Password = "alicepw" })
+		w.client(nil).wantRefused(renewed, func(d *dialer.DialConfig) { d.Password = "alicepw" })
 		put(t, key, nil)
 		time.Sleep(2 * watchInterval)
 		w.client(nil).mustDial(renewed)
@@ -155,7 +156,7 @@ func TestReload(t *testing.T) {
 		}
 		w.wantLog("restart-needed", "what", "[listen (test.yaml:2)]")
 		c.wantPing(conn, "198.18.0.2")
-		bob := func(d *DialConfig) { d.User, d.Password = "bob", "bobs new password" }
+		bob := func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobs new password" }
 		other := w.client(nil)
 		second := other.mustDial(bob)
 		w.wantLog("session-up", "address", "10.100.1.3")
@@ -194,7 +195,7 @@ func TestRestartIsNamed(t *testing.T) {
 				t.Errorf("%v, %v; want %v", changes.RestartNeeded, err, want)
 			}
 		}
-		w.client(nil).mustDial(func(d *DialConfig) { d.User, d.Password = "bob", "bobs new password" })
+		w.client(nil).mustDial(func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobs new password" })
 		if lost, sent := stop(); lost > 0 {
 			t.Errorf("lost %d of %d packets", lost, sent)
 		}

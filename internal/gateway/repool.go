@@ -45,7 +45,7 @@ const (
 
 // repool has a tenant lease from other pools from now on. Sessions keep what these lease;
 // those that cannot are ended, and their clients told.
-func (g *Gateway) repool(now time.Time, r renewal) {
+func (g *applier) repool(now time.Time, r renewal) {
 	t := r.tenant
 	ending := make(map[netip.Addr]string)
 	for addr, s := range t.sessions {

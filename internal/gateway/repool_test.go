@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // pooled is testConfig with other pools, and whatever stands behind them.
@@ -13,7 +15,7 @@ func pooled(pool string, rest ...string) string {
 	return strings.Replace(testConfig, "pool: [10.100.1.0/24]", "pool: ["+pool+"]\n"+strings.Join(rest, "\n"), 1)
 }
 
-func bob(d *DialConfig) { d.User, d.Password = "bob", "bobpw" }
+func bob(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" }
 
 // TestPoolGrowsAndShrinks: whoever has an address that the tenant's pools have before and
 // after keeps it and loses no packet, by L2TP and by IKEv2; whoever has one that they have
@@ -23,8 +25,8 @@ func TestPoolGrowsAndShrinks(t *testing.T) {
 	lines, trusts := a.server(vpn), a.trusts(vpn)
 	for name, c := range map[string]struct {
 		yaml string
-		edit func(*DialConfig)
-	}{"L2TP": {testConfig, func(*DialConfig) {}}, "IKEv2": {eapConfig + lines, trusts}} {
+		edit func(*dialer.DialConfig)
+	}{"L2TP": {testConfig, func(*dialer.DialConfig) {}}, "IKEv2": {eapConfig + lines, trusts}} {
 		t.Run(name, func(t *testing.T) {
 			const old = "pool: [10.100.1.0/24]"
 			if !strings.Contains(c.yaml, old) {

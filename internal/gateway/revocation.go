@@ -18,7 +18,7 @@ import (
 // revoked ones change while others ask it.
 type trust struct{ now atomic.Pointer[auth.Trust] }
 
-func (g *Gateway) newTrust(t *config.Tenant) *trust {
+func (g *server) newTrust(t *config.Tenant) *trust {
 	in := &trust{}
 	checker := revocation.New(revocation.Config{Client: g.config.Web, Context: g.asking})
 	in.now.Store(&auth.Trust{Roots: t.CA, CRLs: t.CRL, Revocation: checker, Strict: t.StrictRevocation})
@@ -47,7 +47,7 @@ func (t *trust) relist(lists []*x509.RevocationList) {
 
 // watchLists reads the lists of revoked certificates anew whose files have changed; seen
 // is what they were like, by tenant.
-func (g *Gateway) watchLists(tenants []*tenantState, seen map[string]string) {
+func (g *applier) watchLists(tenants []*tenantState, seen map[string]string) {
 	here := make(map[string]bool, len(tenants))
 	for _, t := range tenants {
 		files := t.conf.Load().CRLFiles
@@ -65,13 +65,13 @@ func (g *Gateway) watchLists(tenants []*tenantState, seen map[string]string) {
 
 // rereadLists takes the lists of a tenant as its files have them now; if one cannot
 // be read, those from before stay.
-func (g *Gateway) rereadLists(t *tenantState) {
+func (g *applier) rereadLists(t *tenantState) {
 	lists, err := config.ReadCRLs(t.conf.Load().CRLFiles)
 	if err != nil {
 		g.emit(event.CRLRefused{Tenant: t.Name, Err: err, Hint: "the list from before stays in force: write the file anew with `culvert ca crl`"})
 		return
 	}
-	g.post(func(now time.Time) {
+	g.engine.Post(func(now time.Time) {
 		t.trust.relist(lists)
 		g.emit(event.CRLRead{Tenant: t.Name, Lists: len(lists)})
 		g.expel(now, t, lists)
@@ -79,13 +79,13 @@ func (g *Gateway) rereadLists(t *tenantState) {
 }
 
 // expel ends the sessions of those whose certificate is on a list.
-func (g *Gateway) expel(now time.Time, t *tenantState, lists []*x509.RevocationList) {
+func (g *logins) expel(now time.Time, t *tenantState, lists []*x509.RevocationList) {
 	if len(lists) == 0 {
 		return
 	}
 	for _, p := range g.peers {
-		for _, s := range p.sessions() {
-			if s.tenant == t && !s.ended && (revoked(lists, p.chain) || revoked(lists, s.chain)) {
+		for _, s := range p.own() {
+			if s.tenant == t && !s.Ended && (revoked(lists, p.Chain) || revoked(lists, s.chain)) {
 				g.cut(now, s, "the certificate was revoked", ike.ReasonLocal)
 			}
 		}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/ca"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // revoke takes certificates back and writes the list.
@@ -57,7 +58,7 @@ func TestRevokedSessionEnds(t *testing.T) {
 		frank := good.mustDial(v2, a.byTLS(certs["frank"]))
 		a.revoke("carol", "dave", "erin")
 		time.Sleep(2 * watchInterval)
-		for name, conn := range map[string]*Connection{"carol": carol, "dave": dave} {
+		for name, conn := range map[string]*dialer.Connection{"carol": carol, "dave": dave} {
 			select {
 			case <-conn.Done():
 			case <-time.After(time.Minute):

@@ -28,7 +28,7 @@ const (
 
 // rivals are the user's sessions of tunnel mode, those of a new login excepted.
 func (t *tenantState) rivals(p *peer, user string) []*session {
-	return slices.DeleteFunc(slices.Clone(t.users[user]), func(s *session) bool { return s.ended || s.link != nil || s.peer == p })
+	return slices.DeleteFunc(slices.Clone(t.users[user]), func(s *session) bool { return s.Ended || s.Link != nil || s.peer == p })
 }
 
 // give makes what a session had another's, and the other one its user's.
@@ -49,13 +49,13 @@ func (p *peer) name() string {
 	if p.claims != "" {
 		return p.claims
 	}
-	return p.identity
+	return p.Identity
 }
 
 // predecessor is the session whose address a client may take over: its own.
 func (t *tenantState) predecessor(p *peer, user string, w ike.Wants) *session {
 	for _, s := range t.rivals(p, user) {
-		if s.wanted(w) && s.leased && s.peer.path.Remote == p.path.Remote && s.peer.name() == p.name() {
+		if s.wanted(w) && s.leased && s.peer.Path.Remote == p.Path.Remote && s.peer.name() == p.name() {
 			return s
 		}
 	}
@@ -64,14 +64,14 @@ func (t *tenantState) predecessor(p *peer, user string, w ike.Wants) *session {
 
 // askRivals asks the user's other sessions whether they live, where the client may be
 // one of theirs, and reports whether it has to wait for that.
-func (g *Gateway) askRivals(now time.Time, p *peer, t *tenantState, user string, w ike.Wants) bool {
+func (g *logins) askRivals(now time.Time, p *peer, t *tenantState, user string, w ike.Wants) bool {
 	p.asked = true
 	if t.predecessor(p, user, w) != nil {
 		return false
 	}
 	for _, s := range t.rivals(p, user) {
 		idle, patience := askedIdle, askedWait
-		switch near := s.peer.path.Remote.Addr() == p.path.Remote.Addr() && s.peer.name() == p.name(); {
+		switch near := s.peer.Path.Remote.Addr() == p.Path.Remote.Addr() && s.peer.name() == p.name(); {
 		case p.rivals == maxRivals:
 		case s.wanted(w) || t.crowded(user):
 		case near:
@@ -79,7 +79,7 @@ func (g *Gateway) askRivals(now time.Time, p *peer, t *tenantState, user string,
 		default:
 			continue
 		}
-		if g.ike.Probe(now, ike.Peer(s.peer.id), idle, patience) {
+		if g.engine.IKE.Probe(now, ike.Peer(s.peer.ID), idle, patience) {
 			p.rivals++
 			s.peer.awaited = append(s.peer.awaited, p)
 		}
@@ -91,9 +91,11 @@ func (g *Gateway) askRivals(now time.Time, p *peer, t *tenantState, user string,
 }
 
 // answered goes on with the logins that waited for a peer to answer, or to be gone.
-func (g *Gateway) answered(now time.Time, id uint64, awaited []*peer) {
+func (g *logins) answered(now time.Time, of *peer) {
+	awaited := of.awaited
+	of.awaited = nil
 	for _, p := range awaited {
-		if p.rivals--; p.rivals == 0 && g.peers[p.id] == p && p.resume != nil {
+		if p.rivals--; p.rivals == 0 && g.peers[p.ID] == p && p.resume != nil {
 			a := p.resume
 			p.resume = nil
 			g.assigned(now, a)
@@ -111,7 +113,7 @@ func (s *session) inherit(old *session) {
 // waits reports whether a session leaves packets to the one that it follows: until its
 // client has used it, or could have for a while, or the old one goes.
 func (s *session) waits(now time.Time) bool {
-	if s.after == nil || s.after.ended {
+	if s.after == nil || s.after.Ended {
 		return false
 	}
 	if s.readyAt.IsZero() {
@@ -121,17 +123,17 @@ func (s *session) waits(now time.Time) bool {
 }
 
 // succeed opens a session at last that has waited for the one that it follows.
-func (g *Gateway) succeed(now time.Time, s *session) {
-	if s.after != nil && s.up.IsZero() {
+func (g *server) succeed(now time.Time, s *session) {
+	if s.after != nil && s.Up.IsZero() {
 		s.after.heir, s.after = nil, nil
-		g.tunnelReady(now, s.peer)
+		g.openTunnelMode(now, s.peer)
 	}
 }
 
 // handBack gives a session that ends before it was open its address back to the one
 // that it was to follow, or has the one that follows it open.
-func (g *Gateway) handBack(now time.Time, s *session) {
-	if old := s.after; old != nil && !old.ended && s.up.IsZero() && s.leased {
+func (g *server) handBack(now time.Time, s *session) {
+	if old := s.after; old != nil && !old.Ended && s.Up.IsZero() && s.leased {
 		s.tenant.give(s, old)
 		old.heir = nil
 	}
@@ -143,8 +145,8 @@ func (g *Gateway) handBack(now time.Time, s *session) {
 }
 
 // lookAtHeir is the sweep's look at a session that waits.
-func (g *Gateway) lookAtHeir(now time.Time, s *session) {
+func (g *server) lookAtHeir(now time.Time, s *session) {
 	if s.after != nil && !s.readyAt.IsZero() {
-		g.tunnelReady(now, s.peer)
+		g.openTunnelMode(now, s.peer)
 	}
 }

@@ -6,18 +6,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
-var byWays = map[string]func(a *authority) (yaml string, edit func(*DialConfig)){
-	"EAP": func(a *authority) (string, func(*DialConfig)) {
+var byWays = map[string]func(a *authority) (yaml string, edit func(*dialer.DialConfig)){
+	"EAP": func(a *authority) (string, func(*dialer.DialConfig)) {
 		return testConfig + a.server(vpn), a.trusts(vpn)
 	},
-	"certificate": func(a *authority) (string, func(*DialConfig)) {
+	"certificate": func(a *authority) (string, func(*dialer.DialConfig)) {
 		shown := a.client("alice")
-		return testConfig + a.server(vpn), func(d *DialConfig) { a.trusts(vpn)(d); d.V2.Certificate = shown }
+		return testConfig + a.server(vpn), func(d *dialer.DialConfig) { a.trusts(vpn)(d); d.V2.Certificate = shown }
 	},
-	"PSK": func(a *authority) (string, func(*DialConfig)) {
-		return strings.Replace(testConfig, "auth: {", "auth: {allow: [ikev2-psk], ", 1), func(d *DialConfig) { d.V2 = &DialV2{}; d.Identity = "site" }
+	"PSK": func(a *authority) (string, func(*dialer.DialConfig)) {
+		return strings.Replace(testConfig, "auth: {", "auth: {allow: [ikev2-psk], ", 1), func(d *dialer.DialConfig) { d.V2 = &dialer.DialV2{}; d.Identity = "site" }
 	},
 }
 
@@ -64,7 +66,7 @@ func TestAddressIsKeptOverARedial(t *testing.T) {
 					nat.Rebind()
 					w.net.Tap(nil)
 					began := time.Now()
-					conn := w.clientAt(c.local, nat.Listen).mustDial(edit, func(d *DialConfig) {
+					conn := w.clientAt(c.local, nat.Listen).mustDial(edit, func(d *dialer.DialConfig) {
 						if asks {
 							d.Wish = had
 						}
@@ -93,7 +95,7 @@ func TestReauthenticationKeepsTheAddress(t *testing.T) {
 				old := c.mustDial(edit)
 				for range 3 {
 					dev := c.dev
-					fresh := c.mustDial(edit, func(d *DialConfig) { d.Wish = old.Local })
+					fresh := c.mustDial(edit, func(d *dialer.DialConfig) { d.Wish = old.Local })
 					if fresh.Local != old.Local {
 						t.Fatalf("%v, and had %v", fresh.Local, old.Local)
 					}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/access"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/internal/store"
 )
 
@@ -27,7 +28,7 @@ type road struct {
 	password    bool   // it is by password
 	hash        bool   // for which the hash of it is enough
 	account     bool   // it leads to an account, if there is one
-	dial        func(c *client, user, password string) (*Connection, error)
+	dial        func(c *client, user, password string) (*dialer.Connection, error)
 	wire        func(access.Refusal) string // what the client says that it was told
 }
 
@@ -68,42 +69,42 @@ func inXAUTH(why access.Refusal) string {
 
 // roads are all ways to log in.
 func (a *authority) roads() []road {
-	certificates := map[string]func(*DialConfig){}
-	tls := map[string]func(*DialConfig){}
+	certificates := map[string]func(*dialer.DialConfig){}
+	tls := map[string]func(*dialer.DialConfig){}
 	for _, name := range []string{"alice", "bob", "carol", "past"} {
 		c := a.client(name)
 		if name == "past" {
 			a.expire(name, c)
 		}
-		certificates[name] = func(d *DialConfig) { d.V2.Certificate = c }
+		certificates[name] = func(d *dialer.DialConfig) { d.V2.Certificate = c }
 		tls[name] = a.byTLS(c)
 	}
-	by := func(edits ...func(*DialConfig)) func(c *client, user, password string) (*Connection, error) {
-		return func(c *client, user, password string) (*Connection, error) {
+	by := func(edits ...func(*dialer.DialConfig)) func(c *client, user, password string) (*dialer.Connection, error) {
+		return func(c *client, user, password string) (*dialer.Connection, error) {
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 			defer cancel()
-			return c.dial(ctx, append([]func(*DialConfig){func(d *DialConfig) { d.User, d.Password = user, password }}, edits...)...)
+			return c.dial(ctx, append([]func(*dialer.DialConfig){func(d *dialer.DialConfig) { d.User, d.Password = user, password }}, edits...)...)
 		}
 	}
 	trusts, laptop, past := a.trusts(vpn), a.signed("laptop"), a.signed("past")
 	return []road{
-		{"L2TP, PAP", "pap", "PAP", true, true, true, func(c *client, user, password string) (*Connection, error) { return c.dialPAP(user, password) }, inPPP},
-		{"L2TP, CHAP", "chap", "CHAP-MD5", true, false, true, by(func(d *DialConfig) { d.AllowCHAP = true }), inPPP},
+		{"L2TP, PAP", "pap", "PAP", true, true, true, func(c *client, user, password string) (*dialer.Connection, error) { return c.dialPAP(user, password) }, inPPP},
+		{"L2TP, CHAP", "chap", "CHAP-MD5", true, false, true, by(func(d *dialer.DialConfig) { d.AllowCHAP = true }), inPPP},
 		{"L2TP, MS-CHAPv2", "mschapv2", "MS-CHAPv2", true, true, true, by(), inMSCHAP},
 		{"L2TP, EAP-MSCHAPv2", "eap-mschapv2", "EAP-MSCHAPV2", true, true, true, by(allowEAP), inEAPOfPPP},
-		{"L2TP, EAP-TLS", "eap-tls", "EAP-TLS", false, true, true, func(c *client, user, _ string) (*Connection, error) {
+		{"L2TP, EAP-TLS", "eap-tls", "EAP-TLS", false, true, true, func(c *client, user, _ string) (*dialer.Connection, error) {
 			return by(tls[user])(c, "", "")
 		}, inEAPOfPPP},
 		{"IKEv2, EAP", "eap-mschapv2", "EAP-MSCHAPV2", true, true, true, by(trusts), inEAPOfIKEv2},
-		{"IKEv2, EAP-TLS", "eap-tls", "EAP-TLS", false, true, true, func(c *client, user, _ string) (*Connection, error) {
+		{"IKEv2, EAP-TLS", "eap-tls", "EAP-TLS", false, true, true, func(c *client, user, _ string) (*dialer.Connection, error) {
 			return by(trusts, tls[user])(c, "", "")
 		}, inIKEv2},
-		{"IKEv2, certificate", "certificate", "certificate", false, true, true, func(c *client, user, _ string) (*Connection, error) {
+		{"IKEv2, certificate", "certificate", "certificate", false, true, true, func(c *client, user, _ string) (*dialer.Connection, error) {
 			return by(trusts, certificates[user])(c, "", "")
 		}, inIKEv2},
-		{"IKEv2, key", "ikev2-psk", "key", false, true, false, func(c *client, user, _ string) (*Connection, error) { return by(byKeyAs(user))(c, "", "") }, inIKEv2},
+		{"IKEv2, key", "ikev2-psk", "key", false, true, false, func(c *client, user, _ string) (*dialer.Connection, error) { return by(byKeyAs(user))(c, "", "") }, inIKEv2},
 		{"XAUTH, key", "xauth", "XAUTH", true, true, true, by(byXAUTH), inXAUTH},
-		{"XAUTH, certificate", "xauth, certificate", "XAUTH", true, true, true, func(c *client, user, password string) (*Connection, error) {
+		{"XAUTH, certificate", "xauth, certificate", "XAUTH", true, true, true, func(c *client, user, password string) (*dialer.Connection, error) {
 			if user == "past" {
 				return by(past, byXAUTH)(c, "alice", "alicepw")
 			}

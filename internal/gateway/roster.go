@@ -8,6 +8,7 @@ import (
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/tenant"
@@ -63,7 +64,7 @@ type plan struct {
 }
 
 // dismiss ends the sessions of tenants that are gone, and tells their clients.
-func (g *Gateway) dismiss(now time.Time, gone []*tenantState) {
+func (g *applier) dismiss(now time.Time, gone []*tenantState) {
 	const why = "the tenant was removed"
 	if len(gone) == 0 {
 		return
@@ -71,29 +72,25 @@ func (g *Gateway) dismiss(now time.Time, gone []*tenantState) {
 	for _, t := range gone {
 		t.gone = true
 	}
-	var leaving []*peer
+	var leaving []*engine.Peer
 	for _, p := range g.peers {
-		rest := 0
-		for _, s := range p.sessions() {
+		rest := len(p.Sessions())
+		for _, s := range p.own() {
 			if s.tenant == nil || !s.tenant.gone {
-				rest++
 				continue
 			}
-			s.because(why)
-			if s.link != nil {
-				g.l2tp.CloseCall(now, s.call, l2tp.Result{Code: l2tp.ClearAdministrative, Message: why})
+			rest--
+			s.Because(why)
+			if s.Link != nil {
+				g.engine.L2TP.CloseCall(now, s.Call, l2tp.Result{Code: l2tp.ClearAdministrative, Message: why})
 			}
 		}
 		if p.homeless(g.keys) || rest == 0 && p.belongs(gone) {
-			g.l2tp.ClosePeer(now, l2tp.Peer(p.id), l2tp.Result{Code: l2tp.ClearAdministrative, Message: why})
-			leaving = append(leaving, p)
+			leaving = append(leaving, p.Peer)
 		}
 	}
-	g.settle(now)
-	for _, p := range leaving {
-		g.ike.Close(now, ike.Peer(p.id), ike.ReasonLocal)
-	}
-	g.settle(now)
+	g.engine.ClosePeers(now, leaving, l2tp.Result{Code: l2tp.ClearAdministrative, Message: why}, ike.ReasonLocal)
+	g.engine.DrainAll(now)
 	for _, t := range gone {
 		for _, s := range t.sessions { // whatever is left: the device is to be freed
 			g.end(now, s)
@@ -103,8 +100,8 @@ func (g *Gateway) dismiss(now time.Time, gone []*tenantState) {
 
 // homeless reports whether a peer's key opens no tenant any more.
 func (p *peer) homeless(k *keyring) bool {
-	group, _ := k.group(p.label)
-	return p.dial == nil && p.suite != "" && len(group) == 0
+	group, _ := k.group(p.Label)
+	return p.Suite != "" && len(group) == 0
 }
 
 // belongs reports whether a peer is a client of one of the tenants, or logs in to one.
@@ -112,5 +109,5 @@ func (p *peer) belongs(gone []*tenantState) bool {
 	if p.login != nil && p.login.tenant != nil && p.login.tenant.gone {
 		return true
 	}
-	return slices.ContainsFunc(p.sessions(), func(s *session) bool { return slices.Contains(gone, s.tenant) })
+	return slices.ContainsFunc(p.own(), func(s *session) bool { return slices.Contains(gone, s.tenant) })
 }

@@ -5,9 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/admin"
-	"github.com/culvert-vpn/culvert/l2tp"
 )
 
 // slice is how many sessions are described at a time: the control loop does other
@@ -17,7 +15,7 @@ const slice = 256
 // Sessions lists the clients that are logged in. It implements admin.Gateway.
 func (g *Gateway) Sessions(ctx context.Context) ([]admin.Session, error) {
 	var all []*session
-	err := g.do(ctx, func(time.Time) {
+	err := g.engine.Do(ctx, func(time.Time) {
 		all = make([]*session, 0, len(g.sessions))
 		for _, s := range g.sessions {
 			all = append(all, s)
@@ -28,9 +26,9 @@ func (g *Gateway) Sessions(ctx context.Context) ([]admin.Session, error) {
 	}
 	list := make([]admin.Session, 0, len(all))
 	for some := range slices.Chunk(all, slice) {
-		err := g.do(ctx, func(now time.Time) {
+		err := g.engine.Do(ctx, func(now time.Time) {
 			for _, s := range some {
-				if !s.ended && !s.up.IsZero() && s.tenant != nil {
+				if !s.Ended && !s.Up.IsZero() && s.tenant != nil {
 					list = append(list, s.describe(now))
 				}
 			}
@@ -46,17 +44,14 @@ func (g *Gateway) Sessions(ctx context.Context) ([]admin.Session, error) {
 func (s *session) describe(now time.Time) admin.Session {
 	p := s.peer
 	d := admin.Session{
-		ID: s.id, Tenant: s.tenant.Name, User: s.user, Family: string(p.family), System: s.clientOS, Host: p.host,
-		Protocol: s.protocol(), Client: p.path.Remote, Address: s.addr, Prefix: s.prefix, IKE: p.suite,
-		Since: s.up, Idle: int(now.Sub(latest(s.up, s.trafficAt)).Seconds()), Rekeys: int(p.rekeys),
-		Up:   admin.Traffic{Packets: s.plane.Up.Packets(), Bytes: s.plane.Up.Bytes()},
-		Down: admin.Traffic{Packets: s.plane.Down.Packets(), Bytes: s.plane.Down.Bytes()},
+		ID: s.ID, Tenant: s.tenant.Name, User: s.user, Family: string(p.Family), System: s.System, Host: p.Host,
+		Protocol: s.Protocol(), Client: p.Path.Remote, Address: s.addr, Prefix: s.prefix, IKE: p.Suite,
+		Since: s.Up, ESP: p.ESP(), Idle: int(now.Sub(latest(s.Up, s.UsedAt)).Seconds()), Rekeys: int(p.Rekeys),
+		Up:   admin.Traffic{Packets: s.Plane.Up.Packets(), Bytes: s.Plane.Up.Bytes()},
+		Down: admin.Traffic{Packets: s.Plane.Down.Packets(), Bytes: s.Plane.Down.Bytes()},
 	}
 	for _, said := range s.grant.Said() {
 		d.Granted = append(d.Granted, admin.Granted{Name: said.Name, Value: said.Value, From: string(said.From)})
-	}
-	if p.current != nil {
-		d.ESP = p.current.out.Transform().String()
 	}
 	return d
 }
@@ -72,32 +67,14 @@ func latest(a, b time.Time) time.Time {
 // DELETE. It implements admin.Gateway.
 func (g *Gateway) CloseSession(ctx context.Context, id uint64) error {
 	found := false
-	err := g.do(ctx, func(now time.Time) {
-		for _, s := range g.sessions {
-			if s.id == id && !s.ended {
-				found = true
-				g.kick(now, s, "closed by the operator")
-				return
-			}
+	err := g.engine.Do(ctx, func(now time.Time) {
+		if s := g.sessions[id]; s != nil {
+			found = true
+			g.engine.Kick(now, s.Session, "closed by the operator")
 		}
 	})
 	if err == nil && !found {
 		return admin.ErrNoSession
 	}
 	return err
-}
-
-// kick ends a session in good order, because an operator wants it or it met a fault.
-func (g *Gateway) kick(now time.Time, s *session, reason string) {
-	p := s.peer
-	s.because(reason)
-	why := l2tp.Result{Code: l2tp.ClearAdministrative, Message: reason}
-	if s.link != nil && len(p.sessions()) > 1 {
-		g.l2tp.CloseCall(now, s.call, why)
-		g.end(now, s)
-		return
-	}
-	g.l2tp.ClosePeer(now, l2tp.Peer(p.id), why)
-	g.settle(now)
-	g.ike.Close(now, ike.Peer(p.id), ike.ReasonLocal)
 }

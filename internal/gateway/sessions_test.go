@@ -10,6 +10,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/internal/admin"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 func (w *world) sessions() []admin.Session {
@@ -27,8 +28,8 @@ func TestSessions(t *testing.T) {
 	a := newAuthority(t, "a")
 	inWorld(t, goodRoad, ipv6Config+a.server(vpn), func(t *testing.T, w *world) {
 		one, two := w.client(nil), w.client(nil)
-		conn := one.mustDial(func(d *DialConfig) { d.Persona, d.ChildLifetime = "windows10", 20*time.Minute })
-		two.mustDial(a.trusts(vpn), func(d *DialConfig) { d.Persona, d.User, d.Password = "macos-ikev2", "bob", "bobpw" })
+		conn := one.mustDial(func(d *dialer.DialConfig) { d.Persona, d.ChildLifetime = "windows10", 20*time.Minute })
+		two.mustDial(a.trusts(vpn), func(d *dialer.DialConfig) { d.Persona, d.User, d.Password = "macos-ikev2", "bob", "bobpw" })
 		one.wantPing(conn, "198.18.0.2")
 		time.Sleep(time.Hour)
 		list := w.sessions()
@@ -60,7 +61,7 @@ func TestSessionsSayWhatIsGranted(t *testing.T) {
 	yaml := strings.Replace(testConfig, "password: bobpw}", "password: bobpw, address: 10.100.1.9}", 1)
 	inWorld(t, goodRoad, yaml+timeout, func(t *testing.T, w *world) {
 		w.client(nil).mustDial()
-		w.client(nil).mustDial(func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
+		w.client(nil).mustDial(func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })
 		want := func(timeout string) {
 			t.Helper()
 			alice := []admin.Granted{{Name: "session_timeout", Value: timeout, From: "tenant"}, {Name: "dns", Value: "10.100.1.1", From: "tenant"}}
@@ -86,7 +87,7 @@ func TestCloseSession(t *testing.T) {
 	a := newAuthority(t, "a")
 	inWorld(t, goodRoad, testConfig+a.server(vpn), func(t *testing.T, w *world) {
 		one, two := w.client(nil), w.client(nil)
-		conns := []*Connection{one.mustDial(), two.mustDial(a.trusts(vpn), func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })}
+		conns := []*dialer.Connection{one.mustDial(), two.mustDial(a.trusts(vpn), func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })}
 		for n, s := range w.sessions() {
 			began := time.Now()
 			if err := w.server.CloseSession(context.Background(), s.ID); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/internal/ca"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // newRSAAuthority is an authority whose certificates have RSA keys, with one for the
@@ -28,7 +29,7 @@ func newRSAAuthority(t *testing.T) (*authority, string) {
 }
 
 // signed makes a call by IKEv1 with a certificate of a's.
-func (a *authority) signed(name string) func(*DialConfig) {
+func (a *authority) signed(name string) func(*dialer.DialConfig) {
 	a.t.Helper()
 	read := func(name string) []byte {
 		b, err := os.ReadFile(a.path(name))
@@ -37,11 +38,11 @@ func (a *authority) signed(name string) func(*DialConfig) {
 		}
 		return b
 	}
-	s, err := NewDialSigned(vpn, Credentials{Authorities: read("ca.crt"), Chain: read(name + ".crt"), Key: read(name + ".key")})
+	s, err := dialer.NewDialSigned(vpn, dialer.Credentials{Authorities: read("ca.crt"), Chain: read(name + ".crt"), Key: read(name + ".key")})
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return func(d *DialConfig) { d.PSK, d.Signed = nil, s }
+	return func(d *dialer.DialConfig) { d.PSK, d.Signed = nil, s }
 }
 
 // TestSigned: L2TP with certificates in place of the key, beside a tenant with one.
@@ -65,9 +66,9 @@ func TestSigned(t *testing.T) {
 		byKey.wantPing(byKey.mustDial(), "198.18.0.2")
 		w.wantLog("session-up", "tenant", "acme")
 
-		w.client(nil).wantRefused(good, func(d *DialConfig) { d.Password = "wrong" })
+		w.client(nil).wantRefused(good, func(d *dialer.DialConfig) { d.Password = "wrong" })
 		w.wantLog("login-refused", "cause", "wrong password")
-		w.client(nil).wantRefused(good, func(d *DialConfig) { d.Identity = "somebody.example.org" })
+		w.client(nil).wantRefused(good, func(d *dialer.DialConfig) { d.Identity = "somebody.example.org" })
 		w.wantDetail("has another name")
 
 		in := w.client(nil)
@@ -91,8 +92,8 @@ func TestGroups(t *testing.T) {
     pool: [10.9.0.0/24]
     auth: {local: {users: [{name: alice, password: alicepw}]}}
 `
-	as := func(group, psk string) func(*DialConfig) {
-		return func(d *DialConfig) { d.Group, d.PSK = group, []byte(psk) }
+	as := func(group, psk string) func(*dialer.DialConfig) {
+		return func(d *dialer.DialConfig) { d.Group, d.PSK = group, []byte(psk) }
 	}
 	inWorld(t, goodRoad, testConfig+beta, func(t *testing.T, w *world) {
 		c := w.client(nil)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/internal/x/nstest"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
@@ -116,13 +117,13 @@ func (o *outside) firstMessage() []byte {
 	defer ear.Close()
 	to := ear.LocalAddr().(*net.UDPAddr).AddrPort()
 	conf := &config.Config{Listen: []netip.Addr{to.Addr()}, Workers: 1}
-	g, err := New(Config{Config: conf, dialler: true})
+	g, err := dialer.New(dialer.Config{Addresses: conf.Listen, IKEPort: conf.Ports.IKE, NATTPort: conf.Ports.NATT})
 	o.must(err)
 	_, stop, ended := run(g)
 	defer func() { stop(); <-ended }()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	go g.Dial(ctx, DialConfig{Server: to, ServerNATT: to, Local: to.Addr(), PSK: []byte(testPSK), User: "alice", Password: "alicepw"})
+	go g.Dial(ctx, dialer.DialConfig{Server: to, ServerNATT: to, Local: to.Addr(), PSK: []byte(testPSK), User: "alice", Password: "alicepw"})
 	msg := make([]byte, 2048)
 	ear.SetReadDeadline(time.Now().Add(time.Minute))
 	n, err := ear.Read(msg)
@@ -177,7 +178,7 @@ func (f *forger) run(over <-chan struct{}, server *Gateway) {
 			f.send()
 		}
 		last = now
-		server.do(context.Background(), func(time.Time) {})
+		server.engine.Do(context.Background(), func(time.Time) {})
 	}
 }
 

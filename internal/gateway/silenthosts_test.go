@@ -15,6 +15,7 @@ import (
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // narrowSocket opens a socket that sooner has no more room than those of the product:
@@ -40,8 +41,8 @@ func (o *outside) onTheLink(t *testing.T) *world {
 }
 
 // callsFrom edits a dial so that it goes from a client's address to the server's.
-func callsFrom(c *client, server netip.Addr) func(*DialConfig) {
-	return func(d *DialConfig) {
+func callsFrom(c *client, server netip.Addr) func(*dialer.DialConfig) {
+	return func(d *dialer.DialConfig) {
 		d.Local = c.local
 		d.Server, d.ServerNATT = netip.AddrPortFrom(server, 500), netip.AddrPortFrom(server, 4500)
 	}
@@ -49,12 +50,12 @@ func callsFrom(c *client, server netip.Addr) func(*DialConfig) {
 
 // ikeSent is how many IKE messages a client has sent.
 func (c *client) ikeSent() (n uint64) {
-	c.w.within(c.g, func(time.Time) { n = c.g.ike.Stats().Sent })
+	c.w.within(c.g.Engine, func(time.Time) { n = c.g.Engine.IKE.Stats().Sent })
 	return n
 }
 
 // dialsOnce dials, hangs up, and returns how many IKE messages that took, and how long.
-func (c *client) dialsOnce(edits ...func(*DialConfig)) (n uint64, took time.Duration) {
+func (c *client) dialsOnce(edits ...func(*dialer.DialConfig)) (n uint64, took time.Duration) {
 	c.w.t.Helper()
 	before, began := c.ikeSent(), time.Now()
 	conn := c.mustDial(edits...)
@@ -97,10 +98,10 @@ func (o *outside) underForgery(t *testing.T, to netip.AddrPort, msg []byte) {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("dropped by the server: %v; refused: %v", w.server.plane.Drops(), w.server.ike.Stats().Dropped)
+			t.Logf("dropped by the server: %v; refused: %v", w.server.engine.Plane.Drops(), w.server.engine.IKE.Stats().Dropped)
 		}
 	})
-	standing := all[0].mustDial(callsFrom(all[0], to.Addr()), func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" })
+	standing := all[0].mustDial(callsFrom(all[0], to.Addr()), func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })
 	var usual [2]uint64
 	for i := range usual {
 		usual[i], _ = calls(all[1], i)
@@ -125,7 +126,7 @@ func (o *outside) underForgery(t *testing.T, to netip.AddrPort, msg []byte) {
 			}
 		}
 	}
-	drops := w.server.plane.Drops()
+	drops := w.server.engine.Plane.Drops()
 	full, unresolved := drops[dataplane.DropFull], drops[dataplane.DropUnresolved]
 	said := fmt.Sprintf("%d of %d dials without a repetition, %d of %d pings lost, dropped: %d full, %d unresolved", smooth, tries, lost, 10*tries, full, unresolved)
 	if t.Log(said); smooth < tries/2 || lost > 1 || full > unresolved/4 {
@@ -137,7 +138,7 @@ func (o *outside) underForgery(t *testing.T, to netip.AddrPort, msg []byte) {
 func (w *world) waitForRoomToEnd(t *testing.T) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if d := w.server.plane.Drops(); d[dataplane.DropFull]+d[dataplane.DropUnresolved] > 1000 {
+		if d := w.server.engine.Plane.Drops(); d[dataplane.DropFull]+d[dataplane.DropUnresolved] > 1000 {
 			return
 		}
 	}

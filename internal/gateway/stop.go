@@ -3,21 +3,17 @@ package gateway
 import (
 	"time"
 
+	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/internal/x/aside"
 )
-
-// stopPatience is how long Run waits, once every client was told, for what is still under
-// way: a disk, another process that holds the state store, whoever was asked something and
-// is silent. Nothing of that is worth a late end.
-const stopPatience = 1200 * time.Millisecond
 
 // finish ends what the control loop has left, and says so: what does not end in
 // time is named, and left behind. stop ends what runs beside the loop.
 func (g *Gateway) finish(stop func()) {
 	began := time.Now()
 	tenants, leases := g.tenants, g.collectLeases(g.tenants)
-	patience := time.NewTimer(stopPatience)
+	patience := time.NewTimer(engine.StopPatience)
 	defer patience.Stop()
 	var late []string
 	for _, part := range []struct {
@@ -25,7 +21,7 @@ func (g *Gateway) finish(stop func()) {
 		ended <-chan struct{}
 	}{
 		{"state store", aside.Run(func() { g.storeLeases(tenants, leases) })},
-		{"sockets, devices, jobs", aside.Run(func() { stop(); g.Close(); g.running.Wait() })},
+		{"sockets, devices, jobs", aside.Run(func() { stop(); g.Close(); g.engine.Wait(); g.running.Wait() })},
 	} {
 		select {
 		case <-part.ended:
@@ -48,9 +44,6 @@ func (g *Gateway) finish(stop func()) {
 
 // stopped says so.
 func (g *Gateway) stopped(took time.Duration, late []string) {
-	if g.config.dialler {
-		return
-	}
 	if len(late) > 0 {
 		g.emit(event.LeftBehind{What: late, Hint: "every client was told; what did not end in time was not waited for, and clients may get other addresses than before"})
 	}

@@ -11,45 +11,22 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane/simnet"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 func TestDialProposesTheSuitesItIsTold(t *testing.T) {
-	suites, err := ParseSuites([]string{"aes256-sha256-ecp256"}, []string{"aes256gcm16"})
+	suites, err := dialer.ParseSuites([]string{"aes256-sha256-ecp256"}, []string{"aes256gcm16"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	inWorld(t, simnet.Config{Latency: time.Millisecond}, testConfig, func(t *testing.T, w *world) {
 		c := w.client(nil)
-		conn := c.mustDial(func(d *DialConfig) { d.Suites = suites })
+		conn := c.mustDial(func(d *dialer.DialConfig) { d.Suites = suites })
 		if conn.Suite != "aes256gcm16" {
 			t.Errorf("ESP is %s", conn.Suite)
 		}
 		w.wantLog("peer-up", "ike", "aes256-sha256-ecp256")
 	})
-}
-
-func TestSuitesThatAreNone(t *testing.T) {
-	for _, bad := range []string{"", "aes256", "aes256-sha256", "aes256-sha256-modp1"} {
-		if _, err := ParseSuites([]string{bad}, nil); err == nil {
-			t.Errorf("IKE %q is a suite", bad)
-		}
-	}
-	if _, err := ParseSuites(nil, []string{"rot13"}); err == nil {
-		t.Error("ESP rot13 is a suite")
-	}
-	if _, err := ParseSuites(nil, []string{"chacha20poly1305"}); err == nil || !strings.Contains(err.Error(), "IKEv2 only") {
-		t.Errorf("ChaCha20 is a suite of IKEv1: %v", err)
-	}
-	for _, bad := range []string{"", "aes256gcm16", "aes256gcm16-ecp256", "aes256-sha256-modp2048-rot13", "aes256-sha256-mlkem768"} {
-		if _, err := ParseSuites2([]string{bad}, nil); err == nil {
-			t.Errorf("IKE %q is a suite of IKEv2", bad)
-		}
-	}
-	for _, bad := range []string{"rot13", "aes256", "aes256gcm8"} {
-		if _, err := ParseSuites2(nil, []string{bad}); err == nil {
-			t.Errorf("ESP %q is a suite of IKEv2", bad)
-		}
-	}
 }
 
 // TestDialProposesSuitesOfIKEv2: those by which nothing else could be chosen.
@@ -63,13 +40,13 @@ func TestDialProposesSuitesOfIKEv2(t *testing.T) {
 		"chacha20poly1305-prfsha256-curve25519":      "aes256-sha256",
 		"aes256-sha256-prfsha384-ecp521-mlkem768":    "chacha20poly1305-esn",
 	} {
-		suites, err := ParseSuites2([]string{ikeName}, []string{espName})
+		suites, err := dialer.ParseSuites2([]string{ikeName}, []string{espName})
 		if err != nil {
 			t.Fatal(err)
 		}
 		inWorld(t, simnet.Config{Latency: time.Millisecond}, yaml, func(t *testing.T, w *world) {
 			c := w.client(nil)
-			conn := c.mustDial(func(d *DialConfig) { d.V2, d.Suites = &DialV2{}, suites })
+			conn := c.mustDial(func(d *dialer.DialConfig) { d.V2, d.Suites = &dialer.DialV2{}, suites })
 			c.wantPing(conn, "198.18.0.2")
 			if conn.Suite != strings.TrimSuffix(espName, "-esn") {
 				t.Errorf("ESP is %s, not %s", conn.Suite, espName)
@@ -108,7 +85,7 @@ func TestDialInsWaitForNoTimer(t *testing.T) {
 		c := w.client(nil)
 		w.net.Tap(func(from, _ netip.AddrPort, _ []byte) bool {
 			if from.Addr() == c.local {
-				go w.server.post(func(time.Time) { time.Sleep(10 * time.Millisecond) })
+				go w.server.engine.Post(func(time.Time) { time.Sleep(10 * time.Millisecond) })
 			}
 			return true
 		})
@@ -132,7 +109,7 @@ func TestSlowCryptoDelaysNobody(t *testing.T) {
 		conn := first.mustDial()
 		stuck := make(chan struct{})
 		for range runtime.GOMAXPROCS(0) {
-			w.server.computing.do("", func() { <-stuck })
+			w.server.engine.Compute(func() { <-stuck })
 		}
 		var storm sync.WaitGroup
 		var up atomic.Int32

@@ -58,7 +58,7 @@ func (g *Gateway) openTenants() error {
 
 // openTenant opens what a tenant of a configuration needs. What it returns is connected,
 // or closed.
-func (g *Gateway) openTenant(c *config.Config, conf *config.Tenant) (*tenantState, error) {
+func (g *server) openTenant(c *config.Config, conf *config.Tenant) (*tenantState, error) {
 	t, err := g.newTenant(c, conf)
 	if err == nil {
 		t.device, err = g.config.OpenDevice(conf)
@@ -68,7 +68,7 @@ func (g *Gateway) openTenant(c *config.Config, conf *config.Tenant) (*tenantStat
 
 // newTenant returns a tenant of a configuration, without a device. It may wait, and
 // touches nothing that runs.
-func (g *Gateway) newTenant(c *config.Config, conf *config.Tenant) (*tenantState, error) {
+func (g *server) newTenant(c *config.Config, conf *config.Tenant) (*tenantState, error) {
 	t := &tenantState{Name: conf.Name, Tenant: conf, sessions: make(map[netip.Addr]*session), users: make(map[string][]*session), trust: g.newTrust(conf), grant: access.GrantOf(conf), personal: make(map[string]*access.Grant), left: new(carried)}
 	t.conf.Store(conf)
 	g.warnOfCertificates(conf)
@@ -87,9 +87,9 @@ func (g *Gateway) newTenant(c *config.Config, conf *config.Tenant) (*tenantState
 }
 
 // connect has the data plane carry a tenant's packets, by its device.
-func (g *Gateway) connect(t *tenantState) {
+func (g *server) connect(t *tenantState) {
 	g.warnOfOffload(t)
-	t.port = g.plane.AddDevice(dataplane.PortConfig{Device: t.device, Gateways: t.Gateways(), Rules: t.rules(), Former: t.port})
+	t.port = g.engine.Plane.AddDevice(dataplane.PortConfig{Device: t.device, Gateways: t.Gateways(), Rules: t.rules(), Former: t.port})
 	t.way.Store(&way{t.device, t.port})
 }
 
@@ -101,7 +101,7 @@ func (t *tenantState) rules() *policy.Rules {
 }
 
 // warnOfOffload names a device of the kernel that takes packets one by one.
-func (g *Gateway) warnOfOffload(t *tenantState) {
+func (g *server) warnOfOffload(t *tenantState) {
 	if d, ok := t.device.(interface{ Offload() (tcp, udp bool) }); ok {
 		if tcp, _ := d.Offload(); !tcp {
 			g.emit(event.NoOffload{Tenant: t.Name, Hint: "the kernel takes and gives this tenant's packets one by one, which costs throughput"})
@@ -110,7 +110,7 @@ func (g *Gateway) warnOfOffload(t *tenantState) {
 }
 
 // restoreLeases gives the pool back the memory of who had which address.
-func (g *Gateway) restoreLeases(t *tenantState) {
+func (g *server) restoreLeases(t *tenantState) {
 	if g.config.Store == nil {
 		return
 	}
@@ -129,8 +129,12 @@ func (g *Gateway) restoreLeases(t *tenantState) {
 	}
 }
 
+// saveInterval is how often leases are written down at most: what a killed
+// server has forgotten when it starts again.
+const saveInterval = 10 * time.Second
+
 // saveLeases has written down, in the pool, who has which address.
-func (g *Gateway) saveLeases() {
+func (g *server) saveLeases() {
 	g.leasesChanged = false
 	tenants, leases := g.tenants, g.collectLeases(g.tenants)
 	if !g.later(nil, func() { g.storeLeases(tenants, leases) }) {
@@ -139,7 +143,7 @@ func (g *Gateway) saveLeases() {
 }
 
 // collectLeases returns the leases of tenants, in their order; nil: there is no store.
-func (g *Gateway) collectLeases(tenants []*tenantState) [][]store.Lease {
+func (g *server) collectLeases(tenants []*tenantState) [][]store.Lease {
 	if g.config.Store == nil {
 		return nil
 	}
@@ -162,7 +166,7 @@ func (t *tenantState) leases() []tenant.Lease {
 }
 
 // storeLeases writes leases into the state store.
-func (g *Gateway) storeLeases(tenants []*tenantState, all [][]store.Lease) {
+func (g *server) storeLeases(tenants []*tenantState, all [][]store.Lease) {
 	for i, leases := range all {
 		if err := g.config.Store.PutLeases(tenants[i].Name, leases); err != nil {
 			g.emit(event.LeasesNotSaved{Tenant: tenants[i].Name, Err: err, Hint: "after a restart clients may get other addresses than before"})
@@ -173,7 +177,7 @@ func (g *Gateway) storeLeases(tenants []*tenantState, all [][]store.Lease) {
 // lease gives the session an address. A user who was granted his own and is still
 // logged in with it elsewhere loses that session: it is the same person, back
 // sooner than the old session was missed.
-func (g *Gateway) lease(now time.Time, s *session, t *tenantState, granted netip.Addr) error {
+func (g *logins) lease(now time.Time, s *session, t *tenantState, granted netip.Addr) error {
 	key := s.key()
 	if old := t.sessions[granted]; old != nil {
 		g.displace(now, old)

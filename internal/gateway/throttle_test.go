@@ -7,13 +7,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // guess is one attack of many wrong passwords from the address of a NAT.
 type guess struct {
 	name  string
 	allow string // the methods of the tenant
-	call  func(*DialConfig)
+	call  func(*dialer.DialConfig)
 	tries int
 	user  func(n int) string // whose password is tried
 	// device says what the guesser calls himself in IKE; nil: his address.
@@ -42,7 +44,7 @@ func TestWrongPasswordsBesideRightUsers(t *testing.T) {
 		{name: "MS-CHAPv2, users that there are not", allow: "mschapv2", tries: 300, user: none, looks: 80},
 		{name: "MS-CHAPv2, all users, another device each time", allow: "mschapv2", tries: 1000, user: all,
 			device: func(n int) string { return fmt.Sprintf("device%d.example.org", n) }, known: true, looks: 350},
-		{name: "CHAP", allow: "chap", call: func(d *DialConfig) { d.AllowCHAP = true }, tries: 200, user: one, looks: 20},
+		{name: "CHAP", allow: "chap", call: func(d *dialer.DialConfig) { d.AllowCHAP = true }, tries: 200, user: one, looks: 20},
 		{name: "EAP in L2TP", allow: "eap-mschapv2", call: allowEAP, tries: 200, user: one, looks: 20},
 		{name: "EAP in IKEv2", allow: "eap-mschapv2", call: a.trusts(vpn), tries: 200, user: one, looks: 20},
 		{name: "XAUTH", allow: "xauth", call: byXAUTH, tries: 200, user: one, looks: 20},
@@ -89,7 +91,7 @@ func (x guess) run(t *testing.T, server string) {
 func (x guess) wrong(t *testing.T, c *client, n int) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	_, err := c.dial(ctx, func(d *DialConfig) {
+	_, err := c.dial(ctx, func(d *dialer.DialConfig) {
 		d.User, d.Password = x.user(n), "wrong"
 		if x.device != nil {
 			d.Identity = x.device(n)
@@ -108,7 +110,7 @@ func (x guess) login(t *testing.T, right []*client) {
 	t.Helper()
 	for n, c := range right {
 		began := time.Now()
-		conn := c.mustDial(func(d *DialConfig) {
+		conn := c.mustDial(func(d *dialer.DialConfig) {
 			d.User, d.Password = fmt.Sprintf("user%d", n), "right"
 			if x.call != nil {
 				x.call(d)

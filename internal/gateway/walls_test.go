@@ -13,6 +13,7 @@ import (
 	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/ike/wire"
 	"github.com/culvert-vpn/culvert/internal/ca"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // doors are two tenants that show one certificate and have keys and authorities of
@@ -55,9 +56,9 @@ func newRSA(t *testing.T, name string) *authority {
 }
 
 // certified calls by IKEv1 with the certificate of a tenant's laptop.
-func (d *doors) certified(c *DialConfig, of string) {
+func (d *doors) certified(c *dialer.DialConfig, of string) {
 	trust := &auth.Trust{Roots: []*x509.Certificate{d.shown.root()}}
-	c.PSK, c.Signed = nil, &DialSigned{Name: vpn, Certificate: d.laptop[of], Verify: func(now time.Time, chain []*x509.Certificate, _ wire.ID2) error {
+	c.PSK, c.Signed = nil, &dialer.DialSigned{Name: vpn, Certificate: d.laptop[of], Verify: func(now time.Time, chain []*x509.Certificate, _ wire.ID2) error {
 		_, err := trust.Verify(now, chain, auth.PurposeServer)
 		return err
 	}}
@@ -68,22 +69,22 @@ func (d *doors) certified(c *DialConfig, of string) {
 // none opens another one, whoever's password there is beside it.
 func TestEveryLoginStaysInItsTenant(t *testing.T) {
 	d, yaml := newDoors(t)
-	byKey := func(c *DialConfig, of string) { c.PSK = []byte(d.keys[of]) }
-	v2 := func(c *DialConfig) { d.shown.trusts(vpn)(c) }
-	logins := map[string]func(c *DialConfig, of string){
+	byKey := func(c *dialer.DialConfig, of string) { c.PSK = []byte(d.keys[of]) }
+	v2 := func(c *dialer.DialConfig) { d.shown.trusts(vpn)(c) }
+	logins := map[string]func(c *dialer.DialConfig, of string){
 		"L2TP by key":         byKey,
 		"L2TP by certificate": d.certified,
-		"L2TP by key and EAP": func(c *DialConfig, of string) { byKey(c, of); c.AllowEAP = true },
-		"XAUTH by key":        func(c *DialConfig, of string) { byKey(c, of); c.XAUTH = true },
-		"XAUTH by certificate": func(c *DialConfig, of string) {
+		"L2TP by key and EAP": func(c *dialer.DialConfig, of string) { byKey(c, of); c.AllowEAP = true },
+		"XAUTH by key":        func(c *dialer.DialConfig, of string) { byKey(c, of); c.XAUTH = true },
+		"XAUTH by certificate": func(c *dialer.DialConfig, of string) {
 			d.certified(c, of)
 			c.XAUTH = true
 		},
-		"IKEv2 by EAP":         func(c *DialConfig, _ string) { v2(c) },
-		"IKEv2 by key":         func(c *DialConfig, of string) { byKey(c, of); c.V2, c.Identity = &DialV2{}, c.User },
-		"IKEv2 by certificate": func(c *DialConfig, of string) { v2(c); c.V2.Certificate = d.laptop[of] },
-		"IKEv2 by EAP-TLS":     func(c *DialConfig, of string) { v2(c); d.shown.byTLS(d.laptop[of])(c) },
-		"L2TP by EAP-TLS":      func(c *DialConfig, of string) { byKey(c, of); d.shown.byTLS(d.laptop[of])(c) },
+		"IKEv2 by EAP":         func(c *dialer.DialConfig, _ string) { v2(c) },
+		"IKEv2 by key":         func(c *dialer.DialConfig, of string) { byKey(c, of); c.V2, c.Identity = &dialer.DialV2{}, c.User },
+		"IKEv2 by certificate": func(c *dialer.DialConfig, of string) { v2(c); c.V2.Certificate = d.laptop[of] },
+		"IKEv2 by EAP-TLS":     func(c *dialer.DialConfig, of string) { v2(c); d.shown.byTLS(d.laptop[of])(c) },
+		"L2TP by EAP-TLS":      func(c *dialer.DialConfig, of string) { byKey(c, of); d.shown.byTLS(d.laptop[of])(c) },
 	}
 	users := map[string]string{"alice": "acme", "alice@acme": "acme", "gina": "globex", "gina@globex": "globex"}
 	for name, login := range logins {
@@ -108,7 +109,7 @@ func TestEveryLoginStaysInItsTenant(t *testing.T) {
 						case home != key:
 							want = ""
 						}
-						got := w.tenantOf(func(c *DialConfig) {
+						got := w.tenantOf(func(c *dialer.DialConfig) {
 							c.User, c.Password = user, strings.Split(user, "@")[0]+"pw"
 							login(c, key)
 						})
@@ -123,7 +124,7 @@ func TestEveryLoginStaysInItsTenant(t *testing.T) {
 }
 
 // tenantOf dials, hangs up again, and says whose tenant that led into; empty: none.
-func (w *world) tenantOf(edits ...func(*DialConfig)) string {
+func (w *world) tenantOf(edits ...func(*dialer.DialConfig)) string {
 	w.t.Helper()
 	c := w.client(nil)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -19,7 +19,9 @@ import (
 	"github.com/culvert-vpn/culvert/dataplane/simnet"
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/internal/eap"
+	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
@@ -95,7 +97,10 @@ func (w *world) start() {
 	w.server, w.stop, w.ended = run(g)
 }
 
-func run(g *Gateway) (*Gateway, context.CancelFunc, chan struct{}) {
+// runner is a server, or who dials it.
+type runner interface{ Run(context.Context) error }
+
+func run[G runner](g G) (G, context.CancelFunc, chan struct{}) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -125,11 +130,12 @@ func (w *world) openDevice(t *config.Tenant) (tenant.Device, error) {
 // client is one dialling gateway.
 type client struct {
 	w     *world
-	g     *Gateway
+	g     *dialer.Dialer
 	stop  context.CancelFunc
 	ended chan struct{}
 	local netip.Addr
 	dev   *echoDevice
+	next  chan *echoDevice // gets what is opened, in place of dev; nil: dev is that
 }
 
 // client makes a host with a dialling gateway on it, behind the NAT if there is one.
@@ -146,7 +152,7 @@ func (w *world) client(nat *simnet.NAT) *client {
 
 func (w *world) clientAt(local netip.Addr, listen func(udp.Config) (udp.Conn, error)) *client {
 	conf := &config.Config{Listen: []netip.Addr{local}, Workers: 1, Ports: config.Ports{IKE: 500, NATT: 4500}}
-	g, err := New(Config{Config: conf, dialler: true, Listen: listen})
+	g, err := dialer.New(dialer.Config{Addresses: conf.Listen, IKEPort: conf.Ports.IKE, NATTPort: conf.Ports.NATT, Listen: listen})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -162,14 +168,19 @@ func (c *client) close() {
 }
 
 // dial dials with what testConfig accepts, changed by the edits.
-func (c *client) dial(ctx context.Context, edits ...func(*DialConfig)) (*Connection, error) {
+func (c *client) dial(ctx context.Context, edits ...func(*dialer.DialConfig)) (*dialer.Connection, error) {
 	server := netip.MustParseAddr(serverAddr)
-	d := DialConfig{
+	d := dialer.DialConfig{
 		Server: netip.AddrPortFrom(server, 500), ServerNATT: netip.AddrPortFrom(server, 4500),
 		Local: c.local, PSK: []byte(testPSK), User: "alice", Password: "alicepw",
-		Device: func(a Assigned) (tenant.Device, error) {
-			c.dev = newEchoDevice(a.MTU)
-			return c.dev, nil
+		Device: func(a dialer.Assigned) (tenant.Device, error) {
+			dev := newEchoDevice(a.MTU)
+			if c.next != nil {
+				c.next <- dev
+			} else {
+				c.dev = dev
+			}
+			return dev, nil
 		},
 	}
 	for _, edit := range edits {
@@ -179,7 +190,7 @@ func (c *client) dial(ctx context.Context, edits ...func(*DialConfig)) (*Connect
 }
 
 // mustDial dials and fails the test if that takes more than a minute or fails.
-func (c *client) mustDial(edits ...func(*DialConfig)) *Connection {
+func (c *client) mustDial(edits ...func(*dialer.DialConfig)) *dialer.Connection {
 	c.w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -194,12 +205,12 @@ func (c *client) mustDial(edits ...func(*DialConfig)) *Connection {
 }
 
 // ping sends an echo request through the tunnel and reports whether the answer came.
-func (c *client) ping(conn *Connection, to netip.Addr, within time.Duration) bool {
+func (c *client) ping(conn *dialer.Connection, to netip.Addr, within time.Duration) bool {
 	return c.dev.echo(conn.Local, to, within)
 }
 
 // wantPing fails the test when no echo comes back.
-func (c *client) wantPing(conn *Connection, to string) {
+func (c *client) wantPing(conn *dialer.Connection, to string) {
 	c.w.t.Helper()
 	if !c.ping(conn, netip.MustParseAddr(to), 5*time.Second) {
 		c.w.t.Fatalf("no echo from %s to %s", conn.Local, to)
@@ -376,14 +387,17 @@ func (w *world) wantEmpty() { w.t.Helper(); w.server.wantEmpty(w.t) }
 func (c *client) wantNothing() {
 	c.w.t.Helper()
 	time.Sleep(2 * time.Minute)
-	c.g.wantEmpty(c.w.t)
+	if err := c.g.Engine.Do(context.Background(), func(time.Time) { wantNobody(c.w.t, c.g.Engine) }); err != nil {
+		c.w.t.Error(err)
+	}
 }
 
 func (g *Gateway) wantEmpty(t *testing.T) {
 	t.Helper()
-	err := g.do(context.Background(), func(time.Time) {
-		if n := len(g.peers) + len(g.sessions) + g.links.Len(); n != 0 {
-			t.Errorf("%d peers, %d sessions, %d deadlines left", len(g.peers), len(g.sessions), g.links.Len())
+	err := g.engine.Do(context.Background(), func(time.Time) {
+		wantNobody(t, g.engine)
+		if n := len(g.peers) + len(g.sessions); n != 0 {
+			t.Errorf("%d peers, %d sessions left", len(g.peers), len(g.sessions))
 		}
 		for _, tenant := range g.tenants {
 			if n := tenant.pool.Leased(); n != 0 {
@@ -396,6 +410,14 @@ func (g *Gateway) wantEmpty(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// wantNobody fails the test unless an engine has neither peers nor sessions.
+func wantNobody(t *testing.T, e *engine.Engine) {
+	t.Helper()
+	if n := len(e.Peers) + len(e.Sessions) + e.Deadlines.Len(); n != 0 {
+		t.Errorf("%d peers, %d sessions, %d deadlines left", len(e.Peers), len(e.Sessions), e.Deadlines.Len())
 	}
 }
 

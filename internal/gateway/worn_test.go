@@ -5,6 +5,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
 // restartWith starts the server anew, with sequence numbers that begin behind after.
@@ -21,7 +23,7 @@ func TestWornSAsAreRenewed(t *testing.T) {
 	for name, persona := range map[string]string{"L2TP": "", "IKEv2": "macos-ikev2"} {
 		t.Run(name, func(t *testing.T) {
 			a := newAuthority(t, "a")
-			edit := func(d *DialConfig) {
+			edit := func(d *dialer.DialConfig) {
 				if d.Persona = persona; persona != "" {
 					a.trusts(vpn)(d)
 				}
@@ -48,7 +50,7 @@ func TestWornSAsEndBeforeTheyFallSilent(t *testing.T) {
 	for name, persona := range map[string]string{"L2TP": "", "IKEv2": "windows10-ikev2"} {
 		t.Run(name, func(t *testing.T) {
 			a := newAuthority(t, "a")
-			edit := func(d *DialConfig) {
+			edit := func(d *dialer.DialConfig) {
 				if d.Persona = persona; persona != "" {
 					a.trusts(vpn)(d)
 				}
@@ -58,7 +60,7 @@ func TestWornSAsEndBeforeTheyFallSilent(t *testing.T) {
 				conn := w.client(nil).mustDial(edit)
 				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 				defer cancel()
-				err := w.server.do(ctx, func(now time.Time) { w.server.sweep(now) }) // before the client looks
+				err := w.server.engine.Do(ctx, func(now time.Time) { w.server.engine.Sweep(now) }) // before the client looks
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -79,9 +81,9 @@ func TestVolumeOfAnSAIsKept(t *testing.T) {
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
 		c := w.client(nil)
 		conn := c.mustDial()
-		err := w.server.do(context.Background(), func(time.Time) {
+		err := w.server.engine.Do(context.Background(), func(time.Time) {
 			for _, p := range w.server.peers {
-				for _, x := range p.children {
+				for _, x := range p.Children {
 					x.LifeBytes = 1000
 				}
 			}
@@ -94,7 +96,7 @@ func TestVolumeOfAnSAIsKept(t *testing.T) {
 		}
 		began := time.Now()
 		<-conn.Done()
-		if took := time.Since(began); took < wornTime || took > 2*wornTime {
+		if took := time.Since(began); took < (30*time.Second) || took > 2*(30*time.Second) {
 			t.Errorf("it ends after %v", took)
 		}
 		w.wantLog("sa-worn", "cause", "it has carried the volume that was agreed on")

@@ -23,16 +23,12 @@ func (c xauthLogin) peer() *peer { return c.p }
 
 func (c xauthLogin) session() *session { return nil }
 
-func (c xauthLogin) holds(g *Gateway, _ *attempt) bool { return g.peers[c.p.id] == c.p }
+func (c xauthLogin) holds(g *logins, _ *attempt) bool { return g.peers[c.p.ID] == c.p }
 
 // xauth finds out whether the password of a client is right. Where it has proved itself
 // by a certificate, and several tenants show the one of ours that it was shown, the
 // users that it may be are those of the tenants that trust its authority.
-func (g *Gateway) xauth(now time.Time, e ike.Login) {
-	p := g.peerOf(e.Peer)
-	if p.suite == "" { // or we renew phase 1 ourselves
-		p.label, p.path, p.identity, p.family = e.Tenant, e.Path, e.Identity, e.Family
-	}
+func (g *logins) xauth(now time.Time, p *peer, e ike.Login) {
 	a := &attempt{carrier: xauthLogin{p}, method: "XAUTH"}
 	group := g.keys.relatives(e.Tenant, e.Path.Local.Addr())
 	if len(group) < 2 || len(e.Certificates) == 0 {
@@ -41,7 +37,7 @@ func (g *Gateway) xauth(now time.Time, e ike.Login) {
 	}
 	if !g.later(group[0], func() {
 		group := slices.DeleteFunc(slices.Clone(group), func(t *tenantState) bool { return t.certifies(now, e) != nil })
-		g.post(func(now time.Time) { g.xauthAmong(now, a, e, group) })
+		g.engine.Post(func(now time.Time) { g.xauthAmong(now, a, e, group) })
 	}) {
 		clear(e.Password)
 		who := g.choose(group, e.User)
@@ -62,7 +58,7 @@ func (t *tenantState) certifies(now time.Time, e ike.Login) error {
 var errNoCertificates = errors.New("gateway: the tenant takes no certificates of clients")
 
 // xauthAmong is xauth where it is known whose user the client may be.
-func (g *Gateway) xauthAmong(now time.Time, a *attempt, e ike.Login, group []*tenantState) {
+func (g *logins) xauthAmong(now time.Time, a *attempt, e ike.Login, group []*tenantState) {
 	who, c := g.choose(group, e.User), a.carrier.(xauthLogin)
 	g.forget(now, c.p.asking)
 	c.p.asking = a
@@ -72,8 +68,8 @@ func (g *Gateway) xauthAmong(now time.Time, a *attempt, e ike.Login, group []*te
 
 // judged answers IKE. A peer that has a session renews phase 1, and is who it was, or the
 // session ends.
-func (c xauthLogin) judged(g *Gateway, now time.Time, a *attempt, j access.Judgement) {
-	if j.Refusal == access.None && c.p.tunnel != nil && !c.p.tunnel.is(a.login) {
+func (c xauthLogin) judged(g *logins, now time.Time, a *attempt, j access.Judgement) {
+	if j.Refusal == access.None && c.p.tunnelMode != nil && !c.p.tunnelMode.is(a.login) {
 		j.Refusal = access.OtherUser
 	}
 	if j.Refusal != access.None {
@@ -81,12 +77,12 @@ func (c xauthLogin) judged(g *Gateway, now time.Time, a *attempt, j access.Judge
 		return
 	}
 	c.p.login = a
-	g.ike.LoggedIn(now, ike.Peer(c.p.id), ike.LoginReply{OK: true, User: a.user + "@" + a.tenant.Name, Policy: policyOf(a.tenant.Tenant)})
+	g.engine.IKE.LoggedIn(now, ike.Peer(c.p.ID), ike.LoginReply{OK: true, User: a.user + "@" + a.tenant.Name, Policy: policyOf(a.tenant.Tenant)})
 }
 
-func (c xauthLogin) refused(g *Gateway, now time.Time, _ *attempt, why access.Refusal) {
-	g.ike.LoggedIn(now, ike.Peer(c.p.id), ike.LoginReply{Detail: why.String()})
-	if c.p.tunnel != nil && why == access.OtherUser {
-		g.cut(now, c.p.tunnel, why.String(), ike.ReasonLocal)
+func (c xauthLogin) refused(g *logins, now time.Time, _ *attempt, why access.Refusal) {
+	g.engine.IKE.LoggedIn(now, ike.Peer(c.p.ID), ike.LoginReply{Detail: why.String()})
+	if c.p.tunnelMode != nil && why == access.OtherUser {
+		g.cut(now, c.p.tunnelMode, why.String(), ike.ReasonLocal)
 	}
 }

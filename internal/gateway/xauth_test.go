@@ -8,18 +8,20 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/dialer"
+	"github.com/culvert-vpn/culvert/internal/engine"
 )
 
 // xauthConfig is testConfig with extended authentication beside L2TP.
 var xauthConfig = strings.Replace(testConfig, "auth: {", "auth: {allow: [mschapv2, xauth], ", 1)
 
-func byXAUTH(d *DialConfig) { d.XAUTH = true }
+func byXAUTH(d *dialer.DialConfig) { d.XAUTH = true }
 
 // TestXAUTH: clients of tunnel mode and of L2TP behind one key, by the same users.
 func TestXAUTH(t *testing.T) {
 	inWorld(t, goodRoad, xauthConfig, func(t *testing.T, w *world) {
 		c := w.client(nil)
-		conn := c.mustDial(byXAUTH, func(d *DialConfig) { d.User = "alice@acme" })
+		conn := c.mustDial(byXAUTH, func(d *dialer.DialConfig) { d.User = "alice@acme" })
 		c.wantPing(conn, "198.18.0.2")
 		w.wantLog("session-up", "user", "alice")
 		w.wantLog("session-up", "protocol", "xauth/ikev1")
@@ -27,15 +29,15 @@ func TestXAUTH(t *testing.T) {
 			t.Errorf("sessions %+v", list)
 		}
 		l2tp := w.client(nil)
-		l2tp.wantPing(l2tp.mustDial(func(d *DialConfig) { d.User, d.Password = "bob", "bobpw" }), "198.18.0.2")
-		for cause, edit := range map[string]func(*DialConfig){
-			"wrong password": func(d *DialConfig) { d.Password = "wrong" },
-			"unknown user":   func(d *DialConfig) { d.User = "mallory" },
+		l2tp.wantPing(l2tp.mustDial(func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" }), "198.18.0.2")
+		for cause, edit := range map[string]func(*dialer.DialConfig){
+			"wrong password": func(d *dialer.DialConfig) { d.Password = "wrong" },
+			"unknown user":   func(d *dialer.DialConfig) { d.User = "mallory" },
 		} {
 			w.client(nil).wantRefused(byXAUTH, edit)
 			w.wantLog("login-refused", "cause", cause)
 		}
-		w.client(nil).wantRefused(byXAUTH, func(d *DialConfig) { d.PSK = []byte("another key") })
+		w.client(nil).wantRefused(byXAUTH, func(d *dialer.DialConfig) { d.PSK = []byte("another key") })
 		w.wantLog("ike-refused", "cause", "wrong pre-shared key")
 		conn.Close(context.Background())
 		<-conn.Done()
@@ -63,8 +65,8 @@ func TestXAUTHSharedKey(t *testing.T) {
 `
 	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
 		c := w.client(nil)
-		c.wantPing(c.mustDial(byXAUTH, func(d *DialConfig) { d.User = "alice@acme" }), "198.18.0.2")
-		w.client(nil).wantRefused(byXAUTH, func(d *DialConfig) { d.User = "alice@globex" })
+		c.wantPing(c.mustDial(byXAUTH, func(d *dialer.DialConfig) { d.User = "alice@acme" }), "198.18.0.2")
+		w.client(nil).wantRefused(byXAUTH, func(d *dialer.DialConfig) { d.User = "alice@globex" })
 		w.wantLog("login-refused", "cause", "method not allowed")
 	})
 }
@@ -78,7 +80,7 @@ func TestXAUTHKeyOfAnotherTenant(t *testing.T) {
     pool: [10.100.1.0/24]
 `
 	inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
-		w.client(nil).wantRefused(byXAUTH, func(d *DialConfig) { d.PSK = []byte("another horse, another battery") })
+		w.client(nil).wantRefused(byXAUTH, func(d *dialer.DialConfig) { d.PSK = []byte("another horse, another battery") })
 		w.wantDetail("tried 1 key of tenants with xauth in auth.allow, and of no others")
 	})
 }
@@ -90,7 +92,7 @@ func TestXAUTHSplit(t *testing.T) {
 		c := w.client(nil)
 		conn := c.mustDial(byXAUTH)
 		time.Sleep(time.Second)
-		got := c.g.grantOf(t)
+		got := conn.Granted
 		if len(got.Subnets) != 3 || len(got.Domains) != 1 { // and the DNS server
 			t.Errorf("granted %+v", got)
 		}
@@ -100,8 +102,8 @@ func TestXAUTHSplit(t *testing.T) {
 			c.wantPing(conn, "198.18.0.3")
 			time.Sleep(time.Hour)
 		}
-		for _, g := range []*Gateway{c.g, w.server} {
-			if n := g.ownWay(t); n != "" {
+		for _, g := range []*engine.Engine{c.g.Engine, w.server.engine} {
+			if n := ownWay(g, t); n != "" {
 				t.Error(n)
 			}
 		}
@@ -113,11 +115,11 @@ func TestXAUTHSplit(t *testing.T) {
 }
 
 // ownWay says which child SA of the only peer carried nothing, or what is not its own.
-func (g *Gateway) ownWay(t *testing.T) (wrong string) {
+func ownWay(g *engine.Engine, t *testing.T) (wrong string) {
 	t.Helper()
-	err := g.do(context.Background(), func(time.Time) {
-		for _, p := range g.peers {
-			if ways := p.ways(); len(ways) != 3 {
+	err := g.Do(context.Background(), func(time.Time) {
+		for _, p := range g.Peers {
+			if ways := p.Ways(); len(ways) != 3 {
 				wrong = fmt.Sprintf("%d ways", len(ways))
 			}
 		}
@@ -135,7 +137,7 @@ func TestXAUTHRekeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, goodRoad, xauthConfig+lines, func(t *testing.T, w *world) {
 				c := w.client(nil)
-				conn := c.mustDial(byXAUTH, func(d *DialConfig) {
+				conn := c.mustDial(byXAUTH, func(d *dialer.DialConfig) {
 					d.Persona = "ios"
 					if name == "client" {
 						d.IKELifetime, d.ChildLifetime = 48*time.Minute, 20*time.Minute
@@ -217,7 +219,7 @@ func TestXAUTHPersonas(t *testing.T) {
 		nat := w.net.NAT(w.addr("198.51.100.7"))
 		for _, persona := range []string{"macos", "ios", "android", "chromeos"} {
 			c := w.client(nat)
-			c.wantPing(c.mustDial(byXAUTH, func(d *DialConfig) { d.Persona = persona }), "198.18.0.2")
+			c.wantPing(c.mustDial(byXAUTH, func(d *dialer.DialConfig) { d.Persona = persona }), "198.18.0.2")
 		}
 		for _, family := range []string{"apple", "android", "strongswan"} {
 			w.wantLog("session-up", "family", family)
@@ -274,7 +276,7 @@ func TestXAUTHSigned(t *testing.T) {
 		}
 		w.wantLog("session-up", "tenant", "beta")
 		w.wantLog("session-up", "user", "alice")
-		w.client(nil).wantRefused(byXAUTH, good, func(d *DialConfig) { d.Password = "wrong" })
+		w.client(nil).wantRefused(byXAUTH, good, func(d *dialer.DialConfig) { d.Password = "wrong" })
 		w.wantLog("login-refused", "cause", "wrong password")
 	})
 }

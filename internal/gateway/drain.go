@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/culvert-vpn/culvert/internal/engine"
+	"github.com/culvert-vpn/culvert/internal/engine/tell"
+	"github.com/culvert-vpn/culvert/internal/x/deadline"
+)
+
+// sweepInterval is how stale the server's idea may be of which clients do nothing, and of
+// what is to be advertised to them.
+const sweepInterval = 5 * time.Second
+
+// Drain carries out what has happened in the engine, and what the authority of logins wants.
+// It implements engine.Owner.
+func (g *Gateway) Drain(now time.Time) {
+	for {
+		e, ok := g.engine.Next(now)
+		switch {
+		case ok:
+			g.happened(now, e)
+		case !g.answers(now):
+			return
+		}
+	}
+}
+
+// happened carries out one event of the engine: the only place where that is done.
+func (g *Gateway) happened(now time.Time, e engine.Event) {
+	switch e := e.(type) {
+	case engine.Secured:
+		g.peerUp(now, e)
+	case engine.Ready:
+		if p := g.peers[e.Peer.ID]; p != nil {
+			g.openTunnelMode(now, p)
+		}
+	case engine.EAP:
+		if p := g.of(e.Peer); p != nil {
+			g.eapOfIKE(now, p, e.EAP)
+		}
+	case engine.Login:
+		if p := g.of(e.Peer); p != nil {
+			g.xauth(now, p, e.Login)
+		}
+	case engine.Assign:
+		if p := g.of(e.Peer); p != nil {
+			g.assign(now, p, e.Assign)
+		}
+	case engine.Answered:
+		if p := g.peers[e.Peer.ID]; p != nil {
+			g.answered(now, p)
+		}
+	case engine.Authenticate:
+		if s := g.session(e.Session); s != nil {
+			g.authenticate(now, s, e.Authenticate)
+		}
+	case engine.EAPResponse:
+		if s := g.session(e.Session); s != nil {
+			g.eapResponse(now, s, e.EAPResponse)
+		}
+	case engine.LinkUp:
+		if s := g.session(e.Session); s != nil {
+			g.linkUp(now, s)
+		}
+	case engine.LinkUp6:
+		if s := g.session(e.Session); s != nil {
+			g.linkUp6(now, s, e.Up6)
+		}
+	case engine.LinkDown6:
+		if s := g.session(e.Session); s != nil {
+			s.router, s.advertiseAt = netip.Addr{}, time.Time{}
+		}
+	case engine.Asked:
+		if s := g.session(e.Session); s != nil {
+			g.question(s, e.Packet)
+		}
+	case engine.Used:
+		if s := g.sessions[e.Session.ID]; s != nil {
+			g.succeed(now, s)
+		}
+	case engine.Ended:
+		if s := g.sessions[e.Session.ID]; s != nil {
+			g.ended(now, s)
+		}
+	case engine.Closed:
+		g.peerClosed(now, e)
+	case engine.Failed:
+		g.attemptFailed(e)
+	case engine.Moved, engine.SARefused, engine.RouteRefused, engine.LinkRefused, engine.RekeyRefused, engine.Worn, engine.Untold:
+		g.say(e)
+	}
+}
+
+// Advance does what is due for logins and clients, and what is done now and then. It
+// implements engine.Owner.
+func (g *Gateway) Advance(now time.Time) {
+	if deadline.Due(now, g.loginsDue(now)) {
+		g.advanceLogins(now)
+	}
+	if len(g.peers) > 0 && !now.Before(g.nextSweep) {
+		g.nextSweep = now.Add(sweepInterval)
+		g.sweep(now)
+	}
+	if !now.Before(g.nextReport) {
+		g.nextReport = now.Add(tell.ReportInterval)
+		g.report()
+	}
+	if g.leasesChanged && !now.Before(g.nextSave) {
+		g.nextSave = now.Add(saveInterval)
+		g.saveLeases()
+	}
+}
+
+// Deadline implements engine.Owner.
+func (g *Gateway) Deadline() time.Time {
+	next := deadline.Earliest(g.nextReport, g.loginsDue(time.Now()))
+	if len(g.peers) > 0 {
+		next = deadline.Earliest(next, g.nextSweep)
+	}
+	if g.leasesChanged {
+		next = deadline.Earliest(next, g.nextSave)
+	}
+	return next
+}
+
+// Goodbye tells every client that we go, and where to, if there is another gateway. It
+// implements engine.Owner.
+func (g *Gateway) Goodbye(now time.Time) {
+	g.sendAway(now)
+	g.engine.Goodbye(now)
+}
+
+// sweep looks after clients that do nothing, and after what is due now and then.
+func (g *Gateway) sweep(now time.Time) {
+	var idle []*peer
+	for _, p := range g.peers {
+		in := false
+		for _, s := range p.all {
+			in = in || s.leased
+			if deadline.Due(now, s.advertiseAt) {
+				g.advertise(now, s)
+			}
+		}
+		if p.idle(now, in) {
+			idle = append(idle, p)
+		}
+		if p.tunnelMode != nil {
+			g.lookAtHeir(now, p.tunnelMode)
+		}
+	}
+	g.endIdle(now, idle)
+}
+
+// report says in the log what was dropped since it last said so.
+func (g *Gateway) report() {
+	losses := g.drops().Losses()
+	g.emit(tell.Dropped(losses, g.reported))
+	g.reported = losses
+}
