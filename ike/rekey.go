@@ -38,7 +38,10 @@ func (s *Server) Rekey(now time.Time, id Peer, phase Phase) error {
 	if p == nil || !p.up {
 		return ErrNoPeer
 	}
-	if phase == Phase1 {
+	if cur := p.current(); phase == Phase1 && cur != nil {
+		p.renewIKE(now, cur)
+		return nil
+	} else if phase == Phase1 {
 		p.startMain(now)
 		return nil
 	}
@@ -50,11 +53,55 @@ func (s *Server) Rekey(now time.Time, id Peer, phase Phase) error {
 	return nil
 }
 
-// renewIKE starts a new main mode if i still is the SA in use.
+// Renewals of both phases take turns. strongSwan gives the child SAs of a phase 1 to the one
+// that renews it when that comes up, and a quick mode that ends under the old one after that
+// is lost with it. A renewal waits for the other no longer than turnTime, though, and not
+// beyond a quarter of the time that is left of its SA: some never answer a server's main mode.
+const (
+	turnTime = 4 * time.Second
+	turnLook = 500 * time.Millisecond
+)
+
+// othersTurn is since when the other renewal is waited for by that of an SA which expires then.
+func othersTurn(now, expires time.Time) time.Time {
+	return now.Add(-min(turnTime, expires.Sub(now)/4))
+}
+
+// renewIKE starts a new main mode if i still is the SA in use, in its turn.
 func (p *peer) renewIKE(now time.Time, i *isakmp) {
-	if p.current() == i {
+	switch {
+	case p.current() != i:
+	case p.quickSince(othersTurn(now, i.expireAt)):
+		i.rekeyAt = now.Add(turnLook)
+		i.arm()
+	default:
 		p.startMain(now)
 	}
+}
+
+// quickSince reports whether a quick mode of ours is under way that began after then.
+func (p *peer) quickSince(then time.Time) bool {
+	if p.quicks.ours == 0 {
+		return false
+	}
+	for _, i := range p.ikes {
+		for _, q := range i.quicks {
+			if q.initiator && q.counted && q.started.After(then) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mainSince reports whether a main mode of ours is under way that began after then.
+func (p *peer) mainSince(then time.Time) bool {
+	for _, i := range p.ikes {
+		if i.initiator && (i.state == negotiating || i.state == extending) && i.started.After(then) {
+			return true
+		}
+	}
+	return false
 }
 
 // mainUnderWay reports whether we are in the middle of a main mode of ours.
@@ -144,8 +191,8 @@ func (p *peer) mainFailed(now time.Time, i *isakmp, cause Cause, detail string) 
 	}
 }
 
-// renewChild starts a quick mode that renews c, after a main mode if no ISAKMP SA
-// stands.
+// renewChild starts a quick mode that renews c, in its turn, and after a main mode if no
+// ISAKMP SA stands.
 func (p *peer) renewChild(now time.Time, c *child) {
 	if p.quickUnderWay() {
 		return
@@ -154,6 +201,11 @@ func (p *peer) renewChild(now time.Time, c *child) {
 	if cur == nil {
 		p.wantQuick = c
 		p.startMain(now)
+		return
+	}
+	if p.mainSince(othersTurn(now, c.expireAt)) {
+		c.rekeyAt = now.Add(turnLook)
+		c.arm()
 		return
 	}
 	spi := p.s.allocateSPI()
