@@ -47,7 +47,7 @@ func (t *tenantValues) readCertificate(v value) {
 	keyAt, keyed := v, false
 	forPSK := "asking"
 	meant := v.fields([]field{
-		{"chain", "vpn.crt", true, func(v value) { chain, _ = v.publicFile() }},
+		{"chain", "vpn.crt", true, func(v value) { chain = v.chainFile() }},
 		{"key", "vpn.key", false, func(v value) { keyAt, keyed = v, true; key, _ = v.privateFile() }},
 		{"for_psk", "asking", false, func(v value) { v.choice(&forPSK, "asking", "all", "none") }},
 	})
@@ -70,6 +70,17 @@ func (t *tenantValues) readCertificate(v value) {
 	}
 	v.judgeServer(pair.Leaf, time.Now())
 	t.Certificate = &Certificate{Chain: withoutRoot(pair.Certificate), Key: signer, ForPSK: forPSK}
+}
+
+// chainFile reads a file of certificates. One without any, as who writes it anew leaves it
+// for a moment, is no way to say that there is none.
+func (v value) chainFile() []byte {
+	b, ok := v.publicFile()
+	if ok && len(bytes.TrimSpace(b)) == 0 {
+		v.refuse(v.path+": the file is empty", "name a PEM file, as `culvert ca server` writes it")
+		return nil
+	}
+	return b
 }
 
 // judgeServer warns of a certificate that clients would refuse.

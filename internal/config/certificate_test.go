@@ -38,7 +38,14 @@ func TestCertificate(t *testing.T) {
 	if len(x.Certificate.Chain) != 1 || len(x.CA) != 1 || len(x.CRL) != 1 || x.Identity != "vpn.example.com" || x.Auth.Allow != (Methods{MSCHAPv2: true, EAP: true, Certificate: true}) {
 		t.Errorf("%+v", x)
 	}
+	for _, empty := range []string{"empty.crt", "empty.key"} {
+		if err := os.WriteFile(filepath.Join(dir, empty), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for text, want := range map[string]string{
+		"tenants: [{name: a, pool: 10.0.0.0/24, psk: [abcdefgh], certificate: {chain: empty.crt, key: vpn.example.com.key}}]": "the file is empty",
+		"tenants: [{name: a, pool: 10.0.0.0/24, psk: [abcdefgh], certificate: {chain: vpn.example.com.crt, key: empty.key}}]": "empty",
 		tenant + ", identity: other.example.com}]":                                                             "clients would refuse it",
 		tenant + ", auth: {allow: [certificate]}}]":                                                            "lacks certificate or ca",
 		tenant + ", auth: {allow: [xauth]}}]":                                                                  "xauth, which comes behind a key or a certificate",
