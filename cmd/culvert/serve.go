@@ -16,6 +16,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/internal/admin"
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/internal/gateway"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/internal/x/aside"
@@ -40,29 +41,36 @@ needs CAP_NET_ADMIN. Nothing else needs privilege. The log goes to standard
 error.`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			hangups := make(chan os.Signal, 1)
+			signal.Notify(hangups, syscall.SIGHUP) // one that comes before the server runs counts then
+			defer signal.Stop(hangups)
 			path := findConfig(path)
 			c, err := config.Load(path)
 			if err != nil {
 				return err
 			}
 			defer c.Zero()
-			return serve(cmd.Context(), s, c, path)
+			return serve(cmd.Context(), s, c, func(g *gateway.Gateway, log *zap.Logger) (stop func()) {
+				return reloadAtHangup(g, log, path, hangups)
+			})
 		},
 	}
 	c.Flags().StringVar(&path, "config", "", "configuration `FILE` (default "+defaultConfig+", or the one quickstart made)")
 	return c
 }
 
-// serve runs a gateway until the context ends. At SIGHUP it reads the configuration anew,
-// unless path is empty.
-func serve(ctx context.Context, s streams, c *config.Config, path string) error {
+// beside is what runs beside a gateway until stop is called.
+type beside func(*gateway.Gateway, *zap.Logger) (stop func())
+
+// serve runs a gateway until the context ends, and something beside it, unless that is nil.
+func serve(ctx context.Context, s streams, c *config.Config, also beside) error {
 	log, err := newServerLog(s.err, c.Log)
 	if err != nil {
 		return err
 	}
 	late, tooLate := after(ctx, stopPatience), after(ctx, stopPatience+flushPatience)
 	var fault error
-	if inTime(late, func() { fault = serveWith(ctx, log, c, path) }) {
+	if inTime(late, func() { fault = serveWith(ctx, log, c, also) }) {
 		err = fault
 	} else {
 		err = errLate
@@ -100,7 +108,7 @@ func inTime(over <-chan struct{}, f func()) bool {
 }
 
 // serveWith is serve with a log.
-func serveWith(ctx context.Context, log *zap.Logger, c *config.Config, path string) error {
+func serveWith(ctx context.Context, log *zap.Logger, c *config.Config, also beside) error {
 	for _, w := range c.Warnings {
 		log.Warn("config", zap.String("warning", w.Headline()))
 	}
@@ -118,17 +126,15 @@ func serveWith(ctx context.Context, log *zap.Logger, c *config.Config, path stri
 	if err != nil {
 		return errors.Join(explainStart(err), kept.Close())
 	}
-	if path != "" {
-		defer reloadAtHangup(g, log, path)()
+	if also != nil {
+		defer also(g, log)()
 	}
 	return errors.Join(runBoth(ctx, g, socket), kept.Close())
 }
 
-// reloadAtHangup has a server read its configuration anew at every SIGHUP, until stop is
+// reloadAtHangup has a server read its configuration anew at every hangup, until stop is
 // called.
-func reloadAtHangup(g *gateway.Gateway, log *zap.Logger, path string) (stop func()) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
+func reloadAtHangup(g *gateway.Gateway, log *zap.Logger, path string, hangups <-chan os.Signal) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	faults := fault.New(func(r fault.Report) {
 		log.Error("fault", zap.String("where", r.Where), zap.String("what", r.What), zap.String("stack", r.Stack),
@@ -147,7 +153,7 @@ func reloadAtHangup(g *gateway.Gateway, log *zap.Logger, path string) (stop func
 			}
 		}
 	})
-	return func() { signal.Stop(hangups); cancel(); <-ended }
+	return func() { cancel(); <-ended }
 }
 
 // reload applies a configuration; one with a fault changes nothing.
@@ -161,7 +167,7 @@ func reload(ctx context.Context, g *gateway.Gateway, log *zap.Logger, path strin
 			c.Zero()
 		}
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, engine.ErrEnded) { // the server has ended: nothing is at fault
 		log.Error("reload-refused", zap.Error(err), zap.String("hint", "what ran before goes on: mend the file, and send SIGHUP again"))
 	}
 }

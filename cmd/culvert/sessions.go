@@ -56,17 +56,16 @@ type sessionsCommand struct {
 
 // sessions asks the server.
 func (l *sessionsCommand) sessions(ctx context.Context) (*admin.Client, []admin.Session, error) {
-	c, err := config.LoadOutline(findConfig(l.config))
-	if err != nil {
-		return nil, nil, err
-	}
-	if l.tenant != "" {
+	client, c, fault := serverOf(l.config)
+	if l.tenant != "" && fault == nil {
 		if _, err := chooseTenant(c, l.tenant); err != nil {
 			return nil, nil, err
 		}
 	}
-	client := admin.NewClient(c.State)
 	all, err := client.Sessions(ctx)
+	if err != nil && fault != nil {
+		err = fault
+	}
 	list := make([]admin.Session, 0, len(all))
 	for _, s := range all {
 		if l.tenant == "" || s.Tenant == l.tenant {
@@ -74,6 +73,16 @@ func (l *sessionsCommand) sessions(ctx context.Context) (*admin.Client, []admin.
 		}
 	}
 	return client, list, err
+}
+
+// serverOf is the server of a configuration, and that. If it has a fault by now, which a
+// server that runs has refused or was not told of, the server is still to be asked.
+func serverOf(path string) (client *admin.Client, c *config.Config, fault error) {
+	path = findConfig(path)
+	if c, fault = config.LoadOutline(path); fault != nil {
+		return admin.NewClient(config.StateOf(path)), nil, fault
+	}
+	return admin.NewClient(c.State), c, nil
 }
 
 // list shows who is logged in.

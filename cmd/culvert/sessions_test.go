@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -16,7 +17,12 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/culvert-vpn/culvert/internal/admin"
+	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/gateway"
 )
 
 // crowd is a gateway that has sessions.
@@ -159,6 +165,66 @@ func startServe(t *testing.T, conf string) (stop func(), ended chan int, log *lo
 	return cancel, ended, log
 }
 
+// TestHangupAtTheStart: a SIGHUP that comes before the server runs ends it not, and counts as
+// soon as it runs; one that comes while it ends is not called a fault of the file.
+func TestHangupAtTheStart(t *testing.T) {
+	port := freePorts(t)
+	text := fmt.Sprintf("listen: [127.0.0.1]\nstate: %s\nports: {ike: %d, nat_t: %d}\ntenants:\n"+
+		"  - {name: acme, default: true, psk: a-long-enough-key, pool: 10.1.0.0/24}\n", t.TempDir(), port, port+1)
+	conf := filepath.Join(t.TempDir(), "c.yaml") // read when it is written, and not before
+	if err := syscall.Mkfifo(conf, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stop, ended, log := startServe(t, conf)
+	for i, says := range []string{text, strings.Replace(text, "a-long", "a-longer", 1)} {
+		f, err := os.OpenFile(conf, os.O_WRONLY, 0) // waits for who reads
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := f.WriteString(says); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		wantSoon(t, "serve", func() bool { return strings.Contains(log.String(), "serving") || len(ended) > 0 })
+	}
+	wantSoon(t, "reload", func() bool { return strings.Contains(log.String(), "configuration-applied") || len(ended) > 0 })
+	stop()
+	if code := <-ended; code != exitOK || !strings.Contains(log.String(), "acme") {
+		t.Errorf("code %d: %s", code, log)
+	}
+}
+
+// TestReloadAtTheEnd: a configuration that is read while the server ends has no fault, and
+// the log does not say so.
+func TestReloadAtTheEnd(t *testing.T) {
+	port := freePorts(t)
+	conf := write(t, "c.yaml", fmt.Sprintf("listen: [127.0.0.1]\nports: {ike: %d, nat_t: %d}\ntenants:\n"+
+		"  - {name: acme, default: true, psk: a-long-enough-key, pool: 10.1.0.0/24}\n", port, port+1))
+	c, err := config.Load(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gateway.New(gateway.Config{Config: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, end := context.WithCancel(t.Context())
+	end()
+	if err := g.Run(over); err != nil {
+		t.Fatal(err)
+	}
+	core, lines := observer.New(zap.InfoLevel)
+	reload(t.Context(), g, zap.New(core), conf)
+	if n := lines.FilterMessage("reload-refused").Len(); n > 0 {
+		t.Errorf("a file without a fault was refused: %v", lines.All())
+	}
+}
+
 // TestHangupReloads: SIGHUP ends no server. What the file says now is in force, what needs
 // a restart is named, and a file with a fault changes nothing.
 func TestHangupReloads(t *testing.T) {
@@ -180,8 +246,10 @@ func TestHangupReloads(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantSoon(t, "reload", func() bool { return regexp.MustCompile(step.want).MatchString(log.String()) || len(ended) > 0 })
-		if o := call(t, "", "sessions", "--config", write(t, "d.yaml", text)); o.code != exitOK {
-			t.Errorf("after a reload: %+v; the log: %s", o, log)
+		for _, what := range []string{"sessions", "status"} { // also while the file has a fault
+			if o := call(t, "", what, "--config", conf); o.code != exitOK {
+				t.Errorf("%s after a reload: %+v; the log: %s", what, o, log)
+			}
 		}
 	}
 	stop()

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/culvert-vpn/culvert/internal/admin"
-	"github.com/culvert-vpn/culvert/internal/config"
 )
 
 // newStatus returns the command that shows what a server has counted.
@@ -48,12 +47,12 @@ type statusCommand struct {
 
 // run asks the server and shows what it says.
 func (c *statusCommand) run(ctx context.Context) error {
-	conf, err := config.LoadOutline(findConfig(c.config))
-	if err != nil {
-		return err
-	}
-	f, err := admin.NewClient(conf.State).Figures(ctx)
-	if err != nil {
+	client, _, fault := serverOf(c.config)
+	f, err := client.Figures(ctx)
+	switch {
+	case err != nil && fault != nil:
+		return fault
+	case err != nil:
 		return err
 	}
 	if c.tenant == "" {

@@ -63,6 +63,20 @@ func LoadOutline(path string) (*Config, error) {
 	})
 }
 
+// StateOf is the state directory that a file names, which may have faults of any kind: a
+// server that has read it before is still to be found. Without one, it is the default's.
+func StateOf(path string) string {
+	state := defaults().State
+	data, _ := os.ReadFile(path)
+	for line := range strings.Lines(string(data)) {
+		var says struct{ State string }
+		if strings.HasPrefix(line, "state:") && yaml.Unmarshal([]byte(line), &says) == nil && says.State != "" {
+			state = says.State
+		}
+	}
+	return state
+}
+
 // openError says what to do about a configuration that does not open.
 func openError(path string, err error) error {
 	switch {
