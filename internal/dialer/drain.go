@@ -161,7 +161,7 @@ func (d *Dialer) redirected(now time.Time, e engine.Redirected) {
 }
 
 // over ends a call whose tunnel, or whose call in it, is over.
-func (d *Dialer) over(now time.Time, p *engine.Peer, why string) {
+func (d *Dialer) over(now time.Time, p *engine.Peer, why l2tp.Reason) {
 	if c := d.calls[p.ID]; c != nil {
 		d.fail(now, c, fmt.Errorf("%w: %s", ErrEnded, why))
 	}

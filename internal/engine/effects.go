@@ -16,10 +16,19 @@ func (e *Engine) Next(now time.Time) (Event, bool) {
 			return event, true
 		}
 		e.serving = served{}
-		if !e.ikeEvent(now) && !e.l2tpEvent(now) && !e.linkEvent(now) {
+		if !e.some(now, e.ikeEvent) && !e.some(now, e.l2tpEvent) && !e.linkEvents(now) {
 			return nil, false
 		}
 	}
+}
+
+// some has events of a machine carried out until something has happened that is to be handed
+// out, and reports whether there was any.
+func (e *Engine) some(now time.Time, one func(time.Time) bool) (any bool) {
+	for e.happened.empty() && one(now) {
+		any = true
+	}
+	return any
 }
 
 // ikeEvent carries out one thing that IKE wants and reports whether there was any.
@@ -91,25 +100,31 @@ func (e *Engine) peerEvent(event ike.Event) {
 	}
 }
 
-// linkEvent carries out one thing that a touched PPP link wants and reports whether there
-// was any.
-func (e *Engine) linkEvent(now time.Time) bool {
-	for len(e.touched) > 0 {
+// linkEvents carries out what the touched PPP links want until something has happened that is
+// to be handed out, and reports whether there was anything.
+func (e *Engine) linkEvents(now time.Time) (any bool) {
+	for e.happened.empty() && len(e.touched) > 0 {
 		s := e.touched[len(e.touched)-1]
 		e.touched = e.touched[:len(e.touched)-1]
 		s.touched = false
 		e.serving = served{peer: s.Peer, session: s}
-		if event, ok := s.Link.Next(); ok {
+		for e.happened.empty() {
+			event, ok := s.Link.Next()
+			if !ok {
+				break
+			}
+			any = true
 			e.linkWants(now, s, event)
-			e.Touch(s) // there may be more
-			return true
 		}
-		if !s.Ended {
+		switch {
+		case !e.happened.empty():
+			e.Touch(s) // there may be more
+		case !s.Ended:
 			e.schedule(s)
 		}
 		e.serving = served{}
 	}
-	return false
+	return any
 }
 
 func (e *Engine) linkWants(now time.Time, s *Session, event ppp.Event) {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/l2tp"
 	"github.com/culvert-vpn/culvert/ppp"
 )
 
@@ -107,12 +108,12 @@ type (
 	// TunnelDown: an L2TP tunnel is over.
 	TunnelDown struct {
 		Peer   *Peer
-		Reason string
+		Reason l2tp.Reason
 	}
 	// CallRefused: a call of L2TP that never stood is over.
 	CallRefused struct {
 		Peer   *Peer
-		Reason string
+		Reason l2tp.Reason
 	}
 )
 

@@ -1,14 +1,13 @@
 package engine
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/culvert-vpn/culvert/l2tp"
 )
 
 // l2tpEvent carries out one thing that L2TP wants and reports whether there was any: with
-// ikeEvent and linkEvent, it is all that the protocols can do to the world and one another.
+// ikeEvent and linkEvents, it is all that the protocols can do to the world and one another.
 func (e *Engine) l2tpEvent(now time.Time) bool {
 	event, ok := e.L2TP.Next()
 	if !ok {
@@ -23,7 +22,7 @@ func (e *Engine) l2tpEvent(now time.Time) bool {
 		e.tunnelUp(x)
 	case l2tp.TunnelDown:
 		if p := e.Peers[uint64(x.Peer)]; p != nil {
-			e.happened.add(TunnelDown{p, fmt.Sprint(x.Reason)})
+			e.happened.add(TunnelDown{p, x.Reason})
 		}
 	case l2tp.CallUp:
 		e.callUp(now, x)

@@ -86,7 +86,7 @@ func (e *sessions) callDown(c l2tp.CallDown) {
 		return
 	}
 	if !c.Up {
-		e.happened.add(CallRefused{p, fmt.Sprint(c.Reason)})
+		e.happened.add(CallRefused{p, c.Reason})
 	}
 	if s := p.Calls[c.Call.Call]; s != nil && s.Call == c.Call {
 		s.Because(fmt.Sprint(c.Reason))

@@ -101,10 +101,12 @@ type queue struct {
 	taken  int
 }
 
+func (q *queue) empty() bool { return q.taken == len(q.events) }
+
 func (q *queue) add(e Event) { q.events = append(q.events, e) }
 
 func (q *queue) next() (Event, bool) {
-	if q.taken == len(q.events) {
+	if q.empty() {
 		q.events, q.taken = q.events[:0], 0
 		return nil, false
 	}
