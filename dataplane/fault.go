@@ -22,7 +22,7 @@ func (w *worker) survive() {
 	w.up = tally{}
 	if sa := w.serving; sa != nil {
 		w.count.dropOf(sa.Peer.place(), DropFault)
-		w.plane.faulty(sa.Peer, sa.Tunnel)
+		w.plane.faulty(sa.Peer, sa.TunnelMode)
 	} else {
 		w.count.drop(DropFault)
 		if w.waiting.opened && !w.waiting.whole {

@@ -220,5 +220,5 @@ func TestTunnelModeClientsAreClosed(t *testing.T) {
 
 // tunnelMode makes the rig's SA one of tunnel mode.
 func (r *rig) tunnelMode() {
-	r.worker.table.sas.get(1000).Tunnel = r.session
+	r.worker.table.sas.get(1000).TunnelMode = r.session
 }

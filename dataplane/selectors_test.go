@@ -24,7 +24,7 @@ func tunnelRig(t testing.TB, only *Selectors) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.Tunnel = r.session
+	in.TunnelMode = r.session
 	e, _ := r.peer.Encapsulation()
 	if only == nil {
 		r.plane.AddSA(1000, in)

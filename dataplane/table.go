@@ -17,10 +17,10 @@ import (
 // Its first two lines of memory are what every packet needs of it.
 type SA struct {
 	Peer *Peer
-	// Tunnel is the session whose packets travel in tunnel mode, without L2TP
+	// TunnelMode is the session whose packets travel in tunnel mode, without L2TP
 	// and PPP; nil in transport mode.
-	Tunnel *Session
-	In     esp.Inbound
+	TunnelMode *Session
+	In         esp.Inbound
 }
 
 // NewSA makes an SA of a peer that has received nothing yet. Errors are those of

@@ -90,20 +90,20 @@ func (w *worker) opened(sa *SA, m *udp.Message, j *esp.OpenJob) {
 // the control loop has seen the message that opens the session: it goes the slow
 // way, which opens it.
 func (w *worker) tunnelled(sa *SA, pkt []byte) {
-	if sa.Tunnel == nil {
+	if sa.TunnelMode == nil {
 		w.count.dropOf(sa.Peer.place(), DropInner)
 		return
 	}
-	b := sa.Tunnel.bound.Load()
+	b := sa.TunnelMode.bound.Load()
 	if (b == nil || b.narrow) && !w.table.takes(sa, pkt) {
 		w.count.dropOf(sa.Peer.place(), DropSelector)
 		return
 	}
 	if b != nil {
-		w.packet(sa.Tunnel, pkt)
+		w.packet(sa.TunnelMode, pkt)
 		return
 	}
-	if why, ok := w.plane.inbox.fromPeer(Message{Kind: Early, Peer: sa.Peer, Session: sa.Tunnel}, pkt); !ok {
+	if why, ok := w.plane.inbox.fromPeer(Message{Kind: Early, Peer: sa.Peer, Session: sa.TunnelMode}, pkt); !ok {
 		w.count.dropOf(sa.Peer.place(), why)
 	}
 }

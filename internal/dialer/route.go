@@ -47,7 +47,7 @@ func (r *route) follow(now time.Time, to string, from netip.Addr) bool {
 }
 
 // look asks the kernel for our address on the way to the server, which is not one within
-// the tunnel, or one of a link for want of a better. moved: it is another than the server
+// the connection, or one of a link for want of a better. moved: it is another than the server
 // knows, or there was none meanwhile.
 func (r *route) look(inner ...netip.Addr) (local netip.Addr, moved bool) {
 	if !r.called.IsValid() {

@@ -26,8 +26,8 @@ func (e *children) install(now time.Time, i ike.Installed) {
 		return
 	}
 	p.Children[c.In] = c
-	c.SA.Tunnel = p.tunnelModeSession(c)
-	if c.Only = selectors(&c.ChildTerms, p.Called); c.Only != nil && c.SA.Tunnel != nil {
+	c.SA.TunnelMode = p.tunnelModeSession(c)
+	if c.Only = selectors(&c.ChildTerms, p.Called); c.Only != nil && c.SA.TunnelMode != nil {
 		e.Plane.AddNarrowSA(esp.SPI(c.In), c.SA, c.Only)
 	} else {
 		e.Plane.AddSA(esp.SPI(c.In), c.SA)

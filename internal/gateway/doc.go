@@ -1,23 +1,21 @@
-// Package gateway is the concentrator: the only place where the protocols
-// meet. A Gateway joins the machines of ike, l2tp and ppp, which know nothing
-// of one another, with the data plane, the tenants and the state store.
+// Package gateway is the server: tenants and their networks, logins, what they are granted,
+// leases, limits, and the figures of operators. It drives an engine (internal/engine), in
+// which the protocols meet, and knows of them what they ask and say.
 //
-// One goroutine, the control loop in control.go, owns all control state: IKE
-// SAs, tunnels, links, sessions. It takes messages from the Inbox of the data
-// plane, the results of slow computations, and requests of other goroutines;
-// gives each to the machine it is for; and carries out the events that the
-// machines answer with. The type switches in effects.go are the complete list
-// of what the protocols can do to the world. session.go follows one client
-// from its peer to its SA, tunnel, link and place in its tenant's network.
-// ikev2.go is the shorter way of a client of IKEv2 in tunnel mode, whose session
-// has neither call nor link; xauth.go is the same for IKEv1.
+// drain.go has the one switch over what has happened in the engine. Four types stand one above
+// the other, each with a concern, and call only down:
 //
-// The same Gateway dials as well as it answers: Connect, in connect.go, is a
-// Gateway without listeners of its own that makes one call, and the tests and
-// benchmarks are Gateways that call one another.
+//   - server (server.go) is what all have in common: tenants at work (tenants.go), who they
+//     are and how they are found (roster.go, keyring.go), clients and their sessions
+//     (client.go), and the log (tell.go);
+//   - logins (authority.go) are how clients log in, by whichever way. One road: an attempt
+//     (authenticate.go) is judged by an authority, finds its place (place.go, rivals.go), and
+//     is admitted or refused. What carries it to its client is a carrier: linklogin.go,
+//     eaplink.go, eapike.go, ikev2.go, xauth.go. Sessions begin and end there, too (life.go);
+//   - applier (apply.go) puts one configuration in the place of another, under traffic;
+//   - Gateway (gateway.go) opens it all, runs it and ends it, and answers operators.
 //
-// Goroutines: the control loop, the pool for slow computations (with a stand-in
-// for each that waits for the network), the workers
-// and downlinks of the data plane, and whatever a tenant's device runs. Run
-// starts them all, and returns when all have ended.
+// Goroutines: the control loop of the engine, to which all that is not said to be of others
+// belongs; one that follows the files of the configuration; and whatever a tenant's device
+// runs. Run starts them all, and returns when all have ended.
 package gateway

@@ -184,7 +184,7 @@ func (g *logins) eapEvents(now time.Time, a *attempt) {
 		case eap.Compute:
 			g.eapWork(now, a, e.Do)
 		case eap.Done:
-			g.settleEAP(a, e)
+			g.eapEnded(a, e)
 			l.carrier.over(g, now, a, e)
 			clear(e.MSK)
 			return
@@ -222,8 +222,8 @@ func (l *eapLogin) judged(g *logins, now time.Time, a *attempt, j access.Judgeme
 	g.eapEvents(now, a)
 }
 
-// settleEAP notes whose login it was, or why it failed.
-func (g *logins) settleEAP(a *attempt, d eap.Done) {
+// eapEnded notes whose login it was, or why it failed.
+func (g *logins) eapEnded(a *attempt, d eap.Done) {
 	l := a.eap
 	if d.Method != 0 {
 		a.method = "EAP-" + strings.ToUpper(d.Method.String())
