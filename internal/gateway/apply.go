@@ -12,31 +12,7 @@ import (
 	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/event"
-	"github.com/culvert-vpn/culvert/tenant/autoconf"
-	"github.com/culvert-vpn/culvert/tenant/policy"
 )
-
-// applier puts one configuration in the place of another.
-type applier struct {
-	*logins
-	applying chan struct{} // has room for one Apply
-
-	// What follows belongs to the control loop.
-	applied    *config.Config // what runs, if it came by Apply
-	superseded []superseded   // what came so before it
-}
-
-func newApplier(l *logins) *applier { return &applier{logins: l, applying: make(chan struct{}, 1)} }
-
-// Changes are what Apply has done: tenants by name, in the order of the configuration.
-type Changes struct {
-	Added, Changed, Removed []string
-	// RestartNeeded is what stays as it was until the server is started anew.
-	RestartNeeded []string
-}
-
-// errApply is what a panic leaves.
-var errApply = errors.New("gateway: a fault of the server; see the log")
 
 // Apply puts another configuration in the place of the one that runs. Tenants that are new
 // are opened, those that stay get what it says of them, and those that are gone are closed:
@@ -76,19 +52,6 @@ func (g *applier) prepared(p *plan) (err error) {
 	err = errApply
 	defer g.faults.Recover("another configuration")
 	return g.prepare(p)
-}
-
-// renewal is what a tenant that stays is to be.
-type renewal struct {
-	tenant  *tenantState
-	conf    *config.Tenant
-	changed bool
-	rekeyed bool // other keys open it
-	tells   *autoconf.Responder
-	trust   *trust        // nil: the one it has
-	closed  *policy.Reach // see tenantState
-	pools   *pools        // nil: those it has
-	opening *opening      // of another device; nil: it keeps the one it has
 }
 
 // prepare makes all that the next configuration needs, so that nothing is left that may
@@ -267,12 +230,6 @@ func (g *applier) follow(p *plan) *roster {
 // borrowed is how long secrets of a configuration are kept that another has replaced: a
 // login that is under way may still have borrowed them. It takes less.
 const borrowed = 10 * time.Minute
-
-// superseded is a configuration that came by Apply and does not run any more.
-type superseded struct {
-	conf  *config.Config
-	since time.Time
-}
 
 // supersede notes which configuration runs, and clears those that nobody can need.
 func (g *applier) supersede(now time.Time, next *config.Config) {

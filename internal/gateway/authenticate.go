@@ -2,77 +2,16 @@ package gateway
 
 import (
 	"crypto/x509"
+	"slices"
 	"time"
 
+	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/internal/access"
-	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/internal/x/deadline"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 
 // The one road of all logins: an attempt is judged (authority.go), and then admitted or
 // refused, whatever protocol carries it.
-
-// attempt is one login of a client, by whichever way.
-type attempt struct {
-	deadline.Alarm // in Gateway.held
-
-	login
-	carrier carrier
-	taker   taker  // of what is found out about the proof
-	method  string // by which he shows who he is, for the log
-
-	tried  access.Attempt // as wrong passwords are counted
-	who    access.Who     // whom the authority is asked about
-	proof  access.Proof
-	asked  uint64    // in Gateway.attempts; 0: no authority has been asked
-	unseen bool      // the proof is not looked at, and the client is told when it is time
-	eap    *eapLogin // nil: it is not by EAP
-}
-
-// login is who has logged in, or wants to.
-type login struct {
-	tenant *tenantState        // nil: its name leads to none
-	user   string              // within the tenant
-	chain  []*x509.Certificate // that the user was proved with, by EAP; nil: in another way
-}
-
-// key is the name that the user's sessions are found under.
-func (l login) key() string { return config.UserKey(l.user) }
-
-// is reports whether a login is that of the session's user.
-func (s *session) is(l login) bool {
-	return l.tenant == s.tenant && l.key() == s.key()
-}
-
-// carrier is what brings a login, and tells its client what it came to: a PPP link, EAP or
-// the end of an exchange of IKEv2, extended authentication in IKEv1.
-type carrier interface {
-	// peer is the client.
-	peer() *peer
-	// session is whose login it is; nil: there is none yet.
-	session() *session
-	// holds reports whether anybody waits for what a login comes to.
-	holds(g *logins, a *attempt) bool
-	// refused tells the client that it does not get in.
-	refused(g *logins, now time.Time, a *attempt, why access.Refusal)
-}
-
-// taker takes what was found out about a proof: a carrier, or EAP, which goes on with it.
-type taker interface {
-	judged(g *logins, now time.Time, a *attempt, j access.Judgement)
-}
-
-// somebody is who logs in, and in which tenant that is.
-type somebody struct {
-	access.Who
-	tenant *tenantState // nil: his name leads to none
-}
-
-// user is somebody whose name has led to a tenant.
-func user(t *tenantState, name string) somebody {
-	return somebody{access.Who{Tenant: t.Tenant, User: name}, t}
-}
 
 // choose finds the tenant and the user that a login name means in a group.
 func (g *server) choose(group []*tenantState, login string) somebody {
@@ -90,17 +29,6 @@ func (g *server) choose(group []*tenantState, login string) somebody {
 		err = tenant.ErrNoTenant
 	}
 	return somebody{Who: access.Who{User: login, Refusal: access.UnknownUser, Err: err}}
-}
-
-// proves has an attempt be that of somebody who proves himself by a secret that others may
-// guess.
-func (a *attempt) proves(now time.Time, who somebody, proof access.Proof, to taker) {
-	p := a.carrier.peer()
-	a.tenant, a.user, a.who, a.proof, a.taker = who.tenant, who.User, who.Who, proof, to
-	a.tried = access.Attempt{Client: p.Path.Remote, Device: p.Identity, User: who.User, Free: config.DefaultLoginFailures, Began: now}
-	if t := who.tenant; t != nil {
-		a.tried.Tenant, a.tried.Free = t.Name, t.Limits.LoginFailures
-	}
 }
 
 // shows has an attempt be that of its user, who has proved himself without a secret that
@@ -131,4 +59,26 @@ func (g *logins) admit(now time.Time, s *session, t *tenantState, grant *access.
 func (g *logins) refuse(now time.Time, a *attempt, why access.Refusal, err error) {
 	g.tellRefused(a, why, err)
 	a.carrier.refused(g, now, a, why)
+}
+
+// shown is a user who has proved himself without a password.
+func (g *server) shown(t *tenantState, name string, chain []*x509.Certificate) access.Who {
+	who := user(t, name).Who
+	who.Names = g.accountNames(t, name, chain)[1:]
+	return who
+}
+
+// accountNames are those under which a user may have an account: the one that the
+// client said, and the others of its certificate, of which it has the choice.
+func (g *server) accountNames(t *tenantState, user string, chain []*x509.Certificate) []string {
+	list := []string{user}
+	if len(chain) == 0 {
+		return list
+	}
+	for _, name := range auth.Names(chain[0]) {
+		if l, err := g.selector.Select(name, t.Name); err == nil && !slices.Contains(list, l.User) {
+			list = append(list, l.User)
+		}
+	}
+	return list
 }

@@ -10,25 +10,6 @@ import (
 // Proofs are judged here: the throttle says when, an authority what they come to. The
 // authority is a machine, driven by the control loop as those of the protocols are.
 
-// logins are the clients' logins, by whichever way, until they have a session or are refused.
-type logins struct {
-	*server
-	throttle  *access.Throttle
-	authority access.Authority        // who knows the users
-	attempts  map[uint64]*attempt     // that it is asked about
-	held      deadline.Heap[*attempt] // that wait to be
-	lastAsked uint64                  // the number of the last one of attempts
-	heldUp    int                     // those that the throttle lets wait
-}
-
-func newLogins(s *server) *logins {
-	g := &logins{server: s, throttle: access.NewThrottle(), attempts: make(map[uint64]*attempt), authority: access.NewLocal(nil)}
-	if s.config.Store != nil {
-		g.authority = access.NewLocal(s.config.Store)
-	}
-	return g
-}
-
 // maxHeldUp bounds the logins that wait at a time.
 const maxHeldUp = 4096
 

@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/culvert-vpn/culvert/internal/event"
@@ -61,26 +59,4 @@ func (g *server) advertise(now time.Time, s *session) {
 	g.engine.SendIP(s.Session, s.tenant.tells.Advertisement(s.asked()))
 	s.advertiseAt = now.Add(autoconf.AdvertiseAfter(int(s.advertised)))
 	s.advertised++
-}
-
-// ranges are those of clients, of both families.
-func (t *tenantState) ranges() []netip.Prefix { return slices.Concat(t.Pool, t.Pool6) }
-
-// lease6 gives the session a prefix. There being none is no reason to refuse a
-// client: it has IPv4.
-func (g *server) lease6(s *session, t *tenantState) {
-	if t.pool6 == nil {
-		return
-	}
-	prefix, err := t.pool6.Lease(s.key())
-	if err != nil {
-		g.emit(event.NoPrefix{Session: s.about(), Err: err, Hint: "every prefix of the tenant's IPv6 ranges is in use: enlarge pool"})
-		return
-	}
-	s.prefix = prefix
-	if d, ok := t.device.(interface {
-		Join(addr netip.Addr, prefix netip.Prefix)
-	}); ok {
-		d.Join(s.addr, prefix)
-	}
 }

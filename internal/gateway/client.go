@@ -8,6 +8,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/internal/access"
+	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/internal/event"
 )
@@ -109,3 +110,11 @@ func (p *peer) own() []*session { return slices.Clone(p.all) }
 
 // is IKE's number of the peer.
 func (p *peer) ike() ike.Peer { return ike.Peer(p.ID) }
+
+// place is where a session belongs in its tenant's network.
+func (s *session) place() engine.Binding {
+	return engine.Binding{Port: s.tenant.port, Addr: s.addr, Prefix: s.prefix, MTU: s.grant.MTU}
+}
+
+// key is the name that a user's address is leased under.
+func (s *session) key() string { return config.UserKey(s.user) }

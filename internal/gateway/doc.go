@@ -5,14 +5,16 @@
 // drain.go has the one switch over what has happened in the engine. Four types stand one above
 // the other, each with a concern, and call only down:
 //
-//   - server (server.go) is what all have in common: tenants at work (tenants.go), who they
-//     are and how they are found (roster.go, keyring.go), clients and their sessions
+//   - server (server.go) is what all have in common: tenants at work (tenants.go, open.go), who
+//     they are and how they are found (roster.go, keyring.go), clients and their sessions
 //     (client.go), and the log (tell.go);
-//   - logins (authority.go) are how clients log in, by whichever way. One road: an attempt
-//     (authenticate.go) is judged by an authority, finds its place (place.go, rivals.go), and
-//     is admitted or refused. What carries it to its client is a carrier: linklogin.go,
-//     eaplink.go, eapike.go, ikev2.go, xauth.go. Sessions begin and end there, too (life.go);
-//   - applier (apply.go) puts one configuration in the place of another, under traffic;
+//   - logins (attempt.go) are how clients log in, by whichever way. One road: an attempt is
+//     judged by an authority (authority.go), finds its place (place.go, rivals.go), and is
+//     admitted, with a lease (leases.go), or refused (authenticate.go). What brings it and
+//     tells its client is a carrier: linklogin.go, eaplink.go, eapike.go, ikev2.go, xauth.go.
+//     Sessions begin and end there, too (life.go);
+//   - applier puts one configuration in the place of another, under traffic, by a plan
+//     (plan.go, apply.go, egress.go, repool.go, dismiss.go), also when files change (reload.go);
 //   - Gateway (gateway.go) opens it all, runs it and ends it, and answers operators.
 //
 // Goroutines: the control loop of the engine, to which all that is not said to be of others

@@ -13,7 +13,6 @@ import (
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/tenant"
 	"github.com/culvert-vpn/culvert/tenant/netstack"
-	"github.com/culvert-vpn/culvert/tenant/policy"
 	"github.com/culvert-vpn/culvert/tenant/tun"
 )
 
@@ -22,54 +21,6 @@ import (
 // former is closed, and sessions move over. Two devices of the kernel cannot have one name,
 // nor one pool in one namespace: there the former is closed first, and opened again if the
 // other one cannot be had.
-
-// way is a tenant's device and its place in the data plane.
-type way struct {
-	device tenant.Device
-	port   *dataplane.Port
-}
-
-// opening is a device that a plan opens.
-type opening struct {
-	tenant *tenantState
-	conf   *config.Tenant
-	device tenant.Device // nil: it is not open
-}
-
-// leaving is a device that goes if a plan comes to run, with what it was opened by.
-type leaving struct {
-	tenant *tenantState
-	conf   *config.Tenant
-}
-
-// told is a device that stays and is told what is new.
-type told struct {
-	tenant    *tenantState
-	was, conf *config.Tenant
-	reach     *policy.Reach // of an inner stack; nil: it is none
-}
-
-// made is what a device is made with and cannot be told later.
-type made struct {
-	tun               bool
-	device, netns     string
-	timeouts          config.Timeouts
-	mtu, flows, bits  int
-	gateway, gateway6 netip.Addr
-}
-
-func madeWith(t *config.Tenant) made {
-	m := made{mtu: t.MTU, bits: t.PrefixBits(), gateway: t.Gateway(), gateway6: t.Gateway6()}
-	if e := t.Egress.TUN; e != nil {
-		m.tun, m.device, m.netns = true, e.Device, e.NetNS
-		return m
-	}
-	m.flows = t.Limits.Flows
-	if e := t.Egress.Netstack; e != nil {
-		m.timeouts = e.Timeouts
-	}
-	return m
-}
 
 // renewDevice notes what becomes of the device of a tenant that stays.
 func (p *plan) renewDevice(r *renewal, was *config.Tenant) {
@@ -233,13 +184,4 @@ func (g *applier) openAgain(l leaving) error {
 	}
 	g.engine.Plane.RemovePort(former)
 	return nil
-}
-
-// faultAt is an error about a tenant, with the place in its configuration.
-func faultAt(c *config.Config, name string, err error, keys ...string) error {
-	place := c.Place(name, keys...)
-	if place != "" {
-		place += ": "
-	}
-	return fmt.Errorf("gateway: %stenant %s: %w", place, name, err)
 }

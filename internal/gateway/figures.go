@@ -15,27 +15,6 @@ import (
 // Everything that is counted is read here, and nowhere else: for operators, and what was
 // dropped for the log.
 
-// carried is the traffic of a session, or of several.
-type carried struct{ up, down admin.Traffic }
-
-func (c *carried) add(o carried) {
-	addTraffic(&c.up, o.up)
-	addTraffic(&c.down, o.down)
-}
-
-func addTraffic(to *admin.Traffic, t admin.Traffic) {
-	to.Packets += t.Packets
-	to.Bytes += t.Bytes
-}
-
-// traffic is what the session has carried until now.
-func (s *session) traffic() carried {
-	return carried{
-		up:   admin.Traffic{Packets: s.Plane.Up.Packets(), Bytes: s.Plane.Up.Bytes()},
-		down: admin.Traffic{Packets: s.Plane.Down.Packets(), Bytes: s.Plane.Down.Bytes()},
-	}
-}
-
 // keepTraffic counts what a session that ends has carried, for its tenant, and, for it is
 // not to be counted otherwise there, for figures that are being taken.
 func (g *server) keepTraffic(s *session) {
@@ -80,16 +59,6 @@ func (g *Gateway) Figures(ctx context.Context) (admin.Figures, error) {
 	g.countDrops(&t.f, t.tenants)
 	t.events(g)
 	return t.f, nil
-}
-
-// taking is Figures that are being taken.
-type taking struct {
-	f        admin.Figures
-	tenants  []*tenantState // in the order of those of f
-	left     []carried      // by their sessions that had ended
-	byName   map[string]*admin.Counted
-	sessions []*session           // that had not ended when it began
-	ended    map[*session]carried // what those have carried that have since
 }
 
 // begin notes what is of no tenant, and which tenants and sessions there are. What each
@@ -138,14 +107,6 @@ func (t *taking) machines(e engine.Figures) {
 	t.f.L2TP = admin.L2TP{
 		Peers: l.Peers, Tunnels: l.Tunnels, Calls: l.Calls, Received: l.Received, Sent: l.Sent, Repeated: l.Repeated,
 		Duplicates: l.Duplicates, Early: l.Early, Dropped: l.Dropped, StrayHellos: l.StrayHellos, Ignored: l.Ignored,
-	}
-}
-
-// carried adds what a tenant's sessions have carried.
-func (t *taking) carried(of *admin.Counted, c carried) {
-	for _, to := range []*admin.Counted{of, &t.f.All} {
-		addTraffic(&to.Up, c.up)
-		addTraffic(&to.Down, c.down)
 	}
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -100,4 +101,20 @@ func (g *Gateway) Close() {
 	if g.engine != nil {
 		g.engine.Close()
 	}
+}
+
+// openTenants opens what every tenant needs, and the keys that lead to it.
+func (g *Gateway) openTenants() error {
+	c := g.config.Config
+	for i := range c.Tenants {
+		t, err := g.openTenant(c, &c.Tenants[i])
+		if err != nil {
+			return fmt.Errorf("gateway: tenant %s: %w", c.Tenants[i].Name, err)
+		}
+		g.tenants = append(g.tenants, t) // so that it is closed if the next one cannot be opened
+		g.connect(t)
+	}
+	selector, err := newSelector(c.Tenants)
+	g.roster = newRoster(g.tenants, selector)
+	return err
 }

@@ -1,89 +1,18 @@
 package gateway
 
 import (
-	"crypto/x509"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike"
-	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/ike/family"
-	"github.com/culvert-vpn/culvert/ike/wire"
 	"github.com/culvert-vpn/culvert/internal/access"
-	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/internal/event"
 )
 
 // Remote access by IKEv2 in tunnel mode: who gets in, and what it is given. The
 // session of such a client has no call and no link; its child SAs carry IP.
-
-// byCertificate ends the labels of tenants that prove themselves by certificate,
-// among ike's candidates; the others are those of pre-shared keys.
-const byCertificate = "+certificate"
-
-// tenantsOf is what the log says of a label.
-func tenantsOf(label string) string { return strings.TrimSuffix(label, byCertificate) }
-
-// certificateCandidate is the way into a tenant that has a certificate.
-func (k *keyring) certificateCandidate(t *tenantState) ike.Candidate {
-	label := t.Name + byCertificate
-	k.groups[label] = []*tenantState{t}
-	c := ike.Candidate{
-		Tenant: label, Policy: policyOf(t.Tenant), Identity: t.Identity,
-		Certificate: certificateOf(t.Certificate),
-		EAP:         t.Auth.Allow.EAP || t.Auth.Allow.EAPTLS,
-		XAUTH:       t.Auth.Allow.XAUTH,
-	}
-	setPPK(&c, []*tenantState{t})
-	if t.Auth.Allow.Certificate {
-		c.Verify, c.Authorities = t.verifyClient, t.CA
-	}
-	return c
-}
-
-// relatives are the tenants whose users may log in to a client that was shown that
-// one's certificate: those that have the same one and are dialled at the same address.
-// A key opens the tenants that have it, whatever certificates they have beside it.
-func (k *keyring) relatives(label string, local netip.Addr) []*tenantState {
-	group, _ := k.group(label)
-	if !strings.HasSuffix(label, byCertificate) || len(group) != 1 {
-		return group
-	}
-	key := relation{group[0], local}
-	if found, ok := k.related.Get(key); ok {
-		return found
-	}
-	found := []*tenantState{group[0]}
-	for _, t := range k.tenants {
-		if t != group[0] && t.dialledAt(local) && t.Certificate != nil && t.Certificate.Chain[0].Equal(group[0].Certificate.Chain[0]) {
-			found = append(found, t)
-		}
-	}
-	k.related.Add(key, found)
-	return found
-}
-
-// dialledAt reports whether the tenant's clients dial that address of ours.
-func (t *tenantState) dialledAt(local netip.Addr) bool {
-	return len(t.Match.Local) == 0 || slices.Contains(t.Match.Local, local)
-}
-
-// verifyClient decides on the certificate of a client. It runs in the pool.
-func (t *tenantState) verifyClient(now time.Time, chain []*x509.Certificate, id wire.ID2) error {
-	if _, err := t.trust.Verify(now, chain, auth.PurposeClient); err != nil {
-		return err
-	}
-	if !t.conf.Load().Match.StrictIdentity {
-		return nil // who it is, the certificate says
-	}
-	if err := auth.MatchID(chain[0], id, auth.PurposeClient); err != nil {
-		return fmt.Errorf("%w; match.certificate_identity: strict wants one of these", err)
-	}
-	return nil
-}
 
 // assignLogin carries a login of tunnel mode to its end, where IKE asks what the client
 // gets: one by certificate or key, and one that EAP or extended authentication has carried
@@ -150,28 +79,6 @@ func (g *logins) assigned(now time.Time, a *attempt) {
 func (c *assignLogin) refused(g *logins, now time.Time, _ *attempt, why access.Refusal) {
 	none := why.IsRoom()
 	g.engine.IKE.Assigned(now, c.e.Peer, ike.Assignment{OK: none, NoAddress: none, Detail: why.String()})
-}
-
-// shown is a user who has proved himself without a password.
-func (g *server) shown(t *tenantState, name string, chain []*x509.Certificate) access.Who {
-	who := user(t, name).Who
-	who.Names = g.accountNames(t, name, chain)[1:]
-	return who
-}
-
-// accountNames are those under which a user may have an account: the one that the
-// client said, and the others of its certificate, of which it has the choice.
-func (g *server) accountNames(t *tenantState, user string, chain []*x509.Certificate) []string {
-	list := []string{user}
-	if len(chain) == 0 {
-		return list
-	}
-	for _, name := range auth.Names(chain[0]) {
-		if l, err := g.selector.Select(name, t.Name); err == nil && !slices.Contains(list, l.User) {
-			list = append(list, l.User)
-		}
-	}
-	return list
 }
 
 // admit makes the session of who has found his place.
@@ -245,35 +152,4 @@ func (s *session) assignment(e ike.Assign) ike.Assignment {
 		a.Local = append(a.Local, netip.PrefixFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), 32))
 	}
 	return a
-}
-
-// openTunnelMode opens the session of tunnel mode for packets, once there is an SA.
-func (g *server) openTunnelMode(now time.Time, p *peer) {
-	s := p.tunnelMode
-	if s == nil || !s.Openable() || s.waits(now) {
-		return
-	}
-	g.engine.Bind(s.Session, s.place())
-	if s.prefix.IsValid() {
-		g.engine.Bind6(s.Session, s.place())
-	}
-	g.opened(now, s)
-}
-
-// displace ends a session whose user is back with another.
-func (g *logins) displace(now time.Time, s *session) {
-	g.cut(now, s, "the user logged in again", ike.ReasonReplaced)
-}
-
-// warnOfCertificates says what is wrong with the tenant's own certificate.
-func (g *server) warnOfCertificates(t *config.Tenant) {
-	if t.Certificate == nil {
-		return
-	}
-	if leaf := t.Certificate.Chain[0]; time.Now().After(leaf.NotAfter) {
-		g.emit(event.CertificateExpired{
-			Tenant: t.Name, Certificate: fmt.Sprint(leaf.Subject), At: leaf.NotAfter,
-			Hint: "clients of IKEv2 will refuse it: issue another with `culvert ca server`",
-		})
-	}
 }

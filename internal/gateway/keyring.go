@@ -181,3 +181,55 @@ func (k *keyring) group(label string) ([]*tenantState, []string) {
 	}
 	return owners, names
 }
+
+// byCertificate ends the labels of tenants that prove themselves by certificate,
+// among ike's candidates; the others are those of pre-shared keys.
+const byCertificate = "+certificate"
+
+// tenantsOf is what the log says of a label.
+func tenantsOf(label string) string { return strings.TrimSuffix(label, byCertificate) }
+
+// certificateCandidate is the way into a tenant that has a certificate.
+func (k *keyring) certificateCandidate(t *tenantState) ike.Candidate {
+	label := t.Name + byCertificate
+	k.groups[label] = []*tenantState{t}
+	c := ike.Candidate{
+		Tenant: label, Policy: policyOf(t.Tenant), Identity: t.Identity,
+		Certificate: certificateOf(t.Certificate),
+		EAP:         t.Auth.Allow.EAP || t.Auth.Allow.EAPTLS,
+		XAUTH:       t.Auth.Allow.XAUTH,
+	}
+	setPPK(&c, []*tenantState{t})
+	if t.Auth.Allow.Certificate {
+		c.Verify, c.Authorities = t.verifyClient, t.CA
+	}
+	return c
+}
+
+// relatives are the tenants whose users may log in to a client that was shown that
+// one's certificate: those that have the same one and are dialled at the same address.
+// A key opens the tenants that have it, whatever certificates they have beside it.
+func (k *keyring) relatives(label string, local netip.Addr) []*tenantState {
+	group, _ := k.group(label)
+	if !strings.HasSuffix(label, byCertificate) || len(group) != 1 {
+		return group
+	}
+	key := relation{group[0], local}
+	if found, ok := k.related.Get(key); ok {
+		return found
+	}
+	found := []*tenantState{group[0]}
+	for _, t := range k.tenants {
+		if t != group[0] && t.dialledAt(local) && t.Certificate != nil && t.Certificate.Chain[0].Equal(group[0].Certificate.Chain[0]) {
+			found = append(found, t)
+		}
+	}
+	k.related.Add(key, found)
+	return found
+}
+
+// homeless reports whether a peer's key opens no tenant any more.
+func (p *peer) homeless(k *keyring) bool {
+	group, _ := k.group(p.Label)
+	return p.Suite != "" && len(group) == 0
+}

@@ -61,3 +61,8 @@ func (g *logins) ended(now time.Time, s *session) {
 		g.tellDown(s)
 	}
 }
+
+// displace ends a session whose user is back with another.
+func (g *logins) displace(now time.Time, s *session) {
+	g.cut(now, s, "the user logged in again", ike.ReasonReplaced)
+}

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"time"
 
-	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/ppp"
 )
@@ -41,11 +40,3 @@ func (g *server) linkUp(now time.Time, s *session) {
 		g.opened(now, s)
 	}
 }
-
-// place is where a session belongs in its tenant's network.
-func (s *session) place() engine.Binding {
-	return engine.Binding{Port: s.tenant.port, Addr: s.addr, Prefix: s.prefix, MTU: s.grant.MTU}
-}
-
-// key is the name that a user's address is leased under.
-func (s *session) key() string { return config.UserKey(s.user) }

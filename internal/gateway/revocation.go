@@ -3,14 +3,12 @@ package gateway
 import (
 	"bytes"
 	"crypto/x509"
-	"maps"
 	"sync/atomic"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/internal/revocation"
 )
 
@@ -43,39 +41,6 @@ func (t *trust) relist(lists []*x509.RevocationList) {
 	other := *t.now.Load()
 	other.CRLs = lists
 	t.now.Store(&other)
-}
-
-// watchLists reads the lists of revoked certificates anew whose files have changed; seen
-// is what they were like, by tenant.
-func (g *applier) watchLists(tenants []*tenantState, seen map[string]string) {
-	here := make(map[string]bool, len(tenants))
-	for _, t := range tenants {
-		files := t.conf.Load().CRLFiles
-		if len(files) == 0 {
-			continue
-		}
-		stamp := stampOf(files)
-		if before, known := seen[t.Name]; known && stamp != before {
-			g.rereadLists(t)
-		}
-		seen[t.Name], here[t.Name] = stamp, true
-	}
-	maps.DeleteFunc(seen, func(name, _ string) bool { return !here[name] })
-}
-
-// rereadLists takes the lists of a tenant as its files have them now; if one cannot
-// be read, those from before stay.
-func (g *applier) rereadLists(t *tenantState) {
-	lists, err := config.ReadCRLs(t.conf.Load().CRLFiles)
-	if err != nil {
-		g.emit(event.CRLRefused{Tenant: t.Name, Err: err, Hint: "the list from before stays in force: write the file anew with `culvert ca crl`"})
-		return
-	}
-	g.engine.Post(func(now time.Time) {
-		t.trust.relist(lists)
-		g.emit(event.CRLRead{Tenant: t.Name, Lists: len(lists)})
-		g.expel(now, t, lists)
-	})
 }
 
 // expel ends the sessions of those whose certificate is on a list.

@@ -150,3 +150,16 @@ func (g *server) lookAtHeir(now time.Time, s *session) {
 		g.openTunnelMode(now, s.peer)
 	}
 }
+
+// openTunnelMode opens the session of tunnel mode for packets, once there is an SA.
+func (g *server) openTunnelMode(now time.Time, p *peer) {
+	s := p.tunnelMode
+	if s == nil || !s.Openable() || s.waits(now) {
+		return
+	}
+	g.engine.Bind(s.Session, s.place())
+	if s.prefix.IsValid() {
+		g.engine.Bind6(s.Session, s.place())
+	}
+	g.opened(now, s)
+}

@@ -1,12 +1,10 @@
 package gateway
 
 import (
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike"
-	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/internal/access"
 )
 
@@ -45,17 +43,6 @@ func (g *logins) xauth(now time.Time, p *peer, e ike.Login) {
 		g.refuse(now, a, access.Busy, nil)
 	}
 }
-
-// certifies says what is against a client's certificate in a tenant. It runs in the pool.
-func (t *tenantState) certifies(now time.Time, e ike.Login) error {
-	if !t.conf.Load().Auth.Allow.Certificate {
-		return errNoCertificates
-	}
-	_, err := t.trust.Verify(now, e.Certificates, auth.PurposeClient)
-	return err
-}
-
-var errNoCertificates = errors.New("gateway: the tenant takes no certificates of clients")
 
 // xauthAmong is xauth where it is known whose user the client may be.
 func (g *logins) xauthAmong(now time.Time, a *attempt, e ike.Login, group []*tenantState) {

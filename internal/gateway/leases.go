@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/culvert-vpn/culvert/internal/event"
+	"github.com/culvert-vpn/culvert/internal/store"
+	"github.com/culvert-vpn/culvert/tenant"
+)
+
+// restoreLeases gives the pool back the memory of who had which address.
+func (g *server) restoreLeases(t *tenantState) {
+	if g.config.Store == nil {
+		return
+	}
+	leases, err := g.config.Store.Leases(t.Name)
+	if err != nil {
+		g.emit(event.LeasesLost{Tenant: t.Name, Err: err, Hint: "clients may get other addresses than before"})
+		return
+	}
+	restored := make([]tenant.Lease, 0, len(leases))
+	for _, l := range leases {
+		restored = append(restored, tenant.Lease{Owner: l.User, Addr: l.Addr})
+	}
+	t.pool.Restore(restored)
+	if t.pool6 != nil {
+		t.pool6.Restore(restored)
+	}
+}
+
+// saveInterval is how often leases are written down at most: what a killed
+// server has forgotten when it starts again.
+const saveInterval = 10 * time.Second
+
+// saveLeases has written down, in the pool, who has which address.
+func (g *server) saveLeases() {
+	g.leasesChanged = false
+	tenants, leases := g.tenants, g.collectLeases(g.tenants)
+	if !g.later(nil, func() { g.storeLeases(tenants, leases) }) {
+		g.leasesChanged = g.config.Store != nil // once more, when there is room
+	}
+}
+
+// collectLeases returns the leases of tenants, in their order; nil: there is no store.
+func (g *server) collectLeases(tenants []*tenantState) [][]store.Lease {
+	if g.config.Store == nil {
+		return nil
+	}
+	all := make([][]store.Lease, len(tenants))
+	now := time.Now().UTC()
+	for i, t := range tenants {
+		for _, l := range t.leases() {
+			all[i] = append(all[i], store.Lease{User: l.Owner, Addr: l.Addr, Seen: now})
+		}
+	}
+	return all
+}
+
+// storeLeases writes leases into the state store.
+func (g *server) storeLeases(tenants []*tenantState, all [][]store.Lease) {
+	for i, leases := range all {
+		if err := g.config.Store.PutLeases(tenants[i].Name, leases); err != nil {
+			g.emit(event.LeasesNotSaved{Tenant: tenants[i].Name, Err: err, Hint: "after a restart clients may get other addresses than before"})
+		}
+	}
+}
+
+// lease gives the session an address. A user who was granted his own and is still
+// logged in with it elsewhere loses that session: it is the same person, back
+// sooner than the old session was missed.
+func (g *logins) lease(now time.Time, s *session, t *tenantState, granted netip.Addr) error {
+	key := s.key()
+	if old := t.sessions[granted]; old != nil {
+		g.displace(now, old)
+	}
+	addr, err := t.pool.Lease(key)
+	if err != nil {
+		return err
+	}
+	s.tenant, s.addr, s.leased = t, addr, true
+	g.leasesChanged = g.config.Store != nil
+	t.sessions[addr] = s
+	t.users[key] = append(t.users[key], s)
+	g.lease6(s, t)
+	return nil
+}
+
+// lease6 gives the session a prefix. There being none is no reason to refuse a
+// client: it has IPv4.
+func (g *server) lease6(s *session, t *tenantState) {
+	if t.pool6 == nil {
+		return
+	}
+	prefix, err := t.pool6.Lease(s.key())
+	if err != nil {
+		g.emit(event.NoPrefix{Session: s.about(), Err: err, Hint: "every prefix of the tenant's IPv6 ranges is in use: enlarge pool"})
+		return
+	}
+	s.prefix = prefix
+	if d, ok := t.device.(interface {
+		Join(addr netip.Addr, prefix netip.Prefix)
+	}); ok {
+		d.Join(s.addr, prefix)
+	}
+}
