@@ -71,7 +71,7 @@ func (g *applier) prepare(p *plan) (err error) {
 	}
 	for _, t := range p.before.tenants {
 		if _, stays := p.next.Tenant(t.Name); !stays {
-			p.gone, p.leaving = append(p.gone, t), append(p.leaving, leaving{t, t.conf.Load()})
+			p.gone, p.leaving = append(p.gone, t), append(p.leaving, newLeaving(t, t.conf.Load()))
 			p.changes.Removed = append(p.changes.Removed, t.Name)
 		}
 	}

@@ -22,12 +22,26 @@ import (
 // nor one pool in one namespace: there the former is closed first, and opened again if the
 // other one cannot be had.
 
+// newLeaving asks the kernel about a device of its own.
+func newLeaving(t *tenantState, was *config.Tenant) leaving {
+	l := leaving{tenant: t, conf: was}
+	if d, ok := t.way.Load().device.(*tun.Device); ok && !t.cut {
+		l.away = d.Away()
+		l.lost = l.away || d.Removed()
+	}
+	return l
+}
+
 // renewDevice notes what becomes of the device of a tenant that stays.
 func (p *plan) renewDevice(r *renewal, was *config.Tenant) {
-	if r.tenant.cut || madeWith(was) != madeWith(r.conf) {
+	leaves := newLeaving(r.tenant, was)
+	if leaves.lost && !r.changed {
+		p.changes.Changed = append(p.changes.Changed, r.conf.Name)
+	}
+	if r.tenant.cut || leaves.lost || madeWith(was) != madeWith(r.conf) {
 		r.opening = &opening{tenant: r.tenant, conf: r.conf}
 		p.openings = append(p.openings, r.opening)
-		p.leaving = append(p.leaving, leaving{r.tenant, was})
+		p.leaving = append(p.leaving, leaves)
 		return
 	}
 	if r.pools != nil || !reflect.DeepEqual(was.Egress, r.conf.Egress) {
@@ -60,23 +74,28 @@ func (g *applier) openDevices(p *plan) error {
 	}
 	for _, d := range p.told {
 		if err := g.tell(d); err != nil {
-			return faultAt(p.next, d.conf.Name, err, "pool")
+			return faultAt(p.next, d.conf.Name, err, placeOf(err, "pool")...)
 		}
 	}
 	return nil
 }
 
 func (g *applier) openDevice(p *plan, o *opening) error {
-	keys := []string{"egress", "tun", "device"}
 	device, err := g.config.OpenDevice(o.conf)
-	if errors.Is(err, tun.ErrNamespace) {
-		keys[2] = "netns"
-	}
 	if err != nil {
-		return faultAt(p.next, o.conf.Name, err, keys...)
+		return faultAt(p.next, o.conf.Name, err, placeOf(err, "egress", "tun", "device")...)
 	}
 	o.device = device
 	return nil
+}
+
+// placeOf is where the configuration says what an error of a device is about, which is at
+// keys if the namespace is not missing.
+func placeOf(err error, keys ...string) []string {
+	if errors.Is(err, tun.ErrNamespace) {
+		return []string{"egress", "tun", "netns"}
+	}
+	return keys
 }
 
 // clears reports whether nothing that leaves is in the way of the device of a tenant, and
@@ -85,7 +104,7 @@ func (p *plan) clears(conf *config.Tenant, inTheWay map[*tenantState]leaving) bo
 	clear := true
 	for _, l := range p.leaving {
 		a, b := conf.Egress.TUN, l.conf.Egress.TUN
-		if a == nil || b == nil || a.Device != b.Device && (a.NetNS != b.NetNS || !overlap(conf, l.conf)) {
+		if l.away || a == nil || b == nil || a.Device != b.Device && (a.NetNS != b.NetNS || !overlap(conf, l.conf)) {
 			continue
 		}
 		inTheWay[l.tenant], clear = l, false
@@ -159,17 +178,26 @@ func (g *applier) giveUp(p *plan) error {
 		}
 	}
 	for _, d := range p.told {
-		failed = append(failed, d.restrict(d.was))
+		failed = append(failed, unlessMissing(d.restrict(d.was)))
 	}
 	for _, d := range p.told {
 		if device, ok := d.tenant.way.Load().device.(*tun.Device); ok {
-			failed = append(failed, device.Extend(addressesOf(d.was)))
+			failed = append(failed, unlessMissing(device.Extend(addressesOf(d.was))))
 		}
 	}
 	for _, l := range p.closed {
 		failed = append(failed, g.openAgain(l))
 	}
 	return errors.Join(failed...)
+}
+
+// unlessMissing is an error of a device, unless it is that its namespace is not there, where
+// nothing was done that could be taken back.
+func unlessMissing(err error) error {
+	if errors.Is(err, tun.ErrNamespace) {
+		return nil
+	}
+	return err
 }
 
 // openAgain opens a device that was closed for another one.

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -136,6 +138,76 @@ func TestEgressChanges(t *testing.T) {
 			t.Errorf("no answer through %q", step.device)
 		}
 	}
+}
+
+// namespaceAt makes a network namespace that lasts as long as the test, and has a name lead to it.
+func namespaceAt(t *testing.T, name string) {
+	t.Helper()
+	made := make(chan error)
+	var ns *os.File
+	go func() { // the thread is not given back: it is in the new namespace
+		runtime.LockOSThread()
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			ns, err = os.Open("/proc/thread-self/ns/net")
+		}
+		made <- err
+	}()
+	if err := <-made; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ns.Close() })
+	os.Remove(name)
+	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", ns.Fd()), name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLostDeviceIsMadeAgain: a device that somebody has removed is there again by the same
+// configuration once more, and so is one whose namespace is another one by now; who is
+// connected stays so.
+func TestLostDeviceIsMadeAgain(t *testing.T) {
+	netns := filepath.Join(t.TempDir(), "globex")
+	here := testConfig + inKernel("globex", "globex0", "10.100.2.0/24")
+	there := testConfig + inKernel("globex", "globex0", "10.100.2.0/24", ", netns: "+netns)
+	w, c, conn := kernel(t, here)
+	again := func(what, yaml string) {
+		t.Helper()
+		if got, want := w.apply(yaml), (Changes{Changed: []string{"globex"}}); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, want %+v", what, got, want)
+		}
+		if !c.ping(conn, netip.MustParseAddr("10.100.2.1"), 20*time.Second) {
+			t.Errorf("%s: who is connected has no network", what)
+		}
+	}
+	link, err := netlink.LinkByName("globex0")
+	if err == nil {
+		err = netlink.LinkDel(link)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	again("removed", here)
+	if indexOf("globex0") == 0 || !routed(t, "10.100.2.0/24", "globex0") {
+		t.Error("the device is not there")
+	}
+
+	namespaceAt(t, netns)
+	again("moved", there)
+	if err := os.Remove(netns); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.apply(there); !reflect.DeepEqual(got, Changes{}) { // nothing else is asked of it
+		t.Errorf("with a namespace that has lost its name: %+v", got)
+	}
+	larger := strings.Replace(there, "10.100.2.0/24", "10.100.2.0/24, 10.100.7.0/24", 1)
+	_, err = w.server.Apply(t.Context(), parsed(t, larger))
+	if n := strings.Count(fmt.Sprint(err), "no such network namespace"); n != 1 {
+		t.Errorf("a namespace that is missing is named %d times: %v", n, err)
+	}
+	namespaceAt(t, netns)
+	again("made anew", larger)
+	again("moved back", here)
 }
 
 // TestTenantOfADeviceIsRenamed: a tenant of another name has the device of one that is gone,

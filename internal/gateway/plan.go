@@ -90,6 +90,8 @@ type opening struct {
 type leaving struct {
 	tenant *tenantState
 	conf   *config.Tenant
+	lost   bool // it is not there any more where it was opened
+	away   bool // it is elsewhere, and in nobody's way
 }
 
 // told is a device that stays and is told what is new.

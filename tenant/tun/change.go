@@ -3,6 +3,7 @@ package tun
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -82,4 +83,46 @@ func (d *Device) addRoute(h *netlink.Handle, link netlink.Link, p netip.Prefix) 
 // route is a route to the device as netlink has it.
 func route(link netlink.Link, p netip.Prefix) *netlink.Route {
 	return &netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(p), Scope: netlink.SCOPE_LINK}
+}
+
+// Removed reports whether somebody else took the device away. What it holds besides, such
+// as the ports of DNS, it holds until Close.
+func (d *Device) Removed() bool {
+	return d.asked(func(fd int) bool {
+		req, err := unix.NewIfreq("")
+		return err == nil && errors.Is(unix.IoctlIfreq(fd, unix.TUNGETIFF, req), unix.EBADFD)
+	})
+}
+
+// Away reports whether the namespace that Config names is another one by now than that of
+// the device, which goes on in its own. One that has lost its name is no other.
+func (d *Device) Away() bool {
+	return d.cfg.Netns != "" && d.asked(func(fd int) bool { return elsewhere(fd, namespacePath(d.cfg.Netns)) })
+}
+
+// asked asks the kernel about the device, and reports false when it is closed.
+func (d *Device) asked(what func(fd int) bool) (yes bool) {
+	raw, err := d.files[0].SyscallConn()
+	if err != nil {
+		return false
+	}
+	raw.Control(func(fd uintptr) { yes = what(int(fd)) })
+	return yes
+}
+
+// elsewhere reports whether the device of a queue is in another namespace than a file says.
+// Where the kernel does not tell (before Linux 5.2), it is not.
+func elsewhere(fd int, path string) bool {
+	named, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	ns, err := unix.IoctlRetInt(fd, unix.TUNGETDEVNETNS)
+	if err != nil {
+		return false
+	}
+	file := os.NewFile(uintptr(ns), "namespace")
+	defer file.Close()
+	in, err := file.Stat()
+	return err == nil && !os.SameFile(named, in)
 }
