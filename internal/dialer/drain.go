@@ -187,6 +187,7 @@ func (d *Dialer) closed(e engine.Closed) {
 	d.say(e)
 	if c := d.calls[e.Peer.ID]; c != nil {
 		delete(d.calls, e.Peer.ID)
+		c.endEAP() // in IKE, which has ended in the middle of it
 		c.finish(c.closedBecause(e.Closed))
 	}
 }
