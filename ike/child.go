@@ -82,7 +82,7 @@ func (q *quick) install(now time.Time, active bool) {
 	}
 	p.children = append(p.children, c)
 	p.s.stats.Children++
-	p.childless = time.Time{}
+	p.awaitUse(now)
 	p.s.emit(Installed{Peer: p.id, Child: c.describe(v, active, replaces)})
 	q.child = c
 	c.expireAt = now.Add(c.life + grace(c.life))
@@ -166,10 +166,26 @@ func (c *child) activate(now time.Time) {
 	c.use(now)
 }
 
+// awaitUse gives a client that has no child SA in use but those that it has not confirmed
+// some time for it: it may have vanished, or gone without them.
+func (p *peer) awaitUse(now time.Time) {
+	p.childless = time.Time{}
+	if !p.uses() {
+		p.childless = now.Add(childlessTime)
+	}
+}
+
+// uses reports whether a child SA is in use: confirmed, or used without that.
+func (p *peer) uses() bool {
+	return slices.ContainsFunc(p.children, func(c *child) bool {
+		return c.active || c.initiator || p.s.config.Received != nil && p.s.config.Received(p.id, c.in) > 0
+	})
+}
+
 // use makes an active child SA the one that is renewed, unless a later one is
 // active already.
 func (c *child) use(now time.Time) {
-	c.active = true
+	c.active, c.p.childless = true, time.Time{}
 	if c.p.renews() {
 		c.renewAt = now.Add(c.p.rekeyTime(c.life, c.p.policy.ChildLifetime))
 	}

@@ -127,6 +127,8 @@ func (p *peer) arm() {
 
 func (p *peer) due(now time.Time) {
 	switch {
+	case deadline.Due(now, p.childless) && p.uses():
+		p.childless = time.Time{}
 	case deadline.Due(now, p.childless):
 		p.childless = time.Time{}
 		p.end(now, ReasonExpired, CauseNone, "no child SA was made", true)
@@ -202,7 +204,7 @@ func (p *peer) reap(now time.Time, why Reason) {
 	if p.current() == nil && p.dial != nil && !p.mainUnderWay() {
 		p.startMain(now)
 	}
-	if len(p.children) == 0 && p.childless.IsZero() {
+	if !p.uses() && p.childless.IsZero() {
 		p.childless = now.Add(childlessTime)
 		if p.assignment != nil {
 			p.childless = p.idleEnd(now)
