@@ -16,7 +16,6 @@ import (
 
 	"github.com/culvert-vpn/culvert/internal/admin"
 	"github.com/culvert-vpn/culvert/internal/config"
-	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/internal/gateway"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/internal/x/aside"
@@ -167,7 +166,7 @@ func reload(ctx context.Context, g *gateway.Gateway, log *zap.Logger, path strin
 			c.Zero()
 		}
 	}
-	if err != nil && !errors.Is(err, engine.ErrEnded) { // the server has ended: nothing is at fault
+	if err != nil && !errors.Is(err, gateway.ErrEnded) { // the server has ended: nothing is at fault
 		log.Error("reload-refused", zap.Error(err), zap.String("hint", "what ran before goes on: mend the file, and send SIGHUP again"))
 	}
 }

@@ -22,7 +22,7 @@ func (d *Dialer) begin(ctx context.Context, c DialConfig) (*call, error) {
 		c.Persona = ownPersona
 	}
 	placed := &call{config: c, up: make(chan *Connection, 1), done: make(chan struct{})}
-	return placed, d.Engine.Do(ctx, func(now time.Time) { d.call(now, placed) })
+	return placed, d.do(ctx, func(now time.Time) { d.call(now, placed) })
 }
 
 // call starts IKE.
@@ -64,7 +64,7 @@ func (r *route) dial(ctx context.Context, d *Dialer, c DialConfig) (*Connection,
 			}
 		}
 	}
-	d.Engine.Do(context.WithoutCancel(ctx), func(now time.Time) { d.hangUp(now, placed) })
+	d.do(context.WithoutCancel(ctx), func(now time.Time) { d.hangUp(now, placed) })
 	return nil, err
 }
 
@@ -105,7 +105,7 @@ func (r *route) move(ctx context.Context, conn *Connection) error {
 func (c *Connection) readdress(ctx context.Context, local netip.Addr) error {
 	moved := ErrEnded
 	e := c.d.Engine
-	err := e.Do(ctx, func(now time.Time) {
+	err := c.d.do(ctx, func(now time.Time) {
 		path := c.call.peer.Path
 		path.Local = e.LocalFor(local, path.NATT)
 		if moved = ike.ErrRefused; path.Local.IsValid() {

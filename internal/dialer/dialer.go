@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -70,6 +71,15 @@ func (d *Dialer) emit(e event.Event) {
 	if e != nil {
 		d.stream.Emit(time.Now(), e)
 	}
+}
+
+// do runs f in the control loop and waits for it.
+func (d *Dialer) do(ctx context.Context, f func(now time.Time)) error {
+	err := d.Engine.Do(ctx, f)
+	if errors.Is(err, engine.ErrEnded) {
+		return ErrEnded
+	}
+	return err
 }
 
 // l2tpSecret is what the tunnels of a call are authenticated with.

@@ -31,7 +31,7 @@ func (c *Connection) Err() error { return c.call.err }
 
 // Close hangs up and waits until the server was told, or ctx is done.
 func (c *Connection) Close(ctx context.Context) {
-	c.d.Engine.Do(ctx, func(now time.Time) { c.d.hangUp(now, c.call) })
+	c.d.do(ctx, func(now time.Time) { c.d.hangUp(now, c.call) })
 }
 
 // Send sends one IPv4 packet to the server, from Assigned.Local. It goes by way
@@ -39,7 +39,7 @@ func (c *Connection) Close(ctx context.Context) {
 // packet is borrowed for the call.
 func (c *Connection) Send(ctx context.Context, packet []byte) error {
 	var sent error
-	err := c.d.Engine.Do(ctx, func(time.Time) {
+	err := c.d.do(ctx, func(time.Time) {
 		if sent = ErrEnded; c.call.session != nil && !c.call.session.Ended {
 			sent = send(c.d.Engine.Plane, c.call.session, packet)
 		}

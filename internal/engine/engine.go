@@ -50,10 +50,16 @@ func (e *Engine) Run(ctx context.Context, owner Owner) {
 // is silent. Nothing of that is worth a late end.
 const StopPatience = 1200 * time.Millisecond
 
-// Close ends what runs beside the control loop, and frees the sockets.
-func (e *Engine) Close() {
+// Stop ends what runs beside the control loop, without waiting for it: slow work, and the
+// data plane.
+func (e *Engine) Stop() {
 	e.stop()
 	e.close()
+}
+
+// Close is Stop, and frees the sockets.
+func (e *Engine) Close() {
+	e.Stop()
 	if e.Plane != nil {
 		e.Plane.Close()
 	}

@@ -94,6 +94,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 // Close frees sockets and devices. Run does it by itself.
 func (g *Gateway) Close() {
 	g.stop()
+	if g.engine != nil {
+		g.engine.Stop()
+	}
 	for _, t := range g.tenants {
 		t.close()
 	}

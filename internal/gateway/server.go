@@ -20,6 +20,9 @@ import (
 	"go.uber.org/zap"
 )
 
+// ErrEnded is what whoever asks the server for something gets once it has ended.
+var ErrEnded = engine.ErrEnded
+
 // Config is what a Gateway is made of.
 type Config struct {
 	// Config is the checked configuration file.
