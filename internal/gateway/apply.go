@@ -231,12 +231,16 @@ func (g *applier) follow(p *plan) *roster {
 // login that is under way may still have borrowed them. It takes less.
 const borrowed = 10 * time.Minute
 
-// supersede notes which configuration runs, and clears those that nobody can need.
+// supersede notes which configuration runs.
 func (g *applier) supersede(now time.Time, next *config.Config) {
 	if g.applied != nil {
 		g.superseded = append(g.superseded, superseded{g.applied, now})
 	}
 	g.applied, g.config.Config = next, next
+}
+
+// zeroSuperseded clears the configurations that nobody can need any more.
+func (g *applier) zeroSuperseded(now time.Time) {
 	g.superseded = slices.DeleteFunc(g.superseded, func(old superseded) bool {
 		if now.Sub(old.since) < borrowed {
 			return false

@@ -17,6 +17,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/dialer"
+	"github.com/culvert-vpn/culvert/internal/engine/tell"
 	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/internal/x/nstest"
@@ -105,6 +106,34 @@ func TestTenantsComeAndGo(t *testing.T) {
 		if lost, sent := stop(); lost > 0 {
 			t.Errorf("who was connected to another tenant lost %d of %d packets", lost, sent)
 		}
+	})
+}
+
+// TestReplacedSecretsAreCleared: the secrets of a configuration that another one has replaced
+// do not stay in memory, also if none comes after that; what runs is not touched.
+func TestReplacedSecretsAreCleared(t *testing.T) {
+	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
+		former := parsed(t, testConfig+another("globex"))
+		if _, err := w.server.Apply(t.Context(), former); err != nil {
+			t.Fatal(err)
+		}
+		w.apply(testConfig)
+		key := former.Tenants[1].PSKs[0]
+		wantCleared := func(want bool) {
+			t.Helper()
+			err := w.server.engine.Do(t.Context(), func(time.Time) {
+				if cleared := key.Len() == 0; cleared != want {
+					t.Errorf("the key is cleared: %v, want %v", cleared, want)
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantCleared(false) // a login may have borrowed it
+		time.Sleep(borrowed + 2*tell.ReportInterval)
+		wantCleared(true)
+		w.client(nil).mustDial()
 	})
 }
 

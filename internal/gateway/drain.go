@@ -106,6 +106,7 @@ func (g *Gateway) Advance(now time.Time) {
 	if !now.Before(g.nextReport) {
 		g.nextReport = now.Add(tell.ReportInterval)
 		g.report()
+		g.zeroSuperseded(now)
 	}
 	if g.leasesChanged && !now.Before(g.nextSave) {
 		g.nextSave = now.Add(saveInterval)
