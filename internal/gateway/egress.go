@@ -63,6 +63,11 @@ func (g *applier) openDevices(p *plan) error {
 	for _, d := range p.told {
 		p.clears(d.conf, inTheWay)
 	}
+	for _, o := range last { // before anything is closed for it
+		if err := o.possible(); err != nil {
+			return faultAt(p.next, o.conf.Name, err, placeOf(err, "egress", "tun", "device")...)
+		}
+	}
 	for _, l := range inTheWay {
 		p.closed = append(p.closed, l)
 		l.tenant.way.Load().device.Close()
@@ -86,6 +91,14 @@ func (g *applier) openDevice(p *plan, o *opening) error {
 		return faultAt(p.next, o.conf.Name, err, placeOf(err, "egress", "tun", "device")...)
 	}
 	o.device = device
+	return nil
+}
+
+// possible reports what is sure to keep a device of the kernel from being made.
+func (o *opening) possible() error {
+	if e := o.conf.Egress.TUN; e != nil {
+		return tun.Possible(e.Device, e.NetNS)
+	}
 	return nil
 }
 

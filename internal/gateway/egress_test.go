@@ -261,9 +261,13 @@ func TestWhatCannotBeMadeChangesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			next, err := config.Parse("test.yaml", []byte(step.yaml))
+			index := indexOf("globex0")
 			if err == nil {
 				next.Workers = 1
 				_, err = w.server.Apply(t.Context(), next)
+			}
+			if reopened := indexOf("globex0") != index; reopened && !strings.Contains(step.want, "address") {
+				t.Error("a device was closed, and all that others had set up on it is gone")
 			}
 			if place := fmt.Sprintf("test.yaml:%d:", step.line); err == nil || !strings.Contains(err.Error(), step.want) || !strings.Contains(err.Error(), place) {
 				t.Errorf("%v; want %q on %s", err, step.want, place)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -107,6 +108,18 @@ func attachError(name string, err error) error {
 		return fmt.Errorf("%w: %q: %w; choose another name, end who has it, or, if nobody has, remove it: ip link del %s", ErrBusy, name, err, name)
 	}
 	return fmt.Errorf("tun: make device %q: %w", name, err)
+}
+
+// Possible reports what is sure to keep New from making a device of that name: that the
+// namespace is missing, or that something there is called so and is no TUN device.
+func Possible(name, netns string) error {
+	return inNamespace(netns, func() error {
+		link, err := netlink.LinkByName(name)
+		if _, is := link.(*netlink.Tuntap); err != nil || is || link.Type() == "tun" {
+			return nil
+		}
+		return attachError(name, unix.EEXIST)
+	})
 }
 
 func closeAll(files []*os.File) {
