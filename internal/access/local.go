@@ -87,8 +87,8 @@ const nobody = "the password of nobody"
 // judge compares what somebody proves with what is known of him. If nothing is, or his
 // name leads nowhere, that takes as long. It reads the store, from a disk.
 func judge(stored Users, who Who, p Proof) Judgement {
-	if _, shown := p.(Shown); shown {
-		return locked(stored, who)
+	if shown, ok := p.(Shown); ok {
+		return locked(stored, who, shown.Account)
 	}
 	if who.Refusal != None {
 		_, _, _ = kept(stored, "", who.User)
@@ -113,15 +113,16 @@ func likeNobody(p Proof, j Judgement) Judgement {
 }
 
 // locked judges somebody who has proved himself without a password: he needs no account,
-// but one that is disabled counts, whichever of his names it has.
-func locked(stored Users, who Who) Judgement {
-	for _, name := range append([]string{who.User}, who.Names...) {
+// but one that is disabled counts, whichever of his names it has, and so does that one is
+// gone by which he has proved himself.
+func locked(stored Users, who Who, had bool) Judgement {
+	for n, name := range append([]string{who.User}, who.Names...) {
 		a, why, err := find(stored, who.Tenant, name)
 		clear(a.hash[:])
 		switch {
 		case why == None && a.disabled:
 			return Judgement{Refusal: Disabled}
-		case why != None && why != UnknownUser:
+		case why != None && (why != UnknownUser || had && n == 0):
 			return Judgement{Refusal: why, Err: err}
 		}
 	}

@@ -31,7 +31,10 @@ type XAUTH struct {
 
 // Shown is what needs no password: a certificate, which somebody has verified already.
 // The account, if there is one, may still be locked out.
-type Shown struct{}
+type Shown struct {
+	// Account says that there was one: its password was proved, some time ago.
+	Account bool
+}
 
 func (p PPP) allowed(m config.Methods) bool {
 	switch p.Method {

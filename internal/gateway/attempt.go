@@ -22,6 +22,7 @@ type attempt struct {
 	who    access.Who     // whom the authority is asked about
 	proof  access.Proof
 	asked  uint64    // in logins.attempts; 0: no authority has been asked
+	known  bool      // it was proved by the password of an account
 	unseen bool      // the proof is not looked at, and the client is told when it is time
 	eap    *eapLogin // nil: it is not by EAP
 }

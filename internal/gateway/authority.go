@@ -68,8 +68,12 @@ func (g *logins) judged(now time.Time, a *attempt, j access.Judgement) {
 	clear(j.MSK)
 }
 
-// consult asks the authority about a login, whose answer is taken by answer.
+// consult asks the authority about a login, whose answer is taken by answer. It may have
+// waited, and is judged by the configuration that counts now.
 func (g *logins) consult(now time.Time, a *attempt) {
+	if a.tenant != nil {
+		a.who.Tenant = a.tenant.Tenant
+	}
 	g.lastAsked++
 	a.asked = g.lastAsked
 	g.attempts[a.asked] = a

@@ -213,7 +213,7 @@ func (g *logins) eapWork(now time.Time, a *attempt, do func() any) {
 
 // judged tells the machine whether a response of MSCHAPv2 is right.
 func (l *eapLogin) judged(g *logins, now time.Time, a *attempt, j access.Judgement) {
-	l.why, l.err, l.password = j.Refusal, j.Err, true
+	l.why, l.err, l.password, a.known = j.Refusal, j.Err, true, j.Refusal == access.None
 	verdict := eap.Verdict{OK: true, Success: j.Success, MSK: j.MSK}
 	if j.Refusal != access.None {
 		verdict = eap.Verdict{Code: j.Refusal.Code(), Message: j.Refusal.Message()}

@@ -63,7 +63,7 @@ func (c xauthLogin) judged(g *logins, now time.Time, a *attempt, j access.Judgem
 		g.refuse(now, a, j.Refusal, j.Err)
 		return
 	}
-	c.p.login = a
+	c.p.login, a.known = a, true
 	g.engine.IKE.LoggedIn(now, ike.Peer(c.p.ID), ike.LoginReply{OK: true, User: a.user + "@" + a.tenant.Name, Policy: policyOf(a.tenant.Tenant)})
 }
 
