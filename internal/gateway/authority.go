@@ -80,9 +80,16 @@ func (g *logins) consult(now time.Time, a *attempt) {
 	g.spare(now, a.asked, func() { g.authority.Ask(now, a.asked, a.who, a.proof) })
 }
 
-// forget tells the authority that nobody waits for a login's answer any more.
+// forget gives up a login whose client has left: it waits no longer, or the authority is told
+// that nobody waits for its answer any more.
 func (g *logins) forget(now time.Time, a *attempt) {
-	if a != nil && g.attempts[a.asked] == a {
+	switch {
+	case a == nil:
+	case !a.Deadline().IsZero():
+		g.held.Stop(a)
+		g.heldUp--
+		a.proof.Zero()
+	case g.attempts[a.asked] == a:
 		g.spare(now, a.asked, func() { g.authority.Forget(a.asked) })
 	}
 }
