@@ -2,7 +2,7 @@ package engine
 
 import "github.com/culvert-vpn/culvert/dataplane/udp"
 
-// grants is what the system gave the sockets of a gateway.
+// grants is what the system gave the sockets of an engine.
 type grants struct {
 	wanted, least int // bytes of a receive buffer; 0: unknown
 }
