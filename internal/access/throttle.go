@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -40,7 +41,10 @@ const (
 	atOnce = 4
 
 	maxScores = 1 << 16
-	maxKnown  = 1 << 16
+	// maxKnown is how many users are known who were in, and maxPlaces the devices and
+	// addresses of each: who logs in by ever others has those of nobody else forgotten.
+	maxKnown  = 1 << 15
+	maxPlaces = 32
 	knownTime = 30 * 24 * time.Hour
 )
 
@@ -113,15 +117,15 @@ type scoreKey [16]byte
 // Throttle counts wrong passwords. It belongs to one goroutine.
 type Throttle struct {
 	scores *simplelru.LRU[scoreKey, *score]
-	known  *simplelru.LRU[scoreKey, int64] // who was in, and when last: seconds since 1970
-	asking map[scoreKey]int32              // logins whose password is being looked at
-	lines  *rate.Limiter                   // of the log
+	known  *simplelru.LRU[scoreKey, []place] // from where users were in
+	asking map[scoreKey]int32                // logins whose password is being looked at
+	lines  *rate.Limiter                     // of the log
 }
 
 // NewThrottle returns one that has counted nothing.
 func NewThrottle() *Throttle {
 	scores, _ := simplelru.NewLRU[scoreKey, *score](maxScores, nil) // it fails for sizes below 1
-	known, _ := simplelru.NewLRU[scoreKey, int64](maxKnown, nil)
+	known, _ := simplelru.NewLRU[scoreKey, []place](maxKnown, nil)
 	return &Throttle{scores: scores, known: known, asking: map[scoreKey]int32{}, lines: rate.NewLimiter(1, 20)}
 }
 
@@ -180,10 +184,28 @@ func appendAddr(text []byte, a netip.Addr) []byte {
 	return append(text, b[:]...)
 }
 
+// place is a device or an address that a user was in from.
+type place struct {
+	key  scoreKey
+	last int64 // when, in seconds since 1970
+}
+
 // wasIn reports whether a login of that kind succeeded, not too long ago.
 func (t *Throttle) wasIn(now time.Time, a *Attempt, k scoreKind) bool {
-	last, ok := t.known.Get(a.key(k))
-	return ok && now.Sub(time.Unix(last, 0)) < knownTime
+	places, _ := t.known.Get(a.key(scoreUser))
+	n := slices.IndexFunc(places, func(p place) bool { return p.key == a.key(k) })
+	return n >= 0 && now.Sub(time.Unix(places[n].last, 0)) < knownTime
+}
+
+// meet notes that one has. Of too many places of a user the one gives way where he was last
+// the longest ago.
+func (t *Throttle) meet(now time.Time, a *Attempt, k scoreKind) {
+	places, _ := t.known.Get(a.key(scoreUser))
+	places = slices.DeleteFunc(places, func(p place) bool { return p.key == a.key(k) })
+	if len(places) == maxPlaces {
+		places = slices.Delete(places, 0, 1)
+	}
+	t.known.Add(a.key(scoreUser), append(places, place{a.key(k), now.Unix()}))
 }
 
 // What attempts are judged by: the counts of those whose device was in before, of those
@@ -305,8 +327,8 @@ func (t *Throttle) Settle(now time.Time, a *Attempt, o Outcome) {
 		}
 	case RightPassword:
 		t.scores.Remove(a.key(scoreDeviceUser))
-		t.known.Add(a.key(scoreDeviceUser), now.Unix())
-		t.known.Add(a.key(scoreSourceUser), now.Unix())
+		t.meet(now, a, scoreDeviceUser)
+		t.meet(now, a, scoreSourceUser)
 	}
 }
 
