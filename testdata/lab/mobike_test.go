@@ -77,11 +77,11 @@ func TestMobike(t *testing.T) {
 
 	flowing := func() {
 		t.Helper()
-		c.must(15*time.Second, `
+		c.must(45*time.Second, `
 			. /lab/guest/wait
 			at() { echo $(stat -c %s /tmp/down) $(cat /proc/$(pgrep -f limit-rate.*upload)/io | awk '/^rchar/ { print $2 }'); }
 			flows() { set -- $before $(at); [ $3 -gt $(($1 + 500000)) ] && [ $4 -gt $(($2 + 500000)) ]; }
-			before=$(at); wait_for 12 flows || { echo "from $before to $(at)"; cat /tmp/charon.log; exit 1; }`)
+			before=$(at); wait_for 40 flows || { echo "from $before to $(at)"; cat /tmp/charon.log; exit 1; }`)
 	}
 	flowing()
 	for _, step := range []struct {
@@ -95,7 +95,7 @@ func TestMobike(t *testing.T) {
 	} {
 		step.move()
 		start := time.Now()
-		within(t, 15*time.Second, "the server has seen the client go to "+step.to, func() bool {
+		within(t, 40*time.Second, "the server has seen the client go to "+step.to, func() bool {
 			moves := s.moves(t)
 			return len(moves) > 0 && strings.HasPrefix(moves[len(moves)-1], step.to)
 		})
