@@ -59,8 +59,8 @@ const (
 	scoreDeviceUser  scoreKind = iota // one user from one device
 	scoreSourceUser                   // one user from one address
 	scoreNetworkUser                  // one user from one network, of which one customer may have all
-	scoreDevice                       // one device, whatever the user
-	scoreSource                       // one address, whatever the device and the user
+	scoreDevice                       // one device, whatever the user of a tenant
+	scoreSource                       // one address, whatever the device and the user of a tenant
 	scoreUser                         // one user, from everywhere
 	scoreKinds
 )
@@ -165,8 +165,9 @@ func (a *Attempt) hash(k scoreKind) scoreKey {
 	if k == scoreDeviceUser || k == scoreDevice {
 		text = appendName(text, a.Device)
 	}
+	text = appendName(text, a.Tenant) // no tenant's users hold up another's
 	if k != scoreDevice && k != scoreSource {
-		text = appendName(appendName(text, a.Tenant), config.UserKey(a.User))
+		text = appendName(text, config.UserKey(a.User))
 	}
 	sum := sha256.Sum256(text)
 	return scoreKey(sum[:])
@@ -231,6 +232,7 @@ func (t *Throttle) judged(now time.Time, a *Attempt) []scoreKind {
 type Ruling struct {
 	Wait   time.Duration // ask again after that
 	Refuse bool
+	Busy   bool   // refuse it, since too many others are being looked at for too long
 	By     string // what is held up, in words
 	Tell   bool   // the log is to know
 }
@@ -266,7 +268,7 @@ func (t *Throttle) Ask(now time.Time, a *Attempt) Ruling {
 	case waited < least:
 		return Ruling{Wait: least - waited}
 	case busy && waited > askLongest:
-		return Ruling{Refuse: true}
+		return Ruling{Busy: true}
 	case busy:
 		return Ruling{Wait: max(askAgain, waited/2)}
 	}

@@ -209,3 +209,39 @@ func TestOneCustomerLocksNobodyOut(t *testing.T) {
 		})
 	}
 }
+
+// TestTenantsCountApart: wrong passwords of one tenant's users hold up nobody of another,
+// though they come from the same address and device.
+func TestTenantsCountApart(t *testing.T) {
+	a := newAttempts()
+	for n := range 1000 {
+		x := from("192.0.2.1", "d", fmt.Sprint("user", n))
+		x.Tenant = "globex"
+		a.try(x, PasswordWrong)
+	}
+	if waited, ok := a.try(from("192.0.2.1", "d", "alice"), RightPassword); !ok || waited > 0 {
+		t.Errorf("looked at: %v, after %v", ok, waited)
+	}
+}
+
+// TestWaitingForOthersIsNoGuessing: a login that waits in vain for what others come to was
+// not refused for wrong passwords.
+func TestWaitingForOthersIsNoGuessing(t *testing.T) {
+	throttle, now := NewThrottle(), time.Unix(1e9, 0)
+	var r Ruling
+	for range 1000 {
+		x := from("192.0.2.1", "d", "alice")
+		x.Free, x.Began = 5, now
+		r = throttle.Ask(now, &x)
+		for r.Wait > 0 {
+			now = now.Add(r.Wait)
+			r = throttle.Ask(now, &x)
+		}
+		if r != (Ruling{}) {
+			break
+		}
+	}
+	if r != (Ruling{Busy: true}) {
+		t.Errorf("%+v", r)
+	}
+}

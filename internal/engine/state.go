@@ -116,8 +116,13 @@ func (q *queue) next() (Event, bool) {
 	return e, true
 }
 
-// Serve notes who something is done for: a panic costs him. nil: nobody that is known.
-func (e *machines) Serve(p *Peer, s *Session) { e.serving = served{p, s} }
+// Serve notes who something is done for, and returns who it was for until now: a panic costs
+// him. nil: nobody that is known.
+func (e *machines) Serve(p *Peer, s *Session) (wasPeer *Peer, wasSession *Session) {
+	was := e.serving
+	e.serving = served{p, s}
+	return was.peer, was.session
+}
 
 // Count notes a message that a machine refused.
 func (e *machines) Count(err error, machine string) {

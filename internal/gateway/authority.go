@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/internal/access"
+	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/internal/x/deadline"
 )
 
@@ -22,6 +23,9 @@ func (g *logins) judge(now time.Time, a *attempt) {
 		return
 	}
 	switch r := g.throttle.Ask(now, &a.tried); {
+	case r.Busy:
+		a.proof.Zero()
+		g.judged(now, a, access.Judgement{Refusal: access.Busy})
 	case r.Refuse:
 		a.proof.Zero()
 		if r.Tell {
@@ -118,7 +122,8 @@ func (g *logins) answers(now time.Time) bool {
 // compare has the work of a login done in the pool of what waits.
 func (g *logins) compare(now time.Time, w access.Work) {
 	a := g.attempts[w.ID]
-	if a == nil {
+	if a == nil { // a panic has ended it
+		g.compared(now, w.ID, access.Judgement{Refusal: access.Fault})
 		return
 	}
 	done := g.later(a.owner(), func() {
@@ -146,9 +151,9 @@ func (g *logins) answer(now time.Time, e access.Answer) {
 	}
 	delete(g.attempts, e.ID)
 	g.throttle.Settle(now, &a.tried, e.Outcome())
-	g.serve(a)
+	was, session := g.serve(a)
 	g.judged(now, a, e.Judgement)
-	g.engine.Serve(nil, nil)
+	g.engine.Serve(was, session)
 }
 
 // spare calls the authority. A panic of its ends here: it costs the login that it is asked
@@ -204,13 +209,13 @@ func (g *logins) advanceLogins(now time.Time) {
 	}
 }
 
-// serve notes that whatever goes wrong by now is of an attempt's client.
-func (g *logins) serve(a *attempt) {
+// serve notes that whatever goes wrong from now on is of an attempt's client, and returns
+// whose it was until now.
+func (g *logins) serve(a *attempt) (*engine.Peer, *engine.Session) {
 	if s := a.carrier.session(); s != nil {
-		g.engine.Serve(s.peer.Peer, s.Session)
-		return
+		return g.engine.Serve(s.peer.Peer, s.Session)
 	}
-	g.engine.Serve(a.carrier.peer().Peer, nil)
+	return g.engine.Serve(a.carrier.peer().Peer, nil)
 }
 
 // owner is the tenant that a login takes the time of, as far as it is known.

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	pppauth "github.com/culvert-vpn/culvert/ppp/auth"
-
 	"github.com/culvert-vpn/culvert/internal/dialer"
 	"github.com/culvert-vpn/culvert/internal/eap"
 	"github.com/culvert-vpn/culvert/ppp/auth"
@@ -68,7 +66,7 @@ func (r *relay) answer() hop {
 		}
 		hash := auth.NTHash(farPassword)
 		proof, right := auth.Verify(hash, v.Challenge, v.PeerChallenge, v.NTResponse, v.User)
-		r.far.Verified(eap.Verdict{OK: right, Success: proof, MSK: pppauth.MasterSession(hash, v.NTResponse)})
+		r.far.Verified(eap.Verdict{OK: right, Success: proof, MSK: auth.MasterSession(hash, v.NTResponse)})
 	}
 	return out
 }
