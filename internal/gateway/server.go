@@ -101,10 +101,14 @@ func (g *server) renews(p *engine.Peer) bool {
 	return len(group) > 0 && group[0].IKE.InitiateRekey
 }
 
+// Whose work that is which is nobody's: of logins whose name leads to no tenant, and our own.
+// Tenants have neither name.
+const ofNobody, ofOurs = "", " "
+
 // later has something done for a tenant that may wait for a disk or a network, and reports
 // whether it will be: it is not if too much waits already.
 func (g *server) later(t *tenantState, f func()) bool {
-	owner := ""
+	owner := ofNobody
 	if t != nil {
 		owner = t.Name
 	}
