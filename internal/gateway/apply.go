@@ -14,14 +14,8 @@ import (
 	"github.com/culvert-vpn/culvert/internal/event"
 )
 
-// Apply puts another configuration in the place of the one that runs. Tenants that are new
-// are opened, those that stay get what it says of them, and those that are gone are closed:
-// their clients are told. Whoever is connected to a tenant that stays, stays connected, if
-// its pools still lease what he has. Sockets need a restart, and a few things besides; they
-// stay as they are, and the log names them. If the error is not nil, all is as it was; it
-// names the line that stood in the way. Otherwise next is the gateway's, which clears it
-// when nothing needs it any more. Apply waits for Run to have begun.
-func (g *applier) Apply(ctx context.Context, next *config.Config) (Changes, error) {
+// replace is Apply.
+func (g *applier) replace(ctx context.Context, next *config.Config) (Changes, error) {
 	select {
 	case g.applying <- struct{}{}: // one at a time
 		defer func() { <-g.applying }()
@@ -30,14 +24,14 @@ func (g *applier) Apply(ctx context.Context, next *config.Config) (Changes, erro
 	}
 	p := &plan{next: next}
 	ctx = context.WithoutCancel(ctx) // a plan that is under way is made or not made, and both are known
-	if err := g.engine.Do(ctx, func(time.Time) { p.running, p.before = g.config.Config, g.roster }); err != nil {
+	if err := g.server.engine.Do(ctx, func(time.Time) { p.running, p.before = g.server.config.Config, g.server.roster }); err != nil {
 		return Changes{}, err
 	}
 	if err := g.prepared(p); err != nil {
 		return Changes{}, errors.Join(err, g.giveUp(p))
 	}
 	err := errApply // unless it comes to an end
-	if ended := g.engine.Do(ctx, func(now time.Time) { g.commit(now, p); err = nil }); ended != nil {
+	if ended := g.server.engine.Do(ctx, func(now time.Time) { g.commit(now, p); err = nil }); ended != nil {
 		err = ended
 	}
 	if !p.made.Load() {
@@ -50,7 +44,7 @@ func (g *applier) Apply(ctx context.Context, next *config.Config) (Changes, erro
 // prepared is prepare; a panic of it leaves what runs as it is.
 func (g *applier) prepared(p *plan) (err error) {
 	err = errApply
-	defer g.faults.Recover("another configuration")
+	defer g.server.faults.Recover("another configuration")
 	return g.prepare(p)
 }
 
@@ -82,7 +76,7 @@ func (g *applier) prepareTenant(p *plan, conf *config.Tenant) error {
 	if old := p.before.named(conf.Name); old != nil {
 		return g.renewTenant(p, old, conf)
 	}
-	t, err := g.newTenant(p.next, conf)
+	t, err := g.server.newTenant(p.next, conf)
 	if err != nil {
 		return err
 	}
@@ -100,7 +94,7 @@ func (g *applier) renewTenant(p *plan, old *tenantState, conf *config.Tenant) (e
 	}
 	if r.changed = !reflect.DeepEqual(conf, was); r.changed {
 		r.rekeyed = !slices.EqualFunc(conf.PSKs, was.PSKs, config.Secret.Equal)
-		r.trust = g.newTrust(conf)
+		r.trust = g.server.newTrust(conf)
 		if r.tells, err = (&tenantState{Name: conf.Name, Tenant: conf, grant: access.GrantOf(conf)}).newResponder(); err != nil {
 			return err
 		}
@@ -156,43 +150,43 @@ func (g *applier) commit(now time.Time, p *plan) {
 	for _, d := range p.told {
 		d.hold()
 	}
-	if g.devices != nil {
-		g.devices.pools.now.Store(p.pools)
+	if g.server.devices != nil {
+		g.server.devices.pools.now.Store(p.pools)
 	}
 	for _, o := range p.openings {
 		if o.tenant.device == nil {
 			o.tenant.device = o.device
-			g.connect(o.tenant)
+			g.server.connect(o.tenant)
 		}
 	}
 	g.supersede(now, p.next)
-	g.roster = g.follow(p)
+	g.server.roster = g.follow(p)
 	p.made.Store(true)
 	g.regrant(now, p.renewed)
 	g.dismiss(now, p.gone)
 	for _, t := range p.gone {
-		g.counter.Forget(t.Name)
+		g.server.counter.Forget(t.Name)
 	}
-	p.leases = g.collectLeases(p.gone)
-	g.emit(event.ConfigurationApplied{Added: p.changes.Added, Changed: p.changes.Changed, Removed: p.changes.Removed})
+	p.leases = g.server.collectLeases(p.gone)
+	g.server.emit(event.ConfigurationApplied{Added: p.changes.Added, Changed: p.changes.Changed, Removed: p.changes.Removed})
 }
 
 // regrant has what tenants grant by now hold for whoever is connected to them.
 func (g *applier) regrant(now time.Time, renewed []renewal) {
-	for _, peer := range g.peers {
+	for _, peer := range g.server.peers {
 		for _, s := range peer.own() {
 			if s.tenant == nil {
 				continue
 			}
 			if grant := s.tenant.grants(s.key()); s.grant != grant {
-				g.apply(s, grant)
+				g.server.apply(s, grant)
 			}
 		}
 	}
 	for _, r := range renewed {
 		if r.changed {
-			g.warnOfCertificates(r.conf)
-			g.expel(now, r.tenant, r.conf.CRL)
+			g.server.warnOfCertificates(r.conf)
+			g.logins.expel(now, r.tenant, r.conf.CRL)
 		}
 	}
 }
@@ -215,7 +209,7 @@ func (t *tenantState) become(r renewal) {
 // follow is the roster after the one that runs. Peers keep the labels that they have.
 func (g *applier) follow(p *plan) *roster {
 	labels := make(map[string]bool)
-	for _, peer := range g.peers {
+	for _, peer := range g.server.peers {
 		labels[peer.Label] = true
 	}
 	stays := make(map[*tenantState]bool, len(p.renewed))
@@ -223,7 +217,7 @@ func (g *applier) follow(p *plan) *roster {
 		stays[r.tenant] = !r.rekeyed
 	}
 	next := newRoster(p.tenants, p.selector)
-	next.keys.follow(g.keys, labels, stays)
+	next.keys.follow(g.server.keys, labels, stays)
 	return next
 }
 
@@ -236,7 +230,7 @@ func (g *applier) supersede(now time.Time, next *config.Config) {
 	if g.applied != nil {
 		g.superseded = append(g.superseded, superseded{g.applied, now})
 	}
-	g.applied, g.config.Config = next, next
+	g.applied, g.server.config.Config = next, next
 }
 
 // zeroSuperseded clears the configurations that nobody can need any more.
@@ -263,13 +257,13 @@ func (g *applier) zeroApplied() {
 // closeGone frees what tenants held that are gone. Their clients were told. It may wait.
 func (g *applier) closeGone(p *plan) {
 	if p.leases != nil {
-		g.storeLeases(p.gone, p.leases)
+		g.server.storeLeases(p.gone, p.leases)
 	}
 	for _, t := range p.gone {
-		g.engine.Plane.RemovePort(t.way.Load().port)
+		g.server.engine.Plane.RemovePort(t.way.Load().port)
 	}
 	for _, port := range p.former {
-		g.engine.Plane.RemovePort(port)
+		g.server.engine.Plane.RemovePort(port)
 	}
 	for _, d := range p.told {
 		if err := d.restrict(d.conf); err != nil { // the device has more than it should
@@ -277,6 +271,6 @@ func (g *applier) closeGone(p *plan) {
 		}
 	}
 	if len(p.changes.RestartNeeded) > 0 {
-		g.emit(event.RestartNeeded{What: p.changes.RestartNeeded, Hint: "these stay as they were until culvert is started anew"})
+		g.server.emit(event.RestartNeeded{What: p.changes.RestartNeeded, Hint: "these stay as they were until culvert is started anew"})
 	}
 }

@@ -91,7 +91,7 @@ func TestTenantsComeAndGo(t *testing.T) {
 			t.Errorf("the client learned of it after %v", took)
 		}
 		w.wantLog("session-down", "reason", "the tenant was removed")
-		if slices.ContainsFunc(w.server.counter.Counts(), func(c event.Count) bool { return c.Tenant == "globex" }) {
+		if slices.ContainsFunc(w.server.server.counter.Counts(), func(c event.Count) bool { return c.Tenant == "globex" }) {
 			t.Error("its counts are kept")
 		}
 		select {
@@ -121,7 +121,7 @@ func TestReplacedSecretsAreCleared(t *testing.T) {
 		key := former.Tenants[1].PSKs[0]
 		wantCleared := func(want bool) {
 			t.Helper()
-			err := w.server.engine.Do(t.Context(), func(time.Time) {
+			err := w.server.server.engine.Do(t.Context(), func(time.Time) {
 				if cleared := key.Len() == 0; cleared != want {
 					t.Errorf("the key is cleared: %v, want %v", cleared, want)
 				}
@@ -168,13 +168,13 @@ func TestApplyTwice(t *testing.T) {
 	inWorld(t, goodRoad, testConfig+another("globex"), func(t *testing.T, w *world) {
 		c := w.client(nil)
 		conn := c.mustDial()
-		before, opened := slices.Clone(w.server.tenants), w.nets["globex"]
+		before, opened := slices.Clone(w.server.server.tenants), w.nets["globex"]
 		for range 2 {
 			if got := w.apply(testConfig + another("globex")); !reflect.DeepEqual(got, Changes{}) {
 				t.Errorf("%+v", got)
 			}
 		}
-		if !slices.Equal(before, w.server.tenants) || opened != w.nets["globex"] {
+		if !slices.Equal(before, w.server.server.tenants) || opened != w.nets["globex"] {
 			t.Error("tenants were opened anew")
 		}
 		c.wantPing(conn, "198.18.0.2")
@@ -188,21 +188,21 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 		c := w.client(nil)
 		stop := c.stream(c.mustDial())
 		busy := errors.New("device or resource busy")
-		open := w.server.config.OpenDevice
-		w.server.config.OpenDevice = func(conf *config.Tenant) (tenant.Device, error) {
+		open := w.server.server.config.OpenDevice
+		w.server.server.config.OpenDevice = func(conf *config.Tenant) (tenant.Device, error) {
 			if conf.Name == "initech" {
 				return nil, busy
 			}
 			return open(conf)
 		}
-		before := w.server.roster
+		before := w.server.server.roster
 		yaml := strings.Replace(testConfig, "bobpw", "bobs new password", 1) + another("globex") + another("initech")
 		next := parsed(t, yaml)
 		changes, err := w.server.Apply(context.Background(), next)
 		if !errors.Is(err, busy) || !strings.Contains(fmt.Sprint(err), "tenant initech") || !reflect.DeepEqual(changes, Changes{}) {
 			t.Errorf("%+v, %v", changes, err)
 		}
-		if w.server.roster != before || w.server.config.Config != w.conf {
+		if w.server.server.roster != before || w.server.server.config.Config != w.conf {
 			t.Error("another configuration runs")
 		}
 		select {

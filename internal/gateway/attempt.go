@@ -84,7 +84,7 @@ func (a *attempt) proves(now time.Time, who somebody, proof access.Proof, to tak
 
 // logins are the clients' logins, by whichever way, until they have a session or are refused.
 type logins struct {
-	*server
+	server    *server
 	throttle  *access.Throttle
 	authority access.Authority        // who knows the users
 	attempts  map[uint64]*attempt     // that it is asked about

@@ -34,7 +34,7 @@ func (g *server) choose(group []*tenantState, login string) somebody {
 // shows has an attempt be that of its user, who has proved himself without a secret that
 // can be guessed, and who may still be locked out.
 func (a *attempt) shows(g *logins, to taker) {
-	a.who, a.proof, a.taker, a.tried = g.shown(a.tenant, a.user, a.chain), access.Shown{Account: a.known}, to, access.Attempt{}
+	a.who, a.proof, a.taker, a.tried = g.server.shown(a.tenant, a.user, a.chain), access.Shown{Account: a.known}, to, access.Attempt{}
 }
 
 // admit takes a session's user, who is who he says, into the tenant, with what he is
@@ -50,7 +50,7 @@ func (g *logins) admit(now time.Time, s *session, t *tenantState, grant *access.
 	case g.lease(now, s, t, grant.Address) != nil:
 		return access.PoolEmpty
 	}
-	g.apply(s, grant)
+	g.server.apply(s, grant)
 	return access.None
 }
 

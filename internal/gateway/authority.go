@@ -29,7 +29,7 @@ func (g *logins) judge(now time.Time, a *attempt) {
 	case r.Refuse:
 		a.proof.Zero()
 		if r.Tell {
-			g.tellThrottled(&a.tried, r.By)
+			g.server.tellThrottled(&a.tried, r.By)
 		}
 		a.unseen = true
 		g.hold(now, a, access.LongestDelay-now.Sub(a.tried.Began))
@@ -126,9 +126,9 @@ func (g *logins) compare(now time.Time, w access.Work) {
 		g.compared(now, w.ID, access.Judgement{Refusal: access.Fault})
 		return
 	}
-	done := g.later(a.owner(), func() {
+	done := g.server.later(a.owner(), func() {
 		j := access.Judgement{Refusal: access.Fault}
-		defer g.engine.Post(func(now time.Time) { g.compared(now, w.ID, j) }) // also if it panics
+		defer g.server.engine.Post(func(now time.Time) { g.compared(now, w.ID, j) }) // also if it panics
 		j = w.Do()
 	})
 	if !done {
@@ -153,7 +153,7 @@ func (g *logins) answer(now time.Time, e access.Answer) {
 	g.throttle.Settle(now, &a.tried, e.Outcome())
 	was, session := g.serve(a)
 	g.judged(now, a, e.Judgement)
-	g.engine.Serve(was, session)
+	g.server.engine.Serve(was, session)
 }
 
 // spare calls the authority. A panic of its ends here: it costs the login that it is asked
@@ -164,7 +164,7 @@ func (g *logins) spare(now time.Time, id uint64, f func()) (well bool) {
 		if v == nil {
 			return
 		}
-		g.faults.Caught("an authority of logins", v)
+		g.server.faults.Caught("an authority of logins", v)
 		failed := []uint64{id}
 		if id == 0 {
 			failed = failed[:0]
@@ -205,7 +205,7 @@ func (g *logins) advanceLogins(now time.Time) {
 		g.heldUp--
 		g.serve(a)
 		g.goOn(now, a)
-		g.engine.Serve(nil, nil)
+		g.server.engine.Serve(nil, nil)
 	}
 }
 
@@ -213,9 +213,9 @@ func (g *logins) advanceLogins(now time.Time) {
 // whose it was until now.
 func (g *logins) serve(a *attempt) (*engine.Peer, *engine.Session) {
 	if s := a.carrier.session(); s != nil {
-		return g.engine.Serve(s.peer.Peer, s.Session)
+		return g.server.engine.Serve(s.peer.Peer, s.Session)
 	}
-	return g.engine.Serve(a.carrier.peer().Peer, nil)
+	return g.server.engine.Serve(a.carrier.peer().Peer, nil)
 }
 
 // owner is the tenant that a login takes the time of, as far as it is known.
@@ -234,7 +234,7 @@ func (g *logins) after(d time.Duration, f func(now time.Time)) {
 	}
 	g.heldUp++
 	time.AfterFunc(d, func() {
-		g.engine.Post(func(now time.Time) {
+		g.server.engine.Post(func(now time.Time) {
 			g.heldUp--
 			f(now)
 		})

@@ -66,21 +66,21 @@ func TestAPanicOfAnAuthority(t *testing.T) {
 	for _, verb := range []string{"Ask", "Worked", "Next", "Deadline", "Advance"} {
 		t.Run(verb, func(t *testing.T) {
 			inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
-				w.within(w.server.engine, func(time.Time) {
-					w.server.authority = &faulty{Authority: w.server.authority, verb: verb, on: make(map[uint64]bool)}
+				w.within(w.server.server.engine, func(time.Time) {
+					w.server.logins.authority = &faulty{Authority: w.server.logins.authority, verb: verb, on: make(map[uint64]bool)}
 				})
 				c := w.client(nil)
 				conn := c.mustDial()
 				w.client(nil).wantRefused(func(d *dialer.DialConfig) { d.User = "mallory" })
 				w.wantRefusal(access.Fault.String(), "")
-				if n, told := w.server.faults.Count(), w.log.FilterMessage("fault").Len(); n != 1 || told != 1 {
+				if n, told := w.server.server.faults.Count(), w.log.FilterMessage("fault").Len(); n != 1 || told != 1 {
 					t.Errorf("%d panics, told %d times", n, told)
 				}
-				w.within(w.server.engine, func(time.Time) {
-					if n := len(w.server.attempts); n != 0 {
+				w.within(w.server.server.engine, func(time.Time) {
+					if n := len(w.server.logins.attempts); n != 0 {
 						t.Errorf("%d logins wait for ever", n)
 					}
-					w.server.authority.(*faulty).due = time.Time{}
+					w.server.logins.authority.(*faulty).due = time.Time{}
 				})
 				c.wantPing(conn, "198.18.0.2")
 				other := w.client(nil)
@@ -147,7 +147,7 @@ func (f *remote) Next() (access.Event, bool) {
 func TestAnAuthorityElsewhere(t *testing.T) {
 	inWorld(t, goodRoad, xauthConfig, func(t *testing.T, w *world) {
 		elsewhere := &remote{takes: 5 * time.Second, at: make(map[uint64]time.Time)}
-		w.within(w.server.engine, func(time.Time) { w.server.authority = elsewhere })
+		w.within(w.server.server.engine, func(time.Time) { w.server.logins.authority = elsewhere })
 		began := time.Now()
 		in := w.client(nil)
 		conn := in.mustDial(byXAUTH)
@@ -155,7 +155,7 @@ func TestAnAuthorityElsewhere(t *testing.T) {
 			t.Errorf("in after %v", d)
 		}
 		in.wantPing(conn, "198.18.0.2")
-		w.within(w.server.engine, func(time.Time) { elsewhere.takes = 24 * time.Hour })
+		w.within(w.server.server.engine, func(time.Time) { elsewhere.takes = 24 * time.Hour })
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		c := w.client(nil)
@@ -163,8 +163,8 @@ func TestAnAuthorityElsewhere(t *testing.T) {
 			t.Error("in at once")
 		}
 		time.Sleep(2 * time.Minute)
-		w.within(w.server.engine, func(time.Time) {
-			if len(w.server.attempts) != 0 || len(elsewhere.at) != 0 {
+		w.within(w.server.server.engine, func(time.Time) {
+			if len(w.server.logins.attempts) != 0 || len(elsewhere.at) != 0 {
 				t.Errorf("%d logins are asked about whose clients have left", len(elsewhere.at))
 			}
 		})
@@ -202,11 +202,11 @@ func TestTwoLoginsThatWaitDelayNoOthers(t *testing.T) {
 	}
 	ways := []func(*dialer.DialConfig){func(*dialer.DialConfig) {}, byXAUTH, a.trusts(vpn)}
 	inWorldWith(t, kept, goodRoad, promisesConfig+a.server(vpn)+"    limits: {sessions_per_user: 200}\n", func(t *testing.T, w *world) {
-		w.within(w.server.engine, func(time.Time) {
+		w.within(w.server.server.engine, func(time.Time) {
 			if n := runtime.GOMAXPROCS(0); n != 2 {
 				t.Errorf("%d processors", n)
 			}
-			w.server.authority = access.NewLocal(slowDisk{kept, map[string]bool{"carol": true, "dave": true}})
+			w.server.logins.authority = access.NewLocal(slowDisk{kept, map[string]bool{"carol": true, "dave": true}})
 		})
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()

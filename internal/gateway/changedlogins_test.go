@@ -30,7 +30,7 @@ func TestUserRemovedMeanwhile(t *testing.T) {
 	for name, way := range map[string]func(*dialer.DialConfig){"IKEv2": a.trusts(vpn), "XAUTH": byXAUTH} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
-				w.within(w.server.engine, func(time.Time) { w.server.authority = access.NewLocal(vanishing{new(atomic.Int32)}) })
+				w.within(w.server.server.engine, func(time.Time) { w.server.logins.authority = access.NewLocal(vanishing{new(atomic.Int32)}) })
 				w.client(nil).wantRefused(way, func(d *dialer.DialConfig) { d.User, d.Password = "carol", "right" })
 				w.wantLog("login-refused", "cause", access.UnknownUser.String())
 			})
@@ -82,9 +82,9 @@ func TestWhoLeavesWaitsNoMore(t *testing.T) {
 		leave()
 		<-ended
 		time.Sleep(100 * time.Millisecond)
-		w.within(w.server.engine, func(time.Time) {
-			if g := w.server; g.heldUp != 0 || g.held.Len() != 0 {
-				t.Errorf("%d logins wait whose clients have left, %d by their number", g.held.Len(), g.heldUp)
+		w.within(w.server.server.engine, func(time.Time) {
+			if g := w.server; g.logins.heldUp != 0 || g.logins.held.Len() != 0 {
+				t.Errorf("%d logins wait whose clients have left, %d by their number", g.logins.held.Len(), g.logins.heldUp)
 			}
 		})
 	})
@@ -95,7 +95,7 @@ func (w *world) wantHeldUp(want int) {
 	w.t.Helper()
 	got := -1
 	for range 1000 {
-		w.within(w.server.engine, func(time.Time) { got = w.server.held.Len() })
+		w.within(w.server.server.engine, func(time.Time) { got = w.server.logins.held.Len() })
 		if got == want {
 			return
 		}

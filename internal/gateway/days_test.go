@@ -257,7 +257,7 @@ func (w *world) renewals(c *client, conn *dialer.Connection, phase ike.Phase, wh
 		}
 		time.Sleep(time.Duration(n) * 3 * time.Millisecond) // the two cross at another place each time
 		if who != "client" {
-			renew(w.server.engine, w.t, phase)
+			renew(w.server.server.engine, w.t, phase)
 		}
 		time.Sleep(15 * time.Second)
 		if after := w.rekeys(); phase == ike.Phase2 && after == before {
@@ -268,8 +268,8 @@ func (w *world) renewals(c *client, conn *dialer.Connection, phase ike.Phase, wh
 		w.t.Errorf("%d of %d packets lost", lost, sent)
 	}
 	time.Sleep(10 * time.Minute)
-	w.server.engine.Do(context.Background(), func(time.Time) {
-		for _, p := range w.server.peers {
+	w.server.server.engine.Do(context.Background(), func(time.Time) {
+		for _, p := range w.server.server.peers {
 			most := 1
 			if who == "both" && !p.V2 {
 				most = 2 // IKEv1 has no rule for which of two that were made at once goes

@@ -19,7 +19,7 @@ func (g *applier) dismiss(now time.Time, gone []*tenantState) {
 		t.gone = true
 	}
 	var leaving []*engine.Peer
-	for _, p := range g.peers {
+	for _, p := range g.server.peers {
 		rest := len(p.Sessions())
 		for _, s := range p.own() {
 			if s.tenant == nil || !s.tenant.gone {
@@ -28,18 +28,18 @@ func (g *applier) dismiss(now time.Time, gone []*tenantState) {
 			rest--
 			s.Because(why)
 			if s.Link != nil {
-				g.engine.L2TP.CloseCall(now, s.Call, l2tp.Result{Code: l2tp.ClearAdministrative, Message: why})
+				g.server.engine.L2TP.CloseCall(now, s.Call, l2tp.Result{Code: l2tp.ClearAdministrative, Message: why})
 			}
 		}
-		if p.homeless(g.keys) || rest == 0 && p.belongs(gone) {
+		if p.homeless(g.server.keys) || rest == 0 && p.belongs(gone) {
 			leaving = append(leaving, p.Peer)
 		}
 	}
-	g.engine.ClosePeers(now, leaving, l2tp.Result{Code: l2tp.ClearAdministrative, Message: why}, ike.ReasonLocal)
-	g.engine.DrainAll(now)
+	g.server.engine.ClosePeers(now, leaving, l2tp.Result{Code: l2tp.ClearAdministrative, Message: why}, ike.ReasonLocal)
+	g.server.engine.DrainAll(now)
 	for _, t := range gone {
 		for _, s := range t.sessions { // whatever is left: the device is to be freed
-			g.end(now, s)
+			g.logins.end(now, s)
 		}
 	}
 }

@@ -17,11 +17,11 @@ const sweepInterval = 5 * time.Second
 // It implements engine.Owner.
 func (g *Gateway) Drain(now time.Time) {
 	for {
-		e, ok := g.engine.Next(now)
+		e, ok := g.server.engine.Next(now)
 		switch {
 		case ok:
 			g.happened(now, e)
-		case !g.answers(now):
+		case !g.logins.answers(now):
 			return
 		}
 	}
@@ -31,96 +31,96 @@ func (g *Gateway) Drain(now time.Time) {
 func (g *Gateway) happened(now time.Time, e engine.Event) {
 	switch e := e.(type) {
 	case engine.Secured:
-		g.peerUp(now, e)
+		g.logins.peerUp(now, e)
 	case engine.Ready:
-		if p := g.peers[e.Peer.ID]; p != nil {
-			g.openTunnelMode(now, p)
+		if p := g.server.peers[e.Peer.ID]; p != nil {
+			g.server.openTunnelMode(now, p)
 		}
 	case engine.EAP:
-		if p := g.of(e.Peer); p != nil {
-			g.eapOfIKE(now, p, e.EAP)
+		if p := g.server.of(e.Peer); p != nil {
+			g.logins.eapOfIKE(now, p, e.EAP)
 		}
 	case engine.Login:
-		if p := g.of(e.Peer); p != nil {
-			g.xauth(now, p, e.Login)
+		if p := g.server.of(e.Peer); p != nil {
+			g.logins.xauth(now, p, e.Login)
 		}
 	case engine.Assign:
-		if p := g.of(e.Peer); p != nil {
-			g.assign(now, p, e.Assign)
+		if p := g.server.of(e.Peer); p != nil {
+			g.logins.assign(now, p, e.Assign)
 		}
 	case engine.Answered:
-		if p := g.peers[e.Peer.ID]; p != nil {
-			g.answered(now, p)
+		if p := g.server.peers[e.Peer.ID]; p != nil {
+			g.logins.answered(now, p)
 		}
 	case engine.Authenticate:
-		if s := g.session(e.Session); s != nil {
-			g.authenticate(now, s, e.Authenticate)
+		if s := g.server.session(e.Session); s != nil {
+			g.logins.authenticate(now, s, e.Authenticate)
 		}
 	case engine.EAPResponse:
-		if s := g.session(e.Session); s != nil {
-			g.eapResponse(now, s, e.EAPResponse)
+		if s := g.server.session(e.Session); s != nil {
+			g.logins.eapResponse(now, s, e.EAPResponse)
 		}
 	case engine.LinkUp:
-		if s := g.session(e.Session); s != nil {
-			g.linkUp(now, s)
+		if s := g.server.session(e.Session); s != nil {
+			g.server.linkUp(now, s)
 		}
 	case engine.LinkUp6:
-		if s := g.session(e.Session); s != nil {
-			g.linkUp6(now, s, e.Up6)
+		if s := g.server.session(e.Session); s != nil {
+			g.server.linkUp6(now, s, e.Up6)
 		}
 	case engine.LinkDown6:
-		if s := g.session(e.Session); s != nil {
+		if s := g.server.session(e.Session); s != nil {
 			s.router, s.advertiseAt = netip.Addr{}, time.Time{}
 		}
 	case engine.Asked:
-		if s := g.session(e.Session); s != nil {
-			g.question(s, e.Packet)
+		if s := g.server.session(e.Session); s != nil {
+			g.server.question(s, e.Packet)
 		}
 	case engine.Used:
-		if s := g.sessions[e.Session.ID]; s != nil {
-			g.succeed(now, s)
+		if s := g.server.sessions[e.Session.ID]; s != nil {
+			g.server.succeed(now, s)
 		}
 	case engine.Ended:
-		if s := g.sessions[e.Session.ID]; s != nil {
-			g.ended(now, s)
+		if s := g.server.sessions[e.Session.ID]; s != nil {
+			g.logins.ended(now, s)
 		}
 	case engine.Closed:
-		g.peerClosed(now, e)
+		g.logins.peerClosed(now, e)
 	case engine.Failed:
-		g.attemptFailed(e)
+		g.logins.attemptFailed(e)
 	case engine.Moved, engine.SARefused, engine.RouteRefused, engine.LinkRefused, engine.RekeyRefused, engine.Worn, engine.Untold:
-		g.say(e)
+		g.server.say(e)
 	}
 }
 
 // Advance does what is due for logins and clients, and what is done now and then. It
 // implements engine.Owner.
 func (g *Gateway) Advance(now time.Time) {
-	if deadline.Due(now, g.loginsDue(now)) {
-		g.advanceLogins(now)
+	if deadline.Due(now, g.logins.loginsDue(now)) {
+		g.logins.advanceLogins(now)
 	}
-	if len(g.peers) > 0 && !now.Before(g.nextSweep) {
+	if len(g.server.peers) > 0 && !now.Before(g.nextSweep) {
 		g.nextSweep = now.Add(sweepInterval)
 		g.sweep(now)
 	}
 	if !now.Before(g.nextReport) {
 		g.nextReport = now.Add(tell.ReportInterval)
 		g.report()
-		g.zeroSuperseded(now)
+		g.applier.zeroSuperseded(now)
 	}
-	if g.leasesChanged && !now.Before(g.nextSave) {
+	if g.server.leasesChanged && !now.Before(g.nextSave) {
 		g.nextSave = now.Add(saveInterval)
-		g.saveLeases()
+		g.server.saveLeases()
 	}
 }
 
 // Deadline implements engine.Owner.
 func (g *Gateway) Deadline() time.Time {
-	next := deadline.Earliest(g.nextReport, g.loginsDue(time.Now()))
-	if len(g.peers) > 0 {
+	next := deadline.Earliest(g.nextReport, g.logins.loginsDue(time.Now()))
+	if len(g.server.peers) > 0 {
 		next = deadline.Earliest(next, g.nextSweep)
 	}
-	if g.leasesChanged {
+	if g.server.leasesChanged {
 		next = deadline.Earliest(next, g.nextSave)
 	}
 	return next
@@ -130,33 +130,33 @@ func (g *Gateway) Deadline() time.Time {
 // implements engine.Owner.
 func (g *Gateway) Goodbye(now time.Time) {
 	g.sendAway(now)
-	g.engine.Goodbye(now)
+	g.server.engine.Goodbye(now)
 }
 
 // sweep looks after clients that do nothing, and after what is due now and then.
 func (g *Gateway) sweep(now time.Time) {
 	var idle []*peer
-	for _, p := range g.peers {
+	for _, p := range g.server.peers {
 		in := false
 		for _, s := range p.all {
 			in = in || s.leased
 			if deadline.Due(now, s.advertiseAt) {
-				g.advertise(now, s)
+				g.server.advertise(now, s)
 			}
 		}
 		if p.idle(now, in) {
 			idle = append(idle, p)
 		}
 		if p.tunnelMode != nil {
-			g.lookAtHeir(now, p.tunnelMode)
+			g.server.lookAtHeir(now, p.tunnelMode)
 		}
 	}
-	g.endIdle(now, idle)
+	g.server.endIdle(now, idle)
 }
 
 // report says in the log what was dropped since it last said so.
 func (g *Gateway) report() {
-	losses := g.drops().Losses()
-	g.emit(tell.Dropped(losses, g.reported))
+	losses := g.server.drops().Losses()
+	g.server.emit(tell.Dropped(losses, g.reported))
 	g.reported = losses
 }

@@ -72,16 +72,16 @@ func TestDropCausesAreExplained(t *testing.T) {
 	}
 	names := machines(t)
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
-		err := w.server.engine.Do(context.Background(), func(time.Time) {
+		err := w.server.server.engine.Do(context.Background(), func(time.Time) {
 			for _, name := range names {
-				w.server.engine.Refused[name]++
+				w.server.server.engine.Refused[name]++
 			}
-			for _, state := range w.server.tenants {
+			for _, state := range w.server.server.tenants {
 				device := state.device
 				state.way.Store(&way{countedDevice{device.(*echoDevice)}, state.port})
 				defer func() { state.way.Store(&way{device, state.port}) }()
 			}
-			for what := range w.server.drops().Losses() {
+			for what := range w.server.server.drops().Losses() {
 				counted[strings.Replace(what, "acme-", "TENANT-", 1)] = true
 			}
 		})

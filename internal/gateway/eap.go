@@ -51,11 +51,11 @@ type eapCarrier interface {
 // lets Config.EAP make it.
 func (g *logins) newEAPLogin(group []*tenantState, c EAPClient, carrier eapCarrier, fragment int) (*eapLogin, error) {
 	l := &eapLogin{group: group, carrier: carrier}
-	if g.config.EAP != nil {
+	if g.server.config.EAP != nil {
 		for _, t := range group {
 			c.Tenants = append(c.Tenants, t.Name)
 		}
-		if l.machine = g.config.EAP(c); l.machine != nil {
+		if l.machine = g.server.config.EAP(c); l.machine != nil {
 			return l, nil
 		}
 	}
@@ -160,7 +160,7 @@ func (l *eapLogin) close() {
 // request once more.
 func (g *logins) eapInput(now time.Time, a *attempt, packet []byte) {
 	if err := a.eap.machine.Input(now, packet); err != nil {
-		g.engine.Count(err, "eap")
+		g.server.engine.Count(err, "eap")
 		a.eap.machine.Repeat()
 	}
 	g.eapEvents(now, a)
@@ -179,7 +179,7 @@ func (g *logins) eapEvents(now time.Time, a *attempt) {
 				l.carrier.request(g, now, a, e.Packet)
 			}
 		case eap.Verify:
-			a.proves(now, g.choose(l.group, e.User), access.EAP{Verify: e}, l)
+			a.proves(now, g.server.choose(l.group, e.User), access.EAP{Verify: e}, l)
 			g.judge(now, a)
 		case eap.Compute:
 			g.eapWork(now, a, e.Do)
@@ -195,9 +195,9 @@ func (g *logins) eapEvents(now time.Time, a *attempt) {
 // eapWork has slow work of the machine done in the pool, and goes on with what came of it.
 func (g *logins) eapWork(now time.Time, a *attempt, do func() any) {
 	l := a.eap
-	if g.later(a.owner(), func() {
+	if g.server.later(a.owner(), func() {
 		r := do()
-		g.engine.Post(func(now time.Time) {
+		g.server.engine.Post(func(now time.Time) {
 			if a.eap == l && a.carrier.holds(g, a) {
 				l.machine.Computed(r)
 				g.eapEvents(now, a)
@@ -232,13 +232,13 @@ func (g *logins) eapEnded(a *attempt, d eap.Done) {
 	case !d.OK && l.why == access.None:
 		l.why, l.err = access.EAPFailed, d.Err
 		if a.user == "" {
-			who := g.choose(l.group, d.Identity)
+			who := g.server.choose(l.group, d.Identity)
 			a.tenant, a.user = who.tenant, who.User
 		}
 	case !d.OK || a.tenant != nil && l.password:
 	case len(d.Certificates) > 0 && len(l.certified) > 0:
 		a.chain, a.user = d.Certificates, auth.Identity(d.Certificates[0])
-		who := g.choose(l.certified, a.user)
+		who := g.server.choose(l.certified, a.user)
 		switch {
 		case who.tenant != nil:
 			a.tenant, a.user = who.tenant, who.User
@@ -248,7 +248,7 @@ func (g *logins) eapEnded(a *attempt, d eap.Done) {
 			l.why, l.err = access.Ambiguous, who.Err
 		}
 	default: // relayed
-		who := g.choose(l.group, d.Identity)
+		who := g.server.choose(l.group, d.Identity)
 		a.tenant, a.user, l.why, l.err = who.tenant, who.User, who.Refusal, who.Err
 	}
 }

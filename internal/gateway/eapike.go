@@ -19,7 +19,7 @@ func (c ikeLogin) session() *session { return nil }
 func (c ikeLogin) holds(_ *logins, a *attempt) bool { return c.p.login == a }
 
 func (c ikeLogin) request(g *logins, now time.Time, a *attempt, packet []byte) {
-	g.engine.IKE.EAPReply(now, ike.Peer(c.p.ID), ike.EAPReply{Packet: packet, Held: a.eap.held()})
+	g.server.engine.IKE.EAPReply(now, ike.Peer(c.p.ID), ike.EAPReply{Packet: packet, Held: a.eap.held()})
 }
 
 // over answers IKE.
@@ -29,14 +29,14 @@ func (c ikeLogin) over(g *logins, now time.Time, a *attempt, d eap.Done) {
 		g.refuse(now, a, l.why, l.err)
 		return
 	}
-	g.engine.IKE.EAPReply(now, ike.Peer(c.p.ID), ike.EAPReply{
+	g.server.engine.IKE.EAPReply(now, ike.Peer(c.p.ID), ike.EAPReply{
 		Packet: l.last, Done: true, OK: true, Identity: a.user, MSK: d.MSK, Tenant: a.tenant.Name + byCertificate,
 	})
 }
 
 func (c ikeLogin) refused(g *logins, now time.Time, a *attempt, why access.Refusal) {
 	c.p.login = nil
-	g.engine.IKE.EAPReply(now, ike.Peer(c.p.ID), ike.EAPReply{Packet: a.eap.last, Done: true, Identity: a.user, Detail: why.String()})
+	g.server.engine.IKE.EAPReply(now, ike.Peer(c.p.ID), ike.EAPReply{Packet: a.eap.last, Done: true, Identity: a.user, Detail: why.String()})
 }
 
 // left tells the log why a login failed whose client did not stay to the end.
@@ -60,7 +60,7 @@ func (g *logins) eapOfIKE(now time.Time, p *peer, e ike.EAP) {
 		p.claims = e.Identity
 		g.startIKELogin(now, p)
 	case p.login == nil || p.login.eap == nil:
-		g.engine.IKE.EAPReply(now, e.Peer, ike.EAPReply{Done: true, Detail: "no login is under way"})
+		g.server.engine.IKE.EAPReply(now, e.Peer, ike.EAPReply{Done: true, Detail: "no login is under way"})
 	default:
 		g.eapInput(now, p.login, e.Packet)
 	}
@@ -71,9 +71,9 @@ func (g *logins) startIKELogin(now time.Time, p *peer) {
 	g.endLogin(now, p)
 	who := EAPClient{Identity: p.Identity, Family: string(p.Family), Client: p.Path.Remote}
 	c := ikeLogin{p}
-	l, err := g.newEAPLogin(g.keys.relatives(p.Label, p.Path.Local.Addr()), who, c, 0)
+	l, err := g.newEAPLogin(g.server.keys.relatives(p.Label, p.Path.Local.Addr()), who, c, 0)
 	if err != nil {
-		g.engine.IKE.EAPReply(now, ike.Peer(p.ID), ike.EAPReply{Done: true, Detail: err.Error()})
+		g.server.engine.IKE.EAPReply(now, ike.Peer(p.ID), ike.EAPReply{Done: true, Detail: err.Error()})
 		return
 	}
 	p.login = &attempt{carrier: c, method: "EAP", eap: l}

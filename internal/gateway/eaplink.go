@@ -12,7 +12,7 @@ import (
 const eapHeaderLen = 10
 
 func (c *linkLogin) request(g *logins, now time.Time, _ *attempt, packet []byte) {
-	g.engine.EAPRequest(now, c.s.Session, c.question.ID, packet)
+	g.server.engine.EAPRequest(now, c.s.Session, c.question.ID, packet)
 }
 
 // over answers the link. Who was proved without a password may still be locked out, which
@@ -31,7 +31,7 @@ func (c *linkLogin) over(g *logins, now time.Time, a *attempt, _ eap.Done) {
 // startEAP begins a login by EAP in a link.
 func (g *logins) startEAP(now time.Time, a *attempt, c *linkLogin) {
 	s := c.s
-	group, _ := g.keys.group(s.peer.Label)
+	group, _ := g.server.keys.group(s.peer.Label)
 	who := EAPClient{Family: string(s.peer.Family), Client: s.peer.Path.Remote}
 	l, err := g.newEAPLogin(group, who, c, min(1024, s.Link.EAPRoom()-eapHeaderLen))
 	if err != nil {

@@ -16,8 +16,8 @@ func TestLoginsByTLSAreWeighed(t *testing.T) {
 	good, foreign := a.client("carol"), b.client("eve")
 	inWorld(t, goodRoad, eapTLSConfig+a.server(vpn), func(t *testing.T, w *world) {
 		held := func() (n int) {
-			w.within(w.server.engine, func(time.Time) {
-				for _, p := range w.server.peers {
+			w.within(w.server.server.engine, func(time.Time) {
+				for _, p := range w.server.server.peers {
 					if p.login != nil {
 						n += p.login.eap.held()
 					}

@@ -86,7 +86,7 @@ func (g *applier) openDevices(p *plan) error {
 }
 
 func (g *applier) openDevice(p *plan, o *opening) error {
-	device, err := g.config.OpenDevice(o.conf)
+	device, err := g.server.config.OpenDevice(o.conf)
 	if err != nil {
 		return faultAt(p.next, o.conf.Name, err, placeOf(err, "egress", "tun", "device")...)
 	}
@@ -138,7 +138,7 @@ func (g *applier) tell(d *told) (err error) {
 	case *tun.Device:
 		return device.Extend(addressesOf(d.conf))
 	case *netstack.Device:
-		c := g.devices.netstack(d.conf)
+		c := g.server.devices.netstack(d.conf)
 		c.Addresses, _ = addressesOf(d.conf)
 		d.reach, err = device.Reaching(c)
 	}
@@ -165,18 +165,18 @@ func (d *told) restrict(to *config.Tenant) error {
 func (g *applier) use(t *tenantState, d tenant.Device) *dataplane.Port {
 	former := t.port
 	t.device = d
-	g.connect(t)
+	g.server.connect(t)
 	join, _ := d.(interface {
 		Join(addr netip.Addr, prefix netip.Prefix)
 	})
-	for _, s := range g.sessions {
+	for _, s := range g.server.sessions {
 		if s.tenant != t {
 			continue
 		}
 		if join != nil && s.prefix.IsValid() {
 			join.Join(s.addr, s.prefix)
 		}
-		g.engine.Plane.Move(s.Plane, t.port)
+		g.server.engine.Plane.Move(s.Plane, t.port)
 	}
 	return former
 }
@@ -215,14 +215,14 @@ func unlessMissing(err error) error {
 
 // openAgain opens a device that was closed for another one.
 func (g *applier) openAgain(l leaving) error {
-	d, err := g.config.OpenDevice(l.conf)
+	d, err := g.server.config.OpenDevice(l.conf)
 	if l.tenant.cut = err != nil; err != nil {
 		return fmt.Errorf("gateway: tenant %s: its device was closed and cannot be opened again: %w; its clients have no network until a configuration is applied by which it can be", l.conf.Name, err)
 	}
 	var former *dataplane.Port
-	if g.engine.Do(context.Background(), func(time.Time) { former = g.use(l.tenant, d) }) != nil {
+	if g.server.engine.Do(context.Background(), func(time.Time) { former = g.use(l.tenant, d) }) != nil {
 		return d.Close() // the server has ended
 	}
-	g.engine.Plane.RemovePort(former)
+	g.server.engine.Plane.RemovePort(former)
 	return nil
 }

@@ -33,7 +33,7 @@ func TestDeviceIsAnother(t *testing.T) {
 		conn := c.mustDial(trusts)
 		stop := other.stream(other.mustDial(carol("globex")))
 		c.ping(conn, netip.MustParseAddr("10.100.1.77"), time.Second) // a neighbour: closed
-		before, drops := w.nets["acme"], named(w.server.tenants[0].way.Load().port.Drops())
+		before, drops := w.nets["acme"], named(w.server.server.tenants[0].way.Load().port.Drops())
 		w.apply(strings.Replace(eapConfig, "pool: [10.100.1.0/24]", six+"\n    mtu: 1300", 1) + lines + another("globex"))
 		if w.nets["acme"] == before {
 			t.Fatal("the device was not opened anew")
@@ -44,7 +44,7 @@ func TestDeviceIsAnother(t *testing.T) {
 			t.Error("the former device is open")
 		}
 		c.wantPing(conn, "198.18.0.2")
-		if after := named(w.server.tenants[0].way.Load().port.Drops()); !reflect.DeepEqual(drops, after) || len(drops) == 0 {
+		if after := named(w.server.server.tenants[0].way.Load().port.Drops()); !reflect.DeepEqual(drops, after) || len(drops) == 0 {
 			t.Errorf("dropped %v, and then %v", drops, after)
 		}
 		if lost, sent := stop(); lost > 0 {
@@ -307,7 +307,7 @@ func TestAllowAndDenyChange(t *testing.T) {
 	open := egress("allow: [198.18.0.2/32]")
 	w := realWorld(t, open)
 	defer w.close()
-	device, c := w.server.tenants[0].way.Load().device, w.client(nil)
+	device, c := w.server.server.tenants[0].way.Load().device, w.client(nil)
 	conn := c.honest(t)
 	for _, step := range []struct {
 		yaml    string
@@ -322,7 +322,7 @@ func TestAllowAndDenyChange(t *testing.T) {
 			t.Errorf("reached: %v, by %s", !step.reaches, step.yaml)
 		}
 	}
-	if w.server.tenants[0].way.Load().device != device {
+	if w.server.server.tenants[0].way.Load().device != device {
 		t.Error("the device was opened anew")
 	}
 }

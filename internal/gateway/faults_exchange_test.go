@@ -34,13 +34,13 @@ func TestAPanicEndsItsExchange(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, goodRoad, neighboursConfig, func(t *testing.T, w *world) {
 				g, random := w.server, &faultyRand{}
-				g.engine.Do(context.Background(), func(time.Time) {
+				g.server.engine.Do(context.Background(), func(time.Time) {
 					var err error
-					if g.engine.IKE, err = ike.NewServer(ike.Config{Rand: random, Candidates: g.candidates, V2: true, Received: g.engine.Received}); err != nil {
+					if g.server.engine.IKE, err = ike.NewServer(ike.Config{Rand: random, Candidates: g.server.candidates, V2: true, Received: g.server.engine.Received}); err != nil {
 						t.Error(err)
 					}
 					random.armed = func() bool {
-						return bytes.Contains(debug.Stack(), []byte(".ikeMessage(")) && g.engine.IKE.Stats().HalfOpen > 0
+						return bytes.Contains(debug.Stack(), []byte(".ikeMessage(")) && g.server.engine.IKE.Stats().HalfOpen > 0
 					}
 				})
 				c := w.client(nil)
@@ -48,15 +48,15 @@ func TestAPanicEndsItsExchange(t *testing.T) {
 				defer cancel()
 				_, err := c.dial(ctx, edit)
 				armed := true
-				g.engine.Do(context.Background(), func(time.Time) { armed = random.armed != nil })
+				g.server.engine.Do(context.Background(), func(time.Time) { armed = random.armed != nil })
 				if err == nil || armed {
 					t.Fatalf("no panic: %v", err)
 				}
 				c.close()
 				w.clients = nil
-				g.engine.Do(context.Background(), func(time.Time) {
-					if s := g.engine.IKE.Stats(); g.faults.Count() != 1 || s.HalfOpen != 0 || s.IKEs != 0 {
-						t.Errorf("%d panics, %d half open, %d IKE SAs", g.faults.Count(), s.HalfOpen, s.IKEs)
+				g.server.engine.Do(context.Background(), func(time.Time) {
+					if s := g.server.engine.IKE.Stats(); g.server.faults.Count() != 1 || s.HalfOpen != 0 || s.IKEs != 0 {
+						t.Errorf("%d panics, %d half open, %d IKE SAs", g.server.faults.Count(), s.HalfOpen, s.IKEs)
 					}
 				})
 				again := w.client(nil)
@@ -79,14 +79,14 @@ func TestAPanicBesideClients(t *testing.T) {
 		if _, err := w.server.Apply(context.Background(), nil); !errors.Is(err, errApply) {
 			t.Errorf("reload: %v", err)
 		}
-		if n := w.server.faults.Count(); n != 1 {
+		if n := w.server.server.faults.Count(); n != 1 {
 			t.Errorf("%d panics at a reload", n)
 		}
 		seen := new(sight) // without a place for lists, which is a fault
 		for range 2 {
-			w.server.look(context.Background(), seen)
+			w.server.applier.look(context.Background(), seen)
 		}
-		if n := w.server.faults.Count(); n != 3 {
+		if n := w.server.server.faults.Count(); n != 3 {
 			t.Errorf("%d panics", n)
 		}
 		next, err := config.Parse("test.yaml", []byte(testConfig))
@@ -120,12 +120,12 @@ func TestExchangesAreAbandoned(t *testing.T) {
 				defer cancel()
 				c.dial(ctx, edit)
 				path := c.pathTo(500)
-				w.server.engine.Do(context.Background(), func(now time.Time) {
-					if n := w.server.engine.IKE.Stats().HalfOpen; n != 1 {
+				w.server.server.engine.Do(context.Background(), func(now time.Time) {
+					if n := w.server.server.engine.IKE.Stats().HalfOpen; n != 1 {
 						t.Errorf("%d half open", n)
 					}
-					w.server.engine.AbandonExchange(now, ike.Path{Local: path.Remote, Remote: path.Local}, first)
-					if s := w.server.engine.IKE.Stats(); s.HalfOpen != 0 || s.IKEs != 0 {
+					w.server.server.engine.AbandonExchange(now, ike.Path{Local: path.Remote, Remote: path.Local}, first)
+					if s := w.server.server.engine.IKE.Stats(); s.HalfOpen != 0 || s.IKEs != 0 {
 						t.Errorf("%d half open, %d IKE SAs", s.HalfOpen, s.IKEs)
 					}
 				})

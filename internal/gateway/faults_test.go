@@ -81,12 +81,12 @@ func TestAPanicCostsItsSession(t *testing.T) {
 						t.Fatal("the session goes on")
 					}
 					w.wantLog("session-down", "reason", engine.FaultReason)
-					if !flushing && (w.log.FilterMessage("fault").Len() != 1 || w.server.faults.Count() != 1) {
-						t.Errorf("%d alarms of %d panics", w.log.FilterMessage("fault").Len(), w.server.faults.Count())
+					if !flushing && (w.log.FilterMessage("fault").Len() != 1 || w.server.server.faults.Count() != 1) {
+						t.Errorf("%d alarms of %d panics", w.log.FilterMessage("fault").Len(), w.server.server.faults.Count())
 					}
 					synctest.Wait() // the worker counts when it has told
-					if w.server.engine.Plane.Drops()[dataplane.DropFault] != 1 {
-						t.Errorf("%v", w.server.engine.Plane.Drops())
+					if w.server.server.engine.Plane.Drops()[dataplane.DropFault] != 1 {
+						t.Errorf("%v", w.server.server.engine.Plane.Drops())
 					}
 					bob.wantPing(other, "198.18.0.2")
 					again := w.client(nil)
@@ -106,13 +106,13 @@ func TestAPanicOfTheControlLoop(t *testing.T) {
 		other := bob.mustDial(func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })
 		c := w.client(nil)
 		conn := c.mustDial()
-		if err := w.server.engine.Do(context.Background(), func(time.Time) { panic("nobody's") }); err != nil {
+		if err := w.server.server.engine.Do(context.Background(), func(time.Time) { panic("nobody's") }); err != nil {
 			t.Error(err)
 		}
-		w.server.engine.Do(context.Background(), func(time.Time) {
-			w.server.engine.Compute(func() { panic("a job's") })
-			w.server.engine.Later("", func() { panic("another job's") })
-			for _, s := range w.server.sessions {
+		w.server.server.engine.Do(context.Background(), func(time.Time) {
+			w.server.server.engine.Compute(func() { panic("a job's") })
+			w.server.server.engine.Later("", func() { panic("another job's") })
+			for _, s := range w.server.server.sessions {
 				if s.user == "alice" {
 					t := s.tenant // of the half, tells is nil: the next question panics
 					s.tenant = &tenantState{Name: t.Name, Tenant: t.Tenant, pools: t.pools, device: t.device, port: t.port, sessions: t.sessions, users: t.users}
@@ -126,7 +126,7 @@ func TestAPanicOfTheControlLoop(t *testing.T) {
 		case <-time.After(time.Minute):
 			t.Fatal("the session goes on")
 		}
-		if n := w.server.faults.Count(); n < 4 {
+		if n := w.server.server.faults.Count(); n < 4 {
 			t.Errorf("%d panics", n)
 		}
 		bob.wantPing(other, "198.18.0.2")
@@ -159,7 +159,7 @@ func TestWhatAPanicInterruptsIsGivenBack(t *testing.T) {
 	a := newAuthority(t, "a")
 	trusts, alice, lines := a.trusts(vpn), with(a.client("alice")), a.server(vpn)
 	inWorld(t, goodRoad, testConfig+lines, func(t *testing.T, w *world) {
-		trust := w.server.tenants[0].trust
+		trust := w.server.server.tenants[0].trust
 		right := trust.now.Load()
 		wrong := *right
 		wrong.CRLs, wrong.Revocation = nil, faultyRevocation{}
@@ -175,21 +175,21 @@ func TestWhatAPanicInterruptsIsGivenBack(t *testing.T) {
 		if n := w.log.FilterMessage("fault").Len(); n != 3 {
 			t.Errorf("%d faults are told", n)
 		}
-		w.within(w.server.engine, func(time.Time) {
-			if n := w.server.engine.IKE.Stats().Computations; n != 0 {
+		w.within(w.server.server.engine, func(time.Time) {
+			if n := w.server.server.engine.IKE.Stats().Computations; n != 0 {
 				t.Errorf("%d computations are under way for ever", n)
 			}
 		})
 		answers := make(chan access.Refusal, 20)
 		for n := range cap(answers) {
-			w.within(w.server.engine, func(now time.Time) {
+			w.within(w.server.server.engine, func(now time.Time) {
 				a := &attempt{carrier: awaited{p: &peer{Peer: &engine.Peer{Path: ike.Path{Remote: netip.MustParseAddrPort("192.0.2.200:4500")}}}, answers: answers}}
 				proof := access.Proof(access.Shown{})
 				if n < cap(answers)-1 {
 					proof = nil // which nobody can look at
 				}
-				a.proves(now, user(w.server.tenants[0], "carol"), proof, a.carrier.(awaited))
-				w.server.judge(now, a)
+				a.proves(now, user(w.server.server.tenants[0], "carol"), proof, a.carrier.(awaited))
+				w.server.logins.judge(now, a)
 			})
 			time.Sleep(time.Second)
 		}

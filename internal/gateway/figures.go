@@ -29,14 +29,16 @@ func (g *server) keepTraffic(s *session) {
 // admin.Gateway.
 func (g *Gateway) Figures(ctx context.Context) (admin.Figures, error) {
 	t := &taking{ended: make(map[*session]carried)}
-	defer g.engine.Post(func(time.Time) { g.taken = slices.DeleteFunc(g.taken, func(o *taking) bool { return o == t }) })
-	if err := g.engine.Do(ctx, func(now time.Time) { t.begin(g, now) }); err != nil {
+	defer g.server.engine.Post(func(time.Time) {
+		g.server.taken = slices.DeleteFunc(g.server.taken, func(o *taking) bool { return o == t })
+	})
+	if err := g.server.engine.Do(ctx, func(now time.Time) { t.begin(g, now) }); err != nil {
 		return admin.Figures{}, err
 	}
 	t.open()
 	next := 0
 	for some := range slices.Chunk(t.tenants, slice) {
-		err := g.engine.Do(ctx, func(time.Time) {
+		err := g.server.engine.Do(ctx, func(time.Time) {
 			for _, tenant := range some {
 				t.f.Tenants[next].Addresses, t.f.Tenants[next].Prefixes = tenant.addresses()
 				next++
@@ -47,7 +49,7 @@ func (g *Gateway) Figures(ctx context.Context) (admin.Figures, error) {
 		}
 	}
 	for some := range slices.Chunk(t.sessions, slice) {
-		err := g.engine.Do(ctx, func(time.Time) {
+		err := g.server.engine.Do(ctx, func(time.Time) {
 			for _, s := range some {
 				t.session(s)
 			}
@@ -56,7 +58,7 @@ func (g *Gateway) Figures(ctx context.Context) (admin.Figures, error) {
 			return admin.Figures{}, err
 		}
 	}
-	g.countDrops(&t.f, t.tenants)
+	g.server.countDrops(&t.f, t.tenants)
 	t.events(g)
 	return t.f, nil
 }
@@ -65,21 +67,21 @@ func (g *Gateway) Figures(ctx context.Context) (admin.Figures, error) {
 // tenant's former sessions have carried is of the same moment: then nothing is counted
 // twice, or not at all, that ends meanwhile.
 func (t *taking) begin(g *Gateway, now time.Time) {
-	c, f := g.config.Config, &t.f
-	g.taken = append(g.taken, t)
-	f.At, f.Since, f.Version = now, g.since, g.config.Version
+	c, f := g.server.config.Config, &t.f
+	g.server.taken = append(g.server.taken, t)
+	f.At, f.Since, f.Version = now, g.server.since, g.server.config.Version
 	f.Listen, f.IKEPort, f.NATTPort = c.Listen, c.Ports.IKE, c.Ports.NATT
-	e := g.engine.Figures()
-	f.Peers, f.HeldUp, f.Refused = e.Peers, g.heldUp, e.Refused
+	e := g.server.engine.Figures()
+	f.Peers, f.HeldUp, f.Refused = e.Peers, g.logins.heldUp, e.Refused
 	t.machines(e)
 	f.Computing, f.Waiting = admin.Jobs(e.Computing), admin.Jobs(e.Waiting)
 	f.Inbox = admin.Inbox{Peers: e.OfPeers, Strangers: e.Strangers}
-	t.sessions = make([]*session, 0, len(g.sessions))
-	for _, s := range g.sessions {
+	t.sessions = make([]*session, 0, len(g.server.sessions))
+	for _, s := range g.server.sessions {
 		t.sessions = append(t.sessions, s)
 	}
-	t.tenants, t.left = g.tenants, make([]carried, len(g.tenants))
-	for i, tenant := range g.tenants {
+	t.tenants, t.left = g.server.tenants, make([]carried, len(g.server.tenants))
+	for i, tenant := range g.server.tenants {
 		t.left[i] = *tenant.left
 	}
 }
@@ -135,7 +137,7 @@ func (t *taking) session(s *session) {
 
 // events adds what happened.
 func (t *taking) events(g *Gateway) {
-	for _, c := range g.counter.Counts() {
+	for _, c := range g.server.counter.Counts() {
 		to := []*admin.Counted{&t.f.All}
 		if of := t.byName[c.Tenant]; of != nil {
 			to = append(to, of)

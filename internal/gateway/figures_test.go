@@ -194,7 +194,7 @@ func TestFiguresOfWhoEndsMeanwhile(t *testing.T) {
 		before := w.figures()
 		taken := taking{ended: map[*session]carried{}}
 		do := func(f func(now time.Time)) {
-			if err := w.server.engine.Do(context.Background(), f); err != nil {
+			if err := w.server.server.engine.Do(context.Background(), f); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -209,12 +209,12 @@ func TestFiguresOfWhoEndsMeanwhile(t *testing.T) {
 				taken.session(s)
 			}
 		})
-		w.server.countDrops(&taken.f, taken.tenants)
+		w.server.server.countDrops(&taken.f, taken.tenants)
 		taken.events(w.server)
 		wantNoneFell(t, before, taken.f)
 		do(func(time.Time) { // nothing is left of it
-			if len(w.server.taken) != 1 || w.server.taken[0] != &taken {
-				t.Errorf("%d figures are being taken", len(w.server.taken))
+			if len(w.server.server.taken) != 1 || w.server.server.taken[0] != &taken {
+				t.Errorf("%d figures are being taken", len(w.server.server.taken))
 			}
 		})
 		if taken.f.All.Up != w.figures().All.Up || taken.f.All.Sessions != 0 {
@@ -253,17 +253,17 @@ func crowded(t testing.TB, tenants, sessions int) *Gateway {
 		t.Fatal(err)
 	}
 	t.Cleanup(g.Close)
-	first := g.tenants[0]
-	for n := len(g.tenants); n < tenants; n++ {
+	first := g.server.tenants[0]
+	for n := len(g.server.tenants); n < tenants; n++ {
 		conf := *first.Tenant
 		conf.Name = fmt.Sprint("tenant", n)
 		t := &tenantState{Tenant: &conf, pools: first.pools, device: first.device, port: first.port, left: new(carried)}
 		t.way.Store(first.way.Load())
-		g.tenants = append(g.tenants, t)
+		g.server.tenants = append(g.server.tenants, t)
 	}
 	for n := range sessions {
-		s := &session{Session: &engine.Session{ID: uint64(n), Peer: &engine.Peer{}, Plane: new(dataplane.Session), Up: time.Now()}, tenant: g.tenants[n%tenants]}
-		g.sessions[s.ID] = s
+		s := &session{Session: &engine.Session{ID: uint64(n), Peer: &engine.Peer{}, Plane: new(dataplane.Session), Up: time.Now()}, tenant: g.server.tenants[n%tenants]}
+		g.server.sessions[s.ID] = s
 	}
 	return g
 }
@@ -287,17 +287,17 @@ func TestFiguresInSlices(t *testing.T) {
 		turns := 0
 		for done := false; !done; {
 			select {
-			case turn := <-g.engine.Requests:
+			case turn := <-g.server.engine.Requests:
 				turn(time.Now())
 				if turns++; turns == first+left {
-					for _, s := range g.sessions { // who was not looked at by now is not in
+					for _, s := range g.server.sessions { // who was not looked at by now is not in
 						s.Ended = true
 					}
 				}
 			case f := <-taken:
 				done = true
-				for len(g.engine.Requests) > 0 { // what it has left behind
-					(<-g.engine.Requests)(time.Now())
+				for len(g.server.engine.Requests) > 0 { // what it has left behind
+					(<-g.server.engine.Requests)(time.Now())
 					turns++
 				}
 				if want := min(left*slice, sessions); f.All.Sessions != want || len(f.Tenants) != tenants {
@@ -305,8 +305,8 @@ func TestFiguresInSlices(t *testing.T) {
 				}
 			}
 		}
-		if turns != whole || len(g.taken) != 0 {
-			t.Errorf("%d turns, want %d; %d figures are still being taken", turns, whole, len(g.taken))
+		if turns != whole || len(g.server.taken) != 0 {
+			t.Errorf("%d turns, want %d; %d figures are still being taken", turns, whole, len(g.server.taken))
 		}
 	}
 }
@@ -317,7 +317,7 @@ func BenchmarkFigures(b *testing.B) {
 	g := crowded(b, 1000, 20_000)
 	turns := make(chan time.Duration, 1024)
 	go func() {
-		for turn := range g.engine.Requests {
+		for turn := range g.server.engine.Requests {
 			began := time.Now()
 			turn(began)
 			turns <- time.Since(began)
@@ -335,16 +335,16 @@ func BenchmarkFigures(b *testing.B) {
 		best = min(best, longest)
 	}
 	b.ReportMetric(float64(best.Microseconds()), "µs-longest-turn")
-	close(g.engine.Requests)
+	close(g.server.engine.Requests)
 }
 
 // TestDropsOfTheLogAreFigures: each number that the line dropped of the log can have is
 // one of the figures.
 func TestDropsOfTheLogAreFigures(t *testing.T) {
 	inWorld(t, goodRoad, figuresConfig, func(t *testing.T, w *world) {
-		w.server.engine.Do(context.Background(), func(time.Time) {
-			w.server.engine.Refused["ike"] = 3
-			for _, of := range w.server.tenants {
+		w.server.server.engine.Do(context.Background(), func(time.Time) {
+			w.server.server.engine.Refused["ike"] = 3
+			for _, of := range w.server.server.tenants {
 				of.way.Store(&way{countedDevice{of.device.(*echoDevice)}, of.port})
 			}
 		})
@@ -353,7 +353,7 @@ func TestDropsOfTheLogAreFigures(t *testing.T) {
 		c.ping(conn, netip.MustParseAddr("10.0.0.77"), time.Second)
 		f := w.figures()
 		var logged admin.Named
-		w.server.engine.Do(context.Background(), func(time.Time) { logged = w.server.drops().Losses() })
+		w.server.server.engine.Do(context.Background(), func(time.Time) { logged = w.server.server.drops().Losses() })
 		if said := f.Losses(); !reflect.DeepEqual(said, logged) || said["neighbour"] != 1 || said["ike-messages"] != 3 || said["acme-flows"] != 7 || said["globex-dns-failed"] != 2 {
 			t.Errorf("figures %v, log %v", said, logged)
 		}

@@ -71,7 +71,7 @@ func (w *world) quiet(c *client, d time.Duration) (unanswered int) {
 				}
 			}
 		})
-		for _, g := range []*engine.Engine{c.g.Engine, w.server.engine} {
+		for _, g := range []*engine.Engine{c.g.Engine, w.server.server.engine} {
 			w.within(g, func(time.Time) {
 				for _, s := range g.Sessions {
 					unanswered = max(unanswered, s.Link.Unanswered())
@@ -133,7 +133,7 @@ func TestFloodStarvesNobody(t *testing.T) {
 		}
 		newcomer := w.client(nil)
 		newcomer.wantPing(newcomer.mustDial(), "198.18.0.2")
-		if drops := w.server.engine.Plane.Drops(); drops[dataplane.DropShare] < 100_000 {
+		if drops := w.server.server.engine.Plane.Drops(); drops[dataplane.DropShare] < 100_000 {
 			t.Errorf("this was no flood: %v", drops)
 		}
 		w.net.Tap(nil)

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/culvert-vpn/culvert/dataplane/udp"
+	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/internal/engine/tell"
 	"github.com/culvert-vpn/culvert/internal/event"
@@ -16,7 +17,9 @@ import (
 
 // Gateway is the server.
 type Gateway struct {
-	*applier
+	server     *server
+	logins     *logins
+	applier    *applier
 	nextSweep  time.Time
 	nextSave   time.Time
 	nextReport time.Time
@@ -35,8 +38,10 @@ func New(c Config) (*Gateway, error) {
 	if c.Listen == nil {
 		c.Listen = listenKernel
 	}
-	g := &Gateway{applier: newApplier(newLogins(newServer(c)))}
-	g.asking, g.stop = context.WithCancel(context.Background())
+	server := newServer(c)
+	logins := newLogins(server)
+	g := &Gateway{server: server, logins: logins, applier: newApplier(logins)}
+	g.server.asking, g.stop = context.WithCancel(context.Background())
 	for _, step := range []func() error{g.openEngine, g.shareDevices, g.openTenants} {
 		if err := step(); err != nil {
 			g.Close()
@@ -50,28 +55,28 @@ func New(c Config) (*Gateway, error) {
 func listenKernel(c udp.Config) (udp.Conn, error) { return udp.Listen(c) }
 
 func (g *Gateway) openEngine() (err error) {
-	c := g.config.Config
+	c := g.server.config.Config
 	e := engine.Config{
-		Addresses: c.Listen, IKEPort: c.Ports.IKE, NATTPort: c.Ports.NATT, Listen: g.config.Listen, Workers: c.Workers,
-		OuterMTU: g.config.OuterMTU, After: g.config.after, Faults: g.faults, Log: g.log,
-		Candidates: g.candidates, L2TPSecret: g.l2tpSecret, Link: g.link, Renews: g.renews,
+		Addresses: c.Listen, IKEPort: c.Ports.IKE, NATTPort: c.Ports.NATT, Listen: g.server.config.Listen, Workers: c.Workers,
+		OuterMTU: g.server.config.OuterMTU, After: g.server.config.after, Faults: g.server.faults, Log: g.server.log,
+		Candidates: g.server.candidates, L2TPSecret: g.server.l2tpSecret, Link: g.server.link, Renews: g.server.renews,
 	}
 	if c.Redirect.Always {
 		e.Redirect = g.elsewhere
 	}
-	if g.engine, err = engine.New(e); err == nil {
-		g.emit(tell.Buffers(g.engine))
+	if g.server.engine, err = engine.New(e); err == nil {
+		g.server.emit(tell.Buffers(g.server.engine))
 	}
 	return err
 }
 
 // shareDevices makes what devices of the kernel and the host's network share.
 func (g *Gateway) shareDevices() (err error) {
-	if g.config.OpenDevice != nil {
+	if g.server.config.OpenDevice != nil {
 		return nil
 	}
-	if g.devices, err = newDevices(g.config.Config, g.faults); err == nil {
-		g.config.OpenDevice = g.devices.open
+	if g.server.devices, err = newDevices(g.server.config.Config, g.server.faults); err == nil {
+		g.server.config.OpenDevice = g.server.devices.open
 	}
 	return err
 }
@@ -79,13 +84,13 @@ func (g *Gateway) shareDevices() (err error) {
 // Run serves until ctx is done, then says goodbye to every client and returns. What is
 // still under way then is waited for, but no longer than engine.StopPatience.
 func (g *Gateway) Run(ctx context.Context) error {
-	g.since = time.Now()
+	g.server.since = time.Now()
 	watching, stop := context.WithCancel(context.Background())
-	g.running.Add(1)
-	go g.watch(watching)
-	c := g.config.Config
-	g.emit(event.Serving{Listen: c.Listen, Tenants: len(g.tenants), IKE: c.Ports.IKE, NATT: c.Ports.NATT})
-	g.engine.Run(ctx, g)
+	g.server.running.Add(1)
+	go g.applier.watch(watching)
+	c := g.server.config.Config
+	g.server.emit(event.Serving{Listen: c.Listen, Tenants: len(g.server.tenants), IKE: c.Ports.IKE, NATT: c.Ports.NATT})
+	g.server.engine.Run(ctx, g)
 	g.stop()
 	g.finish(stop)
 	return nil
@@ -94,30 +99,41 @@ func (g *Gateway) Run(ctx context.Context) error {
 // Close frees sockets and devices. Run does it by itself.
 func (g *Gateway) Close() {
 	g.stop()
-	if g.engine != nil {
-		g.engine.Stop()
+	if g.server.engine != nil {
+		g.server.engine.Stop()
 	}
-	for _, t := range g.tenants {
+	for _, t := range g.server.tenants {
 		t.close()
 	}
-	g.devices.close()
-	if g.engine != nil {
-		g.engine.Close()
+	g.server.devices.close()
+	if g.server.engine != nil {
+		g.server.engine.Close()
 	}
 }
 
 // openTenants opens what every tenant needs, and the keys that lead to it.
 func (g *Gateway) openTenants() error {
-	c := g.config.Config
+	c := g.server.config.Config
 	for i := range c.Tenants {
-		t, err := g.openTenant(c, &c.Tenants[i])
+		t, err := g.server.openTenant(c, &c.Tenants[i])
 		if err != nil {
 			return fmt.Errorf("gateway: tenant %s: %w", c.Tenants[i].Name, err)
 		}
-		g.tenants = append(g.tenants, t) // so that it is closed if the next one cannot be opened
-		g.connect(t)
+		g.server.tenants = append(g.server.tenants, t) // so that it is closed if the next one cannot be opened
+		g.server.connect(t)
 	}
 	selector, err := newSelector(c.Tenants)
-	g.roster = newRoster(g.tenants, selector)
+	g.server.roster = newRoster(g.server.tenants, selector)
 	return err
+}
+
+// Apply puts another configuration in the place of the one that runs. Tenants that are new
+// are opened, those that stay get what it says of them, and those that are gone are closed:
+// their clients are told. Whoever is connected to a tenant that stays, stays connected, if
+// its pools still lease what he has. Sockets need a restart, and a few things besides; they
+// stay as they are, and the log names them. If the error is not nil, all is as it was; it
+// names the line that stood in the way. Otherwise next is the gateway's, which clears it
+// when nothing needs it any more. Apply waits for Run to have begun.
+func (g *Gateway) Apply(ctx context.Context, next *config.Config) (Changes, error) {
+	return g.applier.replace(ctx, next)
 }

@@ -67,8 +67,8 @@ func (w *world) overhear() func(of netip.Addr) [16]byte {
 
 // ours is what the server has given a client: its L2TP tunnel and its prefix.
 func (w *world) ours(of netip.Addr) (tunnel uint16, prefix netip.Prefix) {
-	w.server.engine.Do(context.Background(), func(time.Time) {
-		for _, s := range w.server.sessions {
+	w.server.server.engine.Do(context.Background(), func(time.Time) {
+		for _, s := range w.server.server.sessions {
 			if s.peer.Path.Remote.Addr() == of {
 				tunnel, prefix = uint16(s.Call.Tunnel), s.prefix
 			}
@@ -134,7 +134,7 @@ func (w *world) wantNoFault() {
 	for _, entry := range w.log.FilterMessage("fault").All() {
 		w.t.Errorf("%v", entry.ContextMap())
 	}
-	n := w.server.faults.Count()
+	n := w.server.server.faults.Count()
 	for _, c := range w.clients {
 		n += c.g.Engine.Config.Faults.Count()
 	}

@@ -128,7 +128,7 @@ func TestHostileSession(t *testing.T) {
 	if !bob.ping(other, netip.MustParseAddr("10.100.1.1"), 20*time.Second) || bob.g.Engine.Config.Faults.Count() != 0 {
 		t.Error("the other session is gone")
 	}
-	drops := w.server.engine.Plane.Drops()
+	drops := w.server.server.engine.Plane.Drops()
 	w.close()
 	w.server, w.clients, bob, other = nil, nil, nil, nil
 	grown := heapInUse() - heapBefore

@@ -27,8 +27,8 @@ func (c *client) onlyKey(port uint16) {
 
 // peersOf are how many peers the server has, and how many of them are at an address.
 func (w *world) peersOf(a netip.Addr) (all, there int) {
-	w.within(w.server.engine, func(time.Time) {
-		for _, p := range w.server.peers {
+	w.within(w.server.server.engine, func(time.Time) {
+		for _, p := range w.server.server.peers {
 			if all++; p.Path.Remote.Addr() == a {
 				there++
 			}
@@ -42,7 +42,7 @@ func (w *world) peersOf(a netip.Addr) (all, there int) {
 // room: one of another network keeps its own, and users notice nothing.
 func TestKeysWithoutUsersAreBounded(t *testing.T) {
 	inWorld(t, simnet.Config{Latency: 10 * time.Millisecond}, testConfig, func(t *testing.T, w *world) {
-		w.within(w.server.engine, func(time.Time) { w.server.maxIdle = 3 })
+		w.within(w.server.server.engine, func(time.Time) { w.server.server.maxIdle = 3 })
 		conn := w.client(nil).mustDial()
 		other := w.clientAt(netip.MustParseAddr("203.0.113.77"), w.net.Listen)
 		other.onlyKey(4500)

@@ -27,13 +27,13 @@ func (c *assignLogin) peer() *peer { return c.p }
 func (c *assignLogin) session() *session { return nil }
 
 func (c *assignLogin) holds(g *logins, a *attempt) bool {
-	return g.peers[c.p.ID] == c.p && c.p.asking == a
+	return g.server.peers[c.p.ID] == c.p && c.p.asking == a
 }
 
 // assign decides what a client of tunnel mode that has proved who it is gets.
 func (g *logins) assign(now time.Time, p *peer, e ike.Assign) {
 	if e.Wants.Transport { // L2TP: PPP asks who it is
-		g.engine.IKE.Assigned(now, e.Peer, ike.Assignment{OK: true, Transport: true})
+		g.server.engine.IKE.Assigned(now, e.Peer, ike.Assignment{OK: true, Transport: true})
 		return
 	}
 	c := &assignLogin{p, e}
@@ -73,33 +73,33 @@ func (g *logins) assigned(now time.Time, a *attempt) {
 		g.refuse(now, a, why, nil)
 		return
 	}
-	g.engine.IKE.Assigned(now, c.e.Peer, given)
+	g.server.engine.IKE.Assigned(now, c.e.Peer, given)
 }
 
 func (c *assignLogin) refused(g *logins, now time.Time, _ *attempt, why access.Refusal) {
 	none := why.IsRoom()
-	g.engine.IKE.Assigned(now, c.e.Peer, ike.Assignment{OK: none, NoAddress: none, Detail: why.String()})
+	g.server.engine.IKE.Assigned(now, c.e.Peer, ike.Assignment{OK: none, NoAddress: none, Detail: why.String()})
 }
 
 // admit makes the session of who has found his place.
 func (c *assignLogin) admit(g *logins, now time.Time, a *attempt) (ike.Assignment, access.Refusal) {
 	p, t, wants := c.p, a.tenant, c.e.Wants
-	if elsewhere, ok := g.sentAway(p, t, c.e); ok {
+	if elsewhere, ok := g.server.sentAway(p, t, c.e); ok {
 		return elsewhere, access.None
 	}
 	if !wants.IPv4 && !wants.IPv6 {
 		return ike.Assignment{}, access.NoAddress
 	}
-	s := &session{Session: g.engine.NewSession(p.Peer), peer: p, user: a.user, chain: a.chain}
+	s := &session{Session: g.server.engine.NewSession(p.Peer), peer: p, user: a.user, chain: a.chain}
 	t.pool.Prefer(s.key(), wants.Addr4)
 	if old := t.predecessor(p, s.key(), wants); old != nil {
 		s.inherit(old)
 	} else if why := g.admit(now, s, t, t.grants(s.key())); why != access.None {
 		return ike.Assignment{}, why
 	}
-	g.engine.OpenTunnelMode(s.Session)
+	g.server.engine.OpenTunnelMode(s.Session)
 	p.tunnelMode = s
-	g.add(s)
+	g.server.add(s)
 	return s.assignment(c.e), access.None
 }
 
@@ -112,7 +112,7 @@ func (g *logins) userOf(c *assignLogin) (*attempt, access.Refusal) {
 	}
 	name := c.e.Identity
 	a := &attempt{carrier: c, method: "certificate", login: login{user: name, chain: c.e.Certificates}}
-	group, _ := g.keys.group(c.e.Tenant)
+	group, _ := g.server.keys.group(c.e.Tenant)
 	switch {
 	case len(group) == 0:
 		return a, access.UnknownUser
@@ -127,7 +127,7 @@ func (g *logins) userOf(c *assignLogin) (*attempt, access.Refusal) {
 		}
 		return a, access.KeyAlone
 	}
-	if l, err := g.selector.Select(name, group[0].Name); err == nil { // a name of the certificate
+	if l, err := g.server.selector.Select(name, group[0].Name); err == nil { // a name of the certificate
 		a.user = l.User
 	}
 	a.tenant = group[0]

@@ -401,34 +401,34 @@ func TestIKEv2DisabledUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.roster = newRoster(nil, selector)
+	g.server.roster = newRoster(nil, selector)
 	acme := &tenantState{Name: "acme", Tenant: &config.Tenant{Name: "acme"}}
-	if why := g.saysOf(t, g.shown(acme, "carol", nil)); why != access.None {
+	if why := g.saysOf(t, g.server.shown(acme, "carol", nil)); why != access.None {
 		t.Errorf("without an account: %+v", why)
 	}
 	if err := kept.AddUser("acme", store.User{Name: "carol"}); err != nil {
 		t.Fatal(err)
 	}
-	if why := g.saysOf(t, g.shown(acme, "carol", nil)); why != access.None {
+	if why := g.saysOf(t, g.server.shown(acme, "carol", nil)); why != access.None {
 		t.Errorf("with an account: %+v", why)
 	}
 	if err := kept.SetDisabled("acme", "carol", true); err != nil {
 		t.Fatal(err)
 	}
-	if why := g.saysOf(t, g.shown(acme, "carol", nil)); why != access.Disabled {
+	if why := g.saysOf(t, g.server.shown(acme, "carol", nil)); why != access.Disabled {
 		t.Errorf("disabled: %+v", why)
 	}
 	// The name that the client goes by is its choice among those of its certificate.
 	names := &x509.Certificate{Subject: pkix.Name{CommonName: "carol"}, DNSNames: []string{"carol.example.org"}}
-	if why := g.saysOf(t, g.shown(acme, "carol.example.org", []*x509.Certificate{names})); why != access.Disabled {
+	if why := g.saysOf(t, g.server.shown(acme, "carol.example.org", []*x509.Certificate{names})); why != access.Disabled {
 		t.Errorf("disabled, by another name: %+v", why)
 	}
 	names.Subject.CommonName, names.EmailAddresses = "c", []string{"carol@acme"}
-	if why := g.saysOf(t, g.shown(acme, "carol.example.org", []*x509.Certificate{names})); why != access.Disabled {
+	if why := g.saysOf(t, g.server.shown(acme, "carol.example.org", []*x509.Certificate{names})); why != access.Disabled {
 		t.Errorf("disabled, by a name with the realm: %+v", why)
 	}
 	names.EmailAddresses = nil
-	if why := g.saysOf(t, g.shown(acme, "carol.example.org", []*x509.Certificate{names})); why != access.None {
+	if why := g.saysOf(t, g.server.shown(acme, "carol.example.org", []*x509.Certificate{names})); why != access.None {
 		t.Errorf("another: %+v", why)
 	}
 }

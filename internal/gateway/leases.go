@@ -79,10 +79,10 @@ func (g *logins) lease(now time.Time, s *session, t *tenantState, granted netip.
 		return err
 	}
 	s.tenant, s.addr, s.leased = t, addr, true
-	g.leasesChanged = g.config.Store != nil
+	g.server.leasesChanged = g.server.config.Store != nil
 	t.sessions[addr] = s
 	t.users[key] = append(t.users[key], s)
-	g.lease6(s, t)
+	g.server.lease6(s, t)
 	return nil
 }
 

@@ -59,7 +59,7 @@ func TestLoginsThatAreLeft(t *testing.T) {
 	roads := a.roads()
 	goroutines, heap := 0, 0
 	inWorld(t, goodRoad, leftConfig+server+"    limits: {sessions_per_user: 3, login_failures: 3}\n", func(t *testing.T, w *world) {
-		w.within(w.server.engine, func(time.Time) { w.server.authority = access.NewLocal(lazyUsers{}) })
+		w.within(w.server.server.engine, func(time.Time) { w.server.logins.authority = access.NewLocal(lazyUsers{}) })
 		seed := uint64(time.Now().UnixNano()) + uint64(os.Getpid())
 		random := rand.New(rand.NewPCG(seed, 2))
 		var mu sync.Mutex
@@ -135,12 +135,12 @@ func TestLoginsThatAreLeft(t *testing.T) {
 func (w *world) wantNothingAsked(seed uint64) {
 	w.t.Helper()
 	g := w.server
-	err := g.engine.Do(context.Background(), func(time.Time) {
-		left := fmt.Sprint(len(g.attempts), g.held.Len(), g.heldUp, inside(g.throttle, "asking"), inside(g.authority, "asked"))
+	err := g.server.engine.Do(context.Background(), func(time.Time) {
+		left := fmt.Sprint(len(g.logins.attempts), g.logins.held.Len(), g.logins.heldUp, inside(g.logins.throttle, "asking"), inside(g.logins.authority, "asked"))
 		if left != "0 0 0 0 0" {
 			w.t.Errorf("seed %d: left of logins, of those that wait, their number, those looked at, and asked about: %s", seed, left)
 		}
-		for _, t := range g.tenants {
+		for _, t := range g.server.tenants {
 			if n := len(t.sessions) + len(t.users); n != 0 {
 				w.t.Errorf("seed %d: %d sessions and users of %s", seed, n, t.Name)
 			}
@@ -149,7 +149,7 @@ func (w *world) wantNothingAsked(seed uint64) {
 	if err != nil {
 		w.t.Error(err)
 	}
-	if n := g.engine.Figures().Waiting; n.InLine+n.AtWork != 0 {
+	if n := g.server.engine.Figures().Waiting; n.InLine+n.AtWork != 0 {
 		w.t.Errorf("seed %d: %d jobs in line, %d at work", seed, n.InLine, n.AtWork)
 	}
 }

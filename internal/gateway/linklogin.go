@@ -30,8 +30,8 @@ func (g *logins) authenticate(now time.Time, s *session, e ppp.Authenticate) {
 		g.startEAP(now, a, c)
 		return
 	}
-	group, _ := g.keys.group(s.peer.Label)
-	a.proves(now, g.choose(group, e.User), access.PPP{Authenticate: e}, c)
+	group, _ := g.server.keys.group(s.peer.Label)
+	a.proves(now, g.server.choose(group, e.User), access.PPP{Authenticate: e}, c)
 	g.judge(now, a)
 }
 
@@ -79,11 +79,11 @@ func (c *linkLogin) placed(g *logins, now time.Time, a *attempt) {
 // welcome tells the client that it is in.
 func (c *linkLogin) welcome(g *logins, now time.Time) {
 	c.s.login = nil
-	g.engine.Authenticated(now, c.s.Session, c.question.ID, c.s.verdict(c.success))
+	g.server.engine.Authenticated(now, c.s.Session, c.question.ID, c.s.verdict(c.success))
 }
 
 func (c *linkLogin) refused(g *logins, now time.Time, _ *attempt, why access.Refusal) {
 	c.s.login = nil
 	c.s.Because(why.String())
-	g.engine.Authenticated(now, c.s.Session, c.question.ID, ppp.Verdict{Code: why.Code(), Message: why.Message()})
+	g.server.engine.Authenticated(now, c.s.Session, c.question.ID, ppp.Verdict{Code: why.Code(), Message: why.Message()})
 }

@@ -70,7 +70,7 @@ func TestClientsOfATenant(t *testing.T) {
 						}
 					}
 				}
-				if drops := w.server.engine.Plane.Drops()[dataplane.DropNeighbour]; drops > 0 == open {
+				if drops := w.server.server.engine.Plane.Drops()[dataplane.DropNeighbour]; drops > 0 == open {
 					t.Errorf("%d dropped", drops)
 				}
 			})
@@ -126,7 +126,7 @@ func TestTenantsBesideEachOther(t *testing.T) {
 				t.Errorf("%s is reached: %v", to, got)
 			}
 		}
-		if drops := w.server.engine.Plane.Drops()[dataplane.DropDenied]; drops != 2 {
+		if drops := w.server.server.engine.Plane.Drops()[dataplane.DropDenied]; drops != 2 {
 			t.Errorf("%d dropped", drops)
 		}
 	})

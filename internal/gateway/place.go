@@ -62,7 +62,7 @@ func (g *logins) askLife(now, began time.Time, list []doubted, then func(now tim
 	list = slices.DeleteFunc(list, func(d doubted) bool { return d.session.Ended || d.lives(began) })
 	if len(list) > 0 && now.Sub(began) < lifeWait && g.heldUp < maxHeldUp {
 		for _, d := range list {
-			g.engine.AskEcho(d.session.Session)
+			g.server.engine.AskEcho(d.session.Session)
 		}
 		g.after(lifeInterval, func(now time.Time) { g.askLife(now, began, list, then) })
 		return
@@ -82,9 +82,9 @@ func (g *logins) endDead(now time.Time, s *session) {
 	why := l2tp.Result{Code: l2tp.ClearAdministrative, Message: "no answer, and the user logged in again"}
 	others := slices.ContainsFunc(s.peer.own(), func(o *session) bool { return o != s && o.Call.Tunnel == s.Call.Tunnel })
 	if others {
-		g.engine.L2TP.CloseCall(now, s.Call, why)
+		g.server.engine.L2TP.CloseCall(now, s.Call, why)
 	} else {
-		g.engine.L2TP.CloseTunnel(now, s.Call.Peer, s.Call.Tunnel, why)
+		g.server.engine.L2TP.CloseTunnel(now, s.Call.Peer, s.Call.Tunnel, why)
 	}
 	g.end(now, s)
 }

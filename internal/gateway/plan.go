@@ -40,7 +40,8 @@ type plan struct {
 
 // applier puts one configuration in the place of another.
 type applier struct {
-	*logins
+	server   *server
+	logins   *logins
 	applying chan struct{} // has room for one Apply
 
 	// What follows belongs to the control loop.
@@ -48,7 +49,9 @@ type applier struct {
 	superseded []superseded   // what came so before it
 }
 
-func newApplier(l *logins) *applier { return &applier{logins: l, applying: make(chan struct{}, 1)} }
+func newApplier(l *logins) *applier {
+	return &applier{server: l.server, logins: l, applying: make(chan struct{}, 1)}
+}
 
 // Changes are what Apply has done: tenants by name, in the order of the configuration.
 type Changes struct {

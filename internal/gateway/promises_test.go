@@ -167,8 +167,8 @@ func TestMovedClientGetsLittleUntilItAnswers(t *testing.T) {
 				}
 				time.Sleep(10 * time.Millisecond)
 			}
-			if sent < 3<<20 || sent > 5<<20 || w.server.engine.Plane.Drops()[dataplane.DropUnproven] < 1000 {
-				t.Errorf("%s: %d bytes were sent, and dropped: %v", name, sent, w.server.engine.Plane.Drops())
+			if sent < 3<<20 || sent > 5<<20 || w.server.server.engine.Plane.Drops()[dataplane.DropUnproven] < 1000 {
+				t.Errorf("%s: %d bytes were sent, and dropped: %v", name, sent, w.server.server.engine.Plane.Drops())
 			}
 			w.net.Tap(nil)
 			time.Sleep(30 * time.Second)

@@ -248,8 +248,8 @@ func testBroadcastSelector(t *testing.T) {
 			c := w.client(nil)
 			c.mustDial(a.trusts(vpn), func(d *dialer.DialConfig) { d.Persona = persona })
 			found := false
-			w.server.engine.Do(context.Background(), func(time.Time) {
-				for _, p := range w.server.peers {
+			w.server.server.engine.Do(context.Background(), func(time.Time) {
+				for _, p := range w.server.server.peers {
 					for _, r := range p.Current.LocalTraffic {
 						found = found || r.From == broadcast && r.To == broadcast
 					}

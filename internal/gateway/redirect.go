@@ -11,21 +11,21 @@ import (
 // Clients of IKEv2 that are sent to another gateway (RFC 5685).
 
 // elsewhere is the gateway that a new client is sent to before anything else.
-func (g *Gateway) elsewhere(_, _ netip.Addr) string { return g.config.Config.Redirect.To }
+func (g *Gateway) elsewhere(_, _ netip.Addr) string { return g.server.config.Config.Redirect.To }
 
 // sendAway tells the clients that understand it where to go when this server ends.
 func (g *Gateway) sendAway(now time.Time) {
-	to := g.config.Config.Redirect.To
+	to := g.server.config.Config.Redirect.To
 	if to == "" {
 		return
 	}
 	told := 0
-	for id := range g.peers {
-		if g.engine.IKE.Redirect(now, ike.Peer(id), to) == nil {
+	for id := range g.server.peers {
+		if g.server.engine.IKE.Redirect(now, ike.Peer(id), to) == nil {
 			told++
 		}
 	}
-	g.emit(event.ClientsRedirected{To: to, Clients: told})
+	g.server.emit(event.ClientsRedirected{To: to, Clients: told})
 }
 
 // sentAway is what a client of a tenant gets that is served elsewhere.

@@ -16,7 +16,7 @@ const watchInterval = 10 * time.Second
 // watch follows the files that the configuration names, until ctx is done: lists of
 // revoked certificates one by one, all the others together.
 func (g *applier) watch(ctx context.Context) {
-	defer g.running.Done()
+	defer g.server.running.Done()
 	seen := sight{lists: map[string]string{}}
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
@@ -39,10 +39,10 @@ type sight struct {
 
 // look looks at the files once.
 func (g *applier) look(ctx context.Context, seen *sight) {
-	defer g.faults.Recover("files that the configuration names")
+	defer g.server.faults.Recover("files that the configuration names")
 	var tenants []*tenantState
 	var running *config.Config
-	if g.engine.Do(ctx, func(time.Time) { tenants, running = g.tenants, g.config.Config }) != nil || running == nil {
+	if g.server.engine.Do(ctx, func(time.Time) { tenants, running = g.server.tenants, g.server.config.Config }) != nil || running == nil {
 		return
 	}
 	g.watchLists(tenants, seen.lists)
@@ -60,10 +60,10 @@ func (g *applier) look(ctx context.Context, seen *sight) {
 func (g *applier) reread(ctx context.Context, running *config.Config, stamp, failed string) string {
 	next, err := running.Again()
 	if err == nil {
-		_, err = g.Apply(ctx, next)
+		_, err = g.replace(ctx, next)
 	}
 	if err != nil && stamp != failed && ctx.Err() == nil {
-		g.emit(event.FilesRefused{Err: err, Hint: "what was read before stays in force"})
+		g.server.emit(event.FilesRefused{Err: err, Hint: "what was read before stays in force"})
 	}
 	return stamp
 }
@@ -100,12 +100,12 @@ func (g *applier) watchLists(tenants []*tenantState, seen map[string]string) {
 func (g *applier) rereadLists(t *tenantState) {
 	lists, err := config.ReadCRLs(t.conf.Load().CRLFiles)
 	if err != nil {
-		g.emit(event.CRLRefused{Tenant: t.Name, Err: err, Hint: "the list from before stays in force: write the file anew with `culvert ca crl`"})
+		g.server.emit(event.CRLRefused{Tenant: t.Name, Err: err, Hint: "the list from before stays in force: write the file anew with `culvert ca crl`"})
 		return
 	}
-	g.engine.Post(func(now time.Time) {
+	g.server.engine.Post(func(now time.Time) {
 		t.trust.relist(lists)
-		g.emit(event.CRLRead{Tenant: t.Name, Lists: len(lists)})
-		g.expel(now, t, lists)
+		g.server.emit(event.CRLRead{Tenant: t.Name, Lists: len(lists)})
+		g.logins.expel(now, t, lists)
 	})
 }

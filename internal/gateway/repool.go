@@ -23,9 +23,9 @@ func (g *applier) repool(now time.Time, r renewal) {
 			ending[addr] = why
 		}
 	}
-	for _, s := range g.sessions {
+	for _, s := range g.server.sessions {
 		if why := ending[s.addr]; why != "" && s.tenant == t {
-			g.cut(now, s, why, ike.ReasonLocal)
+			g.logins.cut(now, s, why, ike.ReasonLocal)
 		}
 	}
 	r.pools.pool.Restore(t.pool.Leases())
@@ -33,7 +33,7 @@ func (g *applier) repool(now time.Time, r renewal) {
 		r.pools.pool6.Restore(t.pool6.Leases())
 	}
 	t.pools = *r.pools
-	g.leasesChanged = g.config.Store != nil
+	g.server.leasesChanged = g.server.config.Store != nil
 }
 
 // take has the other pools lease what a session has, or says why they do not. A session

@@ -48,7 +48,7 @@ func (g *logins) expel(now time.Time, t *tenantState, lists []*x509.RevocationLi
 	if len(lists) == 0 {
 		return
 	}
-	for _, p := range g.peers {
+	for _, p := range g.server.peers {
 		for _, s := range p.own() {
 			if s.tenant == t && !s.Ended && (revoked(lists, p.Chain) || revoked(lists, s.chain)) {
 				g.cut(now, s, "the certificate was revoked", ike.ReasonLocal)

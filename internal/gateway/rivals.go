@@ -79,7 +79,7 @@ func (g *logins) askRivals(now time.Time, p *peer, t *tenantState, user string, 
 		default:
 			continue
 		}
-		if g.engine.IKE.Probe(now, ike.Peer(s.peer.ID), idle, patience) {
+		if g.server.engine.IKE.Probe(now, ike.Peer(s.peer.ID), idle, patience) {
 			p.rivals++
 			s.peer.awaited = append(s.peer.awaited, p)
 		}
@@ -95,7 +95,7 @@ func (g *logins) answered(now time.Time, of *peer) {
 	awaited := of.awaited
 	of.awaited = nil
 	for _, p := range awaited {
-		if p.rivals--; p.rivals == 0 && g.peers[p.ID] == p && p.resume != nil {
+		if p.rivals--; p.rivals == 0 && g.server.peers[p.ID] == p && p.resume != nil {
 			a := p.resume
 			p.resume = nil
 			g.assigned(now, a)

@@ -272,7 +272,7 @@ func (r road) wantRefusal(t *testing.T, w *world, o obstacle, tries int, err err
 		t.Errorf("the client is told %q, want %q", err, words)
 	}
 	counted := uint64(0)
-	for _, c := range w.server.counter.Counts() {
+	for _, c := range w.server.server.counter.Counts() {
 		if c.Name == "login-refused" && c.Cause == o.refusal.String() && (c.Tenant == o.tenant() || o.tenant() == "") {
 			counted += c.N
 		}

@@ -50,7 +50,7 @@ func TestClientsKeepToTheirSelectors(t *testing.T) {
 				if client.ping(conn, w.addr("198.19.0.2"), time.Second) {
 					t.Error("it reaches a network that is not among its routes")
 				}
-				if n := w.server.engine.Plane.Drops()[dataplane.DropSelector]; n == 0 {
+				if n := w.server.server.engine.Plane.Drops()[dataplane.DropSelector]; n == 0 {
 					t.Errorf("%d packets counted", n)
 				}
 			})

@@ -98,7 +98,7 @@ func (o *outside) underForgery(t *testing.T, to netip.AddrPort, msg []byte) {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("dropped by the server: %v; refused: %v", w.server.engine.Plane.Drops(), w.server.engine.IKE.Stats().Dropped)
+			t.Logf("dropped by the server: %v; refused: %v", w.server.server.engine.Plane.Drops(), w.server.server.engine.IKE.Stats().Dropped)
 		}
 	})
 	standing := all[0].mustDial(callsFrom(all[0], to.Addr()), func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })
@@ -126,7 +126,7 @@ func (o *outside) underForgery(t *testing.T, to netip.AddrPort, msg []byte) {
 			}
 		}
 	}
-	drops := w.server.engine.Plane.Drops()
+	drops := w.server.server.engine.Plane.Drops()
 	full, unresolved := drops[dataplane.DropFull], drops[dataplane.DropUnresolved]
 	said := fmt.Sprintf("%d of %d dials without a repetition, %d of %d pings lost, dropped: %d full, %d unresolved", smooth, tries, lost, 10*tries, full, unresolved)
 	if t.Log(said); smooth < tries/2 || lost > 1 || full > unresolved/4 {
@@ -138,7 +138,7 @@ func (o *outside) underForgery(t *testing.T, to netip.AddrPort, msg []byte) {
 func (w *world) waitForRoomToEnd(t *testing.T) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if d := w.server.engine.Plane.Drops(); d[dataplane.DropFull]+d[dataplane.DropUnresolved] > 1000 {
+		if d := w.server.server.engine.Plane.Drops(); d[dataplane.DropFull]+d[dataplane.DropUnresolved] > 1000 {
 			return
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // time is named, and left behind. stop ends what runs beside the loop.
 func (g *Gateway) finish(stop func()) {
 	began := time.Now()
-	tenants, leases := g.tenants, g.collectLeases(g.tenants)
+	tenants, leases := g.server.tenants, g.server.collectLeases(g.server.tenants)
 	patience := time.NewTimer(engine.StopPatience)
 	defer patience.Stop()
 	var late []string
@@ -20,8 +20,8 @@ func (g *Gateway) finish(stop func()) {
 		name  string
 		ended <-chan struct{}
 	}{
-		{"state store", aside.Run(func() { g.storeLeases(tenants, leases) })},
-		{"sockets, devices, jobs", aside.Run(func() { stop(); g.Close(); g.engine.Wait(); g.running.Wait() })},
+		{"state store", aside.Run(func() { g.server.storeLeases(tenants, leases) })},
+		{"sockets, devices, jobs", aside.Run(func() { stop(); g.Close(); g.server.engine.Wait(); g.server.running.Wait() })},
 	} {
 		select {
 		case <-part.ended:
@@ -39,13 +39,13 @@ func (g *Gateway) finish(stop func()) {
 	if len(late) > 0 {
 		return // what is left behind may still read the configurations
 	}
-	g.zeroApplied()
+	g.applier.zeroApplied()
 }
 
 // stopped says so.
 func (g *Gateway) stopped(took time.Duration, late []string) {
 	if len(late) > 0 {
-		g.emit(event.LeftBehind{What: late, Hint: "every client was told; what did not end in time was not waited for, and clients may get other addresses than before"})
+		g.server.emit(event.LeftBehind{What: late, Hint: "every client was told; what did not end in time was not waited for, and clients may get other addresses than before"})
 	}
-	g.emit(event.Stopped{Took: took})
+	g.server.emit(event.Stopped{Took: took})
 }

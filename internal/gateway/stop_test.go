@@ -32,12 +32,12 @@ func TestTheEndIsBounded(t *testing.T) {
 				never := make(chan struct{})
 				c := w.client(nil)
 				c.wantPing(c.mustDial(), "198.18.0.2")
-				if tt.job && !w.server.later(nil, func() { <-never }) {
+				if tt.job && !w.server.server.later(nil, func() { <-never }) {
 					t.Fatal("no job")
 				}
 				synctest.Wait()
 				if tt.slow {
-					for _, state := range w.server.tenants {
+					for _, state := range w.server.server.tenants {
 						state.device = slowDevice{state.device, never}
 					}
 				}

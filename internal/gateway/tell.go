@@ -71,7 +71,7 @@ func (g *logins) tellRefused(a *attempt, why access.Refusal, err error) {
 	}
 	p.refusal, p.refused = e, p.V2 && s == nil
 	if !p.refused || why == access.Throttled {
-		g.sayRefused(p, why == access.Throttled || !g.engine.IKE.Tells(time.Now(), ike.Peer(p.ID)))
+		g.sayRefused(p, why == access.Throttled || !g.server.engine.IKE.Tells(time.Now(), ike.Peer(p.ID)))
 	}
 }
 
@@ -80,7 +80,7 @@ func (g *logins) tellRefused(a *attempt, why access.Refusal, err error) {
 func (g *logins) sayRefused(p *peer, quiet bool) {
 	if e := p.refusal; e != nil {
 		p.refusal, e.Quiet = nil, quiet
-		g.emit(*e)
+		g.server.emit(*e)
 	}
 }
 
@@ -88,7 +88,7 @@ func (g *logins) sayRefused(p *peer, quiet bool) {
 func (g *logins) attemptFailed(e engine.Failed) {
 	var p *peer
 	if e.Peer != nil {
-		p = g.peers[e.Peer.ID]
+		p = g.server.peers[e.Peer.ID]
 	}
 	if p != nil && p.V2 {
 		g.left(p)
@@ -97,7 +97,7 @@ func (g *logins) attemptFailed(e engine.Failed) {
 		g.sayRefused(p, false) // IKE knows neither the user nor what to do
 		return
 	}
-	g.emit(tell.Failed(e, tenantsOf(e.Tenant)))
+	g.server.emit(tell.Failed(e, tenantsOf(e.Tenant)))
 }
 
 // tellThrottled says that somebody is held up, once until it is over.

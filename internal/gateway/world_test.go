@@ -394,12 +394,12 @@ func (c *client) wantNothing() {
 
 func (g *Gateway) wantEmpty(t *testing.T) {
 	t.Helper()
-	err := g.engine.Do(context.Background(), func(time.Time) {
-		wantNobody(t, g.engine)
-		if n := len(g.peers) + len(g.sessions); n != 0 {
-			t.Errorf("%d peers, %d sessions left", len(g.peers), len(g.sessions))
+	err := g.server.engine.Do(context.Background(), func(time.Time) {
+		wantNobody(t, g.server.engine)
+		if n := len(g.server.peers) + len(g.server.sessions); n != 0 {
+			t.Errorf("%d peers, %d sessions left", len(g.server.peers), len(g.server.sessions))
 		}
-		for _, tenant := range g.tenants {
+		for _, tenant := range g.server.tenants {
 			if n := tenant.pool.Leased(); n != 0 {
 				t.Errorf("%d addresses of %s still leased", n, tenant.Name)
 			}

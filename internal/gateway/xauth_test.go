@@ -102,7 +102,7 @@ func TestXAUTHSplit(t *testing.T) {
 			c.wantPing(conn, "198.18.0.3")
 			time.Sleep(time.Hour)
 		}
-		for _, g := range []*engine.Engine{c.g.Engine, w.server.engine} {
+		for _, g := range []*engine.Engine{c.g.Engine, w.server.server.engine} {
 			if n := ownWay(g, t); n != "" {
 				t.Error(n)
 			}
