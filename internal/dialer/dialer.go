@@ -75,7 +75,7 @@ func (d *Dialer) emit(e event.Event) {
 
 // do runs f in the control loop and waits for it.
 func (d *Dialer) do(ctx context.Context, f func(now time.Time)) error {
-	err := d.Engine.Do(ctx, f)
+	err := d.Engine.Work.Do(ctx, f)
 	if errors.Is(err, engine.ErrEnded) {
 		return ErrEnded
 	}

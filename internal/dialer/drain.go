@@ -106,7 +106,7 @@ func (d *Dialer) configured(e engine.Configured) {
 	if c == nil || e.Peer.TunnelMode != nil {
 		return
 	}
-	d.Engine.OpenTunnelMode(d.Engine.NewSession(e.Peer))
+	d.Engine.OpenTunnelMode(d.Engine.Table.NewSession(e.Peer))
 	c.local, c.user, c.granted = e.Assignment.IPv4, c.config.User, e.Assignment
 }
 

@@ -86,9 +86,9 @@ func (d *Dialer) eapEvents(now time.Time, c *call, by carrier) {
 // eapWork has slow work done in the pool.
 func (d *Dialer) eapWork(c *call, by carrier, e eap.Compute) {
 	machine := c.eap
-	d.Engine.Later("", func() {
+	d.Engine.Work.Later("", func() {
 		r := e.Do()
-		d.Engine.Post(func(now time.Time) {
+		d.Engine.Work.Post(func(now time.Time) {
 			if c.eap == machine {
 				machine.Computed(r)
 				d.eapEvents(now, c, by)

@@ -43,7 +43,7 @@ func (d *Dialer) advertised(c *call, packet []byte) {
 	}
 	c.addr, c.solicitAt = addr, time.Time{}
 	device := c.device
-	d.Engine.Later("", func() { d.readdress(device, addr, a.DNS, c.config.OnIPv6) })
+	d.Engine.Work.Later("", func() { d.readdress(device, addr, a.DNS, c.config.OnIPv6) })
 }
 
 // readdress gives the device of a call its address of IPv6. It runs in the pool.

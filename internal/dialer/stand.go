@@ -81,7 +81,7 @@ func (d *Dialer) stands(c *call, a Assigned) {
 	}
 	go func() {
 		device, err := c.config.Device(a)
-		d.Engine.Post(func(now time.Time) { d.join(now, c, device, err) })
+		d.Engine.Work.Post(func(now time.Time) { d.join(now, c, device, err) })
 	}()
 }
 

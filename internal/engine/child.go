@@ -12,25 +12,25 @@ import (
 // sent packets by.
 
 // children are the child SAs of all peers.
-type children struct{ *machines }
+type children struct{ machines *machines }
 
 // install makes a child SA known to the data plane.
 func (e *children) install(now time.Time, i ike.Installed) {
-	p := e.peerOf(i.Peer)
+	p := e.machines.Table.peerOf(i.Peer)
 	c, err := e.newChild(p.Plane, i.Child)
 	i.Child.KeyIn.Zero()
 	i.Child.KeyOut.Zero()
 	if err != nil {
-		e.happened.add(SARefused{p, err})
-		e.IKE.Close(now, i.Peer, ike.ReasonLocal)
+		e.machines.happened.add(SARefused{p, err})
+		e.machines.IKE.Close(now, i.Peer, ike.ReasonLocal)
 		return
 	}
 	p.Children[c.In] = c
 	c.SA.TunnelMode = p.tunnelModeSession(c)
 	if c.Only = selectors(&c.ChildTerms, p.Called); c.Only != nil && c.SA.TunnelMode != nil {
-		e.Plane.AddNarrowSA(esp.SPI(c.In), c.SA, c.Only)
+		e.machines.Plane.AddNarrowSA(esp.SPI(c.In), c.SA, c.Only)
 	} else {
-		e.Plane.AddSA(esp.SPI(c.In), c.SA)
+		e.machines.Plane.AddSA(esp.SPI(c.In), c.SA)
 	}
 	if c.Active {
 		e.activate(i.Peer, c.In)
@@ -45,14 +45,14 @@ func (e *children) newChild(p *dataplane.Peer, sa ike.ChildSA) (*Child, error) {
 	}
 	c := &Child{ChildTerms: sa.ChildTerms}
 	c.SA, err = dataplane.NewSA(p, esp.InboundConfig{
-		SPI: esp.SPI(sa.In), Transform: t, ESN: sa.ESN, Vault: e.vault,
+		SPI: esp.SPI(sa.In), Transform: t, ESN: sa.ESN, Vault: e.machines.vault,
 		Keys: esp.Keys{Encryption: sa.KeyIn.Encryption, Integrity: sa.KeyIn.Integrity},
 	})
 	if err != nil {
 		return nil, err
 	}
 	c.Out, err = esp.NewOutbound(esp.OutboundConfig{
-		SPI: esp.SPI(sa.Out), Transform: t, ESN: sa.ESN, Vault: e.vault, After: e.Config.After,
+		SPI: esp.SPI(sa.Out), Transform: t, ESN: sa.ESN, Vault: e.machines.vault, After: e.machines.Config.After,
 		Keys: esp.Keys{Encryption: sa.KeyOut.Encryption, Integrity: sa.KeyOut.Integrity},
 	})
 	return c, err
@@ -60,7 +60,7 @@ func (e *children) newChild(p *dataplane.Peer, sa ike.ChildSA) (*Child, error) {
 
 // activate sends on that SA from now on.
 func (e *children) activate(id ike.Peer, in ike.SPI) {
-	p := e.Peers[uint64(id)]
+	p := e.machines.Table.Peers[uint64(id)]
 	if p == nil || p.Children[in] == nil {
 		return
 	}
@@ -78,7 +78,7 @@ func (e *children) activate(id ike.Peer, in ike.SPI) {
 		p.port = port
 	}
 	e.Reroute(p)
-	e.happened.add(Ready{p})
+	e.machines.happened.add(Ready{p})
 }
 
 // activateUsed sends on a peer's only SA when the peer does so: its first packet
@@ -104,13 +104,13 @@ func (e *children) Reroute(p *Peer) {
 	if c.Local.Port != 0 {
 		port = c.Local.Port
 	}
-	err := e.Plane.Route(p.Plane, dataplane.Encapsulation{
+	err := e.machines.Plane.Route(p.Plane, dataplane.Encapsulation{
 		Out: c.Out, Path: planePath(p.Path), LocalPort: port, RemotePort: p.port,
-		InnerLocal: local, InnerRemote: remote, OuterMTU: e.Config.OuterMTU,
+		InnerLocal: local, InnerRemote: remote, OuterMTU: e.machines.Config.OuterMTU,
 		Ways: p.Ways(), Trial: p.tried(),
 	})
 	if err != nil {
-		e.happened.add(RouteRefused{p, err})
+		e.machines.happened.add(RouteRefused{p, err})
 	}
 }
 
@@ -135,13 +135,13 @@ func (t *Table) Received(id ike.Peer, in ike.SPI) uint64 {
 
 // uninstall forgets a child SA.
 func (e *children) uninstall(r ike.Removed) {
-	p := e.Peers[uint64(r.Peer)]
+	p := e.machines.Table.Peers[uint64(r.Peer)]
 	if p == nil || p.Children[r.In] == nil {
 		return
 	}
 	c := p.Children[r.In]
 	delete(p.Children, r.In)
-	e.Plane.RemoveSA(esp.SPI(r.In))
+	e.machines.Plane.RemoveSA(esp.SPI(r.In))
 	lost := p.Current == c
 	if lost {
 		p.Current = p.newestActive()

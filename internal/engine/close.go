@@ -42,8 +42,8 @@ func (e *Engine) ClosePeers(now time.Time, list []*Peer, why l2tp.Result, reason
 // Goodbye tells every peer that we go.
 func (e *Engine) Goodbye(now time.Time) {
 	const why = "gateway shut down"
-	list := make([]*Peer, 0, len(e.Peers))
-	for _, p := range e.Peers {
+	list := make([]*Peer, 0, len(e.Table.Peers))
+	for _, p := range e.Table.Peers {
 		for _, s := range p.Sessions() {
 			s.Because(why)
 		}
@@ -74,7 +74,7 @@ func (e *Engine) Kick(now time.Time, s *Session, reason string) {
 
 // peerClosed ends what is left of a peer: no SA can carry a goodbye any more.
 func (e *Engine) peerClosed(now time.Time, c ike.Closed) {
-	p := e.Peers[uint64(c.Peer)]
+	p := e.Table.Peers[uint64(c.Peer)]
 	if p == nil {
 		return
 	}
@@ -88,9 +88,9 @@ func (e *Engine) peerClosed(now time.Time, c ike.Closed) {
 		e.End(s)
 	}
 	for in := range p.Children {
-		e.uninstall(ike.Removed{Peer: c.Peer, In: in})
+		e.Children.uninstall(ike.Removed{Peer: c.Peer, In: in})
 	}
-	delete(e.Peers, p.ID)
+	delete(e.Table.Peers, p.ID)
 	p.Gone = true
 	e.happened.add(Closed{p, c})
 }

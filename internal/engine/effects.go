@@ -43,17 +43,17 @@ func (e *Engine) ikeEvent(now time.Time) bool {
 	case ike.Keepalive:
 		e.unsent(e.Plane.SendKeepalive(planePath(x.Path)))
 	case ike.Compute:
-		if !e.compute(x) {
+		if !e.Work.compute(x) {
 			e.IKE.Computed(now, x.ID, ike.ErrBusy)
 		}
 	case ike.Installed:
-		e.install(now, x)
+		e.Children.install(now, x)
 	case ike.Activated:
-		e.activate(x.Peer, x.In)
+		e.Children.activate(x.Peer, x.In)
 	case ike.Removed:
-		e.uninstall(x)
+		e.Children.uninstall(x)
 	case ike.Moved:
-		e.peerMoved(now, x)
+		e.Children.peerMoved(now, x)
 	case ike.Closed:
 		e.peerClosed(now, x)
 	default:
@@ -66,37 +66,37 @@ func (e *Engine) ikeEvent(now time.Time) bool {
 func (e *Engine) peerEvent(event ike.Event) {
 	switch x := event.(type) {
 	case ike.Up:
-		p := e.peerOf(x.Peer)
+		p := e.Table.peerOf(x.Peer)
 		p.is(x.Tenant, x.Path, x.Identity, x.Family)
 		p.V2, p.Suite, p.Chain = x.V2, x.Suite, x.Certificates
 		e.happened.add(Secured{p})
 	case ike.EAP:
-		p := e.peerOf(x.Peer)
+		p := e.Table.peerOf(x.Peer)
 		if !x.Initiator && x.Packet == nil {
 			p.is(x.Tenant, x.Path, x.Identity, x.Family)
 			p.V2 = true
 		}
 		e.happened.add(EAP{p, x})
 	case ike.Login:
-		p := e.peerOf(x.Peer)
+		p := e.Table.peerOf(x.Peer)
 		if p.Suite == "" { // or we renew phase 1 ourselves
 			p.is(x.Tenant, x.Path, x.Identity, x.Family)
 		}
 		e.happened.add(Login{p, x})
 	case ike.Assign:
-		e.happened.add(Assign{e.peerOf(x.Peer), x})
+		e.happened.add(Assign{e.Table.peerOf(x.Peer), x})
 	case ike.Answered:
-		if p := e.Peers[uint64(x.Peer)]; p != nil {
+		if p := e.Table.Peers[uint64(x.Peer)]; p != nil {
 			e.happened.add(Answered{p})
 		}
 	case ike.Configured:
-		e.happened.add(Configured{e.peerOf(x.Peer), x.Assignment})
+		e.happened.add(Configured{e.Table.peerOf(x.Peer), x.Assignment})
 	case ike.Redirected:
-		e.happened.add(Redirected{e.Peers[uint64(x.Peer)], x.Gateway})
+		e.happened.add(Redirected{e.Table.Peers[uint64(x.Peer)], x.Gateway})
 	case ike.Untold:
 		e.happened.add(Untold{x.Attempts})
 	case ike.Failed:
-		e.happened.add(Failed{e.Peers[uint64(x.Peer)], x})
+		e.happened.add(Failed{e.Table.Peers[uint64(x.Peer)], x})
 	}
 }
 

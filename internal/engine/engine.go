@@ -10,17 +10,19 @@ import (
 // Engine is the control loop and all that it owns. Its methods, but for those of Work, are
 // for the control loop.
 type Engine struct {
-	*Work
+	*machines
 	*sessions
-	nextSweep time.Time
-	owner     Owner
-	stop      context.CancelFunc
+	Children *children // of all peers
+	Work     *Work
+	owner    Owner
+	stop     context.CancelFunc
 }
 
 // New opens the sockets. Nothing runs before Run.
 func New(c Config) (*Engine, error) {
 	m := &machines{Table: newTable(), Refused: make(map[string]uint64), Config: c, vault: new(esp.Vault)}
-	e := &Engine{Work: newWork(c.Faults), sessions: &sessions{children: &children{m}}, stop: func() {}}
+	pairs := &children{machines: m}
+	e := &Engine{Work: newWork(c.Faults), machines: m, Children: pairs, sessions: &sessions{machines: m, children: pairs}, stop: func() {}}
 	for _, step := range []func() error{e.openPlane, e.openMachines} {
 		if err := step(); err != nil {
 			e.Close()
@@ -36,13 +38,13 @@ func (e *Engine) Run(ctx context.Context, owner Owner) {
 	e.owner = owner
 	planeCtx, stop := context.WithCancel(context.Background())
 	e.stop = stop
-	e.running.Add(1)
+	e.Work.running.Add(1)
 	go func() {
-		defer e.running.Done()
+		defer e.Work.running.Done()
 		e.Plane.Run(planeCtx)
 	}()
-	e.loop(ctx)
-	close(e.ended)
+	(&loop{engine: e}).run(ctx)
+	close(e.Work.ended)
 }
 
 // StopPatience is how long whoever ends an engine waits, once every peer was told, for what is
@@ -54,7 +56,7 @@ const StopPatience = 1200 * time.Millisecond
 // data plane.
 func (e *Engine) Stop() {
 	e.stop()
-	e.close()
+	e.Work.close()
 }
 
 // Close is Stop, and frees the sockets.
@@ -66,4 +68,4 @@ func (e *Engine) Close() {
 }
 
 // Wait waits until nothing of what Close has ended runs any more.
-func (e *Engine) Wait() { e.running.Wait() }
+func (e *Engine) Wait() { e.Work.running.Wait() }

@@ -125,7 +125,7 @@ func pairUp(t *testing.T, judge func(d *driver, now time.Time, e Authenticate)) 
 // do runs f in the control loop of one of them.
 func (pair) do(t *testing.T, d *driver, f func(time.Time)) {
 	t.Helper()
-	if err := d.e.Do(context.Background(), f); err != nil {
+	if err := d.e.Work.Do(context.Background(), f); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -163,8 +163,8 @@ func TestWhatHappensIsSaidInOrder(t *testing.T) {
 		for name, d := range map[string]*driver{"server": p.server, "client": p.client} {
 			d.wantSaid(t, "LinkUp", "Ended", "Closed")
 			p.do(t, d, func(time.Time) {
-				if n := len(d.e.Peers) + len(d.e.Sessions) + d.e.Deadlines.Len(); n != 0 {
-					t.Errorf("%s: %d peers, %d sessions, %d deadlines are left", name, len(d.e.Peers), len(d.e.Sessions), d.e.Deadlines.Len())
+				if n := len(d.e.Table.Peers) + len(d.e.Table.Sessions) + d.e.Deadlines.Len(); n != 0 {
+					t.Errorf("%s: %d peers, %d sessions, %d deadlines are left", name, len(d.e.Table.Peers), len(d.e.Table.Sessions), d.e.Deadlines.Len())
 				}
 			})
 		}
@@ -188,8 +188,8 @@ func TestAPanicOfWhoDrivesCostsWhoItServed(t *testing.T) {
 		time.Sleep(time.Minute)
 		p.server.wantSaid(t, "Secured", "Authenticate", "Ended", "Closed")
 		p.do(t, p.server, func(time.Time) {
-			if told != 1 || len(p.server.e.Peers) != 0 {
-				t.Errorf("told of %d panics; %d peers are still there", told, len(p.server.e.Peers))
+			if told != 1 || len(p.server.e.Table.Peers) != 0 {
+				t.Errorf("told of %d panics; %d peers are still there", told, len(p.server.e.Table.Peers))
 			}
 		})
 	})

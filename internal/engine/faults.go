@@ -45,7 +45,7 @@ func (e *Engine) ikeMessage(now time.Time, path ike.Path, msg []byte) {
 func (e *Engine) AbandonExchange(now time.Time, path ike.Path, msg []byte) {
 	defer e.Config.Faults.Recover("control loop: ending an exchange that met a fault")
 	id := e.IKE.Abandon(path, msg)
-	if p := e.Peers[uint64(id)]; p != nil {
+	if p := e.Table.Peers[uint64(id)]; p != nil {
 		e.drop(now, served{peer: p})
 	} else if id != 0 {
 		e.IKE.Close(now, id, ike.ReasonLocal)
@@ -55,7 +55,7 @@ func (e *Engine) AbandonExchange(now time.Time, path ike.Path, msg []byte) {
 // drop ends a session, or a peer, that met a fault: in good order if that can be had,
 // and otherwise with all that the engine itself has of it.
 func (e *Engine) drop(now time.Time, on served) {
-	if on.peer == nil || e.Peers[on.peer.ID] != on.peer {
+	if on.peer == nil || e.Table.Peers[on.peer.ID] != on.peer {
 		return
 	}
 	for _, s := range on.peer.Sessions() {

@@ -22,8 +22,8 @@ type Figures struct {
 func (e *Engine) Figures() Figures {
 	inbox := e.Plane.Inbox()
 	return Figures{
-		Peers: len(e.Peers), Refused: maps.Clone(e.Refused), IKE: e.IKE.Stats(), L2TP: e.L2TP.Stats(),
-		Computing: e.computing.figures(), Waiting: e.waiting.figures(),
+		Peers: len(e.Table.Peers), Refused: maps.Clone(e.Refused), IKE: e.IKE.Stats(), L2TP: e.L2TP.Stats(),
+		Computing: e.Work.computing.figures(), Waiting: e.Work.waiting.figures(),
 		OfPeers: len(inbox.Peers()), Strangers: len(inbox.Strangers()),
 	}
 }

@@ -15,13 +15,13 @@ func (e *Engine) l2tpEvent(now time.Time) bool {
 	}
 	switch x := event.(type) {
 	case l2tp.Send:
-		if p := e.Peers[uint64(x.To)]; p != nil {
+		if p := e.Table.Peers[uint64(x.To)]; p != nil {
 			e.unsent(e.Plane.SendL2TP(p.Plane, x.Data))
 		}
 	case l2tp.TunnelUp:
-		e.tunnelUp(x)
+		e.Table.tunnelUp(x)
 	case l2tp.TunnelDown:
-		if p := e.Peers[uint64(x.Peer)]; p != nil {
+		if p := e.Table.Peers[uint64(x.Peer)]; p != nil {
 			e.happened.add(TunnelDown{p, x.Reason})
 		}
 	case l2tp.CallUp:

@@ -20,41 +20,47 @@ const (
 	maxFaults = 64
 )
 
-// loop is the control loop. It returns when ctx is done and every peer was told.
-func (e *Engine) loop(ctx context.Context) {
+// loop is the control loop of an engine.
+type loop struct {
+	engine    *Engine
+	nextSweep time.Time
+}
+
+// run is the loop. It returns when ctx is done and every peer was told.
+func (l *loop) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		now := time.Now()
-		e.advance(now)
-		e.DrainAll(now)
-		e.arm(timer, now)
-		e.wait(ctx, timer)
+		l.advance(now)
+		l.engine.DrainAll(now)
+		l.arm(timer, now)
+		l.wait(ctx, timer)
 	}
-	e.owner.Goodbye(time.Now())
-	e.DrainAll(time.Now())
+	l.engine.owner.Goodbye(time.Now())
+	l.engine.DrainAll(time.Now())
 }
 
 // wait blocks until something happened and takes what there is, up to a burst.
 // Messages of peers come before those of strangers.
-func (e *Engine) wait(ctx context.Context, timer *time.Timer) {
-	defer e.survive()
-	peers, strangers := e.messages()
+func (l *loop) wait(ctx context.Context, timer *time.Timer) {
+	defer l.engine.survive()
+	peers, strangers := l.messages()
 	select {
 	case <-ctx.Done():
 		return
 	case <-timer.C:
 	case m := <-peers:
-		e.message(time.Now(), m)
+		l.message(time.Now(), m)
 	case m := <-strangers:
-		e.message(time.Now(), m)
-	case r := <-e.computed:
-		e.IKE.Computed(time.Now(), r.id, r.value)
-	case f := <-e.Requests:
+		l.message(time.Now(), m)
+	case r := <-l.engine.Work.computed:
+		l.engine.IKE.Computed(time.Now(), r.id, r.value)
+	case f := <-l.engine.Work.Requests:
 		f(time.Now())
 	}
 	for range burst {
-		if !e.more(time.Now()) {
+		if !l.more(time.Now()) {
 			return
 		}
 	}
@@ -63,32 +69,32 @@ func (e *Engine) wait(ctx context.Context, timer *time.Timer) {
 // messages are where those of peers come from: nowhere while more computations stand
 // in line than can be done soon. The inbox drops what it has no room for meanwhile, and
 // clients say it again.
-func (e *Engine) messages() (peers, strangers <-chan *dataplane.Message) {
-	if e.crowded() {
+func (l *loop) messages() (peers, strangers <-chan *dataplane.Message) {
+	if l.engine.Work.crowded() {
 		return nil, nil
 	}
-	inbox := e.Plane.Inbox()
+	inbox := l.engine.Plane.Inbox()
 	return inbox.Peers(), inbox.Strangers()
 }
 
 // more takes one more thing without waiting and reports whether there was one.
 // What is to be sent leaves together when the burst is over.
-func (e *Engine) more(now time.Time) bool {
-	e.drain(now)
-	peers, strangers := e.messages()
+func (l *loop) more(now time.Time) bool {
+	l.engine.drain(now)
+	peers, strangers := l.messages()
 	select {
 	case m := <-peers:
-		e.message(now, m)
+		l.message(now, m)
 		return true
 	default:
 	}
 	select {
-	case r := <-e.computed:
-		e.IKE.Computed(now, r.id, r.value)
-	case f := <-e.Requests:
+	case r := <-l.engine.Work.computed:
+		l.engine.IKE.Computed(now, r.id, r.value)
+	case f := <-l.engine.Work.Requests:
 		f(now)
 	case m := <-strangers:
-		e.message(now, m)
+		l.message(now, m)
 	default:
 		return false
 	}
@@ -97,62 +103,62 @@ func (e *Engine) more(now time.Time) bool {
 
 // message gives a message to the machine it is for. Errors are counted: what
 // they mean is known to the machine, and a stranger must not fill the log.
-func (e *Engine) message(now time.Time, m *dataplane.Message) {
+func (l *loop) message(now time.Time, m *dataplane.Message) {
 	defer m.Release()
-	e.serving = e.of(m)
+	l.engine.serving = l.engine.Table.of(m)
 	switch m.Kind {
 	case dataplane.IKE:
-		e.ikeMessage(now, ikePath(m.Path, m.NATT), m.Data)
+		l.engine.ikeMessage(now, ikePath(m.Path, m.NATT), m.Data)
 	case dataplane.L2TP:
-		e.l2tpMessage(now, m)
+		l.l2tpMessage(now, m)
 	case dataplane.PPP:
-		if s := e.sessionOf(m); s != nil && !e.Plane.Late(s.Plane, m.Data) {
-			e.Count(s.Link.Input(now, m.Data), "ppp")
-			e.Touch(s)
+		if s := l.engine.Table.sessionOf(m); s != nil && !l.engine.Plane.Late(s.Plane, m.Data) {
+			l.engine.Count(s.Link.Input(now, m.Data), "ppp")
+			l.engine.Touch(s)
 		}
 	case dataplane.Early:
-		e.early(now, m)
+		l.early(now, m)
 	case dataplane.Link:
-		if s := e.Sessions[m.Session]; s != nil {
-			e.happened.add(Asked{s, m.Data})
-			e.owner.Drain(now) // while we have the packet
+		if s := l.engine.Table.Sessions[m.Session]; s != nil {
+			l.engine.happened.add(Asked{s, m.Data})
+			l.engine.owner.Drain(now) // while we have the packet
 		}
 	case dataplane.Moved:
-		e.moved(now, m)
+		l.moved(now, m)
 	case dataplane.Faulty:
-		e.drop(now, e.serving)
+		l.engine.drop(now, l.engine.serving)
 	}
-	e.serving = served{}
+	l.engine.serving = served{}
 }
 
 // early takes a packet of a client that uses its first SA of tunnel mode before
 // we know that it has it.
-func (e *Engine) early(now time.Time, m *dataplane.Message) {
-	s := e.Sessions[m.Session]
+func (l *loop) early(now time.Time, m *dataplane.Message) {
+	s := l.engine.Table.Sessions[m.Session]
 	if s == nil || s.Peer.Called {
 		return
 	}
-	e.activateUsed(s.Peer)
-	e.happened.add(Used{s})
-	e.owner.Drain(now) // which opens the session
-	e.Plane.Early(s.Plane, m.Data)
+	l.engine.Children.activateUsed(s.Peer)
+	l.engine.happened.add(Used{s})
+	l.engine.owner.Drain(now) // which opens the session
+	l.engine.Plane.Early(s.Plane, m.Data)
 }
 
-func (e *Engine) l2tpMessage(now time.Time, m *dataplane.Message) {
-	p := e.Peers[m.Peer.ID]
+func (l *loop) l2tpMessage(now time.Time, m *dataplane.Message) {
+	p := l.engine.Table.Peers[m.Peer.ID]
 	if p == nil {
 		return
 	}
-	e.setPort(p, m.Port)
-	e.activateUsed(p)
-	e.Count(e.L2TP.Input(now, l2tp.Peer(p.ID), m.Data), "l2tp")
+	l.engine.Children.setPort(p, m.Port)
+	l.engine.Children.activateUsed(p)
+	l.engine.Count(l.engine.L2TP.Input(now, l2tp.Peer(p.ID), m.Data), "l2tp")
 }
 
 // moved follows a peer whose authenticated packets come from another address.
-func (e *Engine) moved(now time.Time, m *dataplane.Message) {
+func (l *loop) moved(now time.Time, m *dataplane.Message) {
 	m.Peer.Arrived()
-	if e.Peers[m.Peer.ID] != nil {
-		e.IKE.Moved(now, ike.Peer(m.Peer.ID), ikePath(m.Path, true))
+	if l.engine.Table.Peers[m.Peer.ID] != nil {
+		l.engine.IKE.Moved(now, ike.Peer(m.Peer.ID), ikePath(m.Path, true))
 	}
 }
 
@@ -173,39 +179,39 @@ func (e *Engine) DrainAll(now time.Time) {
 
 // advance does everything that is due. A machine that panics keeps nothing else from
 // being done.
-func (e *Engine) advance(now time.Time) {
-	if deadline.Due(now, e.IKE.Deadline()) {
-		e.survived(now, e.IKE.Advance)
+func (l *loop) advance(now time.Time) {
+	if deadline.Due(now, l.engine.IKE.Deadline()) {
+		l.engine.survived(now, l.engine.IKE.Advance)
 	}
-	if deadline.Due(now, e.L2TP.Deadline()) {
-		e.survived(now, e.L2TP.Advance)
+	if deadline.Due(now, l.engine.L2TP.Deadline()) {
+		l.engine.survived(now, l.engine.L2TP.Advance)
 	}
-	e.survived(now, e.advanceSessions)
-	e.survived(now, e.owner.Advance)
+	l.engine.survived(now, l.advanceSessions)
+	l.engine.survived(now, l.engine.owner.Advance)
 }
 
-func (e *Engine) advanceSessions(now time.Time) {
+func (l *loop) advanceSessions(now time.Time) {
 	for {
-		s, ok := e.Deadlines.Due(now)
+		s, ok := l.engine.Deadlines.Due(now)
 		if !ok {
 			break
 		}
-		e.serving = served{peer: s.Peer, session: s}
-		e.advanceSession(now, s)
-		e.schedule(s)
+		l.engine.serving = served{peer: s.Peer, session: s}
+		l.engine.advanceSession(now, s)
+		l.engine.schedule(s)
 	}
-	e.serving = served{}
-	if len(e.Peers) > 0 && !now.Before(e.nextSweep) {
-		e.nextSweep = now.Add(sweepInterval)
-		e.Sweep(now)
+	l.engine.serving = served{}
+	if len(l.engine.Table.Peers) > 0 && !now.Before(l.nextSweep) {
+		l.nextSweep = now.Add(sweepInterval)
+		l.engine.Sweep(now)
 	}
 }
 
 // arm sets the timer to the earliest deadline there is.
-func (e *Engine) arm(timer *time.Timer, now time.Time) {
-	next := deadline.Earliest(e.IKE.Deadline(), e.L2TP.Deadline(), e.Deadlines.Next(), e.owner.Deadline(), now.Add(time.Hour))
-	if len(e.Peers) > 0 {
-		next = deadline.Earliest(next, e.nextSweep)
+func (l *loop) arm(timer *time.Timer, now time.Time) {
+	next := deadline.Earliest(l.engine.IKE.Deadline(), l.engine.L2TP.Deadline(), l.engine.Deadlines.Next(), l.engine.owner.Deadline(), now.Add(time.Hour))
+	if len(l.engine.Table.Peers) > 0 {
+		next = deadline.Earliest(next, l.nextSweep)
 	}
 	timer.Reset(max(0, next.Sub(now)))
 }
@@ -213,11 +219,11 @@ func (e *Engine) arm(timer *time.Timer, now time.Time) {
 // Sweep tells the machines which peers showed life since the last sweep, and looks for what
 // is to be renewed.
 func (e *Engine) Sweep(now time.Time) {
-	for _, p := range e.Peers {
-		if !e.lookAtWear(now, p) {
+	for _, p := range e.Table.Peers {
+		if !e.Children.lookAtWear(now, p) {
 			continue
 		}
-		e.tellMoves(now, p, p.Path)
+		e.Children.tellMoves(now, p, p.Path)
 		a := p.Plane.TakeActivity()
 		if a&dataplane.ActiveSA != 0 {
 			e.IKE.Alive(now, ike.Peer(p.ID))

@@ -26,7 +26,7 @@ func (e *machines) openMachines() error {
 	}
 	accept := e.Config.Candidates != nil
 	if e.IKE, err = ike.NewServer(ike.Config{
-		Rand: rand.Reader, AllocateSPI: spis.next, Received: e.Received, Candidates: e.Config.Candidates, V2: accept,
+		Rand: rand.Reader, AllocateSPI: spis.next, Received: e.Table.Received, Candidates: e.Config.Candidates, V2: accept,
 		Redirect: e.Config.Redirect,
 	}); err != nil {
 		return err
@@ -39,7 +39,7 @@ func (e *machines) openMachines() error {
 
 // l2tpSecret returns the secret that a peer's tunnels are authenticated with; empty: none.
 func (e *machines) l2tpSecret(id l2tp.Peer) []byte {
-	if p := e.Peers[uint64(id)]; p != nil {
+	if p := e.Table.Peers[uint64(id)]; p != nil {
 		return e.Config.L2TPSecret(p)
 	}
 	return nil
@@ -55,7 +55,7 @@ func (e *machines) Dial(now time.Time, c ike.DialConfig) (*Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := e.peerOf(id)
+	p := e.Table.peerOf(id)
 	p.Called = true
 	return p, nil
 }

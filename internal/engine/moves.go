@@ -8,7 +8,7 @@ import (
 
 // peerMoved follows a peer to another address.
 func (e *children) peerMoved(now time.Time, m ike.Moved) {
-	p := e.peerOf(m.Peer)
+	p := e.machines.Table.peerOf(m.Peer)
 	if p.Path.Remote != m.Path.Remote && p.Path.Remote.IsValid() {
 		p.moves++
 		e.tellMoves(now, p, m.Path)
@@ -31,7 +31,7 @@ func (e *children) tellMoves(now time.Time, p *Peer, to ike.Path) {
 	if p.moves == 0 || p.toldUntil.Sub(now) > (tellAtOnce-1)*tellEvery {
 		return
 	}
-	e.happened.add(Moved{Peer: p, From: p.Path.Remote, To: to.Remote, Moves: int(p.moves)})
+	e.machines.happened.add(Moved{Peer: p, From: p.Path.Remote, To: to.Remote, Moves: int(p.moves)})
 	if p.toldUntil.Before(now) {
 		p.toldUntil = now
 	}

@@ -15,7 +15,8 @@ import (
 // sessions are what peers have in the data plane: calls of L2TP with their PPP links, and
 // what child SAs of tunnel mode carry.
 type sessions struct {
-	*children
+	machines *machines
+	children *children
 	// Deadlines are those of the sessions.
 	Deadlines deadline.Heap[*Session]
 	touched   []*Session // whose links may have events
@@ -40,39 +41,39 @@ func (e *sessions) schedule(s *Session) {
 
 // OpenTunnelMode has a session be what its peer's child SAs of tunnel mode carry.
 func (e *sessions) OpenTunnelMode(s *Session) {
-	s.Plane = e.Plane.NewSession(dataplane.SessionConfig{Peer: s.Peer.Plane})
+	s.Plane = e.machines.Plane.NewSession(dataplane.SessionConfig{Peer: s.Peer.Plane})
 	s.Peer.TunnelMode = s
-	e.Sessions[s.Plane] = s
+	e.machines.Table.Sessions[s.Plane] = s
 }
 
 // callUp starts PPP in a new call.
 func (e *sessions) callUp(now time.Time, c l2tp.CallUp) {
-	p := e.Peers[uint64(c.Call.Peer)]
+	p := e.machines.Table.Peers[uint64(c.Call.Peer)]
 	if p == nil {
 		return
 	}
-	s := e.NewSession(p)
+	s := e.machines.Table.NewSession(p)
 	s.Call = c.Call
-	s.Plane = e.Plane.NewSession(dataplane.SessionConfig{
+	s.Plane = e.machines.Plane.NewSession(dataplane.SessionConfig{
 		Peer: p.Plane, Tunnel: c.Call.Tunnel, Call: c.Call.Call,
 		RemoteTunnel: c.RemoteTunnel, RemoteCall: c.RemoteCall, Sequencing: c.Sequencing,
 	})
 	var err error
 	if s.Link, err = e.newLink(s); err != nil {
-		e.happened.add(LinkRefused{p, err})
-		e.Plane.RemoveSession(s.Plane)
-		e.L2TP.CloseCall(now, c.Call, l2tp.Result{Code: l2tp.ClearNoFacilities})
+		e.machines.happened.add(LinkRefused{p, err})
+		e.machines.Plane.RemoveSession(s.Plane)
+		e.machines.L2TP.CloseCall(now, c.Call, l2tp.Result{Code: l2tp.ClearNoFacilities})
 		return
 	}
 	p.Calls[c.Call.Call] = s
-	e.Sessions[s.Plane] = s
+	e.machines.Table.Sessions[s.Plane] = s
 	s.Link.Start(now)
 	e.Touch(s)
 }
 
 // newLink makes the PPP link of a call.
 func (e *sessions) newLink(s *Session) (*ppp.Link, error) {
-	c, err := e.Config.Link(s.Peer, s.Plane.MTU())
+	c, err := e.machines.Config.Link(s.Peer, s.Plane.MTU())
 	if err != nil {
 		return nil, err
 	}
@@ -81,12 +82,12 @@ func (e *sessions) newLink(s *Session) (*ppp.Link, error) {
 
 // callDown ends the session of a call that L2TP says is over.
 func (e *sessions) callDown(c l2tp.CallDown) {
-	p := e.Peers[uint64(c.Call.Peer)]
+	p := e.machines.Table.Peers[uint64(c.Call.Peer)]
 	if p == nil {
 		return
 	}
 	if !c.Up {
-		e.happened.add(CallRefused{p, c.Reason})
+		e.machines.happened.add(CallRefused{p, c.Reason})
 	}
 	if s := p.Calls[c.Call.Call]; s != nil && s.Call == c.Call {
 		s.Because(fmt.Sprint(c.Reason))
@@ -97,7 +98,7 @@ func (e *sessions) callDown(c l2tp.CallDown) {
 // linkClosed ends the call of a link that is over.
 func (e *sessions) linkClosed(now time.Time, s *Session, c ppp.Closed) {
 	s.Because(fmt.Sprint(c.Reason))
-	e.L2TP.CloseCall(now, s.Call, l2tp.Result{Code: l2tp.ClearAdministrative})
+	e.machines.L2TP.CloseCall(now, s.Call, l2tp.Result{Code: l2tp.ClearAdministrative})
 	e.End(s)
 }
 
@@ -113,10 +114,10 @@ func (e *sessions) End(s *Session) {
 	} else {
 		s.Peer.TunnelMode = nil
 	}
-	e.Plane.RemoveSession(s.Plane)
-	delete(e.Sessions, s.Plane)
+	e.machines.Plane.RemoveSession(s.Plane)
+	delete(e.machines.Table.Sessions, s.Plane)
 	e.Deadlines.Stop(s)
-	e.happened.add(Ended{s})
+	e.machines.happened.add(Ended{s})
 }
 
 // Binding is the place of a session in a network.
@@ -144,11 +145,13 @@ func (s *Session) bounded(b Binding) dataplane.LinkOptions {
 }
 
 // Bind opens a session for IPv4 packets, and Bind6 for those of IPv6.
-func (e *sessions) Bind(s *Session, b Binding) { e.Plane.Bind(s.Plane, b.Port, b.Addr, s.bounded(b)) }
+func (e *sessions) Bind(s *Session, b Binding) {
+	e.machines.Plane.Bind(s.Plane, b.Port, b.Addr, s.bounded(b))
+}
 
 // Bind6 opens a session for IPv6 packets.
 func (e *sessions) Bind6(s *Session, b Binding) {
-	e.Plane.Bind6(s.Plane, b.Port, b.Prefix, s.bounded(b))
+	e.machines.Plane.Bind6(s.Plane, b.Port, b.Prefix, s.bounded(b))
 }
 
 // Opened notes that a session carries packets from now on.
@@ -177,7 +180,9 @@ func (e *sessions) used(now time.Time, p *Peer) {
 }
 
 // SendIP sends an IP packet in a session of tunnel mode, or of a link that is up.
-func (e *sessions) SendIP(s *Session, packet []byte) { e.unsent(e.Plane.SendIP(s.Plane, packet)) }
+func (e *sessions) SendIP(s *Session, packet []byte) {
+	e.machines.unsent(e.machines.Plane.SendIP(s.Plane, packet))
+}
 
 // Authenticated answers the link of a session.
 func (e *sessions) Authenticated(now time.Time, s *Session, id uint32, v ppp.Verdict) {
@@ -187,19 +192,19 @@ func (e *sessions) Authenticated(now time.Time, s *Session, id uint32, v ppp.Ver
 
 // EAPRequest sends a request to the client of a link that logs in by EAP.
 func (e *sessions) EAPRequest(now time.Time, s *Session, id uint32, packet []byte) {
-	e.Count(s.Link.EAPRequest(now, id, packet), "eap")
+	e.machines.Count(s.Link.EAPRequest(now, id, packet), "eap")
 	e.Touch(s)
 }
 
 // EAPRespond answers the server of a link that we log in by.
 func (e *sessions) EAPRespond(s *Session, packet []byte) {
-	e.Count(s.Link.EAPRespond(packet), "eap")
+	e.machines.Count(s.Link.EAPRespond(packet), "eap")
 	e.Touch(s)
 }
 
 // EAPFinished says to the link how our login by EAP has ended.
 func (e *sessions) EAPFinished(now time.Time, s *Session, ok bool) {
-	e.Count(s.Link.EAPFinished(now, ok), "eap")
+	e.machines.Count(s.Link.EAPFinished(now, ok), "eap")
 	e.Touch(s)
 }
 
@@ -232,5 +237,5 @@ func (e *sessions) overdue(now time.Time, s *Session, why ppp.Cause) {
 		s.Link.Close(now, ppp.Reason{Cause: why})
 		return
 	}
-	e.IKE.Close(now, ike.Peer(s.Peer.ID), ike.ReasonLocal)
+	e.machines.IKE.Close(now, ike.Peer(s.Peer.ID), ike.ReasonLocal)
 }

@@ -12,7 +12,7 @@ import (
 // machines are what the control loop owns: the protocols, the data plane, and the tables of
 // peers and sessions where these meet.
 type machines struct {
-	*Table
+	Table *Table
 	IKE   *ike.Server
 	L2TP  *l2tp.Endpoint
 	Plane *dataplane.Plane

@@ -63,11 +63,11 @@ func (e *children) lookAtChild(now time.Time, p *Peer, c *Child) bool {
 		e.endWorn(now, p, "it has carried the volume that was agreed on")
 		return false
 	}
-	worn := left < math.MaxUint32/4 || c.LifeBytes > 0 && c.volume() >= c.LifeBytes/4*3 && (p.Called || e.Config.Renews(p))
+	worn := left < math.MaxUint32/4 || c.LifeBytes > 0 && c.volume() >= c.LifeBytes/4*3 && (p.Called || e.machines.Config.Renews(p))
 	if worn && c == p.Current && now.Sub(c.wornAt) > wornTime {
 		c.wornAt = now
-		if err := e.IKE.Rekey(now, ike.Peer(p.ID), ike.Phase2); err != nil {
-			e.happened.add(RekeyRefused{p, err})
+		if err := e.machines.IKE.Rekey(now, ike.Peer(p.ID), ike.Phase2); err != nil {
+			e.machines.happened.add(RekeyRefused{p, err})
 		}
 	}
 	return true
@@ -75,6 +75,6 @@ func (e *children) lookAtChild(now time.Time, p *Peer, c *Child) bool {
 
 // endWorn ends a connection whose child SA can carry no more.
 func (e *children) endWorn(now time.Time, p *Peer, why string) {
-	e.happened.add(Worn{p, why})
-	e.IKE.Close(now, ike.Peer(p.ID), ike.ReasonExpired)
+	e.machines.happened.add(Worn{p, why})
+	e.machines.IKE.Close(now, ike.Peer(p.ID), ike.ReasonExpired)
 }

@@ -116,6 +116,9 @@ func emits(call *ast.CallExpr) bool {
 // hasStream reports whether something is called as the server, or the client, is: machines
 // have an emit of their own.
 func hasStream(x ast.Expr) bool {
+	if held, ok := x.(*ast.SelectorExpr); ok && held.Sel.Name == "server" {
+		x = held.X
+	}
 	name, ok := x.(*ast.Ident)
 	return ok && (name.Name == "g" || name.Name == "d")
 }

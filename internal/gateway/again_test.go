@@ -45,8 +45,8 @@ func (c *client) opened(next <-chan *echoDevice) {
 func (c *client) logInAgain(user, password string) {
 	c.w.t.Helper()
 	var next <-chan *echoDevice
-	err := c.g.Engine.Do(context.Background(), func(now time.Time) {
-		for _, s := range c.g.Engine.Sessions {
+	err := c.g.Engine.Work.Do(context.Background(), func(now time.Time) {
+		for _, s := range c.g.Engine.Table.Sessions {
 			next = c.nextDevice()
 			s.Link.Forget()
 			c.g.Engine.Deadlines.Stop(s)
@@ -123,8 +123,8 @@ func TestLoginAgainInOneLink(t *testing.T) {
 func (c *client) secondTunnel(user, password string) {
 	c.w.t.Helper()
 	var next <-chan *echoDevice
-	err := c.g.Engine.Do(context.Background(), func(now time.Time) {
-		for _, p := range c.g.Engine.Peers {
+	err := c.g.Engine.Work.Do(context.Background(), func(now time.Time) {
+		for _, p := range c.g.Engine.Table.Peers {
 			next = c.nextDevice()
 			c.speaksAs(user, password)
 			if _, err := c.g.Engine.L2TP.Dial(now, l2tp.Peer(p.ID), l2tp.DialConfig{}); err != nil {
@@ -224,8 +224,8 @@ func TestDialsAgainWithinOneSA(t *testing.T) {
 // killed, while the security association stays.
 func (c *client) forget(t *testing.T) {
 	t.Helper()
-	err := c.g.Engine.Do(context.Background(), func(now time.Time) {
-		for _, s := range c.g.Engine.Sessions {
+	err := c.g.Engine.Work.Do(context.Background(), func(now time.Time) {
+		for _, s := range c.g.Engine.Table.Sessions {
 			c.g.Engine.L2TP.Forget(l2tp.Peer(s.Peer.ID))
 			c.g.Engine.End(s)
 			for more := true; more; { // nobody is told: the call as such is not over

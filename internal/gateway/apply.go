@@ -24,14 +24,14 @@ func (g *applier) replace(ctx context.Context, next *config.Config) (Changes, er
 	}
 	p := &plan{next: next}
 	ctx = context.WithoutCancel(ctx) // a plan that is under way is made or not made, and both are known
-	if err := g.server.engine.Do(ctx, func(time.Time) { p.running, p.before = g.server.config.Config, g.server.roster }); err != nil {
+	if err := g.server.engine.Work.Do(ctx, func(time.Time) { p.running, p.before = g.server.config.Config, g.server.roster }); err != nil {
 		return Changes{}, err
 	}
 	if err := g.prepared(p); err != nil {
 		return Changes{}, errors.Join(err, g.giveUp(p))
 	}
 	err := errApply // unless it comes to an end
-	if ended := g.server.engine.Do(ctx, func(now time.Time) { g.commit(now, p); err = nil }); ended != nil {
+	if ended := g.server.engine.Work.Do(ctx, func(now time.Time) { g.commit(now, p); err = nil }); ended != nil {
 		err = ended
 	}
 	if !p.made.Load() {

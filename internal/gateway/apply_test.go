@@ -121,7 +121,7 @@ func TestReplacedSecretsAreCleared(t *testing.T) {
 		key := former.Tenants[1].PSKs[0]
 		wantCleared := func(want bool) {
 			t.Helper()
-			err := w.server.server.engine.Do(t.Context(), func(time.Time) {
+			err := w.server.server.engine.Work.Do(t.Context(), func(time.Time) {
 				if cleared := key.Len() == 0; cleared != want {
 					t.Errorf("the key is cleared: %v, want %v", cleared, want)
 				}

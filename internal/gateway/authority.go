@@ -128,7 +128,7 @@ func (g *logins) compare(now time.Time, w access.Work) {
 	}
 	done := g.server.later(a.owner(), func() {
 		j := access.Judgement{Refusal: access.Fault}
-		defer g.server.engine.Post(func(now time.Time) { g.compared(now, w.ID, j) }) // also if it panics
+		defer g.server.engine.Work.Post(func(now time.Time) { g.compared(now, w.ID, j) }) // also if it panics
 		j = w.Do()
 	})
 	if !done {
@@ -234,7 +234,7 @@ func (g *logins) after(d time.Duration, f func(now time.Time)) {
 	}
 	g.heldUp++
 	time.AfterFunc(d, func() {
-		g.server.engine.Post(func(now time.Time) {
+		g.server.engine.Work.Post(func(now time.Time) {
 			g.heldUp--
 			f(now)
 		})

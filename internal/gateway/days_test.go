@@ -35,8 +35,8 @@ func (w *world) twoHomed(nat *simnet.NAT) (c *client, second netip.Addr) {
 // move changes the client's address, by MOBIKE.
 func (c *client) move(to netip.Addr) {
 	c.w.t.Helper()
-	err := c.g.Engine.Do(context.Background(), func(now time.Time) {
-		for id, p := range c.g.Engine.Peers {
+	err := c.g.Engine.Work.Do(context.Background(), func(now time.Time) {
+		for id, p := range c.g.Engine.Table.Peers {
 			path := p.Path
 			path.Local = netip.AddrPortFrom(to, path.Local.Port())
 			if err := c.g.Engine.IKE.Readdress(now, ike.Peer(id), path); err != nil {
@@ -197,8 +197,8 @@ func (c *client) streamTo(conn *dialer.Connection, to string) (stop func() (lost
 // renew renews an SA of every peer of a gateway.
 func renew(g *engine.Engine, t *testing.T, phase ike.Phase) {
 	t.Helper()
-	if err := g.Do(context.Background(), func(now time.Time) {
-		for id := range g.Peers {
+	if err := g.Work.Do(context.Background(), func(now time.Time) {
+		for id := range g.Table.Peers {
 			if err := g.IKE.Rekey(now, ike.Peer(id), phase); err != nil {
 				t.Error(err)
 			}
@@ -268,7 +268,7 @@ func (w *world) renewals(c *client, conn *dialer.Connection, phase ike.Phase, wh
 		w.t.Errorf("%d of %d packets lost", lost, sent)
 	}
 	time.Sleep(10 * time.Minute)
-	w.server.server.engine.Do(context.Background(), func(time.Time) {
+	w.server.server.engine.Work.Do(context.Background(), func(time.Time) {
 		for _, p := range w.server.server.peers {
 			most := 1
 			if who == "both" && !p.V2 {

@@ -72,7 +72,7 @@ func TestDropCausesAreExplained(t *testing.T) {
 	}
 	names := machines(t)
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
-		err := w.server.server.engine.Do(context.Background(), func(time.Time) {
+		err := w.server.server.engine.Work.Do(context.Background(), func(time.Time) {
 			for _, name := range names {
 				w.server.server.engine.Refused[name]++
 			}

@@ -197,7 +197,7 @@ func (g *logins) eapWork(now time.Time, a *attempt, do func() any) {
 	l := a.eap
 	if g.server.later(a.owner(), func() {
 		r := do()
-		g.server.engine.Post(func(now time.Time) {
+		g.server.engine.Work.Post(func(now time.Time) {
 			if a.eap == l && a.carrier.holds(g, a) {
 				l.machine.Computed(r)
 				g.eapEvents(now, a)

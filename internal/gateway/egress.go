@@ -220,7 +220,7 @@ func (g *applier) openAgain(l leaving) error {
 		return fmt.Errorf("gateway: tenant %s: its device was closed and cannot be opened again: %w; its clients have no network until a configuration is applied by which it can be", l.conf.Name, err)
 	}
 	var former *dataplane.Port
-	if g.server.engine.Do(context.Background(), func(time.Time) { former = g.use(l.tenant, d) }) != nil {
+	if g.server.engine.Work.Do(context.Background(), func(time.Time) { former = g.use(l.tenant, d) }) != nil {
 		return d.Close() // the server has ended
 	}
 	g.server.engine.Plane.RemovePort(former)

@@ -34,9 +34,9 @@ func TestAPanicEndsItsExchange(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, goodRoad, neighboursConfig, func(t *testing.T, w *world) {
 				g, random := w.server, &faultyRand{}
-				g.server.engine.Do(context.Background(), func(time.Time) {
+				g.server.engine.Work.Do(context.Background(), func(time.Time) {
 					var err error
-					if g.server.engine.IKE, err = ike.NewServer(ike.Config{Rand: random, Candidates: g.server.candidates, V2: true, Received: g.server.engine.Received}); err != nil {
+					if g.server.engine.IKE, err = ike.NewServer(ike.Config{Rand: random, Candidates: g.server.candidates, V2: true, Received: g.server.engine.Table.Received}); err != nil {
 						t.Error(err)
 					}
 					random.armed = func() bool {
@@ -48,13 +48,13 @@ func TestAPanicEndsItsExchange(t *testing.T) {
 				defer cancel()
 				_, err := c.dial(ctx, edit)
 				armed := true
-				g.server.engine.Do(context.Background(), func(time.Time) { armed = random.armed != nil })
+				g.server.engine.Work.Do(context.Background(), func(time.Time) { armed = random.armed != nil })
 				if err == nil || armed {
 					t.Fatalf("no panic: %v", err)
 				}
 				c.close()
 				w.clients = nil
-				g.server.engine.Do(context.Background(), func(time.Time) {
+				g.server.engine.Work.Do(context.Background(), func(time.Time) {
 					if s := g.server.engine.IKE.Stats(); g.server.faults.Count() != 1 || s.HalfOpen != 0 || s.IKEs != 0 {
 						t.Errorf("%d panics, %d half open, %d IKE SAs", g.server.faults.Count(), s.HalfOpen, s.IKEs)
 					}
@@ -120,7 +120,7 @@ func TestExchangesAreAbandoned(t *testing.T) {
 				defer cancel()
 				c.dial(ctx, edit)
 				path := c.pathTo(500)
-				w.server.server.engine.Do(context.Background(), func(now time.Time) {
+				w.server.server.engine.Work.Do(context.Background(), func(now time.Time) {
 					if n := w.server.server.engine.IKE.Stats().HalfOpen; n != 1 {
 						t.Errorf("%d half open", n)
 					}

@@ -106,12 +106,12 @@ func TestAPanicOfTheControlLoop(t *testing.T) {
 		other := bob.mustDial(func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })
 		c := w.client(nil)
 		conn := c.mustDial()
-		if err := w.server.server.engine.Do(context.Background(), func(time.Time) { panic("nobody's") }); err != nil {
+		if err := w.server.server.engine.Work.Do(context.Background(), func(time.Time) { panic("nobody's") }); err != nil {
 			t.Error(err)
 		}
-		w.server.server.engine.Do(context.Background(), func(time.Time) {
-			w.server.server.engine.Compute(func() { panic("a job's") })
-			w.server.server.engine.Later("", func() { panic("another job's") })
+		w.server.server.engine.Work.Do(context.Background(), func(time.Time) {
+			w.server.server.engine.Work.Compute(func() { panic("a job's") })
+			w.server.server.engine.Work.Later("", func() { panic("another job's") })
 			for _, s := range w.server.server.sessions {
 				if s.user == "alice" {
 					t := s.tenant // of the half, tells is nil: the next question panics

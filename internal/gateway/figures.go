@@ -29,16 +29,16 @@ func (g *server) keepTraffic(s *session) {
 // admin.Gateway.
 func (g *Gateway) Figures(ctx context.Context) (admin.Figures, error) {
 	t := &taking{ended: make(map[*session]carried)}
-	defer g.server.engine.Post(func(time.Time) {
+	defer g.server.engine.Work.Post(func(time.Time) {
 		g.server.taken = slices.DeleteFunc(g.server.taken, func(o *taking) bool { return o == t })
 	})
-	if err := g.server.engine.Do(ctx, func(now time.Time) { t.begin(g, now) }); err != nil {
+	if err := g.server.engine.Work.Do(ctx, func(now time.Time) { t.begin(g, now) }); err != nil {
 		return admin.Figures{}, err
 	}
 	t.open()
 	next := 0
 	for some := range slices.Chunk(t.tenants, slice) {
-		err := g.server.engine.Do(ctx, func(time.Time) {
+		err := g.server.engine.Work.Do(ctx, func(time.Time) {
 			for _, tenant := range some {
 				t.f.Tenants[next].Addresses, t.f.Tenants[next].Prefixes = tenant.addresses()
 				next++
@@ -49,7 +49,7 @@ func (g *Gateway) Figures(ctx context.Context) (admin.Figures, error) {
 		}
 	}
 	for some := range slices.Chunk(t.sessions, slice) {
-		err := g.server.engine.Do(ctx, func(time.Time) {
+		err := g.server.engine.Work.Do(ctx, func(time.Time) {
 			for _, s := range some {
 				t.session(s)
 			}

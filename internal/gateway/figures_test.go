@@ -194,7 +194,7 @@ func TestFiguresOfWhoEndsMeanwhile(t *testing.T) {
 		before := w.figures()
 		taken := taking{ended: map[*session]carried{}}
 		do := func(f func(now time.Time)) {
-			if err := w.server.server.engine.Do(context.Background(), f); err != nil {
+			if err := w.server.server.engine.Work.Do(context.Background(), f); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -287,7 +287,7 @@ func TestFiguresInSlices(t *testing.T) {
 		turns := 0
 		for done := false; !done; {
 			select {
-			case turn := <-g.server.engine.Requests:
+			case turn := <-g.server.engine.Work.Requests:
 				turn(time.Now())
 				if turns++; turns == first+left {
 					for _, s := range g.server.sessions { // who was not looked at by now is not in
@@ -296,8 +296,8 @@ func TestFiguresInSlices(t *testing.T) {
 				}
 			case f := <-taken:
 				done = true
-				for len(g.server.engine.Requests) > 0 { // what it has left behind
-					(<-g.server.engine.Requests)(time.Now())
+				for len(g.server.engine.Work.Requests) > 0 { // what it has left behind
+					(<-g.server.engine.Work.Requests)(time.Now())
 					turns++
 				}
 				if want := min(left*slice, sessions); f.All.Sessions != want || len(f.Tenants) != tenants {
@@ -317,7 +317,7 @@ func BenchmarkFigures(b *testing.B) {
 	g := crowded(b, 1000, 20_000)
 	turns := make(chan time.Duration, 1024)
 	go func() {
-		for turn := range g.server.engine.Requests {
+		for turn := range g.server.engine.Work.Requests {
 			began := time.Now()
 			turn(began)
 			turns <- time.Since(began)
@@ -335,14 +335,14 @@ func BenchmarkFigures(b *testing.B) {
 		best = min(best, longest)
 	}
 	b.ReportMetric(float64(best.Microseconds()), "µs-longest-turn")
-	close(g.server.engine.Requests)
+	close(g.server.engine.Work.Requests)
 }
 
 // TestDropsOfTheLogAreFigures: each number that the line dropped of the log can have is
 // one of the figures.
 func TestDropsOfTheLogAreFigures(t *testing.T) {
 	inWorld(t, goodRoad, figuresConfig, func(t *testing.T, w *world) {
-		w.server.server.engine.Do(context.Background(), func(time.Time) {
+		w.server.server.engine.Work.Do(context.Background(), func(time.Time) {
 			w.server.server.engine.Refused["ike"] = 3
 			for _, of := range w.server.server.tenants {
 				of.way.Store(&way{countedDevice{of.device.(*echoDevice)}, of.port})
@@ -353,7 +353,7 @@ func TestDropsOfTheLogAreFigures(t *testing.T) {
 		c.ping(conn, netip.MustParseAddr("10.0.0.77"), time.Second)
 		f := w.figures()
 		var logged admin.Named
-		w.server.server.engine.Do(context.Background(), func(time.Time) { logged = w.server.server.drops().Losses() })
+		w.server.server.engine.Work.Do(context.Background(), func(time.Time) { logged = w.server.server.drops().Losses() })
 		if said := f.Losses(); !reflect.DeepEqual(said, logged) || said["neighbour"] != 1 || said["ike-messages"] != 3 || said["acme-flows"] != 7 || said["globex-dns-failed"] != 2 {
 			t.Errorf("figures %v, log %v", said, logged)
 		}

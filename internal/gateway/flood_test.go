@@ -65,7 +65,7 @@ func (w *world) quiet(c *client, d time.Duration) (unanswered int) {
 			if second%40 != 20 {
 				return
 			}
-			for id := range c.g.Engine.Peers {
+			for id := range c.g.Engine.Table.Peers {
 				if err := c.g.Engine.IKE.Rekey(now, ike.Peer(id), ike.Phase2); err != nil {
 					w.t.Error(err)
 				}
@@ -73,7 +73,7 @@ func (w *world) quiet(c *client, d time.Duration) (unanswered int) {
 		})
 		for _, g := range []*engine.Engine{c.g.Engine, w.server.server.engine} {
 			w.within(g, func(time.Time) {
-				for _, s := range g.Sessions {
+				for _, s := range g.Table.Sessions {
 					unanswered = max(unanswered, s.Link.Unanswered())
 				}
 			})
@@ -85,7 +85,7 @@ func (w *world) quiet(c *client, d time.Duration) (unanswered int) {
 // within runs f on the control loop of a gateway.
 func (w *world) within(g *engine.Engine, f func(now time.Time)) {
 	w.t.Helper()
-	if err := g.Do(context.Background(), f); err != nil {
+	if err := g.Work.Do(context.Background(), f); err != nil {
 		w.t.Fatal(err)
 	}
 }

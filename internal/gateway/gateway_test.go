@@ -152,7 +152,7 @@ func (w *world) wantLossless(c *client, conn *dialer.Connection) {
 			w.t.Fatalf("ping %d lost", i)
 		}
 		time.Sleep(80 * time.Millisecond)
-		w.server.server.engine.Do(context.Background(), func(time.Time) {
+		w.server.server.engine.Work.Do(context.Background(), func(time.Time) {
 			for _, p := range w.server.server.peers {
 				children[p.Current.In] = true
 			}

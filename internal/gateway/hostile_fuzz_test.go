@@ -67,7 +67,7 @@ func (w *world) overhear() func(of netip.Addr) [16]byte {
 
 // ours is what the server has given a client: its L2TP tunnel and its prefix.
 func (w *world) ours(of netip.Addr) (tunnel uint16, prefix netip.Prefix) {
-	w.server.server.engine.Do(context.Background(), func(time.Time) {
+	w.server.server.engine.Work.Do(context.Background(), func(time.Time) {
 		for _, s := range w.server.server.sessions {
 			if s.peer.Path.Remote.Addr() == of {
 				tunnel, prefix = uint16(s.Call.Tunnel), s.prefix
@@ -96,14 +96,14 @@ func (c *client) into(way int, b []byte, cookies [16]byte) {
 			binary.BigEndian.PutUint32(b[24:], uint32(len(b)))
 		}
 	}
-	c.g.Engine.Do(context.Background(), func(time.Time) {
+	c.g.Engine.Work.Do(context.Background(), func(time.Time) {
 		switch way {
 		case intoIKE:
 			c.g.Engine.Plane.SendIKE(c.pathTo(500), false, b)
 		case intoNATT, intoPeer1, intoPeer2:
 			c.g.Engine.Plane.SendIKE(c.pathTo(4500), true, b)
 		}
-		for _, s := range c.g.Engine.Sessions {
+		for _, s := range c.g.Engine.Table.Sessions {
 			switch way {
 			case intoL2TP:
 				c.g.Engine.Plane.SendL2TP(s.Peer.Plane, append([]byte{0xc8, 2}, b...))

@@ -112,7 +112,7 @@ func TestHostileSession(t *testing.T) {
 			if h.tunnel, prefix = w.ours(c.local); prefix.IsValid() {
 				h.from6 = prefix.Addr().Next()
 			}
-			c.g.Engine.Do(context.Background(), func(time.Time) { c.attack(h) })
+			c.g.Engine.Work.Do(context.Background(), func(time.Time) { c.attack(h) })
 			asked++
 			if !bob.ping(other, netip.MustParseAddr("10.100.1.1"), 20*time.Second) {
 				t.Errorf("seed %d: ping %d of another session is lost", seed, asked)
@@ -174,7 +174,7 @@ func (c *client) attack(h hostile) {
 		c.g.Engine.Plane.SendIKE(c.pathTo(4500), true, h.ike())
 		c.g.Engine.Plane.SendIKE(c.pathTo(500), false, h.ike())
 	}
-	for _, s := range c.g.Engine.Sessions {
+	for _, s := range c.g.Engine.Table.Sessions {
 		for range 16 {
 			switch {
 			case s.Link == nil:

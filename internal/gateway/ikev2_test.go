@@ -355,8 +355,8 @@ func TestIKEv2Mobike(t *testing.T) {
 		w.clients = append(w.clients, c)
 		conn := c.mustDial(a.trusts(vpn))
 		c.wantPing(conn, "198.18.0.2")
-		err = g.Engine.Do(context.Background(), func(now time.Time) {
-			for id, p := range g.Engine.Peers {
+		err = g.Engine.Work.Do(context.Background(), func(now time.Time) {
+			for id, p := range g.Engine.Table.Peers {
 				path := p.Path
 				path.Local = netip.AddrPortFrom(two, path.Local.Port())
 				if err := g.Engine.IKE.Readdress(now, ike.Peer(id), path); err != nil {

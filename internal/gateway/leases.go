@@ -37,7 +37,7 @@ const saveInterval = 10 * time.Second
 func (g *server) saveLeases() {
 	g.leasesChanged = false
 	tenants, leases := g.tenants, g.collectLeases(g.tenants)
-	if !g.engine.Later(ofOurs, func() { g.storeLeases(tenants, leases) }) {
+	if !g.engine.Work.Later(ofOurs, func() { g.storeLeases(tenants, leases) }) {
 		g.leasesChanged = g.config.Store != nil // once more, when there is room
 	}
 }

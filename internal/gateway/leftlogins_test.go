@@ -135,7 +135,7 @@ func TestLoginsThatAreLeft(t *testing.T) {
 func (w *world) wantNothingAsked(seed uint64) {
 	w.t.Helper()
 	g := w.server
-	err := g.server.engine.Do(context.Background(), func(time.Time) {
+	err := g.server.engine.Work.Do(context.Background(), func(time.Time) {
 		left := fmt.Sprint(len(g.logins.attempts), g.logins.held.Len(), g.logins.heldUp, inside(g.logins.throttle, "asking"), inside(g.logins.authority, "asked"))
 		if left != "0 0 0 0 0" {
 			w.t.Errorf("seed %d: left of logins, of those that wait, their number, those looked at, and asked about: %s", seed, left)

@@ -23,8 +23,8 @@ func (c *client) dialPAP(user, password string) (*dialer.Connection, error) {
 	defer cancel()
 	replacing.Go(func() {
 		for ctx.Err() == nil {
-			_ = c.g.Engine.Do(ctx, func(now time.Time) {
-				for _, s := range c.g.Engine.Sessions {
+			_ = c.g.Engine.Work.Do(ctx, func(now time.Time) {
+				for _, s := range c.g.Engine.Table.Sessions {
 					if plain[s] {
 						continue
 					}

@@ -248,7 +248,7 @@ func testBroadcastSelector(t *testing.T) {
 			c := w.client(nil)
 			c.mustDial(a.trusts(vpn), func(d *dialer.DialConfig) { d.Persona = persona })
 			found := false
-			w.server.server.engine.Do(context.Background(), func(time.Time) {
+			w.server.server.engine.Work.Do(context.Background(), func(time.Time) {
 				for _, p := range w.server.server.peers {
 					for _, r := range p.Current.LocalTraffic {
 						found = found || r.From == broadcast && r.To == broadcast

@@ -42,7 +42,7 @@ func (g *applier) look(ctx context.Context, seen *sight) {
 	defer g.server.faults.Recover("files that the configuration names")
 	var tenants []*tenantState
 	var running *config.Config
-	if g.server.engine.Do(ctx, func(time.Time) { tenants, running = g.server.tenants, g.server.config.Config }) != nil || running == nil {
+	if g.server.engine.Work.Do(ctx, func(time.Time) { tenants, running = g.server.tenants, g.server.config.Config }) != nil || running == nil {
 		return
 	}
 	g.watchLists(tenants, seen.lists)
@@ -103,7 +103,7 @@ func (g *applier) rereadLists(t *tenantState) {
 		g.server.emit(event.CRLRefused{Tenant: t.Name, Err: err, Hint: "the list from before stays in force: write the file anew with `culvert ca crl`"})
 		return
 	}
-	g.server.engine.Post(func(now time.Time) {
+	g.server.engine.Work.Post(func(now time.Time) {
 		t.trust.relist(lists)
 		g.server.emit(event.CRLRead{Tenant: t.Name, Lists: len(lists)})
 		g.logins.expel(now, t, lists)

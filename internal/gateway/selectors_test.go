@@ -15,14 +15,14 @@ import (
 // does not mean to keep to what was agreed on.
 func forgetSelectors(g *engine.Engine, t *testing.T) {
 	t.Helper()
-	err := g.Do(context.Background(), func(time.Time) {
-		for _, p := range g.Peers {
+	err := g.Work.Do(context.Background(), func(time.Time) {
+		for _, p := range g.Table.Peers {
 			for _, c := range p.Children {
 				c.Only = nil
 				g.Plane.RemoveSA(esp.SPI(c.In))
 				g.Plane.AddSA(esp.SPI(c.In), c.SA)
 			}
-			g.Reroute(p)
+			g.Children.Reroute(p)
 		}
 	})
 	if err != nil {

@@ -112,5 +112,5 @@ func (g *server) later(t *tenantState, f func()) bool {
 	if t != nil {
 		owner = t.Name
 	}
-	return g.engine.Later(owner, f)
+	return g.engine.Work.Later(owner, f)
 }

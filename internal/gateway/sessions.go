@@ -15,7 +15,7 @@ const slice = 256
 // Sessions lists the clients that are logged in. It implements admin.Gateway.
 func (g *Gateway) Sessions(ctx context.Context) ([]admin.Session, error) {
 	var all []*session
-	err := g.server.engine.Do(ctx, func(time.Time) {
+	err := g.server.engine.Work.Do(ctx, func(time.Time) {
 		all = make([]*session, 0, len(g.server.sessions))
 		for _, s := range g.server.sessions {
 			all = append(all, s)
@@ -26,7 +26,7 @@ func (g *Gateway) Sessions(ctx context.Context) ([]admin.Session, error) {
 	}
 	list := make([]admin.Session, 0, len(all))
 	for some := range slices.Chunk(all, slice) {
-		err := g.server.engine.Do(ctx, func(now time.Time) {
+		err := g.server.engine.Work.Do(ctx, func(now time.Time) {
 			for _, s := range some {
 				if !s.Ended && !s.Up.IsZero() && s.tenant != nil {
 					list = append(list, s.describe(now))
@@ -67,7 +67,7 @@ func latest(a, b time.Time) time.Time {
 // DELETE. It implements admin.Gateway.
 func (g *Gateway) CloseSession(ctx context.Context, id uint64) error {
 	found := false
-	err := g.server.engine.Do(ctx, func(now time.Time) {
+	err := g.server.engine.Work.Do(ctx, func(now time.Time) {
 		if s := g.server.sessions[id]; s != nil {
 			found = true
 			g.server.engine.Kick(now, s.Session, "closed by the operator")

@@ -178,7 +178,7 @@ func (f *forger) run(over <-chan struct{}, server *Gateway) {
 			f.send()
 		}
 		last = now
-		server.server.engine.Do(context.Background(), func(time.Time) {})
+		server.server.engine.Work.Do(context.Background(), func(time.Time) {})
 	}
 }
 

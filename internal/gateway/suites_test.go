@@ -85,7 +85,7 @@ func TestDialInsWaitForNoTimer(t *testing.T) {
 		c := w.client(nil)
 		w.net.Tap(func(from, _ netip.AddrPort, _ []byte) bool {
 			if from.Addr() == c.local {
-				go w.server.server.engine.Post(func(time.Time) { time.Sleep(10 * time.Millisecond) })
+				go w.server.server.engine.Work.Post(func(time.Time) { time.Sleep(10 * time.Millisecond) })
 			}
 			return true
 		})
@@ -109,7 +109,7 @@ func TestSlowCryptoDelaysNobody(t *testing.T) {
 		conn := first.mustDial()
 		stuck := make(chan struct{})
 		for range runtime.GOMAXPROCS(0) {
-			w.server.server.engine.Compute(func() { <-stuck })
+			w.server.server.engine.Work.Compute(func() { <-stuck })
 		}
 		var storm sync.WaitGroup
 		var up atomic.Int32

@@ -387,14 +387,14 @@ func (w *world) wantEmpty() { w.t.Helper(); w.server.wantEmpty(w.t) }
 func (c *client) wantNothing() {
 	c.w.t.Helper()
 	time.Sleep(2 * time.Minute)
-	if err := c.g.Engine.Do(context.Background(), func(time.Time) { wantNobody(c.w.t, c.g.Engine) }); err != nil {
+	if err := c.g.Engine.Work.Do(context.Background(), func(time.Time) { wantNobody(c.w.t, c.g.Engine) }); err != nil {
 		c.w.t.Error(err)
 	}
 }
 
 func (g *Gateway) wantEmpty(t *testing.T) {
 	t.Helper()
-	err := g.server.engine.Do(context.Background(), func(time.Time) {
+	err := g.server.engine.Work.Do(context.Background(), func(time.Time) {
 		wantNobody(t, g.server.engine)
 		if n := len(g.server.peers) + len(g.server.sessions); n != 0 {
 			t.Errorf("%d peers, %d sessions left", len(g.server.peers), len(g.server.sessions))
@@ -416,8 +416,8 @@ func (g *Gateway) wantEmpty(t *testing.T) {
 // wantNobody fails the test unless an engine has neither peers nor sessions.
 func wantNobody(t *testing.T, e *engine.Engine) {
 	t.Helper()
-	if n := len(e.Peers) + len(e.Sessions) + e.Deadlines.Len(); n != 0 {
-		t.Errorf("%d peers, %d sessions, %d deadlines left", len(e.Peers), len(e.Sessions), e.Deadlines.Len())
+	if n := len(e.Table.Peers) + len(e.Table.Sessions) + e.Deadlines.Len(); n != 0 {
+		t.Errorf("%d peers, %d sessions, %d deadlines left", len(e.Table.Peers), len(e.Table.Sessions), e.Deadlines.Len())
 	}
 }
 

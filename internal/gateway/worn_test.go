@@ -60,7 +60,7 @@ func TestWornSAsEndBeforeTheyFallSilent(t *testing.T) {
 				conn := w.client(nil).mustDial(edit)
 				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 				defer cancel()
-				err := w.server.server.engine.Do(ctx, func(now time.Time) { w.server.server.engine.Sweep(now) }) // before the client looks
+				err := w.server.server.engine.Work.Do(ctx, func(now time.Time) { w.server.server.engine.Sweep(now) }) // before the client looks
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -81,7 +81,7 @@ func TestVolumeOfAnSAIsKept(t *testing.T) {
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
 		c := w.client(nil)
 		conn := c.mustDial()
-		err := w.server.server.engine.Do(context.Background(), func(time.Time) {
+		err := w.server.server.engine.Work.Do(context.Background(), func(time.Time) {
 			for _, p := range w.server.server.peers {
 				for _, x := range p.Children {
 					x.LifeBytes = 1000

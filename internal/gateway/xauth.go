@@ -35,7 +35,7 @@ func (g *logins) xauth(now time.Time, p *peer, e ike.Login) {
 	}
 	if !g.server.later(group[0], func() {
 		group := slices.DeleteFunc(slices.Clone(group), func(t *tenantState) bool { return t.certifies(now, e) != nil })
-		g.server.engine.Post(func(now time.Time) { g.xauthAmong(now, a, e, group) })
+		g.server.engine.Work.Post(func(now time.Time) { g.xauthAmong(now, a, e, group) })
 	}) {
 		clear(e.Password)
 		who := g.server.choose(group, e.User)

@@ -117,8 +117,8 @@ func TestXAUTHSplit(t *testing.T) {
 // ownWay says which child SA of the only peer carried nothing, or what is not its own.
 func ownWay(g *engine.Engine, t *testing.T) (wrong string) {
 	t.Helper()
-	err := g.Do(context.Background(), func(time.Time) {
-		for _, p := range g.Peers {
+	err := g.Work.Do(context.Background(), func(time.Time) {
+		for _, p := range g.Table.Peers {
 			if ways := p.Ways(); len(ways) != 3 {
 				wrong = fmt.Sprintf("%d ways", len(ways))
 			}
