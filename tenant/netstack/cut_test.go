@@ -305,7 +305,7 @@ func FuzzJoin(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		pieces := newFragments(func(a netip.Addr) netip.Addr { return a }, func(netip.Addr, []byte) {})
 		defer pieces.close()
-		w := &writer{fragments: pieces}
+		w := &writer{fragments: pieces, clients: newClients(64)}
 		w.Commit(a)
 		w.Commit(b)
 		if len(w.batch) != 2 {

@@ -43,7 +43,10 @@ func strongSwanOptions(t *testing.T, m *matrix) {
 	c.must(10*time.Second, "sed -i 's/^charon {/& make_before_break = yes/' /etc/strongswan.conf")
 	for _, auth := range []string{"eap", "certificate"} {
 		m.try(t, c, name, "reauthentication beside the old SA, "+auth, func(t *testing.T) string {
-			defer c.run(dialTime, "ipsec down "+auth)
+			defer c.must(dialTime, `
+				. /lab/guest/wait # for both SAs, if it is just authenticating anew
+				gone() { ipsec down `+auth+`; ! ip -o -4 addr | grep -q ' 10\.100\.'; }
+				wait_for 10 gone`)
 			if err := c.tunnel(auth); err != nil {
 				t.Fatal(err)
 			}
