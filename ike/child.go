@@ -187,7 +187,7 @@ func (p *peer) uses() bool {
 func (c *child) use(now time.Time) {
 	c.active, c.p.childless = true, time.Time{}
 	if c.p.renews() {
-		c.renewAt = now.Add(c.p.rekeyTime(c.life, c.p.policy.ChildLifetime))
+		c.renewAt = c.made.Add(c.p.rekeyTime(c.life, c.p.policy.ChildLifetime)) // the other side counts from then
 	}
 	if c.initiator && c.p.s.config.Received != nil {
 		c.lookAt = now.Add(lookTime)

@@ -230,6 +230,27 @@ func TestRenewalsTakeTurns(t *testing.T) {
 	}
 }
 
+// TestLifeBeginsWhenItWasMade: the other side counts the life of a child SA from when it was
+// agreed on, so it is renewed before that is over, however late we have begun to send on it.
+func TestLifeBeginsWhenItWasMade(t *testing.T) {
+	p := newProber(newPair(t, 9, Config{Candidates: psk("acme", "secret", lifetimes(fast(), 8*time.Hour, 16*time.Second, true))}))
+	p.dial(dialConfig("secret"))
+	for id, peer := range p.server.s.peers {
+		if err := p.server.s.Rekey(p.now, id, Phase2); err != nil {
+			t.Fatal(err)
+		}
+		p.ping(3 * time.Second)
+		c := peer.newest()
+		if c == nil || !c.initiator || !c.active {
+			t.Fatal("no child SA of the server's is in use")
+		}
+		if after := c.renewAt.Sub(c.made); after > c.life*96/100 {
+			t.Errorf("renewed after %v of %v", after, c.life)
+		}
+	}
+	p.closeAll()
+}
+
 // TestChildOutlivesIKE deletes the ISAKMP SA alone, as some servers do.
 func TestChildOutlivesIKE(t *testing.T) {
 	p := newProber(newPair(t, 12, Config{Candidates: psk("acme", "secret", fast())}))
