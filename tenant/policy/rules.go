@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"net/netip"
 
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
@@ -40,6 +41,8 @@ type Config struct {
 	// Closed is where clients may not go by the tenant's network; nil: that is the
 	// matter of whoever opens the way there.
 	Closed *Reach
+	// Sets are the rules of new flows; none: all that is not closed may be.
+	Sets []Set
 }
 
 // Rules are the compiled policy of one tenant. They are never changed after New and may
@@ -56,9 +59,30 @@ type Rules struct {
 	gateway6 netip.Addr
 	open     bool
 	closed   *Reach
+
+	sets      []*ruleSet
+	schedules []*Schedule
+	stranger  *view // of what is no session
 }
 
-// New compiles rules.
+// Compile is New for rules that have sets.
+func Compile(c Config) (*Rules, error) {
+	r := New(c)
+	if len(c.Sets) > maxSets {
+		return nil, fmt.Errorf("%w: more than %d sets of them", ErrTooMany, maxSets)
+	}
+	for _, set := range c.Sets {
+		s, err := compileSet(set, &r.schedules)
+		if err != nil {
+			return nil, err
+		}
+		r.sets = append(r.sets, s)
+	}
+	r.stranger = r.newView(nil)
+	return r, nil
+}
+
+// New compiles rules without sets.
 func New(c Config) *Rules {
 	r := &Rules{clients: newRange(c.Clients), open: c.ClientToClient, closed: c.Closed}
 	for _, a := range c.Gateways {

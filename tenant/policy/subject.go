@@ -14,6 +14,18 @@ type Subject struct {
 	prefix atomic.Pointer[netip.Prefix] // of IPv6; nil: none
 	addr4  atomic.Uint32                // 0: none
 	any    bool
+
+	identity  atomic.Pointer[Identity]  // nil: of nobody that rules name
+	view      atomic.Pointer[view]      // what it is to the rules in force
+	seat      atomic.Uint64             // of its flows; see seat
+	fragments atomic.Pointer[fragments] // nil: it has sent and been sent none
+}
+
+// SetIdentity says who the session is to rules. It is borrowed as long as the Subject has
+// it. Flows that are there already are judged again with the next rules.
+func (s *Subject) SetIdentity(i *Identity) {
+	s.identity.Store(i)
+	s.view.Store(nil)
 }
 
 // Anybody has the session take packets of every source: the client's own end of a
@@ -55,6 +67,20 @@ func (s *Subject) Owns(ip *ipkt.Packet) bool {
 	}
 	prefix := s.prefix.Load()
 	return prefix != nil && (prefix.Contains(ip.Source()) || IsLink(ip.Bytes[8:24]))
+}
+
+// ownsAddress reports whether an address is the session's own.
+func (s *Subject) ownsAddress(a netip.Addr) bool {
+	if s.any {
+		return true
+	}
+	if a.Is4() {
+		b := a.As4()
+		addr := s.addr4.Load()
+		return addr != 0 && binary.BigEndian.Uint32(b[:]) == addr
+	}
+	prefix := s.prefix.Load()
+	return prefix != nil && prefix.Contains(a)
 }
 
 // IsLink reports whether a source of IPv6, of 16 bytes, is one of the link: link-local, or

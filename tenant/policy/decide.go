@@ -1,0 +1,216 @@
+package policy
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/culvert-vpn/culvert/tenant/ipkt"
+)
+
+// Why is what a Decision rests on.
+type Why uint8
+
+// What a decision rests on.
+const (
+	ByDesign  Why = iota // no rules, or what every client may ask the gateway
+	ByRule               // the rule that it names
+	ByDefault            // of the set that it names
+	ByFlow               // the packet is of a flow that was allowed
+	NoFlow               // it is an answer, a fragment or an ICMP error, and of no flow
+	Crafted              // no honest host sends such a packet
+	Full                 // there is no room for a flow, or its session is over
+)
+
+// Decision is what the rules say of a packet.
+type Decision struct {
+	Allow bool
+	Why   Why
+	// New says that it begins a flow, or would have.
+	New bool
+	// Log says that the rule wants that logged.
+	Log bool
+	// Set and Rule are the indexes of what decided, if a rule or a default did; Rule is -1
+	// for a default.
+	Set, Rule int32
+}
+
+// view is what a session is to compiled rules.
+type view struct {
+	rules *Rules
+	sets  []setView
+}
+
+type setView struct {
+	from, to mask
+	applies  bool
+}
+
+// viewOf returns what a session is to the rules; it is made once for both.
+func (r *Rules) viewOf(who *Subject) *view {
+	if who == nil {
+		return r.stranger
+	}
+	if v := who.view.Load(); v != nil && v.rules == r {
+		return v
+	}
+	v := r.newView(who.identity.Load())
+	who.view.Store(v)
+	return v
+}
+
+func (r *Rules) newView(who *Identity) *view {
+	v := &view{rules: r, sets: make([]setView, len(r.sets))}
+	for i, s := range r.sets {
+		v.sets[i] = setView{s.from.subject(who), s.to.subject(who), s.isFor(who)}
+	}
+	return v
+}
+
+// schedule is which schedules of the rules are in force, until when.
+func (r *Rules) schedule(now time.Time) (active mask, until int64) {
+	active = make(mask, (len(r.schedules)+63)/64)
+	until = 1<<62 - 1
+	for i, s := range r.schedules {
+		is, next := s.active(now)
+		if is {
+			active.set(i)
+		}
+		until = min(until, next.Unix())
+	}
+	return active, until
+}
+
+// decide says whether a flow may begin: every set that is for it must allow it.
+func (r *Rules) decide(from, to *Subject, h *header, active mask) Decision {
+	src, dst := h.source(), h.destination()
+	if r.isGateway(dst) && asksGateway(h) {
+		return Decision{Allow: true, New: true}
+	}
+	a, b := r.viewOf(from), r.viewOf(to)
+	d := Decision{Allow: true, New: true}
+	for i, s := range r.sets {
+		if !a.sets[i].applies && !b.sets[i].applies || !s.joins(src, dst) {
+			continue
+		}
+		rule, allow := s.judge(a.sets[i].from, b.sets[i].to, h, src, dst, active)
+		if allow && d.Why != ByDesign {
+			d.Log = d.Log || s.logs(rule)
+			continue // the first set names what allowed
+		}
+		d = Decision{Allow: allow, Why: ByRule, New: true, Log: d.Log || s.logs(rule), Set: int32(i), Rule: int32(rule)}
+		if rule < 0 {
+			d.Why = ByDefault
+		}
+		if !allow {
+			return d
+		}
+	}
+	return d
+}
+
+// logs reports whether a rule has the flows logged that it decides on; a default does
+// not.
+func (s *ruleSet) logs(rule int) bool { return rule >= 0 && s.Rules[rule].Log == LogFirst }
+
+// asksGateway reports whether a flow is one that every client may have with the gateway:
+// names, which it is told to ask there, and whether it is there.
+func asksGateway(h *header) bool {
+	switch h.proto {
+	case ipkt.ProtocolUDP, ipkt.ProtocolTCP:
+		return h.dport == 53
+	case ipkt.ProtocolICMP, ipkt.ProtocolICMPv6:
+		return h.isICMP() && (h.dport == 8 && !h.six || h.dport == 128 && h.six)
+	}
+	return false
+}
+
+// hit counts a new flow with the rule that decided on it.
+func (r *Rules) hit(d Decision, wall int64) {
+	if d.Why != ByRule && d.Why != ByDefault {
+		return
+	}
+	s := r.sets[d.Set]
+	n := len(s.Rules)
+	if d.Rule >= 0 {
+		n = int(d.Rule)
+	}
+	s.hits[n].count.Add(1)
+	s.hits[n].last.Store(wall)
+}
+
+// keepHits takes over the counts of rules that are in both, by the names of their sets
+// and their own. The caller has not shown r to anybody yet.
+func (r *Rules) keepHits(old *Rules) {
+	type name struct{ set, rule string }
+	kept := map[name]*hits{}
+	for _, s := range old.sets {
+		for i, h := range s.hits {
+			kept[name{s.Name, s.ruleName(i)}] = h
+		}
+	}
+	for _, s := range r.sets {
+		for i := range s.hits {
+			if h := kept[name{s.Name, s.ruleName(i)}]; h != nil {
+				s.hits[i] = h
+			}
+		}
+	}
+}
+
+// ruleName is what a rule is called; behind the last one is the default.
+func (s *ruleSet) ruleName(i int) string {
+	if i < len(s.Rules) {
+		return "rule " + s.Rules[i].Name
+	}
+	return "default"
+}
+
+// Hit is a rule and how often it has decided on a flow.
+type Hit struct {
+	Set, Rule string // Rule is empty for what no rule decided
+	Allow     bool
+	Flows     uint64
+	Last      time.Time // zero: never
+}
+
+// Hits returns all rules in their order.
+func (r *Rules) Hits() (all []Hit) {
+	for _, s := range r.sets {
+		for i, h := range s.hits {
+			hit := Hit{Set: s.Name, Allow: s.Allow, Flows: h.count.Load()}
+			if i < len(s.Rules) {
+				hit.Rule, hit.Allow = s.Rules[i].Name, s.Rules[i].Allow
+			}
+			if last := h.last.Load(); last != 0 {
+				hit.Last = time.Unix(last, 0)
+			}
+			all = append(all, hit)
+		}
+	}
+	return all
+}
+
+// Question is a flow that nobody has sent.
+type Question struct {
+	From, To    *Subject // nil: of the network
+	Source      netip.Addr
+	Destination netip.Addr
+	Protocol    uint8
+	Port        uint16 // or the type of ICMP
+	At          time.Time
+}
+
+// Ask says what would become of a flow, by the code that packets are judged with.
+func (r *Rules) Ask(q Question) Decision {
+	h := header{proto: q.Protocol, dport: q.Port, six: !q.Source.Is4(), begins: true}
+	if q.Source.Is4() != q.Destination.Is4() {
+		return Decision{Why: Crafted}
+	}
+	copy(h.src[:], q.Source.AsSlice())
+	copy(h.dst[:], q.Destination.AsSlice())
+	if len(r.sets) == 0 {
+		return Decision{Allow: true}
+	}
+	active, _ := r.schedule(q.At)
+	return r.decide(q.From, q.To, &h, active)
+}

@@ -1,0 +1,119 @@
+package policy
+
+import (
+	"errors"
+	"net/netip"
+)
+
+// ErrTooMany says that there are more rules than are ever compiled.
+var ErrTooMany = errors.New("policy: too many rules")
+
+// Bounds of what is compiled, in one set of rules: an entry is a rule, or one for each
+// service in it with ports of its own.
+const (
+	maxSets     = 64
+	maxEntries  = 4096
+	maxNetworks = 16384
+)
+
+// Kind is what a Peer is known by.
+type Kind uint8
+
+// The kinds.
+const (
+	Anybody Kind = iota
+	InNetwork
+	IsUser
+	InGroup
+	OfSite
+)
+
+// Peer is one end of a flow as rules name it: everybody, whoever has an address of a
+// network, or the session of a user, of a group or of a site.
+type Peer struct {
+	Kind    Kind
+	Network netip.Prefix // InNetwork
+	Name    string       // of the user, group or site
+}
+
+// Ports are ports of a protocol, or types of ICMP. The zero Ports are everything.
+type Ports struct {
+	// Protocol is its number. 1 is ICMP of IPv4 alone, 58 that of IPv6; 0: all.
+	Protocol uint8
+	// First and Last port, or type; All instead of them.
+	First, Last uint16
+	All         bool
+}
+
+// holds reports whether a flow to a port, or of a type, is of these.
+func (p Ports) holds(protocol uint8, port uint16) bool {
+	return p.Protocol == 0 || p.Protocol == protocol && (p.All || p.First <= port && port <= p.Last)
+}
+
+// Target is where a rule leads: a peer, and which ports of it.
+type Target struct {
+	Peer
+	Ports []Ports // none: all
+}
+
+// Log is which packets that a rule decides are logged.
+type Log uint8
+
+// What is logged.
+const (
+	LogNone  Log = iota
+	LogFirst     // of each flow
+)
+
+// Rule says of new flows whether they go on. What it is not about it leaves to the next.
+type Rule struct {
+	Name  string
+	From  []Peer   // any of them; none: anybody
+	To    []Target // any of them; none: anybody
+	Ports []Ports  // any of them; none: all
+	When  *Schedule
+	Allow bool
+	Log   Log
+}
+
+// Set are rules of one origin: of the tenant, of a group, of a user, of the other side of
+// an export. The first rule that is about a flow decides, else Allow.
+type Set struct {
+	Name string
+	// Who are the sessions that it is for, on either end of a flow; none: all.
+	Who []Peer
+	// Between are the networks that it is for, on either end of a flow; none: all.
+	Between []netip.Prefix
+	// Allow is what is said of flows that no rule is about.
+	Allow bool
+	Rules []Rule
+}
+
+// Identity is who a session is to the rules.
+type Identity struct {
+	User   string
+	Groups []string
+	Site   string
+}
+
+// is reports whether a peer that is no network is this session; nil: of the network.
+func (i *Identity) is(p Peer) bool {
+	switch p.Kind {
+	case Anybody:
+		return true
+	case IsUser:
+		return i != nil && i.User == p.Name && p.Name != ""
+	case OfSite:
+		return i != nil && i.Site == p.Name && p.Name != ""
+	case InGroup:
+		if i == nil {
+			return false
+		}
+		for _, g := range i.Groups {
+			if g == p.Name {
+				return true
+			}
+		}
+	}
+	return false
+}

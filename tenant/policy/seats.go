@@ -1,0 +1,222 @@
+package policy
+
+import (
+	"net/netip"
+)
+
+// A Subject has its shard and its seat there in one number: the shard from 1 on in the
+// upper half.
+const seatGone = ^uint64(0)
+
+// lock returns the shard that a session's flows are in, locked, and its seat; nil: it has
+// none.
+func (f *Flows) lock(who *Subject) (*shard, uint32) {
+	v := who.seat.Load()
+	if v == 0 || v == seatGone {
+		return nil, 0
+	}
+	s, i := f.shards[v>>32-1], uint32(v)
+	s.mu.Lock()
+	if s.seats[i].subject != who {
+		s.mu.Unlock() // it has left since
+		return nil, 0
+	}
+	return s, i
+}
+
+// join is lock for a session that has no flows yet. It returns nil for one that has left.
+func (f *Flows) join(who *Subject) (*shard, uint32) {
+	if s, i := f.lock(who); s != nil {
+		return s, i
+	}
+	n := f.turn.Add(1) % uint32(len(f.shards))
+	s := f.shards[n]
+	s.mu.Lock()
+	i := s.sit(who)
+	if who.seat.CompareAndSwap(0, uint64(n+1)<<32|uint64(i)) {
+		return s, i
+	}
+	s.rise(i)
+	s.mu.Unlock()
+	return f.lock(who)
+}
+
+// rise gives a seat back.
+func (s *shard) rise(i uint32) {
+	s.seats[i] = seat{}
+	s.freed = append(s.freed, i)
+}
+
+// Leave ends the flows of a session that is over. It has none afterwards, whatever comes.
+func (f *Flows) Leave(who *Subject) {
+	s, i := f.lock(who)
+	who.seat.Store(seatGone)
+	if s == nil {
+		return
+	}
+	defer s.mu.Unlock()
+	for s.seats[i].oldest != 0 {
+		f.drop(s, s.seats[i].oldest)
+	}
+	s.rise(i)
+}
+
+// begin makes a flow of a session; ok: there is room.
+func (f *Flows) begin(st *force, now Now, owner *Subject, h *header, k *key, low bool, d Decision) (ok bool) {
+	if !f.makeRoom(owner) {
+		return false
+	}
+	s, seat := f.join(owner)
+	if s == nil {
+		f.exit()
+		return false
+	}
+	defer s.mu.Unlock()
+	if i := s.find(k, seat); i != 0 { // another packet of it was quicker, or it was over
+		f.drop(s, i)
+	}
+	f.pushOwn(s, seat)
+	fl := s.add(k, seat, now.Up)
+	if low {
+		fl.state = flowLow
+	}
+	fl.allowed(d, st.generation)
+	fl.seen(h, false)
+	return true
+}
+
+// makeRoom makes room for a flow: first among the session's own, then in the tenant.
+func (f *Flows) makeRoom(owner *Subject) bool {
+	s, seat := f.join(owner)
+	if s == nil {
+		return false
+	}
+	f.pushOwn(s, seat)
+	s.mu.Unlock()
+	for !f.enter() {
+		if !f.push() {
+			return false
+		}
+	}
+	return true
+}
+
+// pushOwn ends the oldest flows of a session that has as many as it may have.
+func (f *Flows) pushOwn(s *shard, seat uint32) {
+	for int(s.seats[seat].count) >= f.bounds.Session && s.seats[seat].oldest != 0 {
+		f.drop(s, s.seats[seat].oldest)
+		f.pushed.Add(1)
+	}
+}
+
+// push ends the oldest flow of the tenant.
+func (f *Flows) push() bool {
+	for {
+		var from *shard
+		least := maxTail
+		for _, s := range f.shards {
+			if tail := s.tail.Load(); tail < least {
+				from, least = s, tail
+			}
+		}
+		if from == nil {
+			return false
+		}
+		from.mu.Lock()
+		i := from.oldest
+		if i != 0 {
+			f.drop(from, i)
+		}
+		from.mu.Unlock()
+		if i != 0 {
+			f.pushed.Add(1)
+			return true
+		}
+	}
+}
+
+// enter counts a flow in, if there may be one more.
+func (f *Flows) enter() bool {
+	for {
+		n := f.live.Load()
+		shared := n >= int64(f.bounds.Reserve) && f.bounds.Budget != nil
+		if n >= int64(f.bounds.Tenant) || shared && !f.bounds.Budget.take() {
+			return false
+		}
+		if f.live.CompareAndSwap(n, n+1) {
+			return true
+		}
+		if shared {
+			f.bounds.Budget.left.Add(1)
+		}
+	}
+}
+
+// exit counts a flow out.
+func (f *Flows) exit() {
+	n := f.live.Add(-1)
+	if n >= int64(f.bounds.Reserve) && f.bounds.Budget != nil {
+		f.bounds.Budget.left.Add(1)
+	}
+}
+
+// drop ends a flow; its shard is locked.
+func (f *Flows) drop(s *shard, i uint32) {
+	s.remove(i)
+	f.exit()
+}
+
+// Counts returns what became of flows so far.
+func (f *Flows) Counts() Counts {
+	return Counts{
+		Live: f.live.Load(), Begun: f.begun.Load(), Denied: f.denied.Load(), Pushed: f.pushed.Load(),
+		Lost: f.lost.Load(), Stray: f.stray.Load(), Forged: f.forged.Load(),
+	}
+}
+
+// Flow is one flow, as an operator is shown it.
+type Flow struct {
+	Subject     *Subject // whose it is
+	Source      netip.AddrPort
+	Destination netip.AddrPort // of ICMP: the port is the type
+	Protocol    uint8
+	Up, Down    uint64 // bytes from who began it, and to
+	Age, Idle   uint32 // seconds
+	Set, Rule   string // what allowed it; empty: nothing that rules in force have
+	Answered    bool
+}
+
+// List returns at most so many flows, of one session or of all (nil), each shard's newest
+// first.
+func (f *Flows) List(now Now, who *Subject, most int) (all []Flow) {
+	st := f.inForce(now)
+	for _, s := range f.shards {
+		s.mu.Lock()
+		for i := s.newest; i != 0 && len(all) < most; i = s.at(i).older {
+			fl := s.at(i)
+			if owner := s.seats[fl.seat].subject; (who == nil || owner == who) && !fl.over(now.Up) {
+				all = append(all, fl.shown(st, owner, now.Up))
+			}
+		}
+		s.mu.Unlock()
+	}
+	return all
+}
+
+// shown is a flow as it is shown.
+func (f *flow) shown(st *force, owner *Subject, now uint32) Flow {
+	h := f.first()
+	shown := Flow{
+		Subject: owner, Protocol: h.proto,
+		Source: netip.AddrPortFrom(h.source(), h.sport), Destination: netip.AddrPortFrom(h.destination(), h.dport),
+		Up: f.up, Down: f.down, Age: now - f.began, Idle: now - f.last, Answered: f.state&flowAnswered != 0,
+	}
+	if f.generation == st.generation && f.state&flowRuled != 0 {
+		s := st.rules.sets[f.set]
+		shown.Set = s.Name
+		if f.rule >= 0 {
+			shown.Rule = s.Rules[f.rule].Name
+		}
+	}
+	return shown
+}
