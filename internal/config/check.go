@@ -25,6 +25,7 @@ func (r *reader) check() {
 	r.checkApart()
 	r.checkDevices()
 	r.checkAllow()
+	r.checkPolicy()
 }
 
 // checkListen refuses addresses that cannot be bound beside each other.

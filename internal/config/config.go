@@ -149,6 +149,8 @@ type Tenant struct {
 	Limits Limits
 	// Egress is how the tenant's traffic leaves.
 	Egress Egress
+	// Policy says which flows may begin.
+	Policy Policy
 }
 
 // Match says how clients of a tenant are recognised, beside its keys.

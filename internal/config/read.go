@@ -123,12 +123,13 @@ type tenantValues struct {
 	meant                 map[string]bool // keys that others were probably meant to be
 	certified             bool            // certificate is
 	authorities           bool            // ca is
+	rules                 policyValues
 }
 
 // readTenant reads one tenant.
 func (r *reader) readTenant(v value) *tenantValues {
 	t := &tenantValues{Tenant: defaultTenant(), self: v, name: v, isDefault: v, egress: v, shared: v}
-	t.meant = v.fields([]field{
+	t.meant = v.fields(append([]field{
 		{"name", "office", true, t.readName},
 		{"default", "true", false, func(v value) { t.isDefault = v; v.boolean(&t.Default) }},
 		{"legacy", "true", false, func(v value) { v.boolean(&t.Legacy) }},
@@ -155,7 +156,8 @@ func (r *reader) readTenant(v value) *tenantValues {
 		{"ike", "{lifetime: 24h, child_lifetime: 8h}", false, t.readIKE},
 		{"limits", "{sessions: 100, idle_timeout: 1h}", false, t.readLimits},
 		{"egress", "netstack", false, t.readEgress},
-	})
+	}, t.policyFields()...))
+	t.readPolicy()
 	t.allowByDefault()
 	return t
 }

@@ -27,7 +27,7 @@ func layers() []layer {
 		{"internal/engine/tell", []string{"internal/engine", "internal/event", "internal/x/fault"}},
 		{"internal/engine", []string{"ike", "esp", "l2tp", "ppp", "dataplane", "internal/x/fault", "internal/x/deadline"}}, // no user, tenant, file or store
 		{"internal/quickstart", []string{"internal/config"}},
-		{"internal/config", []string{"internal/secretfile", "internal/certificate"}},
+		{"internal/config", []string{"internal/secretfile", "internal/certificate", "tenant/policy"}},
 		{"internal/store", []string{"ppp/auth"}},
 		{"internal/event", nil}, // values: what happens, not to whom it is told
 		{"internal/fence", nil},

@@ -19,6 +19,9 @@ const (
 	NoFlow               // it is an answer, a fragment or an ICMP error, and of no flow
 	Crafted              // no honest host sends such a packet
 	Full                 // there is no room for a flow, or its session is over
+	NotOwn               // the source is not the session's: only Ask says so
+	Isolated             // clients are closed to each other: likewise
+	Closed               // clients do not go there: likewise
 )
 
 // Decision is what the rules say of a packet.
@@ -165,6 +168,18 @@ func (s *ruleSet) ruleName(i int) string {
 	return "default"
 }
 
+// Names returns what the set and the rule are called that decided; empty: none did.
+func (r *Rules) Names(d Decision) (set, rule string) {
+	if d.Why != ByRule && d.Why != ByDefault {
+		return "", ""
+	}
+	s := r.sets[d.Set]
+	if d.Rule >= 0 {
+		rule = s.Rules[d.Rule].Name
+	}
+	return s.Name, rule
+}
+
 // Hit is a rule and how often it has decided on a flow.
 type Hit struct {
 	Set, Rule string // Rule is empty for what no rule decided
@@ -208,9 +223,38 @@ func (r *Rules) Ask(q Question) Decision {
 	}
 	copy(h.src[:], q.Source.AsSlice())
 	copy(h.dst[:], q.Destination.AsSlice())
+	switch r.Judge(q.direction(), q.From, h.bare()) {
+	case Source:
+		return Decision{Why: NotOwn}
+	case Neighbour:
+		return Decision{Why: Isolated}
+	case Denied:
+		return Decision{Why: Closed}
+	}
 	if len(r.sets) == 0 {
 		return Decision{Allow: true}
 	}
 	active, _ := r.schedule(q.At)
 	return r.decide(q.From, q.To, &h, active)
+}
+
+// direction is which way the flow would begin.
+func (q *Question) direction() Direction {
+	if q.From == nil {
+		return Down
+	}
+	return Up
+}
+
+// bare is an IP header with the addresses of a header, and nothing else.
+func (h *header) bare() *ipkt.Packet {
+	b, src, dst := make([]byte, 40), 8, 24
+	b[0] = 0x60
+	if !h.six {
+		b, src, dst = b[:20], 12, 16
+		b[0] = 0x45
+	}
+	copy(b[src:dst], h.src[:])
+	copy(b[dst:], h.dst[:])
+	return &ipkt.Packet{Bytes: b, HeaderLen: len(b)}
 }

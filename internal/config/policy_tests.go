@@ -1,0 +1,242 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/culvert-vpn/culvert/tenant/policy"
+)
+
+// readTest reads one flow and what is to become of it.
+func (t *tenantValues) readTest(v value) {
+	var p PolicyTest
+	before := len(v.r.problems)
+	v.fields([]field{
+		{"as", "ann", true, func(v value) { p.User, _ = v.userName() }},
+		{"to", `"10.20.0.5:tcp/80"`, true, func(v value) {
+			s, ok := v.text()
+			if !ok {
+				return
+			}
+			if p.To, p.Protocol, ok = ParseFlow(s); !ok {
+				v.refuse(fmt.Sprintf("%s: %q is not where a flow leads", v.path, s), `write to: "10.20.0.5:tcp/80", "[2001:db8::5]:udp/53" or "10.20.0.5:icmp/8"`)
+			}
+		}},
+		{"expect", "allow", true, func(v value) {
+			word := "deny"
+			v.choice(&word, "allow", "deny")
+			p.Allow = word == "allow"
+		}},
+		{"at", "2026-01-05T09:00:00+01:00", false, func(v value) {
+			s, ok := v.text()
+			if !ok {
+				return
+			}
+			at, err := time.Parse(time.RFC3339, s)
+			if err != nil {
+				v.refuse(fmt.Sprintf("%s: %q is not a time", v.path, s), "write at: 2026-01-05T09:00:00+01:00")
+			}
+			p.At = at
+		}},
+	})
+	if len(v.r.problems) == before {
+		t.Policy.Tests = append(t.Policy.Tests, p)
+		t.rules.testAt = append(t.rules.testAt, v)
+	}
+}
+
+// ParseFlow reads an address with a protocol and its port, as in 10.20.0.5:tcp/80; ping
+// has the type of ICMP instead.
+func ParseFlow(s string) (to netip.AddrPort, protocol uint8, ok bool) {
+	at := strings.LastIndexByte(s, ':')
+	if at < 0 {
+		return to, 0, false
+	}
+	a, err := netip.ParseAddr(strings.Trim(s[:at], "[]"))
+	ports, ok := parsePorts(s[at+1:])
+	if err != nil || !ok || a.Zone() != "" {
+		return to, 0, false
+	}
+	p := ports[0]
+	if len(ports) > 1 && a.Is6() {
+		p = ports[1]
+	}
+	if p.All && (p.Protocol == 1 || p.Protocol == 58) {
+		p.First = map[uint8]uint16{1: 8, 58: 128}[p.Protocol]
+		p.All, p.Last = false, p.First
+	}
+	ported := slices.Contains([]uint8{1, 6, 17, 58, 132}, p.Protocol)
+	if p.First != p.Last || p.All == ported {
+		return to, 0, false
+	}
+	return netip.AddrPortFrom(a.Unmap(), p.First), p.Protocol, true
+}
+
+// Rules are the tenant's own, for the data plane; what its egress closes is not in them.
+func (t *Tenant) Rules() policy.Config {
+	c := policy.Config{Clients: slices.Concat(t.Pool, t.Pool6), Gateways: t.Gateways(), ClientToClient: t.ClientToClient}
+	if t.Policy.Set != nil {
+		c.Sets = []policy.Set{*t.Policy.Set}
+	}
+	return c
+}
+
+// IdentityOf is who a user is to the rules.
+func (t *Tenant) IdentityOf(user string) *policy.Identity {
+	id := &policy.Identity{User: UserKey(user)}
+	for name, users := range t.Policy.Groups {
+		if slices.Contains(users, id.User) {
+			id.Groups = append(id.Groups, name)
+		}
+	}
+	slices.Sort(id.Groups)
+	return id
+}
+
+// PolicyAnswer says what becomes of a flow, and why.
+type PolicyAnswer struct {
+	policy.Decision
+	Set, Rule string // what decided; empty: none of the rules
+}
+
+// AskPolicy says what would become of a flow that the client of a user of the tenant
+// begins. It knows no address that only the running host has.
+func (c *Config) AskPolicy(t *Tenant, p PolicyTest) (PolicyAnswer, error) {
+	if p.To.Addr().Is6() && len(t.Pool6) == 0 {
+		return PolicyAnswer{Decision: policy.Decision{Why: policy.Crafted}}, nil
+	}
+	rules := t.Rules()
+	closed, err := c.closedTo(t)
+	if err != nil {
+		return PolicyAnswer{}, err
+	}
+	rules.Closed = closed
+	r, err := policy.Compile(rules)
+	if err != nil {
+		return PolicyAnswer{}, err
+	}
+	q := policy.Question{From: new(policy.Subject), Source: t.clientOf(p.User, p.To.Addr()), Destination: p.To.Addr(), Protocol: p.Protocol, Port: p.To.Port(), At: p.At}
+	if q.At.IsZero() {
+		q.At = time.Now()
+	}
+	q.From.Anybody(true)
+	q.From.SetIdentity(t.IdentityOf(p.User))
+	d := r.Ask(q)
+	set, rule := r.Names(d)
+	return PolicyAnswer{d, set, rule}, nil
+}
+
+// clientOf is an address that the user's client may have, of the family of another.
+func (t *Tenant) clientOf(user string, to netip.Addr) netip.Addr {
+	if to.Is6() {
+		return t.Gateway6().Next()
+	}
+	for _, l := range t.Leases {
+		if UserKey(l.User) == UserKey(user) {
+			return l.Addr
+		}
+	}
+	return t.Gateway().Next()
+}
+
+// closedTo is where a tenant's clients do not go by its egress, nil: its device says.
+func (c *Config) closedTo(t *Tenant) (*policy.Reach, error) {
+	n := t.Egress.Netstack
+	if n == nil {
+		return nil, nil
+	}
+	deny := slices.Concat(policy.NeverReached(), n.Deny)
+	for i := range c.Tenants {
+		for _, p := range slices.Concat(c.Tenants[i].Pool, c.Tenants[i].Pool6) {
+			if c.Tenants[i].Name != t.Name {
+				deny = append(deny, p.Masked())
+			}
+		}
+	}
+	return policy.NewReach(deny, n.Allow)
+}
+
+// checkPolicy refuses rules that cannot be, warns of those that say nothing, and runs the
+// tests of a policy that is right.
+func (r *reader) checkPolicy() {
+	for i, t := range r.tenants {
+		if t.Policy.Set != nil {
+			t.checkRules()
+		}
+		if len(r.problems) == 0 {
+			t.runTests(&r.config.Tenants[i])
+		}
+	}
+}
+
+func (t *tenantValues) checkRules() {
+	seen := map[string]value{}
+	for i, r := range t.Policy.Set.Rules {
+		if first, ok := seen[r.Name]; ok {
+			t.rules.at[i].refuse(fmt.Sprintf("two rules are called %s; the other is on line %d", r.Name, first.line()), "give each a name of its own")
+			continue
+		}
+		seen[r.Name] = t.rules.at[i]
+	}
+	if _, err := policy.Compile(t.Rules()); err != nil {
+		t.rules.rules.refuse(t.rules.rules.path+": "+strings.TrimPrefix(err.Error(), "policy: "), "write fewer rules, with networks in place of single addresses")
+		return
+	}
+	for _, h := range t.Policy.Set.Lint() {
+		rule, by := t.Policy.Set.Rules[h.Rule], t.Policy.Set.Rules[h.By]
+		at, line := t.rules.at[h.Rule], t.rules.at[h.By].line()
+		if h.Contrary {
+			at.refuse(fmt.Sprintf("rule %s never decides: %s on line %d says the opposite of all that it is about", rule.Name, by.Name, line), "put it before that one, or drop it")
+			continue
+		}
+		at.warn(fmt.Sprintf("rule %s never decides: %s on line %d, which comes first, has all that it is about", rule.Name, by.Name, line), "put it before that one, or drop it")
+	}
+}
+
+// runTests refuses a configuration of which a test fails.
+func (t *tenantValues) runTests(tenant *Tenant) {
+	for i, p := range t.Policy.Tests {
+		at := t.rules.testAt[i]
+		a, err := at.r.config.AskPolicy(tenant, p)
+		if err != nil {
+			at.refuse(at.path+": "+err.Error(), "drop the test")
+			return
+		}
+		if a.Allow != p.Allow {
+			at.refuse(fmt.Sprintf("%s fails: %s", at.path, a.says(t)), "change the rules, or what the test expects")
+		}
+	}
+}
+
+// says says what decided, in the words of the file.
+func (a *PolicyAnswer) says(t *tenantValues) string {
+	word := map[bool]string{true: "allowed", false: "denied"}[a.Allow]
+	if a.Rule == "" {
+		return word + " by " + a.Reason()
+	}
+	i := slices.IndexFunc(t.Policy.Set.Rules, func(r policy.Rule) bool { return r.Name == a.Rule })
+	return fmt.Sprintf("%s by rule %s on line %d", word, a.Rule, t.rules.at[i].line())
+}
+
+// Reason says what decided.
+func (a *PolicyAnswer) Reason() string {
+	switch a.Why {
+	case policy.ByRule:
+		return "rule " + a.Rule
+	case policy.ByDefault:
+		return "default of policy"
+	case policy.Isolated:
+		return "client_to_client, which closes clients to each other"
+	case policy.Closed:
+		return "egress, or by design: metadata services, other tenants and what is no host"
+	case policy.Crafted:
+		return "the family: the client has no such address"
+	}
+	if a.Allow {
+		return "design: no rule is for it"
+	}
+	return "design"
+}
