@@ -118,11 +118,10 @@ func (c *Config) AskPolicy(t *Tenant, p PolicyTest) (PolicyAnswer, error) {
 	if err != nil {
 		return PolicyAnswer{}, err
 	}
-	q := policy.Question{From: new(policy.Subject), Source: t.clientOf(p.User, p.To.Addr()), Destination: p.To.Addr(), Protocol: p.Protocol, Port: p.To.Port(), At: p.At}
+	q := policy.Question{From: new(policy.Party), Source: t.clientOf(p.User, p.To.Addr()), Destination: p.To.Addr(), Protocol: p.Protocol, Port: p.To.Port(), At: p.At}
 	if q.At.IsZero() {
 		q.At = time.Now()
 	}
-	q.From.Anybody(true)
 	q.From.SetIdentity(t.IdentityOf(p.User))
 	d := r.Ask(q)
 	set, rule := r.Names(d)

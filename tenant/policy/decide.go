@@ -19,8 +19,7 @@ const (
 	NoFlow               // it is an answer, a fragment or an ICMP error, and of no flow
 	Crafted              // no honest host sends such a packet
 	Full                 // there is no room for a flow, or its session is over
-	NotOwn               // the source is not the session's: only Ask says so
-	Isolated             // clients are closed to each other: likewise
+	Isolated             // clients are closed to each other: only Ask says so
 	Closed               // clients do not go there: likewise
 )
 
@@ -49,7 +48,7 @@ type setView struct {
 }
 
 // viewOf returns what a session is to the rules; it is made once for both.
-func (r *Rules) viewOf(who *Subject) *view {
+func (r *Rules) viewOf(who *Party) *view {
 	if who == nil {
 		return r.stranger
 	}
@@ -84,7 +83,7 @@ func (r *Rules) schedule(now time.Time) (active mask, until int64) {
 }
 
 // decide says whether a flow may begin: every set that is for it must allow it.
-func (r *Rules) decide(from, to *Subject, h *header, active mask) Decision {
+func (r *Rules) decide(from, to *Party, h *header, active mask) Decision {
 	src, dst := h.source(), h.destination()
 	if r.isGateway(dst) && asksGateway(h) {
 		return Decision{Allow: true, New: true}
@@ -207,7 +206,7 @@ func (r *Rules) Hits() (all []Hit) {
 
 // Question is a flow that nobody has sent.
 type Question struct {
-	From, To    *Subject // nil: of the network
+	From, To    *Party // nil: of the network
 	Source      netip.Addr
 	Destination netip.Addr
 	Protocol    uint8
@@ -223,9 +222,7 @@ func (r *Rules) Ask(q Question) Decision {
 	}
 	copy(h.src[:], q.Source.AsSlice())
 	copy(h.dst[:], q.Destination.AsSlice())
-	switch r.Judge(q.direction(), q.From, h.bare()) {
-	case Source:
-		return Decision{Why: NotOwn}
+	switch r.Judge(q.direction(), &Subject{any: true}, h.bare()) {
 	case Neighbour:
 		return Decision{Why: Isolated}
 	case Denied:

@@ -128,10 +128,14 @@ func (f *Flows) inForce(now Now) *force {
 	}
 }
 
+// Asks reports whether there are rules of flows: without any, whatever Judge is asked may
+// go on.
+func (r *Rules) Asks() bool { return len(r.sets) > 0 }
+
 // Judge says whether a packet may go on, of which Rules.Judge has said where to. from is the
 // session that it comes from, to the one that it is for; nil: the tenant's network. It does
 // not allocate, but for the first packet of a session after a change of rules.
-func (f *Flows) Judge(now Now, from, to *Subject, ip *ipkt.Packet) Decision {
+func (f *Flows) Judge(now Now, from, to *Party, ip *ipkt.Packet) Decision {
 	st := f.inForce(now)
 	if len(st.rules.sets) == 0 {
 		return Decision{Allow: true}
@@ -165,9 +169,9 @@ func (f *Flows) strays() Decision {
 }
 
 // judge finds the flow of a packet, or asks the rules whether one may begin.
-func (f *Flows) judge(st *force, now Now, from, to *Subject, h *header) Decision {
+func (f *Flows) judge(st *force, now Now, from, to *Party, h *header) Decision {
 	k, low := h.key()
-	for _, owner := range [...]*Subject{from, to} {
+	for _, owner := range [...]*Party{from, to} {
 		if owner == nil {
 			continue
 		}
@@ -197,7 +201,7 @@ func (f *Flows) judge(st *force, now Now, from, to *Subject, h *header) Decision
 }
 
 // known judges a packet by a flow of a session; found: there is one.
-func (f *Flows) known(st *force, now Now, owner, from, to *Subject, h *header, k *key, low bool) (d Decision, found bool) {
+func (f *Flows) known(st *force, now Now, owner, from, to *Party, h *header, k *key, low bool) (d Decision, found bool) {
 	s, seat := f.lock(owner)
 	if s == nil {
 		return d, false
@@ -235,7 +239,7 @@ func (f *Flows) known(st *force, now Now, owner, from, to *Subject, h *header, k
 
 // turned judges a connection that the other end of a flow opens between the same ports:
 // that is no answer.
-func (f *Flows) turned(st *force, now Now, fl *flow, from, to *Subject, h *header, low bool) Decision {
+func (f *Flows) turned(st *force, now Now, fl *flow, from, to *Party, h *header, low bool) Decision {
 	d := st.rules.decide(from, to, h, st.active)
 	st.rules.hit(d, now.Wall)
 	if !d.Allow {
@@ -251,7 +255,7 @@ func (f *Flows) turned(st *force, now Now, fl *flow, from, to *Subject, h *heade
 }
 
 // again judges a flow that other rules have allowed.
-func (f *Flows) again(st *force, s *shard, i uint32, from, to *Subject, answer bool) Decision {
+func (f *Flows) again(st *force, s *shard, i uint32, from, to *Party, answer bool) Decision {
 	if answer {
 		from, to = to, from
 	}
@@ -269,13 +273,13 @@ func (f *Flows) again(st *force, s *shard, i uint32, from, to *Subject, answer b
 
 // error judges an ICMP error: what it quotes must have come from whom it is for, and be of
 // a flow; a client tells only of what was sent to itself. It keeps no flow alive.
-func (f *Flows) error(st *force, now Now, from, to *Subject, h *header, ip *ipkt.Packet) Decision {
+func (f *Flows) error(st *force, now Now, from, to *Party, h *header, ip *ipkt.Packet) Decision {
 	var inner header
-	if !h.quoted(&inner, ip) || from != nil && !from.ownsAddress(inner.destination()) {
+	if !h.quoted(&inner, ip) || from != nil && !from.owns(inner.destination()) {
 		return f.strays()
 	}
 	k, low := inner.key()
-	for _, owner := range [...]*Subject{from, to} {
+	for _, owner := range [...]*Party{from, to} {
 		if owner == nil {
 			continue
 		}
@@ -287,7 +291,7 @@ func (f *Flows) error(st *force, now Now, from, to *Subject, h *header, ip *ipkt
 }
 
 // quotes judges an ICMP error by the flow of a session; found: there is one.
-func (f *Flows) quotes(st *force, now Now, owner, from, to *Subject, k *key, low bool) (d Decision, found bool) {
+func (f *Flows) quotes(st *force, now Now, owner, from, to *Party, k *key, low bool) (d Decision, found bool) {
 	s, seat := f.lock(owner)
 	if s == nil {
 		return d, false

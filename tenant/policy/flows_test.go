@@ -28,11 +28,12 @@ func segment(t testing.TB, from, to string, flags byte) *ipkt.Packet {
 	return &ip
 }
 
-func client(addr string, who *Identity) *Subject {
-	s := new(Subject)
+func client(addr string, who *Identity) *Party {
+	s, p := new(Subject), new(Party)
 	s.SetAddress(netip.MustParseAddr(addr))
-	s.SetIdentity(who)
-	return s
+	p.SetAddresses(s)
+	p.SetIdentity(who)
+	return p
 }
 
 // compile makes rules of one set.
@@ -82,7 +83,7 @@ func TestFlow(t *testing.T) {
 		{false, annWeb, "10.20.0.5:22", syn, false, ByDefault},
 		{false, annWeb, webAnn, syn | tcpFIN, false, Crafted},
 	} {
-		from, to := ann, (*Subject)(nil)
+		from, to := ann, (*Party)(nil)
 		if c.down {
 			from, to = to, from
 		}
@@ -137,14 +138,14 @@ func TestEverySetMustAllow(t *testing.T) {
 	f := NewFlows(Bounds{Session: 100, Tenant: 100}, compile(t, sets...))
 	ann, bob := client("10.1.0.7", &Identity{User: "ann"}), client("10.1.0.8", &Identity{User: "bob", Groups: []string{"guests"}})
 	for _, c := range []struct {
-		who   *Subject
+		who   *Party
 		to    string
 		allow bool
 	}{
 		{ann, "10.20.0.9:22", true}, {bob, "10.20.0.9:80", false}, {bob, "10.20.0.5:80", true}, {bob, "10.20.0.5:22", false},
 		{ann, "10.30.0.1:80", true}, {ann, "10.30.0.1:81", false}, {bob, "10.30.0.1:80", false},
 	} {
-		from := map[*Subject]string{ann: "10.1.0.7:9", bob: "10.1.0.8:9"}[c.who]
+		from := map[*Party]string{ann: "10.1.0.7:9", bob: "10.1.0.8:9"}[c.who]
 		if d := f.Judge(Now{1, 1}, c.who, nil, segment(t, from, c.to, syn)); d.Allow != c.allow {
 			t.Errorf("%s to %s: %+v", from, c.to, d)
 		}
@@ -168,7 +169,7 @@ func TestErrors(t *testing.T) {
 	}
 	answer := segment(t, webAnn, annWeb, ack)
 	for name, c := range map[string]struct {
-		from, to *Subject
+		from, to *Party
 		ip       *ipkt.Packet
 		allow    bool
 	}{
@@ -209,14 +210,14 @@ func TestBounds(t *testing.T) {
 	if c := g.Counts(); c.Live != 5 || f.Counts().Live != 4 { // 2 of its own, 3 left of the budget
 		t.Errorf("all: %+v", c)
 	}
-	f.Leave(ann)
+	ann.Leave()
 	if f.Counts().Live != 0 || budget.left.Load() != 2 {
 		t.Errorf("%+v, %d left", f.Counts(), budget.left.Load())
 	}
 	if d := f.Judge(Now{1, 60}, ann, nil, segment(t, annWeb, webAnn, syn)); d.Allow || d.Why != Full {
 		t.Errorf("a session that is over: %+v", d)
 	}
-	g.Leave(bob)
+	bob.Leave()
 	if budget.left.Load() != 5 {
 		t.Errorf("%d left", budget.left.Load())
 	}
@@ -241,7 +242,7 @@ func TestManyAtOnce(t *testing.T) {
 					f.Judge(now, who, peer, segment(t, to, "10.1.0.200:80", syn))
 					f.Judge(now, peer, who, segment(t, "10.1.0.200:80", to, synAck))
 				}
-				f.Leave(who)
+				who.Leave()
 				if n == 0 {
 					f.SetRules(compile(t, []Set{open, web()}[round%2]))
 				}
@@ -249,7 +250,7 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	f.Leave(peer)
+	peer.Leave()
 	if c := f.Counts(); c.Live != 0 || budget.left.Load() != 50 {
 		t.Errorf("%+v, %d left", c, budget.left.Load())
 	}
@@ -309,7 +310,7 @@ func TestNoAllocations(t *testing.T) {
 // TestTableGrows: the table finds every flow at every size.
 func TestTableGrows(t *testing.T) {
 	s := newShard(maphash.MakeSeed())
-	at := s.sit(new(Subject))
+	at := s.sit(new(Party))
 	var k key
 	for i := range uint32(3000) {
 		binary.BigEndian.PutUint32(k[:], i)

@@ -69,10 +69,10 @@ func (f *fragments) find(h *header) int {
 }
 
 // parts returns the fragments of a session.
-func (s *Subject) parts() *fragments {
-	if f := s.fragments.Load(); f != nil {
+func (p *Party) parts() *fragments {
+	if f := p.fragments.Load(); f != nil {
 		return f
 	}
-	s.fragments.CompareAndSwap(nil, new(fragments))
-	return s.fragments.Load()
+	p.fragments.CompareAndSwap(nil, new(fragments))
+	return p.fragments.Load()
 }

@@ -279,7 +279,7 @@ func answer(b []byte) []byte {
 // ring is a tenant with two clients, compiled and plain.
 type ring struct {
 	m        maker
-	clients  []*Subject
+	clients  []*Party
 	compiled *Flows
 	plain    *plain
 	now      Now
@@ -297,11 +297,13 @@ func newRing(t testing.TB, m maker) *ring {
 		s := new(Subject)
 		s.SetAddress(netip.AddrFrom4([4]byte{10, 1, 0, byte(7 + i)}))
 		s.SetPrefix(&ringPrefixes[i])
-		s.SetIdentity(who)
-		r.clients = append(r.clients, s)
+		p := new(Party)
+		p.SetAddresses(s)
+		p.SetIdentity(who)
+		r.clients = append(r.clients, p)
 	}
 	bounds := Bounds{Session: 2 + m.IntN(8), Tenant: 4 + m.IntN(10), Shards: 1}
-	r.plain = &plain{gateways: ringGateways, bounds: bounds, firsts: map[*Subject][]plainFirst{}}
+	r.plain = &plain{gateways: ringGateways, bounds: bounds, firsts: map[*Party][]plainFirst{}}
 	r.compiled = NewFlows(bounds, r.rules(t))
 	return r
 }
@@ -321,9 +323,9 @@ func (r *ring) rules(t testing.TB) *Rules {
 }
 
 // owner is the client that has an address; nil: none.
-func (r *ring) owner(a netip.Addr) *Subject {
+func (r *ring) owner(a netip.Addr) *Party {
 	for _, c := range r.clients {
-		if c.ownsAddress(a) {
+		if c.owns(a) {
 			return c
 		}
 	}

@@ -197,7 +197,7 @@ type plainFlow struct {
 	src, dst      netip.Addr
 	sport, dport  int
 	proto         int
-	owner         *Subject
+	owner         *Party
 	generation    int
 	last          uint32
 	answered, rst bool
@@ -238,11 +238,11 @@ type plain struct {
 	generation int
 	active     []bool
 	flows      []*plainFlow
-	firsts     map[*Subject][]plainFirst
+	firsts     map[*Party][]plainFirst
 }
 
 // rule says whether a flow may begin.
-func (w *plain) rule(from, to *Subject, p plainPacket, at time.Time) bool {
+func (w *plain) rule(from, to *Party, p plainPacket, at time.Time) bool {
 	icmp4, icmp6 := p.proto == 1 && p.src.Is4(), p.proto == 58 && p.src.Is6()
 	if slices.Contains(w.gateways, p.dst) && ((p.proto == 6 || p.proto == 17) && p.dport == 53 || icmp4 && p.dport == 8 || icmp6 && p.dport == 128) {
 		return true
@@ -255,7 +255,7 @@ func (w *plain) rule(from, to *Subject, p plainPacket, at time.Time) bool {
 	return true
 }
 
-func (w *plain) isFor(s Set, from, to *Subject, p plainPacket) bool {
+func (w *plain) isFor(s Set, from, to *Party, p plainPacket) bool {
 	who, between := len(s.Who) == 0, len(s.Between) == 0
 	for _, peer := range s.Who {
 		who = who || isPeer(peer, from) || isPeer(peer, to)
@@ -266,7 +266,7 @@ func (w *plain) isFor(s Set, from, to *Subject, p plainPacket) bool {
 	return who && between
 }
 
-func isPeer(p Peer, s *Subject) bool {
+func isPeer(p Peer, s *Party) bool {
 	if p.Kind == Anybody {
 		return true
 	}
@@ -277,7 +277,7 @@ func isPeer(p Peer, s *Subject) bool {
 	return p.Kind == IsUser && i.User == p.Name || p.Kind == InGroup && slices.Contains(i.Groups, p.Name) || p.Kind == OfSite && i.Site == p.Name
 }
 
-func firstMatch(s Set, from, to *Subject, p plainPacket, at time.Time) bool {
+func firstMatch(s Set, from, to *Party, p plainPacket, at time.Time) bool {
 	for _, r := range s.Rules {
 		if r.When != nil {
 			if is, _ := r.When.active(at); !is {
@@ -299,7 +299,7 @@ func firstMatch(s Set, from, to *Subject, p plainPacket, at time.Time) bool {
 	return s.Allow
 }
 
-func isEnd(p Peer, s *Subject, a netip.Addr, allow bool) bool {
+func isEnd(p Peer, s *Party, a netip.Addr, allow bool) bool {
 	if p.Kind != InNetwork {
 		return isPeer(p, s)
 	}
@@ -327,7 +327,7 @@ func ofPorts(ports []Ports, p plainPacket) bool {
 }
 
 // judge says whether a packet goes on.
-func (w *plain) judge(now Now, from, to *Subject, b []byte) bool {
+func (w *plain) judge(now Now, from, to *Party, b []byte) bool {
 	at := time.Unix(now.Wall, 0)
 	var active []bool
 	for _, s := range w.sets {
@@ -376,7 +376,7 @@ func (p plainPacket) sameWhole(f plainFirst) bool {
 
 // note remembers a first fragment, in the place of one of the same packet, or of the
 // sixteenth before.
-func (w *plain) note(owner *Subject, p plainPacket, now Now) {
+func (w *plain) note(owner *Party, p plainPacket, now Now) {
 	all, first := w.firsts[owner], plainFirst{p, now.Up, p.end}
 	if i := slices.IndexFunc(all, p.sameWhole); i >= 0 {
 		all[i] = first
@@ -387,8 +387,8 @@ func (w *plain) note(owner *Subject, p plainPacket, now Now) {
 }
 
 // find returns a flow of one of two sessions that a packet is of.
-func (w *plain) find(now Now, from, to *Subject, p plainPacket) (f *plainFlow, answer bool) {
-	for _, owner := range []*Subject{from, to} {
+func (w *plain) find(now Now, from, to *Party, p plainPacket) (f *plainFlow, answer bool) {
+	for _, owner := range []*Party{from, to} {
 		for _, f := range w.flows {
 			if owner == nil || f.owner != owner || f.proto != p.proto || f.over(now.Up) {
 				continue
@@ -408,7 +408,7 @@ func (w *plain) drop(f *plainFlow) {
 	w.flows = slices.DeleteFunc(w.flows, func(g *plainFlow) bool { return g == f })
 }
 
-func (w *plain) still(f *plainFlow, from, to *Subject, answer bool, at time.Time) bool {
+func (w *plain) still(f *plainFlow, from, to *Party, answer bool, at time.Time) bool {
 	if f.generation == w.generation {
 		return true
 	}
@@ -423,16 +423,16 @@ func (w *plain) still(f *plainFlow, from, to *Subject, answer bool, at time.Time
 	return true
 }
 
-func (w *plain) error(now Now, from, to *Subject, p plainPacket, at time.Time) bool {
+func (w *plain) error(now Now, from, to *Party, p plainPacket, at time.Time) bool {
 	q, ok := p.quoted()
-	if !ok || from != nil && !from.ownsAddress(q.dst) {
+	if !ok || from != nil && !from.owns(q.dst) {
 		return false
 	}
 	f, answer := w.find(now, from, to, q)
 	return f != nil && w.still(f, from, to, !answer, at)
 }
 
-func (w *plain) flow(now Now, from, to *Subject, p plainPacket, at time.Time, size int) bool {
+func (w *plain) flow(now Now, from, to *Party, p plainPacket, at time.Time, size int) bool {
 	w.flows = slices.DeleteFunc(w.flows, func(f *plainFlow) bool {
 		same := f.proto == p.proto && (f.src == p.src && f.dst == p.dst && f.sport == p.sport && f.dport == p.dport || f.src == p.dst && f.dst == p.src && f.sport == p.dport && f.dport == p.sport)
 		return same && (f.owner == from || f.owner == to) && f.over(now.Up)
@@ -471,7 +471,7 @@ func (w *plain) flow(now Now, from, to *Subject, p plainPacket, at time.Time, si
 }
 
 // begin adds a flow, and makes room for it.
-func (w *plain) begin(now Now, from, to *Subject, p plainPacket) *plainFlow {
+func (w *plain) begin(now Now, from, to *Party, p plainPacket) *plainFlow {
 	owner := from
 	if from == nil {
 		owner = to

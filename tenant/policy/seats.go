@@ -4,20 +4,20 @@ import (
 	"net/netip"
 )
 
-// A Subject has its shard and its seat there in one number: the shard from 1 on in the
+// A Party has its shard and its seat there in one number: the shard from 1 on in the
 // upper half.
 const seatGone = ^uint64(0)
 
 // lock returns the shard that a session's flows are in, locked, and its seat; nil: it has
 // none.
-func (f *Flows) lock(who *Subject) (*shard, uint32) {
+func (f *Flows) lock(who *Party) (*shard, uint32) {
 	v := who.seat.Load()
 	if v == 0 || v == seatGone {
 		return nil, 0
 	}
 	s, i := f.shards[v>>32-1], uint32(v)
 	s.mu.Lock()
-	if s.seats[i].subject != who {
+	if s.seats[i].who != who {
 		s.mu.Unlock() // it has left since
 		return nil, 0
 	}
@@ -25,7 +25,7 @@ func (f *Flows) lock(who *Subject) (*shard, uint32) {
 }
 
 // join is lock for a session that has no flows yet. It returns nil for one that has left.
-func (f *Flows) join(who *Subject) (*shard, uint32) {
+func (f *Flows) join(who *Party) (*shard, uint32) {
 	if s, i := f.lock(who); s != nil {
 		return s, i
 	}
@@ -33,6 +33,7 @@ func (f *Flows) join(who *Subject) (*shard, uint32) {
 	s := f.shards[n]
 	s.mu.Lock()
 	i := s.sit(who)
+	who.flows.Store(f)
 	if who.seat.CompareAndSwap(0, uint64(n+1)<<32|uint64(i)) {
 		return s, i
 	}
@@ -47,8 +48,8 @@ func (s *shard) rise(i uint32) {
 	s.freed = append(s.freed, i)
 }
 
-// Leave ends the flows of a session that is over. It has none afterwards, whatever comes.
-func (f *Flows) Leave(who *Subject) {
+// leave ends the flows of a session, which has none afterwards.
+func (f *Flows) leave(who *Party) {
 	s, i := f.lock(who)
 	who.seat.Store(seatGone)
 	if s == nil {
@@ -62,7 +63,7 @@ func (f *Flows) Leave(who *Subject) {
 }
 
 // begin makes a flow of a session; ok: there is room.
-func (f *Flows) begin(st *force, now Now, owner *Subject, h *header, k *key, low bool, d Decision) (ok bool) {
+func (f *Flows) begin(st *force, now Now, owner *Party, h *header, k *key, low bool, d Decision) (ok bool) {
 	if !f.makeRoom(owner) {
 		return false
 	}
@@ -86,7 +87,7 @@ func (f *Flows) begin(st *force, now Now, owner *Subject, h *header, k *key, low
 }
 
 // makeRoom makes room for a flow: first among the session's own, then in the tenant.
-func (f *Flows) makeRoom(owner *Subject) bool {
+func (f *Flows) makeRoom(owner *Party) bool {
 	s, seat := f.join(owner)
 	if s == nil {
 		return false
@@ -176,7 +177,7 @@ func (f *Flows) Counts() Counts {
 
 // Flow is one flow, as an operator is shown it.
 type Flow struct {
-	Subject     *Subject // whose it is
+	Party       *Party // whose it is
 	Source      netip.AddrPort
 	Destination netip.AddrPort // of ICMP: the port is the type
 	Protocol    uint8
@@ -188,13 +189,13 @@ type Flow struct {
 
 // List returns at most so many flows, of one session or of all (nil), each shard's newest
 // first.
-func (f *Flows) List(now Now, who *Subject, most int) (all []Flow) {
+func (f *Flows) List(now Now, who *Party, most int) (all []Flow) {
 	st := f.inForce(now)
 	for _, s := range f.shards {
 		s.mu.Lock()
 		for i := s.newest; i != 0 && len(all) < most; i = s.at(i).older {
 			fl := s.at(i)
-			if owner := s.seats[fl.seat].subject; (who == nil || owner == who) && !fl.over(now.Up) {
+			if owner := s.seats[fl.seat].who; (who == nil || owner == who) && !fl.over(now.Up) {
 				all = append(all, fl.shown(st, owner, now.Up))
 			}
 		}
@@ -204,10 +205,10 @@ func (f *Flows) List(now Now, who *Subject, most int) (all []Flow) {
 }
 
 // shown is a flow as it is shown.
-func (f *flow) shown(st *force, owner *Subject, now uint32) Flow {
+func (f *flow) shown(st *force, owner *Party, now uint32) Flow {
 	h := f.first()
 	shown := Flow{
-		Subject: owner, Protocol: h.proto,
+		Party: owner, Protocol: h.proto,
 		Source: netip.AddrPortFrom(h.source(), h.sport), Destination: netip.AddrPortFrom(h.destination(), h.dport),
 		Up: f.up, Down: f.down, Age: now - f.began, Idle: now - f.last, Answered: f.state&flowAnswered != 0,
 	}

@@ -25,7 +25,7 @@ type shard struct {
 
 // seat is a session in its shard; 0 is none.
 type seat struct {
-	subject        *Subject
+	who            *Party
 	oldest, newest uint32
 	count          uint32
 }
@@ -203,13 +203,13 @@ func (s *shard) noteTail() {
 }
 
 // sit gives a session a seat.
-func (s *shard) sit(who *Subject) uint32 {
+func (s *shard) sit(who *Party) uint32 {
 	if n := len(s.freed); n > 0 {
 		i := s.freed[n-1]
 		s.freed = s.freed[:n-1]
-		s.seats[i] = seat{subject: who}
+		s.seats[i] = seat{who: who}
 		return i
 	}
-	s.seats = append(s.seats, seat{subject: who})
+	s.seats = append(s.seats, seat{who: who})
 	return uint32(len(s.seats) - 1)
 }

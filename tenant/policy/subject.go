@@ -14,18 +14,6 @@ type Subject struct {
 	prefix atomic.Pointer[netip.Prefix] // of IPv6; nil: none
 	addr4  atomic.Uint32                // 0: none
 	any    bool
-
-	identity  atomic.Pointer[Identity]  // nil: of nobody that rules name
-	view      atomic.Pointer[view]      // what it is to the rules in force
-	seat      atomic.Uint64             // of its flows; see seat
-	fragments atomic.Pointer[fragments] // nil: it has sent and been sent none
-}
-
-// SetIdentity says who the session is to rules. It is borrowed as long as the Subject has
-// it. Flows that are there already are judged again with the next rules.
-func (s *Subject) SetIdentity(i *Identity) {
-	s.identity.Store(i)
-	s.view.Store(nil)
 }
 
 // Anybody has the session take packets of every source: the client's own end of a
