@@ -1,9 +1,12 @@
 package dataplane
 
 import (
+	"time"
+
 	"github.com/culvert-vpn/culvert/dataplane/udp"
 	"github.com/culvert-vpn/culvert/esp"
 	"github.com/culvert-vpn/culvert/tenant"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 // batchSize is how many packets are sealed before the sockets are flushed at the latest.
@@ -28,8 +31,9 @@ type sender struct {
 	lastTo  udp.Writer
 	touched []udp.Writer
 	down    tally
-	turn    []byte // room for a packet that goes from one client to another
-	spread  int    // which of a listener's sockets this sender writes to
+	turn    []byte     // room for a packet that goes from one client to another
+	spread  int        // which of a listener's sockets this sender writes to
+	now     policy.Now // of this batch; zero: nobody has asked
 }
 
 func newSender(p *Plane, spread int) *sender {
@@ -137,6 +141,15 @@ func (s *sender) flushAll() {
 		s.touched[i] = nil
 	}
 	s.touched = s.touched[:0]
-	s.used = 0
+	s.used, s.now = 0, policy.Now{}
 	s.down.flush()
+}
+
+// time is when this batch is, to policies.
+func (s *sender) time() policy.Now {
+	if s.now.Wall == 0 {
+		now := time.Now()
+		s.now = policy.Now{Wall: now.Unix(), Up: uint32(now.Sub(s.plane.began) / time.Second)}
+	}
+	return s.now
 }

@@ -106,7 +106,7 @@ func (d *downlink) packet(buf []byte, off int) {
 	}
 	s := d.plan.session(ip.Destination(), &d.port.routes)
 	d.serving = s
-	to := d.port.down(s, &ip)
+	to := d.port.down(d.send, s, &ip)
 	if to.kind == hopDrop {
 		d.send.count.dropOf(d.port, to.cause)
 		return

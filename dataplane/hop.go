@@ -31,10 +31,14 @@ type hop struct {
 }
 
 // SetRules has the packets of the port judged by other rules from now on.
-func (p *Port) SetRules(r *policy.Rules) { p.rules.Store(r) }
+func (p *Port) SetRules(r *policy.Rules) {
+	p.flows.SetRules(r)
+	p.rules.Store(r)
+}
 
-// up says where a packet of a client goes. The caller holds no lock.
-func (p *Port) up(from *Session, b *binding, ip *ipkt.Packet) hop {
+// up says where a packet of a client goes. The caller holds no lock; its sender knows the
+// time.
+func (p *Port) up(s *sender, from *Session, b *binding, ip *ipkt.Packet) hop {
 	rules := p.rules.Load()
 	verdict := rules.Judge(policy.Up, &b.subject, ip)
 	switch {
@@ -43,47 +47,73 @@ func (p *Port) up(from *Session, b *binding, ip *ipkt.Packet) hop {
 	case !b.subject.IsAnybody() && b.forLink(ip):
 		return hop{kind: hopControl}
 	case verdict == policy.Network:
-		return hop{kind: hopDevice}
+		return p.flow(rules, s, from.party, nil, ip, hop{kind: hopDevice})
 	case verdict == policy.Client:
-		return p.across(rules, from, ip)
+		return p.across(rules, s, from, ip)
 	}
 	return hop{cause: causeOf(verdict)}
 }
 
+// flow says whether a packet goes where it may, as far as the policy of flows is asked. from
+// and to are the sessions at its ends; nil: the tenant's network.
+func (p *Port) flow(rules *policy.Rules, s *sender, from, to *policy.Party, ip *ipkt.Packet, there hop) hop {
+	if !rules.Asks() {
+		return there
+	}
+	d := p.flows.Judge(s.time(), from, to, ip)
+	switch {
+	case d.Allow:
+		return there
+	case d.Why == policy.NoFlow:
+		return hop{cause: DropNoFlow}
+	case d.Why == policy.Crafted:
+		return hop{cause: DropCrafted}
+	}
+	return hop{cause: DropDenied}
+}
+
 // across says where a packet of a client goes that is for another: into the network
 // where nobody has the address.
-func (p *Port) across(rules *policy.Rules, from *Session, ip *ipkt.Packet) hop {
+func (p *Port) across(rules *policy.Rules, s *sender, from *Session, ip *ipkt.Packet) hop {
 	p.routes.mu.RLock()
 	to := p.routes.exact(ip.Destination())
 	p.routes.mu.RUnlock()
 	switch to {
 	case nil:
-		return hop{kind: hopDevice}
+		return p.flow(rules, s, from.party, nil, ip, hop{kind: hopDevice})
 	case from:
 		return hop{cause: DropNeighbour} // to itself: it would come back for as long as it lives
 	}
-	return toward(rules, to, ip)
+	return p.toward(rules, s, from.party, to, ip)
 }
 
 // down says where a packet of the network goes that has an address of a session; to may
 // be nil.
-func (p *Port) down(to *Session, ip *ipkt.Packet) hop {
+func (p *Port) down(s *sender, to *Session, ip *ipkt.Packet) hop {
 	if to == nil {
 		return hop{cause: DropNoRoute}
 	}
-	return toward(p.rules.Load(), to, ip)
+	return p.toward(p.rules.Load(), s, nil, to, ip)
 }
 
-// toward says whether a packet goes to a client.
-func toward(rules *policy.Rules, to *Session, ip *ipkt.Packet) hop {
+// toward says whether a packet goes to a client; from is whose it is, nil: of the network.
+func (p *Port) toward(rules *policy.Rules, s *sender, from *policy.Party, to *Session, ip *ipkt.Packet) hop {
 	var who *policy.Subject
-	if b := to.bound.Load(); b != nil {
+	b := to.bound.Load()
+	if b != nil {
 		who = &b.subject
 	}
 	if verdict := rules.Judge(policy.Down, who, ip); verdict != policy.Deliver {
 		return hop{cause: causeOf(verdict)}
 	}
-	return hop{kind: hopClient, session: to}
+	there := hop{kind: hopClient, session: to}
+	if b == nil {
+		if rules.Asks() {
+			return hop{cause: DropNoRoute} // it is not open yet, or no more
+		}
+		return there
+	}
+	return p.flow(rules, s, from, to.party, ip, there)
 }
 
 // causeOf is why a packet is dropped that the rules let go nowhere.

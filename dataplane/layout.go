@@ -66,10 +66,11 @@ func (s *Session) update() {
 // is not used again: a downlink may still have it. What has keys goes when it is
 // left.
 func (s *Session) keepSend(st sendState) *sendState {
-	if s.sending || s.port == nil || st.divided || st.tried {
+	if s.marks&markSending != 0 || s.port == nil || st.divided || st.tried {
 		return &st
 	}
-	s.sending, s.firstSend = true, st
+	s.marks |= markSending
+	s.firstSend = st
 	return &s.firstSend
 }
 

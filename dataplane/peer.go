@@ -225,6 +225,7 @@ type Port struct {
 	device   tenant.Device
 	writers  []tenant.Writer              // by worker
 	rules    atomic.Pointer[policy.Rules] // of its tenant
+	flows    *policy.Flows                // likewise
 	gateway  netip.Addr                   // our IPv4 address there
 	gateway6 netip.Addr                   // our IPv6 address there; invalid: none
 	routes   routeTable

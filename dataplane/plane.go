@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane/shed"
 	"github.com/culvert-vpn/culvert/dataplane/udp"
@@ -60,6 +61,8 @@ type Plane struct {
 	lastIKE   atomic.Pointer[shed.Source] // who sent an IKE message last
 	heap      largepages.Heap
 	faults    *fault.Log
+	began     time.Time      // from when policies count
+	flows     *policy.Budget // of all tenants
 
 	mu       sync.Mutex
 	counters []*counters
@@ -99,7 +102,7 @@ func New(c Config) (*Plane, error) {
 	if c.ReceiveBuffer == 0 {
 		c.ReceiveBuffer = 8 << 20
 	}
-	p := &Plane{inbox: newInbox(c.Inbox), faults: c.Faults}
+	p := &Plane{inbox: newInbox(c.Inbox), faults: c.Faults, began: time.Now(), flows: policy.NewBudget(maxFlows)}
 	for _, natt := range []bool{true, false} {
 		for _, addr := range c.Addresses {
 			err := p.listen(c, addr, natt)
@@ -242,6 +245,9 @@ type PortConfig struct {
 	Gateways []netip.Addr
 	// Rules are the policy of the tenant; nil: everything goes on. See Port.SetRules.
 	Rules *policy.Rules
+	// Flows are how many a session may have under way, where there are rules of flows; 0:
+	// 4096. Those of Former go on.
+	Flows int
 	// Former is the port of the tenant that this one takes the place of, whose counts go
 	// on; nil: there is none.
 	Former *Port
@@ -250,7 +256,7 @@ type PortConfig struct {
 // AddDevice connects a tenant's device: it starts a downlink for each of its
 // sources. They end when the device is closed.
 func (p *Plane) AddDevice(c PortConfig) *Port {
-	port := newPort(c)
+	port := p.newPort(c)
 	for range p.lanes {
 		port.writers = append(port.writers, c.Device.Writer())
 	}
@@ -279,13 +285,27 @@ func (p *Plane) RemovePort(port *Port) error {
 	return err
 }
 
-func newPort(c PortConfig) *Port {
+// Flows of policies, 110 bytes each: how many there may be in all, beside those that every
+// tenant has for itself; of one tenant; and of a session where nothing else is said.
+const (
+	maxFlows     = 1 << 20
+	tenantFlows  = 1 << 18
+	reserveFlows = 1 << 10
+	sessionFlows = 1 << 12
+)
+
+func (p *Plane) newPort(c PortConfig) *Port {
 	port := &Port{device: c.Device, dropped: new(counters)}
-	if c.Former != nil {
-		port.dropped = c.Former.dropped
-	}
 	if c.Rules == nil {
 		c.Rules = policy.New(policy.Config{})
+	}
+	if c.Flows == 0 {
+		c.Flows = sessionFlows
+	}
+	if c.Former != nil {
+		port.dropped, port.flows = c.Former.dropped, c.Former.flows
+	} else {
+		port.flows = policy.NewFlows(policy.Bounds{Session: c.Flows, Tenant: tenantFlows, Budget: p.flows, Reserve: reserveFlows}, c.Rules)
 	}
 	port.SetRules(c.Rules)
 	for _, a := range c.Gateways {

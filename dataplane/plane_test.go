@@ -47,7 +47,7 @@ func newRig(t testing.TB, encryption uint8, bits int, integrity uint16) *rig {
 	r.path = Path{Local: netip.MustParseAddrPort("203.0.113.1:4500"), Remote: netip.MustParseAddrPort("198.51.100.7:4500")}
 	r.secure(encryption, bits, integrity)
 	r.session = plane.NewSession(SessionConfig{Peer: r.peer, Tunnel: 7, Call: 9, RemoteTunnel: 70, RemoteCall: 90})
-	port := newPort(PortConfig{
+	port := plane.newPort(PortConfig{
 		Device: r.device, Gateways: rigRules(false).Gateways, Rules: policy.New(rigRules(false)),
 	})
 	port.writers = []tenant.Writer{r.device.Writer(), nil, r.device.Writer()}

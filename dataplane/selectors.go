@@ -87,8 +87,8 @@ func (t *saTable) limit(sa *SA, only *Selectors) {
 // on each packet of its session costs a look whether its SA is for it; those of other
 // sessions cost nothing.
 func (p *Plane) AddNarrowSA(spi esp.SPI, sa *SA, only *Selectors) {
-	if s := sa.TunnelMode; s != nil && !s.narrow {
-		s.narrow = true
+	if s := sa.TunnelMode; s != nil && s.marks&markNarrow == 0 {
+		s.marks |= markNarrow
 		if s.port != nil {
 			s.attach(s.port, s.link, s.isAny())
 		}

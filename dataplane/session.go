@@ -47,15 +47,21 @@ type Session struct {
 	prefix       *netip.Prefix // of IPv6; nil: none
 	addr         netip.Addr
 	port         *Port
+	party        *policy.Party // made before bound is set, and never another
 	ns           atomic.Uint32
 	link         LinkOptions
 	remoteTunnel l2tp.TunnelID
 	remoteCall   l2tp.CallID
 	sequencing   bool
-	boundOnce    bool // firstBinding is taken
-	sending      bool // firstSend is taken
-	narrow       bool // there was an SA that is not for everything
+	marks        uint8
 }
+
+// The marks of a session.
+const (
+	markBound   = 1 << iota // firstBinding is taken
+	markSending             // firstSend is taken
+	markNarrow              // there was an SA that is not for everything
+)
 
 // downLines is how many bytes of a session packets downwards need. There is a line
 // among them that they do not; but to name what is behind it the language reads
@@ -152,24 +158,37 @@ func (s *Session) isAny() bool {
 func (s *Session) attach(port *Port, link LinkOptions, anyAddress bool) {
 	s.port, s.link = port, link
 	s.update()
-	b := s.bound.Load()
-	if host := anyAddress && link.Host; b == nil || b.port != port || b.subject.IsAnybody() != anyAddress || b.host != host || b.narrow != s.narrow {
+	b, narrow := s.bound.Load(), s.marks&markNarrow != 0
+	if host := anyAddress && link.Host; b == nil || b.port != port || b.subject.IsAnybody() != anyAddress || b.host != host || b.narrow != narrow {
 		b = s.newBinding()
-		b.port, b.host, b.narrow = port, host, s.narrow
+		b.port, b.host, b.narrow = port, host, narrow
 		b.subject.Anybody(anyAddress)
 	}
 	b.subject.SetPrefix(s.prefix)
 	b.subject.SetAddress(s.addr)
+	s.known().SetAddresses(&b.subject)
 	s.bound.Store(b)
 }
+
+// known returns the session as the policy of flows sees it.
+func (s *Session) known() *policy.Party {
+	if s.party == nil {
+		s.party = new(policy.Party)
+	}
+	return s.party
+}
+
+// SetIdentity says who the session is to the rules of its tenant. It is borrowed. Flows
+// that are there already are judged again when the rules are set anew.
+func (p *Plane) SetIdentity(s *Session, who *policy.Identity) { s.known().SetIdentity(who) }
 
 // newBinding returns an empty binding. One that was left is not used again: a
 // worker may still have it.
 func (s *Session) newBinding() *binding {
-	if s.boundOnce {
+	if s.marks&markBound != 0 {
 		return new(binding)
 	}
-	s.boundOnce = true
+	s.marks |= markBound
 	return &s.firstBinding
 }
 
@@ -208,5 +227,8 @@ func (s *Session) detach(anyAddress bool) {
 func (p *Plane) RemoveSession(s *Session) {
 	p.Unbind(s)
 	p.Unbind6(s)
+	if s.party != nil {
+		s.party.Leave()
+	}
 	s.peer.removeSession(s)
 }

@@ -53,7 +53,7 @@ func TestPlaceOfWay(t *testing.T) {
 // TestPlaceOfWays: what has keys of networks' SAs is not kept beyond its use.
 func TestPlaceOfWays(t *testing.T) {
 	r := newRig(t, esp.EncryptionGCM16, 256, 0)
-	r.session.sending = false
+	r.session.marks &^= markSending
 	r.rekeyed(func(e *Encapsulation) { e.Ways = []Way{{Out: e.Out}} })
 	if !r.session.send.Load().divided || r.session.firstSend.divided {
 		t.Error("the session keeps the ways")

@@ -100,13 +100,13 @@ func TestDropsByTenant(t *testing.T) {
 		"before a login": {func(r *rig) { r.plane.Unbind(r.session); up(r, r.sealL2TP([]byte{0, 2, 0})) }, DropL2TP, true},
 		"of two tenants": {func(r *rig) {
 			second := r.plane.NewSession(SessionConfig{Peer: r.peer, Tunnel: 7, Call: 11})
-			r.plane.Bind(second, newPort(PortConfig{Device: r.device}), friend, LinkOptions{MTU: 1400})
+			r.plane.Bind(second, r.plane.newPort(PortConfig{Device: r.device}), friend, LinkOptions{MTU: 1400})
 			up(r, r.sealL2TP([]byte{0, 2, 0}))
 		}, DropL2TP, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, esp.EncryptionGCM16, 256, 0)
-			other := newPort(PortConfig{Device: r.device})
+			other := r.plane.newPort(PortConfig{Device: r.device})
 			c.do(r)
 			whole, own := r.plane.Drops(), r.link.port.Drops()
 			if whole[c.want] != 1 || len(whole) != 1 {

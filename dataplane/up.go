@@ -206,7 +206,7 @@ func (w *worker) packet(s *Session, pkt []byte) {
 		w.toControl(s, &ip)
 		return
 	}
-	to := b.port.up(s, b, &ip)
+	to := b.port.up(w.down, s, b, &ip)
 	switch {
 	case to.kind == hopControl:
 		w.question(s, &ip)

@@ -1,0 +1,127 @@
+package dataplane
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+
+	"github.com/culvert-vpn/culvert/dataplane/udp"
+	"github.com/culvert-vpn/culvert/tenant/policy"
+)
+
+// policed has the rig's tenant allow one port of UDP to ann, who is its client, and the
+// other client nothing.
+func (r *rig) policed(port uint16) {
+	c := rigRules(true)
+	c.Sets = []policy.Set{{Name: "tenant", Rules: []policy.Rule{
+		{Name: "one port", From: []policy.Peer{{Kind: policy.IsUser, Name: "ann"}}, Ports: []policy.Ports{{Protocol: 17, First: port, Last: port}}, Allow: true},
+	}}}
+	rules, err := policy.Compile(c)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.link.port.SetRules(rules)
+}
+
+// passes reports whether a packet arrives: from the client with up, else from the network.
+func (r *rig) passes(up bool, ip []byte) bool {
+	r.t.Helper()
+	before := len(r.device.got)
+	if up {
+		r.sends(bytes.Clone(ip))
+	} else {
+		r.brings(bytes.Clone(ip))
+	}
+	packets, _ := r.arrived()
+	return len(r.device.got)-before+len(packets) == 1
+}
+
+// TestFlowsArePoliced: by user and port, in both directions, to the network and to another
+// client; answers pass, and what is no answer does not.
+func TestFlowsArePoliced(t *testing.T) {
+	r := newNeighbours(t, true, 1400)
+	r.policed(53)
+	r.plane.SetIdentity(r.session, &policy.Identity{User: "ann"})
+	for i, c := range []struct {
+		up   bool
+		ip   []byte
+		pass bool
+	}{
+		{false, fromPort(internet, clientAddr, 53, 1000), false},
+		{true, fromPort(clientAddr, internet, 1000, 80), false},
+		{true, fromPort(clientAddr, internet, 1000, 53), true},
+		{false, fromPort(internet, clientAddr, 53, 1000), true},
+		{false, fromPort(internet, clientAddr, 53, 1001), false},
+		{false, fromPort(internet, friend, 53, 1000), false},
+		{true, fromPort(clientAddr, friend, 1000, 53), true},
+		{true, fromPort(clientAddr, friend, 1000, 54), false},
+		{true, fromPort(clientAddr, netip.MustParseAddr("10.100.1.77"), 1000, 54), false}, // nobody's
+	} {
+		if got := r.passes(c.up, c.ip); got != c.pass {
+			t.Errorf("%d: passes %v: %v", i, got, r.plane.Drops())
+		}
+	}
+	if n := r.plane.Drops()[DropDenied]; n != 6 {
+		t.Errorf("%d denied", n)
+	}
+}
+
+// TestRulesSwapUnderFlows: those that the next rules allow go on, others end, and a
+// session that is over leaves none.
+func TestRulesSwapUnderFlows(t *testing.T) {
+	r := newNeighbours(t, true, 1400)
+	r.policed(53)
+	r.plane.SetIdentity(r.session, &policy.Identity{User: "ann"})
+	answer := fromPort(internet, clientAddr, 53, 1000)
+	if !r.passes(true, fromPort(clientAddr, internet, 1000, 53)) {
+		t.Fatal("it is denied")
+	}
+	r.policed(53)
+	if !r.passes(false, answer) {
+		t.Error("the same rules end a flow")
+	}
+	r.policed(54)
+	if r.passes(false, answer) {
+		t.Error("rules that deny a flow do not end it")
+	}
+	r.policed(53)
+	if !r.passes(true, fromPort(clientAddr, internet, 1000, 53)) || r.link.port.flows.Counts().Live != 1 {
+		t.Error("it does not begin again")
+	}
+	r.link.port.SetRules(policy.New(rigRules(true)))
+	if !r.passes(false, fromPort(internet, clientAddr, 99, 99)) {
+		t.Error("without rules of flows something is denied")
+	}
+	r.plane.RemoveSession(r.session)
+	if n := r.link.port.flows.Counts().Live; n != 0 {
+		t.Errorf("%d flows are left", n)
+	}
+}
+
+// TestPolicyNoAllocations: neither up nor down, for what is of a flow.
+func TestPolicyNoAllocations(t *testing.T) {
+	const runs = 100
+	r := newNeighbours(t, true, 1400)
+	r.policed(53)
+	r.plane.SetIdentity(r.session, &policy.Identity{User: "ann"})
+	r.wire.discard, r.device.discard = true, true
+	batches := make([][]udp.Message, runs+1)
+	for i := range batches {
+		batches[i] = []udp.Message{r.message(r.seal(fromPort(clientAddr, internet, 1000, 53)))}
+	}
+	answer, i := fromPort(internet, clientAddr, 53, 1000), 0
+	buf, off := lend(answer)
+	whole := bytes.Clone(buf)
+	if n := testing.AllocsPerRun(runs, func() {
+		r.worker.batch(batches[i])
+		copy(buf, whole)
+		r.link.packet(buf, off)
+		r.link.send.flush()
+		i++
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if c := r.link.port.flows.Counts(); c.Live != 1 || c.Denied != 0 {
+		t.Errorf("%+v", c)
+	}
+}
