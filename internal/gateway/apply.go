@@ -142,6 +142,7 @@ func (g *applier) commit(now time.Time, p *plan) {
 			g.repool(now, r)
 		}
 		r.tenant.become(r)
+		g.server.police(r.tenant)
 		if r.opening != nil {
 			p.former = append(p.former, g.use(r.tenant, r.opening.device))
 			r.tenant.cut = false
@@ -200,7 +201,6 @@ func (t *tenantState) become(r renewal) {
 		clear(t.personal)
 		t.trust.now.Store(r.trust.now.Load())
 	}
-	t.port.SetRules(t.rules())
 	if d, ok := t.device.(interface{ Hairpin(open bool) }); ok {
 		d.Hairpin(t.ClientToClient)
 	}

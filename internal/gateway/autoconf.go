@@ -48,6 +48,7 @@ func (g *server) linkUp6(now time.Time, s *session, e ppp.Up6) {
 		return
 	}
 	s.router = e.LocalID.LinkLocal()
+	g.introduce(s)
 	g.engine.Bind6(s.Session, s.place())
 	g.emit(event.SessionIPv6{Session: s.about(), Prefix: s.prefix})
 	s.advertised = 0

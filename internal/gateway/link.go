@@ -35,6 +35,7 @@ func (s *session) verdict(proof string) ppp.Verdict {
 
 // linkUp opens the session for IP packets.
 func (g *server) linkUp(now time.Time, s *session) {
+	g.introduce(s)
 	g.engine.Bind(s.Session, s.place())
 	if s.Up.IsZero() {
 		g.opened(now, s)

@@ -44,7 +44,7 @@ func (g *server) newTenant(c *config.Config, conf *config.Tenant) (*tenantState,
 // connect has the data plane carry a tenant's packets, by its device.
 func (g *server) connect(t *tenantState) {
 	g.warnOfOffload(t)
-	t.port = g.engine.Plane.AddDevice(dataplane.PortConfig{Device: t.device, Gateways: t.Gateways(), Rules: t.rules(), Former: t.port})
+	t.port = g.engine.Plane.AddDevice(dataplane.PortConfig{Device: t.device, Gateways: t.Gateways(), Rules: t.rules(), Flows: t.Limits.Flows, Former: t.port})
 	t.way.Store(&way{t.device, t.port})
 }
 

@@ -157,6 +157,7 @@ func (g *server) openTunnelMode(now time.Time, p *peer) {
 	if s == nil || !s.Openable() || s.waits(now) {
 		return
 	}
+	g.introduce(s)
 	g.engine.Bind(s.Session, s.place())
 	if s.prefix.IsValid() {
 		g.engine.Bind6(s.Session, s.place())
