@@ -179,24 +179,24 @@ func (r *Rules) Names(d Decision) (set, rule string) {
 	return s.Name, rule
 }
 
-// Hit is a rule and how often it has decided on a flow.
-type Hit struct {
-	Set, Rule string // Rule is empty for what no rule decided
-	Allow     bool
-	Flows     uint64
-	Last      time.Time // zero: never
+// ruleHits is a rule and how often it has decided on a flow.
+type ruleHits struct {
+	set, rule string // rule is empty for what no rule decided
+	allow     bool
+	flows     uint64
+	last      time.Time // zero: never
 }
 
-// Hits returns all rules in their order.
-func (r *Rules) Hits() (all []Hit) {
+// allHits returns all rules in their order.
+func (r *Rules) allHits() (all []ruleHits) {
 	for _, s := range r.sets {
 		for i, h := range s.hits {
-			hit := Hit{Set: s.Name, Allow: s.Allow, Flows: h.count.Load()}
+			hit := ruleHits{set: s.Name, allow: s.Allow, flows: h.count.Load()}
 			if i < len(s.Rules) {
-				hit.Rule, hit.Allow = s.Rules[i].Name, s.Rules[i].Allow
+				hit.rule, hit.allow = s.Rules[i].Name, s.Rules[i].Allow
 			}
 			if last := h.last.Load(); last != 0 {
-				hit.Last = time.Unix(last, 0)
+				hit.last = time.Unix(last, 0)
 			}
 			all = append(all, hit)
 		}

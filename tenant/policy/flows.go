@@ -49,15 +49,15 @@ type Now struct {
 	Up   uint32 // monotonic, from anywhere
 }
 
-// Counts are what became of flows.
-type Counts struct {
-	Live   int64  // there now
-	Begun  uint64 // were allowed
-	Denied uint64 // were not
-	Pushed uint64 // made room for others of their session or tenant
-	Lost   uint64 // were allowed once, and not by rules that came later
-	Stray  uint64 // packets: answers, fragments and errors of no flow
-	Forged uint64 // packets: such as no honest host sends
+// counts are what became of flows.
+type counts struct {
+	live   int64  // there now
+	begun  uint64 // were allowed
+	denied uint64 // were not
+	pushed uint64 // made room for others of their session or tenant
+	lost   uint64 // were allowed once, and not by rules that came later
+	stray  uint64 // packets: answers, fragments and errors of no flow
+	forged uint64 // packets: such as no honest host sends
 }
 
 // Flows are what a tenant's clients have under way, and the rules in force. They may be
@@ -108,9 +108,6 @@ func (f *Flows) SetRules(r *Rules) {
 		}
 	}
 }
-
-// Rules returns those in force.
-func (f *Flows) Rules() *Rules { return f.force.Load().rules }
 
 // inForce returns the rules with the schedules of now.
 func (f *Flows) inForce(now Now) *force {

@@ -387,7 +387,7 @@ func (r *ring) step(t testing.TB) (judged bool) {
 	if got.Allow != want {
 		t.Fatalf("%x: allowed %v (%+v), want %v", b, got.Allow, got, want)
 	}
-	if live := int(r.compiled.Counts().Live); live != len(r.plain.flows) {
+	if live := int(r.compiled.counted().live); live != len(r.plain.flows) {
 		t.Fatalf("%x: %d flows, want %d", b, live, len(r.plain.flows))
 	}
 	if got.Allow && len(r.sent) < 64 {
@@ -410,8 +410,8 @@ func TestCompiledIsPlain(t *testing.T) {
 				judged++
 			}
 		}
-		c := r.compiled.Counts()
-		allowed += int(c.Begun)
+		c := r.compiled.counted()
+		allowed += int(c.begun)
 	}
 	t.Logf("%d packets judged, %d flows begun", judged, allowed)
 	if judged < *worlds*packets/4 || allowed < judged/100 {

@@ -27,9 +27,6 @@ func (p *Party) SetIdentity(i *Identity) {
 	p.view.Store(nil)
 }
 
-// Identity is who the session is; nil: nobody that rules name.
-func (p *Party) Identity() *Identity { return p.identity.Load() }
-
 // Leave ends the flows of a session that is over. It has none afterwards, whatever comes.
 func (p *Party) Leave() {
 	if p.seat.CompareAndSwap(0, seatGone) {

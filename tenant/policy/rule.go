@@ -61,7 +61,7 @@ type Log uint8
 
 // What is logged.
 const (
-	LogNone  Log = iota
+	logNone  Log = iota
 	LogFirst     // of each flow
 )
 

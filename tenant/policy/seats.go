@@ -167,29 +167,29 @@ func (f *Flows) drop(s *shard, i uint32) {
 	f.exit()
 }
 
-// Counts returns what became of flows so far.
-func (f *Flows) Counts() Counts {
-	return Counts{
-		Live: f.live.Load(), Begun: f.begun.Load(), Denied: f.denied.Load(), Pushed: f.pushed.Load(),
-		Lost: f.lost.Load(), Stray: f.stray.Load(), Forged: f.forged.Load(),
+// counted returns what became of flows so far.
+func (f *Flows) counted() counts {
+	return counts{
+		live: f.live.Load(), begun: f.begun.Load(), denied: f.denied.Load(), pushed: f.pushed.Load(),
+		lost: f.lost.Load(), stray: f.stray.Load(), forged: f.forged.Load(),
 	}
 }
 
-// Flow is one flow, as an operator is shown it.
-type Flow struct {
-	Party       *Party // whose it is
-	Source      netip.AddrPort
-	Destination netip.AddrPort // of ICMP: the port is the type
-	Protocol    uint8
-	Up, Down    uint64 // bytes from who began it, and to
-	Age, Idle   uint32 // seconds
-	Set, Rule   string // what allowed it; empty: nothing that rules in force have
-	Answered    bool
+// shownFlow is one flow, as an operator is shown it.
+type shownFlow struct {
+	party       *Party // whose it is
+	source      netip.AddrPort
+	destination netip.AddrPort // of ICMP: the port is the type
+	protocol    uint8
+	up, down    uint64 // bytes from who began it, and to
+	age, idle   uint32 // seconds
+	set, rule   string // what allowed it; empty: nothing that rules in force have
+	answered    bool
 }
 
-// List returns at most so many flows, of one session or of all (nil), each shard's newest
+// list returns at most so many flows, of one session or of all (nil), each shard's newest
 // first.
-func (f *Flows) List(now Now, who *Party, most int) (all []Flow) {
+func (f *Flows) list(now Now, who *Party, most int) (all []shownFlow) {
 	st := f.inForce(now)
 	for _, s := range f.shards {
 		s.mu.Lock()
@@ -205,18 +205,18 @@ func (f *Flows) List(now Now, who *Party, most int) (all []Flow) {
 }
 
 // shown is a flow as it is shown.
-func (f *flow) shown(st *force, owner *Party, now uint32) Flow {
+func (f *flow) shown(st *force, owner *Party, now uint32) shownFlow {
 	h := f.first()
-	shown := Flow{
-		Party: owner, Protocol: h.proto,
-		Source: netip.AddrPortFrom(h.source(), h.sport), Destination: netip.AddrPortFrom(h.destination(), h.dport),
-		Up: f.up, Down: f.down, Age: now - f.began, Idle: now - f.last, Answered: f.state&flowAnswered != 0,
+	shown := shownFlow{
+		party: owner, protocol: h.proto,
+		source: netip.AddrPortFrom(h.source(), h.sport), destination: netip.AddrPortFrom(h.destination(), h.dport),
+		up: f.up, down: f.down, age: now - f.began, idle: now - f.last, answered: f.state&flowAnswered != 0,
 	}
 	if f.generation == st.generation && f.state&flowRuled != 0 {
 		s := st.rules.sets[f.set]
-		shown.Set = s.Name
+		shown.set = s.Name
 		if f.rule >= 0 {
-			shown.Rule = s.Rules[f.rule].Name
+			shown.rule = s.Rules[f.rule].Name
 		}
 	}
 	return shown
