@@ -36,6 +36,9 @@ func (p *Port) SetRules(r *policy.Rules) {
 	p.rules.Store(r)
 }
 
+// Notes returns the flows to tell of since it was last called; see policy.Flows.
+func (p *Port) Notes(room bool) (told []policy.Note, untold uint64) { return p.flows.Notes(room) }
+
 // up says where a packet of a client goes. The caller holds no lock; its sender knows the
 // time.
 func (p *Port) up(s *sender, from *Session, b *binding, ip *ipkt.Packet) hop {

@@ -151,6 +151,12 @@ func (t *tenantValues) readRule(v value) (r policy.Rule, ok bool) {
 		}},
 		{"when", "mon-fri 08:00-18:00 Europe/Berlin", false, func(v value) { r.When = t.when(v) }},
 		{"allow", "true", true, func(v value) { v.boolean(&r.Allow) }},
+		{"log", "first", false, func(v value) {
+			word := "none"
+			if v.choice(&word, "none", "first"); word == "first" {
+				r.Log = policy.LogFirst
+			}
+		}},
 	})
 	return r, len(v.r.problems) == before
 }

@@ -34,5 +34,8 @@ func TestFlowsAsTheyAreWritten(t *testing.T) {
 		if got := fmt.Sprint(protocol, " ", to); ok != (want != "") || ok && got != want {
 			t.Errorf("%q: %v, %s", text, ok, got)
 		}
+		if again, p, _ := ParseFlow(FlowName(to, protocol)); ok && (again != to || p != protocol) {
+			t.Errorf("%q is written %q", text, FlowName(to, protocol))
+		}
 	}
 }

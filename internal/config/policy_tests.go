@@ -75,6 +75,19 @@ func ParseFlow(s string) (to netip.AddrPort, protocol uint8, ok bool) {
 	return netip.AddrPortFrom(a.Unmap(), p.First), p.Protocol, true
 }
 
+// FlowName writes where a flow leads as ParseFlow reads it.
+func FlowName(to netip.AddrPort, protocol uint8) string {
+	host := to.Addr().String()
+	if to.Addr().Is6() {
+		host = "[" + host + "]"
+	}
+	name := map[uint8]string{1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6", 132: "sctp"}[protocol]
+	if name == "" {
+		return fmt.Sprintf("%s:proto/%d", host, protocol)
+	}
+	return fmt.Sprintf("%s:%s/%d", host, name, to.Port())
+}
+
 // Rules are the tenant's own, for the data plane; what its egress closes is not in them.
 func (t *Tenant) Rules() policy.Config {
 	c := policy.Config{Clients: slices.Concat(t.Pool, t.Pool6), Gateways: t.Gateways(), ClientToClient: t.ClientToClient}

@@ -110,6 +110,33 @@ type Dropped struct {
 	Since []string `json:"since-the-last"`
 }
 
+// FlowDenied: a tenant's policy has denied a flow that a client began, or that was to one.
+type FlowDenied struct {
+	warning `event:"flow-denied"`
+	Tenant  string `json:"tenant"`
+	User    string `json:"user,omitempty"`
+	Rule    string `json:"rule"`
+	From    string `json:"from"`
+	To      string `json:"to"`
+}
+
+// FlowAllowed: a rule of a tenant's policy that is logged has allowed a flow.
+type FlowAllowed struct {
+	info   `event:"flow-allowed"`
+	Tenant string `json:"tenant"`
+	User   string `json:"user,omitempty"`
+	Rule   string `json:"rule"`
+	From   string `json:"from"`
+	To     string `json:"to"`
+}
+
+// FlowsUntold: so many more flows were to be told of.
+type FlowsUntold struct {
+	info   `event:"flows-untold"`
+	Tenant string `json:"tenant"`
+	Flows  uint64 `json:"flows"`
+}
+
 // Fault: the program met a fault of its own, and has ended what it came from.
 type Fault struct {
 	failure `event:"fault"`

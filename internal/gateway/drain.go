@@ -152,6 +152,9 @@ func (g *Gateway) sweep(now time.Time) {
 		}
 	}
 	g.server.endIdle(now, idle)
+	for _, t := range g.server.tenants {
+		g.server.tellFlows(t, false)
+	}
 }
 
 // report says in the log what was dropped since it last said so.
@@ -159,4 +162,7 @@ func (g *Gateway) report() {
 	losses := g.server.drops().Losses()
 	g.server.emit(tell.Dropped(losses, g.reported))
 	g.reported = losses
+	for _, t := range g.server.tenants {
+		g.server.tellFlows(t, true)
+	}
 }

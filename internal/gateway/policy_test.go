@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +62,11 @@ func TestPolicyHoldsForEveryWayIn(t *testing.T) {
 			t.Error("nothing was denied")
 		}
 		check(policyOfTwo, true, true, false)
+		time.Sleep(time.Minute)
+		told := w.log.FilterMessage("flow-denied").All()
+		if len(told) != 2 || !strings.Contains(fmt.Sprint(told[0].ContextMap()), "rule:default tenant:acme to:198.18.0.2:icmp/8 user:bob") {
+			t.Errorf("%d lines of denials: %v", len(told), told)
+		}
 		check("", true, true, true)
 		check(policyOfOne, true, false, false)
 	})

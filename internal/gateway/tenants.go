@@ -43,35 +43,6 @@ type tenantState struct {
 	left     *carried                 // by sessions that have ended
 }
 
-// rules are the policy of the tenant, compiled. Those that were not refused when the
-// configuration was read can be; if not, nothing is allowed.
-func (t *tenantState) rules() *policy.Rules {
-	c := t.Tenant.Rules()
-	c.Clients, c.Closed = t.ranges(), t.closed
-	r, err := policy.Compile(c)
-	if err != nil {
-		c.Sets = []policy.Set{{Name: "nothing"}}
-		r, _ = policy.Compile(c)
-	}
-	return r
-}
-
-// introduce says who a session is to the rules of its tenant, where there are any of flows.
-func (g *server) introduce(s *session) {
-	if s.tenant.Policy.Set == nil || s.Plane == nil {
-		return
-	}
-	g.engine.Plane.SetIdentity(s.Plane, s.tenant.IdentityOf(s.user))
-}
-
-// police has the tenant's rules hold for whoever is connected to it.
-func (g *server) police(t *tenantState) {
-	for _, s := range t.sessions {
-		g.introduce(s)
-	}
-	t.port.SetRules(t.rules())
-}
-
 // leases are those of both families.
 func (t *tenantState) leases() []tenant.Lease {
 	if t.pool6 == nil {

@@ -67,6 +67,7 @@ type Flows struct {
 	force  atomic.Pointer[force]
 	shards []*shard
 	turn   atomic.Uint32 // which shard the next session is of
+	notes  notes
 	live   atomic.Int64
 	begun, denied, pushed,
 	lost, stray, forged atomic.Uint64
@@ -181,6 +182,7 @@ func (f *Flows) judge(st *force, now Now, from, to *Party, h *header) Decision {
 	}
 	d := st.rules.decide(from, to, h, st.active)
 	st.rules.hit(d, now.Wall)
+	f.note(st, d, from, to, h)
 	if !d.Allow {
 		f.denied.Add(1)
 		return d
@@ -239,6 +241,7 @@ func (f *Flows) known(st *force, now Now, owner, from, to *Party, h *header, k *
 func (f *Flows) turned(st *force, now Now, fl *flow, from, to *Party, h *header, low bool) Decision {
 	d := st.rules.decide(from, to, h, st.active)
 	st.rules.hit(d, now.Wall)
+	f.note(st, d, from, to, h)
 	if !d.Allow {
 		f.denied.Add(1)
 		return d

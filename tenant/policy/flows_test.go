@@ -152,6 +152,44 @@ func TestEverySetMustAllow(t *testing.T) {
 	}
 }
 
+// TestNotes: what is denied is told, and what is allowed with a log, each once; a flood
+// costs a count.
+func TestNotes(t *testing.T) {
+	set := web()
+	set.Rules[0].Log = LogFirst
+	ann := client("10.1.0.7", &Identity{User: "ann"})
+	f := NewFlows(Bounds{Session: 10, Tenant: 10}, compile(t, set, Set{Name: "more", Allow: true}))
+	denied := func(to string) { f.Judge(Now{1, 1}, nil, ann, segment(t, "10.20.0.5:7", to, syn)) }
+	f.Judge(Now{1, 1}, ann, nil, segment(t, annWeb, webAnn, syn))
+	f.Judge(Now{1, 1}, ann, nil, segment(t, annWeb, webAnn, syn))
+	denied("10.1.0.7:22")
+	denied("10.1.0.7:22")
+	f.Judge(Now{1, 1}, ann, nil, segment(t, annWeb, "224.0.0.251:5353", syn))
+	told, untold := f.Notes(false)
+	if len(told) != 2 || untold != 0 {
+		t.Fatalf("%+v, %d untold", told, untold)
+	}
+	if n := told[0]; !n.Allow || n.User != "ann" || n.Rule != "web" || n.Set != "tenant" || n.Destination.String() != webAnn {
+		t.Errorf("%+v", n)
+	}
+	if n := told[1]; n.Allow || n.User != "ann" || n.Rule != "" || n.Source.String() != "10.20.0.5:7" || n.Protocol != 6 {
+		t.Errorf("%+v", n)
+	}
+	for port := range 100 {
+		denied(fmt.Sprint("10.1.0.7:", 100+port))
+	}
+	if told, untold = f.Notes(false); len(told) != maxNotes-2 || untold != 0 {
+		t.Errorf("%d told, %d untold", len(told), untold)
+	}
+	if told, untold = f.Notes(true); len(told) != 0 || untold != 100-(maxNotes-2) {
+		t.Errorf("%d told, %d untold", len(told), untold)
+	}
+	denied("10.1.0.7:22")
+	if told, untold = f.Notes(true); len(told) != 1 || untold != 0 {
+		t.Errorf("a minute later: %d told, %d untold", len(told), untold)
+	}
+}
+
 // TestErrors: an ICMP error passes if it quotes a packet of a flow of whom it is for.
 func TestErrors(t *testing.T) {
 	ann, bob, now := client("10.1.0.7", nil), client("10.1.0.8", nil), Now{1, 1}
