@@ -47,11 +47,11 @@ func TestFlowsArePoliced(t *testing.T) {
 		ip   []byte
 		pass bool
 	}{
-		{false, fromPort(internet, clientAddr, 53, 1000), false},
+		{false, fromPort(internet, clientAddr, 80, 1000), false},
 		{true, fromPort(clientAddr, internet, 1000, 80), false},
 		{true, fromPort(clientAddr, internet, 1000, 53), true},
 		{false, fromPort(internet, clientAddr, 53, 1000), true},
-		{false, fromPort(internet, clientAddr, 53, 1001), false},
+		{false, fromPort(internet, clientAddr, 54, 1001), false},
 		{false, fromPort(internet, friend, 53, 1000), false},
 		{true, fromPort(clientAddr, friend, 1000, 53), true},
 		{true, fromPort(clientAddr, friend, 1000, 54), false},

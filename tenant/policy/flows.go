@@ -78,9 +78,16 @@ type Flows struct {
 type force struct {
 	rules      *Rules
 	generation uint32
-	active     mask  // schedules
-	until      int64 // they say so, in Unix seconds
+	active     mask   // schedules
+	until      int64  // they say so, in Unix seconds
+	first      bool   // there were none before
+	adopts     uint32 // until when flows from before are taken for what they are, monotonic
 }
+
+// adoptFor is for how long rules, where there were none, ask of a packet in the middle of a
+// flow whether its other end may have begun it: whoever only receives says nothing that his
+// flow could be known by. In seconds.
+const adoptFor = 60
 
 // NewFlows returns the flows of a tenant that has none yet.
 func NewFlows(b Bounds, r *Rules) *Flows {
@@ -104,7 +111,8 @@ func (f *Flows) SetRules(r *Rules) {
 		if r != old.rules {
 			r.keepHits(old.rules)
 		}
-		if f.force.CompareAndSwap(old, &force{rules: r, generation: old.generation + 1, until: -1}) {
+		first := r.Asks() && (old.first || !old.rules.Asks())
+		if f.force.CompareAndSwap(old, &force{rules: r, generation: old.generation + 1, until: -1, first: first, adopts: old.adopts}) {
 			return
 		}
 	}
@@ -117,7 +125,10 @@ func (f *Flows) inForce(now Now) *force {
 		if now.Wall < st.until || len(st.rules.sets) == 0 {
 			return st
 		}
-		next := &force{rules: st.rules, generation: st.generation}
+		next := &force{rules: st.rules, generation: st.generation, adopts: st.adopts}
+		if st.first {
+			next.adopts = now.Up + adoptFor
+		}
 		next.active, next.until = st.rules.schedule(time.Unix(now.Wall, 0))
 		if !slices.Equal(next.active, st.active) {
 			next.generation++
@@ -177,6 +188,9 @@ func (f *Flows) judge(st *force, now Now, from, to *Party, h *header) Decision {
 			return d
 		}
 	}
+	if now.Up < st.adopts && f.adopt(st, now, from, to, h, &k, low) {
+		return Decision{Allow: true, Why: ByFlow}
+	}
 	if !h.begins {
 		return f.strays()
 	}
@@ -197,6 +211,22 @@ func (f *Flows) judge(st *force, now Now, from, to *Party, h *header) Decision {
 	}
 	f.begun.Add(1)
 	return d
+}
+
+// adopt begins the flow that a packet in its middle is an answer of, if it may be and the
+// packet itself could not begin one.
+func (f *Flows) adopt(st *force, now Now, from, to *Party, h *header, k *key, low bool) bool {
+	middle := h.proto == ipkt.ProtocolUDP || h.proto == ipkt.ProtocolTCP && h.tcp&tcpRST == 0 && h.tcp&(tcpSYN|tcpACK) != tcpSYN
+	if !middle || h.offset > 0 || h.begins && st.rules.decide(from, to, h, st.active).Allow {
+		return false
+	}
+	began := h.reversed()
+	d := st.rules.decide(to, from, &began, st.active)
+	owner := to
+	if owner == nil {
+		owner = from
+	}
+	return d.Allow && f.begin(st, now, owner, &began, k, !low, d)
 }
 
 // known judges a packet by a flow of a session; found: there is one.

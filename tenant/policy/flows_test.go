@@ -127,6 +127,35 @@ func TestSwap(t *testing.T) {
 	}
 }
 
+// TestFirstRulesTakeFlowsOver: where there were no rules, who only receives keeps what he
+// receives, and nobody begins anything that he may not. A minute later that is over.
+func TestFirstRulesTakeFlowsOver(t *testing.T) {
+	ann, none := client("10.1.0.7", nil), New(Config{})
+	for _, c := range []struct {
+		from, to string
+		flags    byte
+		after    uint32
+		allow    bool
+	}{
+		{webAnn, annWeb, ack, 0, true},
+		{webAnn, annWeb, synAck, 59, true},
+		{webAnn, annWeb, ack, 60, false},
+		{webAnn, annWeb, syn, 0, false},
+		{webAnn, annWeb, tcpRST, 0, false},
+		{"10.20.0.5:22", annWeb, ack, 0, false},
+	} {
+		f := NewFlows(Bounds{Session: 10, Tenant: 10}, none)
+		f.Judge(Now{1, 100}, nil, ann, segment(t, webAnn, annWeb, ack))
+		f.SetRules(compile(t, web()))
+		f.Judge(Now{1, 100}, nil, ann, segment(t, "10.20.0.9:9", "10.1.0.7:9", ack))
+		if d := f.Judge(Now{1, 100 + c.after}, nil, ann, segment(t, c.from, c.to, c.flags)); d.Allow != c.allow {
+			t.Errorf("%s, flags %x, after %d: %+v", c.from, c.flags, c.after, d)
+		}
+		ann.Leave()
+		ann = client("10.1.0.7", nil)
+	}
+}
+
 // TestEverySetMustAllow: of the tenant, a group, a user and the other side of an export.
 func TestEverySetMustAllow(t *testing.T) {
 	sets := []Set{
