@@ -284,6 +284,9 @@ func TestBounds(t *testing.T) {
 	if d := f.Judge(Now{1, 60}, ann, nil, segment(t, annWeb, webAnn, syn)); d.Allow || d.Why != Full {
 		t.Errorf("a session that is over: %+v", d)
 	}
+	if d := f.Judge(Now{1, 60}, bob, nil, segment(t, "10.1.0.8:1", webAnn, syn)); d.Allow {
+		t.Errorf("a session of another tenant: %+v", d)
+	}
 	bob.Leave()
 	if budget.left.Load() != 5 {
 		t.Errorf("%d left", budget.left.Load())

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
@@ -428,4 +429,51 @@ func FuzzCompiledIsPlain(f *testing.F) {
 			r.step(t)
 		}
 	})
+}
+
+// TestAskIsJudge: what is said of a flow that nobody has sent becomes of one that is.
+func TestAskIsJudge(t *testing.T) {
+	allowed := 0
+	for i := range 10000 {
+		m := maker{rand.New(rand.NewPCG(uint64(i), 11))}
+		r := newRing(t, m)
+		six := m.IntN(2) == 0
+		q := Question{Source: m.addr(six), Destination: m.addr(six), Protocol: of[uint8](m, 6, 17, 1, 58, 47, 132), At: time.Unix(r.now.Wall, 0)}
+		if q.Source == q.Destination {
+			continue
+		}
+		q.Port = m.port()
+		up := make([]byte, 32)
+		binary.BigEndian.PutUint16(up, 999)
+		binary.BigEndian.PutUint16(up[2:], q.Port)
+		up[12], up[13] = 5<<4, tcpSYN
+		switch {
+		case q.Protocol == 1 && !six:
+			q.Port, up[0] = 8, 8
+		case q.Protocol == 58 && six:
+			q.Port, up[0] = 128, 128
+		case q.Protocol == 1, q.Protocol == 58, q.Protocol == 47:
+			q.Port = 0
+		}
+		q.From, q.To = r.owner(q.Source), r.owner(q.Destination)
+		if q.From == nil && q.To == nil {
+			continue
+		}
+		ip, err := ipkt.Parse(frame(q.Source, q.Destination, q.Protocol, up, 0, 0, false, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules := r.compiled.force.Load().rules
+		verdict := rules.Judge(q.direction(), &Subject{any: true}, &ip)
+		want := verdict != Neighbour && r.compiled.Judge(r.now, q.From, q.To, &ip).Allow
+		if got := rules.Ask(q); got.Allow != want {
+			t.Fatalf("%+v: asked %+v, judged %v", q, got, want)
+		}
+		if want {
+			allowed++
+		}
+	}
+	if allowed < 500 {
+		t.Errorf("only %d are allowed", allowed)
+	}
 }

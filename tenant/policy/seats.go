@@ -12,7 +12,7 @@ const seatGone = ^uint64(0)
 // none.
 func (f *Flows) lock(who *Party) (*shard, uint32) {
 	v := who.seat.Load()
-	if v == 0 || v == seatGone {
+	if v == 0 || v == seatGone || who.flows.Load() != f {
 		return nil, 0
 	}
 	s, i := f.shards[v>>32-1], uint32(v)
@@ -33,8 +33,8 @@ func (f *Flows) join(who *Party) (*shard, uint32) {
 	s := f.shards[n]
 	s.mu.Lock()
 	i := s.sit(who)
-	who.flows.Store(f)
-	if who.seat.CompareAndSwap(0, uint64(n+1)<<32|uint64(i)) {
+	who.flows.CompareAndSwap(nil, f)
+	if who.flows.Load() == f && who.seat.CompareAndSwap(0, uint64(n+1)<<32|uint64(i)) {
 		return s, i
 	}
 	s.rise(i)

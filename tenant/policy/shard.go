@@ -2,6 +2,7 @@ package policy
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 )
@@ -55,25 +56,21 @@ func (s *shard) hash(k *key, seat uint32) uint32 {
 // were not split yet are of one bit less (linear hashing).
 func (s *shard) bucket(hash uint32) uint32 {
 	n := uint32(len(s.buckets))
-	whole := uint32(1)
-	for whole<<1 <= n {
-		whole <<= 1
-	}
+	whole := wholeOf(n)
 	if b := hash & (whole<<1 - 1); b < n {
 		return b
 	}
 	return hash & (whole - 1)
 }
 
+// wholeOf is the largest power of two that is no more than n.
+func wholeOf(n uint32) uint32 { return 1 << (bits.Len32(n) - 1) }
+
 // grow adds a bucket and gives it what is its own of another one, so that no packet
 // waits for all of them.
 func (s *shard) grow() {
 	n := uint32(len(s.buckets))
-	whole := uint32(1)
-	for whole<<1 <= n {
-		whole <<= 1
-	}
-	from := n - whole
+	from := n - wholeOf(n)
 	s.buckets = append(s.buckets, 0)
 	i := s.buckets[from]
 	s.buckets[from] = 0
