@@ -36,6 +36,10 @@ func (p *Port) SetRules(r *policy.Rules) {
 	p.rules.Store(r)
 }
 
+// SetFlows has a session have at most so many flows from now on, where there are rules of
+// them.
+func (p *Port) SetFlows(most int) { p.flows.SetMost(most) }
+
 // Notes returns the flows to tell of since it was last called; see policy.Flows.
 func (p *Port) Notes(room bool) (told []policy.Note, untold uint64) { return p.flows.Notes(room) }
 

@@ -32,6 +32,7 @@ func (g *server) police(t *tenantState) {
 	for _, s := range t.sessions {
 		g.introduce(s)
 	}
+	t.port.SetFlows(t.Limits.Flows)
 	t.port.SetRules(t.rules())
 }
 

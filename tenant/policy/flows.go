@@ -66,6 +66,7 @@ type Flows struct {
 	bounds Bounds
 	force  atomic.Pointer[force]
 	shards []*shard
+	most   atomic.Int64  // flows of a session
 	turn   atomic.Uint32 // which shard the next session is of
 	notes  notes
 	live   atomic.Int64
@@ -95,6 +96,7 @@ func NewFlows(b Bounds, r *Rules) *Flows {
 		b.Shards = 16
 	}
 	f := &Flows{bounds: b}
+	f.SetMost(b.Session)
 	seed := maphash.MakeSeed()
 	for range b.Shards {
 		f.shards = append(f.shards, newShard(seed))
@@ -117,6 +119,10 @@ func (f *Flows) SetRules(r *Rules) {
 		}
 	}
 }
+
+// SetMost has a session have at most so many flows from now on, at least 1. Who has more
+// has as many left with the next that he begins.
+func (f *Flows) SetMost(n int) { f.most.Store(int64(max(n, 1))) }
 
 // inForce returns the rules with the schedules of now.
 func (f *Flows) inForce(now Now) *force {

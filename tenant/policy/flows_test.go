@@ -277,6 +277,10 @@ func TestBounds(t *testing.T) {
 	if c := g.counted(); c.live != 5 || f.counted().live != 4 { // 2 of its own, 3 left of the budget
 		t.Errorf("all: %+v", c)
 	}
+	f.SetMost(2)
+	if f.Judge(Now{1, 51}, ann, nil, segment(t, "10.1.0.7:99", webAnn, syn)); f.counted().live != 2 {
+		t.Errorf("fewer a session: %+v", f.counted())
+	}
 	ann.Leave()
 	if f.counted().live != 0 || budget.left.Load() != 2 {
 		t.Errorf("%+v, %d left", f.counted(), budget.left.Load())

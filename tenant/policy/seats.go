@@ -104,7 +104,7 @@ func (f *Flows) makeRoom(owner *Party) bool {
 
 // pushOwn ends the oldest flows of a session that has as many as it may have.
 func (f *Flows) pushOwn(s *shard, seat uint32) {
-	for int(s.seats[seat].count) >= f.bounds.Session && s.seats[seat].oldest != 0 {
+	for int64(s.seats[seat].count) >= f.most.Load() && s.seats[seat].oldest != 0 {
 		f.drop(s, s.seats[seat].oldest)
 		f.pushed.Add(1)
 	}
