@@ -127,6 +127,36 @@ func TestSwap(t *testing.T) {
 	}
 }
 
+// TestSilence: a flow is over after a time that depends on how far it got.
+func TestSilence(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags []byte // from the client, then from the server, in turn
+		after uint32
+	}{
+		"opening": {[]byte{syn}, idleOpening}, "open": {[]byte{syn, synAck, ack}, idleTCP}, "reset": {[]byte{syn, tcpRST | ack}, idleReset},
+		"half closed": {[]byte{syn, synAck, tcpFIN | ack}, idleTCP}, "closed": {[]byte{syn, synAck, tcpFIN | ack, tcpFIN | ack}, idleClosing},
+	} {
+		for _, over := range []bool{false, true} {
+			ann := client("10.1.0.7", nil)
+			f := NewFlows(Bounds{Session: 10, Tenant: 10}, compile(t, web()))
+			for i, flags := range c.flags {
+				if i%2 == 0 {
+					f.Judge(Now{1, 1}, ann, nil, segment(t, annWeb, webAnn, flags))
+				} else {
+					f.Judge(Now{1, 1}, nil, ann, segment(t, webAnn, annWeb, flags))
+				}
+			}
+			now := Now{1, 1 + c.after}
+			if over {
+				now.Up++
+			}
+			if d := f.Judge(now, nil, ann, segment(t, webAnn, annWeb, ack)); d.Allow == over {
+				t.Errorf("%s, over %v: %+v", name, over, d)
+			}
+		}
+	}
+}
+
 // TestFirstRulesTakeFlowsOver: where there were no rules, who only receives keeps what he
 // receives, and nobody begins anything that he may not. A minute later that is over.
 func TestFirstRulesTakeFlowsOver(t *testing.T) {

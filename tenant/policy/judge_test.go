@@ -166,6 +166,9 @@ func (m maker) whole(src, dst netip.Addr) []byte {
 			if m.IntN(5) == 0 {
 				proto, up = m.extensions(proto, up)
 			}
+			if m.IntN(10) == 0 { // another
+				proto, up = 44, append([]byte{proto, 0, 0, 0, 0, 0, 0, byte(id)}, up...)
+			}
 		}
 	}
 	return frame(src, dst, proto, up, id, offset, more, m.options())
@@ -364,11 +367,11 @@ func (r *ring) next() []byte {
 
 // step has one packet judged by both.
 func (r *ring) step(t testing.TB) (judged bool) {
-	switch r.m.IntN(60) {
+	switch r.m.IntN(40) {
 	case 0:
 		r.compiled.SetRules(r.rules(t))
 	case 1:
-		n := of(r.m, 31, 61, 250, 301, 601, 3600, 7500)
+		n := of(r.m, 31, 31, 31, 61, 250, 301, 601, 3600, 7500)
 		r.now.Up, r.now.Wall = r.now.Up+uint32(n), r.now.Wall+int64(n)
 	case 2, 3, 4, 5:
 		r.now.Up, r.now.Wall = r.now.Up+1, r.now.Wall+1
