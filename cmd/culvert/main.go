@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // for schedules of rules, on hosts without
 
 	"github.com/spf13/cobra"
 
