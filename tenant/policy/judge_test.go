@@ -17,8 +17,6 @@ type maker struct{ *rand.Rand }
 
 func of[T any](m maker, list ...T) T { return list[m.IntN(len(list))] }
 
-func (m maker) often(n int) bool { return m.IntN(n) > 0 }
-
 func (m maker) addr(six bool) netip.Addr {
 	if six {
 		return netip.MustParseAddr(of(m, "2001:db8:1:7::9", "2001:db8:1:8::9", "2001:db8:1::1", "2001:db8:20::5", "2001:db8:20::6", "2600::1",
