@@ -22,7 +22,7 @@ func TestPolicyTest(t *testing.T) {
 		{exitOK, "allowed by rule web", []string{"--user", "Ann", "--to", "10.20.0.5:tcp/80", "--at", "2026-01-05T09:00:00Z"}},
 		{exitFailed, "denied by default of policy", []string{"--user", "ann", "--to", "10.20.0.5:tcp/80", "--at", "2026-01-04T09:00:00Z"}},
 		{exitFailed, "denied by default of policy", []string{"--user", "bob", "--to", "10.20.0.5:tcp/80", "--tenant", "acme"}},
-		{exitFailed, "client_to_client", []string{"--user", "bob", "--to", "10.1.0.9:tcp/80"}},
+		{exitFailed, "clients: isolated", []string{"--user", "bob", "--to", "10.1.0.9:tcp/80"}},
 		{exitFailed, "metadata", []string{"--user", "bob", "--to", "169.254.169.254:tcp/80"}},
 		{exitOK, "design", []string{"--user", "bob", "--to", "10.1.0.1:udp/53"}},
 		{exitFailed, "no tenant", []string{"--user", "bob", "--to", "10.1.0.1:udp/53", "--tenant", "globex"}},

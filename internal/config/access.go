@@ -61,6 +61,7 @@ func (t *tenantValues) readUser(v value) {
 	var u User
 	var address netip.Addr
 	var proofs int
+	var in []member
 	at := v
 	v.fields([]field{
 		{"name", "alice", true, func(v value) { at = v; u.Name, _ = v.userName() }},
@@ -72,6 +73,7 @@ func (t *tenantValues) readUser(v value) {
 				t.leases = append(t.leases, v)
 			}
 		}},
+		{"groups", "[engineers]", false, func(v value) { in = t.readMembership(v) }},
 	})
 	if address.IsValid() {
 		t.Leases = append(t.Leases, Lease{User: u.Name, Addr: address})
@@ -84,6 +86,10 @@ func (t *tenantValues) readUser(v value) {
 	}
 	if u.Name == "" {
 		return
+	}
+	for _, m := range in {
+		m.user = u.Name
+		t.rules.members = append(t.rules.members, m)
 	}
 	t.Auth.Users = append(t.Auth.Users, u)
 	t.users = append(t.users, at)

@@ -138,7 +138,7 @@ type Tenant struct {
 	// Routes pushed to clients, of both families; empty: everything goes
 	// through the tunnel.
 	Routes []netip.Prefix
-	// ClientToClient lets the tenant's clients reach each other.
+	// ClientToClient lets the tenant's clients reach each other: clients: open.
 	ClientToClient bool
 	// MTU is the largest inner packet in bytes; 0: found from the
 	// encapsulation in use.

@@ -24,10 +24,13 @@ type value struct {
 // field is one key of a mapping.
 type field struct {
 	key      string
-	example  string
+	example  string // empty: the key is understood, and nobody is told to write it
 	required bool
 	read     func(value)
 }
+
+// former reports whether the key is another's name of once.
+func (f field) former() bool { return f.example == "" && f.read != nil }
 
 // child returns a value at a node, with aliases followed.
 func (v value) child(node ast.Node, path, example string) value {

@@ -16,13 +16,15 @@ import (
 
 // Policy says which flows of a tenant may begin.
 type Policy struct {
-	// Groups are the users of each, by UserKey.
-	Groups map[string][]string
+	// Groups by their names.
+	Groups map[string]Group
 	// Set are the rules; nil: all that is not closed by design may be. Users in them are
 	// named by UserKey.
 	Set *policy.Set
 	// Tests are flows of which the file says what becomes of them.
 	Tests []PolicyTest
+
+	groupsOf map[string][]string // of users, by UserKey
 }
 
 // PolicyTest is a flow that must be allowed, or must not.
@@ -46,6 +48,7 @@ type policyValues struct {
 	whens                                     map[string]*policy.Schedule
 	at                                        []value // of each rule
 	testAt                                    []value
+	members                                   []member
 }
 
 // policyFields are the keys of a tenant that say what its flows may do.
@@ -66,14 +69,10 @@ func (t *tenantValues) policyFields() []field {
 // readPolicy reads them: names before what names them.
 func (t *tenantValues) readPolicy() {
 	p := &t.rules
-	if t.Policy.Groups = map[string][]string{}; p.written["groups"] {
-		p.groups.pairs("names of groups and their users", "[ann, bob]", func(name string, v value) {
-			t.Policy.Groups[name] = listOf(v, func(v value) (string, bool) {
-				s, ok := v.userName()
-				return UserKey(s), ok
-			})
-		})
+	if t.Policy.Groups = map[string]Group{}; p.written["groups"] {
+		p.groups.pairs("names of groups and their users", "[ann, bob]", t.readGroup)
 	}
+	t.joinGroups()
 	if p.targets = map[string][]policy.Target{}; p.written["services"] {
 		p.services.pairs("names of services and where they are", `["10.20.0.5 tcp/445"]`, func(name string, v value) {
 			p.targets[name] = listOf(v, value.serviceTarget)

@@ -39,3 +39,57 @@ func TestFlowsAsTheyAreWritten(t *testing.T) {
 		}
 	}
 }
+
+// TestClientsByBothNames: the former name of clients is understood, and told of; where both
+// are written and say the contrary, both lines are named.
+func TestClientsByBothNames(t *testing.T) {
+	for _, c := range []struct {
+		lines   string
+		open    bool
+		warning string
+	}{
+		{"", false, ""},
+		{"    clients: isolated\n", false, ""},
+		{"    clients: open\n", true, ""},
+		{"    client_to_client: true\n", true, "clients: open"},
+		{"    client_to_client: false\n", false, "clients: isolated"},
+		{"    clients: open\n    client_to_client: true\n", true, "clients: open"},
+	} {
+		config := wantConfig(t, "tenants:\n  - name: a\n    psk: a-long-enough-secret\n    pool: 10.1.0.0/24\n"+c.lines)
+		if open := config.Tenants[0].ClientToClient; open != c.open {
+			t.Errorf("%q: open: %v", c.lines, open)
+		}
+		told := ""
+		for _, w := range config.Warnings {
+			told += w.Headline()
+		}
+		if c.warning == "" && told != "" || !strings.Contains(told, c.warning) {
+			t.Errorf("%q: warned %q", c.lines, told)
+		}
+	}
+}
+
+// TestGroups: users are in the groups that name them, in whatever way, and in those that
+// they name.
+func TestGroups(t *testing.T) {
+	c := wantConfig(t, `tenants:
+  - name: a
+    psk: a-long-enough-secret
+    pool: 10.1.0.0/24
+    auth: {local: {users: [{name: Ann, password: anns-password, groups: [engineers, guests]}, {name: bob, password: bobs-password}]}}
+    groups:
+      engineers: [ann, Carol]
+      guests: {users: [BOB]}
+      nobody: {}
+      none: []
+`)
+	p := &c.Tenants[0].Policy
+	for user, want := range map[string]string{"ann": "[engineers guests]", "ANN": "[engineers guests]", "bob": "[guests]", "carol": "[engineers]", "eve": "[]"} {
+		if got := fmt.Sprint(p.GroupsOf(user)); got != want {
+			t.Errorf("%s: %s", user, got)
+		}
+	}
+	if got := fmt.Sprint(p.Groups["engineers"].Users, p.Groups["guests"].Users, len(p.Groups)); got != "[ann carol] [ann bob] 4" {
+		t.Error(got)
+	}
+}

@@ -99,14 +99,7 @@ func (t *Tenant) Rules() policy.Config {
 
 // IdentityOf is who a user is to the rules.
 func (t *Tenant) IdentityOf(user string) *policy.Identity {
-	id := &policy.Identity{User: UserKey(user)}
-	for name, users := range t.Policy.Groups {
-		if slices.Contains(users, id.User) {
-			id.Groups = append(id.Groups, name)
-		}
-	}
-	slices.Sort(id.Groups)
-	return id
+	return &policy.Identity{User: UserKey(user), Groups: t.Policy.GroupsOf(user)}
 }
 
 // PolicyAnswer says what becomes of a flow, and why.
@@ -241,7 +234,7 @@ func (a *PolicyAnswer) Reason() string {
 	case policy.ByDefault:
 		return "default of policy"
 	case policy.Isolated:
-		return "client_to_client, which closes clients to each other"
+		return "clients: isolated, which closes clients to each other"
 	case policy.Closed:
 		return "egress, or by design: metadata services, other tenants and what is no host"
 	case policy.Crafted:

@@ -124,6 +124,9 @@ type tenantValues struct {
 	certified             bool            // certificate is
 	authorities           bool            // ca is
 	rules                 policyValues
+	clients               value // clients is written, and client_to_client
+	formerClients         value
+	formerOpen            bool // what the latter says
 }
 
 // readTenant reads one tenant.
@@ -151,12 +154,14 @@ func (r *reader) readTenant(v value) *tenantValues {
 		{"nbns", "[10.100.0.54]", false, func(v value) { t.NBNS = listOf(v, value.address4) }},
 		{"domains", "[office.example]", false, t.readDomains},
 		{"routes", "[10.100.0.0/16]", false, t.readRoutes},
-		{"client_to_client", "false", false, func(v value) { v.boolean(&t.ClientToClient) }},
+		{"clients", "isolated", false, t.readClients},
+		{"client_to_client", "", false, t.readClientToClient},
 		{"mtu", "1400", false, func(v value) { v.integer(&t.MTU, 576, 1500) }},
 		{"ike", "{lifetime: 24h, child_lifetime: 8h}", false, t.readIKE},
 		{"limits", "{sessions: 100, idle_timeout: 1h}", false, t.readLimits},
 		{"egress", "netstack", false, t.readEgress},
 	}, t.policyFields()...))
+	t.settleClients()
 	t.readPolicy()
 	t.allowByDefault()
 	return t

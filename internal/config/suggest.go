@@ -9,9 +9,12 @@ import (
 // none is near, and says what to write: that key, or one of all.
 func suggest(key string, table []field) (meant, remedy string) {
 	best, bestCost := "", 3
-	all := make([]string, len(table))
-	for i, f := range table {
-		all[i] = f.key
+	all := make([]string, 0, len(table))
+	for _, f := range table {
+		if f.former() {
+			continue
+		}
+		all = append(all, f.key)
 		if cost := distance(normal(key), normal(f.key)); cost < bestCost {
 			best, bestCost = f.key, cost
 		}

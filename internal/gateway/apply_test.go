@@ -245,7 +245,7 @@ func anyTenant(name string, random *rand.Rand, egress ...string) string {
 	for _, part := range [][]string{
 		{fmt.Sprintf(", limits: {sessions: %d}", 1+random.IntN(50)), ", limits: {flows: 99}"},
 		{"", "", ", mtu: 1300"},
-		{"", ", client_to_client: true"},
+		{"", ", clients: open"},
 		{"", ", leases: {carol: " + pool[:9] + "9}", ", leases: {dave: " + pool[:9] + "2}"},
 		append(egress, ""),
 	} {

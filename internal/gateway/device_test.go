@@ -31,7 +31,7 @@ func TestQueuesFollowWorkers(t *testing.T) {
 // The timeouts of a configuration are those of the tenant's stack.
 func TestTimeoutsReachTheStack(t *testing.T) {
 	conf, err := config.Parse("test.yaml", []byte(`{listen: [127.0.0.1], tenants: [{name: acme, default: true, psk: ["acme acme acme acme acme"],
-		pool: [10.100.1.0/24, 2001:db8:1::/48], delegate: 56, client_to_client: true, auth: {local: {users: [{name: u, password: sufficient-password}]}},
+		pool: [10.100.1.0/24, 2001:db8:1::/48], delegate: 56, clients: open, auth: {local: {users: [{name: u, password: sufficient-password}]}},
 		egress: {netstack: {timeouts: {tcp: 3h, tcp_half_closed: 5m, tcp_connect: 9s, udp: 6m, dns: 7s, icmp: 8m}}}}]}`))
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -44,10 +43,10 @@ func byKeyAs(name string) func(*dialer.DialConfig) {
 // others, also when the tenant's network would bring the packet
 // back; everybody reaches the network. One key opens them to each other.
 func TestClientsOfATenant(t *testing.T) {
-	for name, open := range map[string]bool{"closed": false, "client_to_client: true": true} {
+	for name, open := range map[string]bool{"closed": false, "clients: open": true} {
 		yaml := neighboursConfig
 		if open {
-			yaml += "    client_to_client: true\n"
+			yaml += "    clients: open\n"
 		}
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
@@ -78,13 +77,21 @@ func TestClientsOfATenant(t *testing.T) {
 	}
 }
 
+// clientsAre is the line by which a tenant opens its clients to each other, or does not.
+func clientsAre(open bool) string {
+	if open {
+		return "    clients: open\n"
+	}
+	return "    clients: isolated\n"
+}
+
 // TestReloadOpensClients: and closes them, without a session noticing.
 func TestReloadOpensClients(t *testing.T) {
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
 		alice, bob := w.client(nil), w.client(nil)
 		conn, other := alice.mustDial(), bob.mustDial(func(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" })
 		for _, open := range []bool{false, true, false} {
-			next, err := config.Parse("test.yaml", []byte(testConfig+fmt.Sprintf("    client_to_client: %v\n", open)))
+			next, err := config.Parse("test.yaml", []byte(testConfig+clientsAre(open)))
 			if err != nil {
 				t.Fatal(err)
 			}

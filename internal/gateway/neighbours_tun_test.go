@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"fmt"
 	"net/netip"
 	"os"
 	"strings"
@@ -62,9 +61,9 @@ func withIPv6(d *dialer.DialConfig) { d.Persona = "windows10" }
 func TestClientsBehindATUNDevice(t *testing.T) {
 	nstest.WantAlone(t)
 	forwards(t)
-	for name, open := range map[string]bool{"closed": false, "client_to_client: true": true} {
+	for name, open := range map[string]bool{"closed": false, "clients: open": true} {
 		t.Run(name, func(t *testing.T) {
-			yaml := strings.Replace(neighboursConfig, "    pool: [", fmt.Sprintf("    client_to_client: %v\n    egress: {tun: {device: tun-beside}}\n    pool: [", open), 1)
+			yaml := strings.Replace(neighboursConfig, "    pool: [", clientsAre(open)+"    egress: {tun: {device: tun-beside}}\n    pool: [", 1)
 			w := realWorld(t, yaml)
 			defer w.close()
 			alice, bob := w.client(nil), w.client(nil)

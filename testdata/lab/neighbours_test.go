@@ -43,7 +43,7 @@ func neighbourhoods(dir, egress string) []tenant {
 		closed.egress, open.egress = tunDevice, strings.Replace(tunDevice, "tun-lab", "tun-open", 1)
 	}
 	closed.more = append(closed.more, "    match: {local: ["+gatewayAddr+"]}")
-	open.more = append(open.more, "    match: {local: ["+directAddr+"]}", "    client_to_client: true")
+	open.more = append(open.more, "    match: {local: ["+directAddr+"]}", "    clients: open")
 	return []tenant{closed, open}
 }
 
