@@ -45,6 +45,7 @@ func (s *Store) look() (stamp, error) {
 type snapshot struct {
 	users  part[map[string]User] // by tenant, by key of the name
 	leases part[[]Lease]         // by tenant
+	counts uint64                // how often users were found changed
 }
 
 // part is the content of one bucket, and how often that had been written.
@@ -56,6 +57,9 @@ type part[T any] struct {
 // refresh returns the content of a bucket: what is known already if nobody
 // has written to it since, and else what load reads.
 func (p part[T]) refresh(b *bolt.Bucket, load func(*bolt.Bucket) (map[string]T, error)) (part[T], error) {
+	if b == nil { // a file that somebody makes now
+		return part[T]{records: map[string]T{}}, nil
+	}
 	if p.records != nil && p.sequence == b.Sequence() {
 		return p, nil
 	}
@@ -79,7 +83,7 @@ func (s *Store) read() (*snapshot, error) {
 		return s.cache, nil
 	}
 	if s.stamp.inode != now.inode {
-		s.cache = &snapshot{} // another file: its sequences say nothing
+		s.cache = &snapshot{counts: s.cache.counts} // another file: its sequences say nothing
 	}
 	fresh, err := s.load()
 	if err != nil {
@@ -103,6 +107,9 @@ func (s *Store) load() (*snapshot, error) {
 		}
 		if fresh.users, err = fresh.users.refresh(tx.Bucket(bucketUsers), loadUsers); err != nil {
 			return err
+		}
+		if s.cache.users.records == nil || fresh.users.sequence != s.cache.users.sequence {
+			fresh.counts++
 		}
 		fresh.leases, err = fresh.leases.refresh(tx.Bucket(bucketLeases), records[[]Lease])
 		return err

@@ -60,6 +60,16 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
+// Look opens the store in a directory to be read, and makes nothing; fs.ErrNotExist if there
+// is none.
+func Look(dir string) (*Store, error) {
+	s := &Store{path: filepath.Join(dir, fileName), wait: LockWait, now: time.Now, cache: &snapshot{}}
+	if _, err := s.look(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
 // Close forgets what is in memory; the file is not open between calls. What is under way
 // comes to its end by itself, and is not waited for.
 func (s *Store) Close() error {
@@ -120,7 +130,7 @@ func (s *Store) update(do func(*bolt.Tx) error) error {
 		}
 		return do(tx)
 	})
-	s.stamp = stamp{}
+	s.stamp.sure = false
 	return wrap(errors.Join(err, db.Close()))
 }
 

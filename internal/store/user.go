@@ -28,10 +28,19 @@ type User struct {
 	Name string
 	// Hash of the password.
 	Hash Hash
-	// Created and Changed (password or Disabled) are in UTC, to the second.
+	// Created and Changed (all but the name) are in UTC, to the second.
 	Created, Changed time.Time
 	// Disabled users cannot log in.
 	Disabled bool
+	Attributes
+}
+
+// Attributes are what a user has beside the secret. What is in them is not changed.
+type Attributes struct {
+	// Groups that the user is in, beside those that the configuration says.
+	Groups []string `json:"groups,omitempty"`
+	// Filters by which the user is held.
+	Filters []string `json:"filters,omitempty"`
 }
 
 // userRecord is a User in the file.
@@ -41,16 +50,17 @@ type userRecord struct {
 	Created  time.Time `json:"created"`
 	Changed  time.Time `json:"changed"`
 	Disabled bool      `json:"disabled,omitempty"`
+	Attributes
 }
 
 // record returns the user as it is kept.
 func (u User) record() userRecord {
-	return userRecord{u.Name, hex.EncodeToString(u.Hash[:]), u.Created, u.Changed, u.Disabled}
+	return userRecord{u.Name, hex.EncodeToString(u.Hash[:]), u.Created, u.Changed, u.Disabled, u.Attributes}
 }
 
 // user returns the user that is kept in a record.
 func (r userRecord) user() (User, error) {
-	u := User{Name: r.Name, Created: r.Created, Changed: r.Changed, Disabled: r.Disabled}
+	u := User{Name: r.Name, Created: r.Created, Changed: r.Changed, Disabled: r.Disabled, Attributes: r.Attributes}
 	b, err := hex.DecodeString(r.Hash)
 	if err != nil || len(b) != len(u.Hash) {
 		return u, fmt.Errorf("the hash of user %q is damaged; set the password anew", r.Name)
@@ -89,6 +99,11 @@ func (s *Store) SetPassword(tenant, name string, h Hash) error {
 // there is none.
 func (s *Store) SetDisabled(tenant, name string, disabled bool) error {
 	return s.changeUser(tenant, name, func(r *userRecord) { r.Disabled = disabled })
+}
+
+// SetAttributes changes what a user has beside the secret; ErrNotFound when there is none.
+func (s *Store) SetAttributes(tenant, name string, change func(*Attributes)) error {
+	return s.changeUser(tenant, name, func(r *userRecord) { change(&r.Attributes) })
 }
 
 // changeUser changes one user's record.
@@ -151,6 +166,16 @@ func (s *Store) Users(tenant string) ([]User, error) {
 	all := slices.Collect(maps.Values(now.users.records[tenant]))
 	slices.SortFunc(all, func(a, b User) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
+}
+
+// Changes returns another number whenever any user was added, changed or removed since it was
+// asked last.
+func (s *Store) Changes() (uint64, error) {
+	now, err := s.read()
+	if err != nil {
+		return 0, err
+	}
+	return now.counts, nil
 }
 
 // second returns the time as it is kept.
