@@ -41,7 +41,7 @@ func (r *rig) passes(up bool, ip []byte) bool {
 func TestFlowsArePoliced(t *testing.T) {
 	r := newNeighbours(t, true, 1400)
 	r.policed(53)
-	r.plane.SetIdentity(r.session, &policy.Identity{User: "ann"})
+	r.plane.SetIdentity(r.session, &policy.Identity{User: "ann"}, nil)
 	for i, c := range []struct {
 		up   bool
 		ip   []byte
@@ -70,7 +70,7 @@ func TestFlowsArePoliced(t *testing.T) {
 func TestRulesSwapUnderFlows(t *testing.T) {
 	r := newNeighbours(t, true, 1400)
 	r.policed(53)
-	r.plane.SetIdentity(r.session, &policy.Identity{User: "ann"})
+	r.plane.SetIdentity(r.session, &policy.Identity{User: "ann"}, nil)
 	answer := fromPort(internet, clientAddr, 53, 1000)
 	if !r.passes(true, fromPort(clientAddr, internet, 1000, 53)) {
 		t.Fatal("it is denied")
@@ -98,7 +98,7 @@ func TestPolicyNoAllocations(t *testing.T) {
 	const runs = 100
 	r := newNeighbours(t, true, 1400)
 	r.policed(53)
-	r.plane.SetIdentity(r.session, &policy.Identity{User: "ann"})
+	r.plane.SetIdentity(r.session, &policy.Identity{User: "ann"}, nil)
 	r.wire.discard, r.device.discard = true, true
 	batches := make([][]udp.Message, runs+1)
 	for i := range batches {

@@ -179,8 +179,11 @@ func (s *Session) known() *policy.Party {
 }
 
 // SetIdentity says who the session is to the rules of its tenant. It is borrowed. Flows
-// that are there already are judged again when the rules are set anew.
-func (p *Plane) SetIdentity(s *Session, who *policy.Identity) { s.known().SetIdentity(who) }
+// that are there already are judged again when the rules are set anew. Who is so to rules
+// that are set next is who he was to those before; nil: it holds at once.
+func (p *Plane) SetIdentity(s *Session, who *policy.Identity, before *policy.Rules) {
+	s.known().SetIdentity(who, before)
+}
 
 // newBinding returns an empty binding. One that was left is not used again: a
 // worker may still have it.

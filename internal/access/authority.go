@@ -44,6 +44,7 @@ type Judgement struct {
 	Err     error   // what went wrong, beside that; nil: nothing
 	Success string  // of MS-CHAPv2: what shows the client that we know the password, too
 	MSK     []byte  // of MSCHAPv2 by EAP; whoever takes it clears it
+	Own     *Own    // what he has of his own; nil: nothing, or he does not get in
 }
 
 // Outcome is what a judgement says of the password alone.
@@ -65,6 +66,9 @@ type Who struct {
 	Refusal Refusal        // what is against him already; None: nothing
 	Err     error          // and why
 }
+
+// names are all that he may have an account under.
+func (w Who) names() []string { return append([]string{w.User}, w.Names...) }
 
 // queue is what an authority wants done, in the order of its wishes.
 type queue struct {

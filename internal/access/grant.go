@@ -21,9 +21,12 @@ type Terms struct {
 	Domains        []string
 	Routes         []netip.Prefix // none: everything goes through the tunnel
 	Redirect       string         // the gateway that serves it in our place; empty: none
+	Groups         []string       // that he is in
+	Filters        []string       // sets of rules by which he is held, all of them
 }
 
-// names are those of the terms in the configuration, in their order.
+// names are those of the terms in the configuration, in their order. Groups and filters are
+// not among them: of these nothing prevails, they add up.
 const names = "address session_timeout idle_timeout mtu dns nbns domains routes redirect"
 
 // terms is how many there are.
@@ -48,7 +51,11 @@ type Layer struct {
 // changed: sessions that have the same share one.
 type Grant struct {
 	Terms
-	from [terms]Origin
+	// Missing is a group or a filter of it that the tenant does not have; empty: it has all.
+	// Such a session may do nothing.
+	Missing string
+	from    [terms]Origin
+	added   []Said // groups and filters, of each origin
 }
 
 // Said is one term of a grant, and who said so.
@@ -65,6 +72,7 @@ func GrantOf(t *config.Tenant, more ...Layer) *Grant {
 	for _, l := range more {
 		g.lay(l)
 	}
+	g.Missing = t.Policy.Missing(g.Groups, g.Filters)
 	return g
 }
 
@@ -94,6 +102,21 @@ func (g *Grant) lay(l Layer) {
 	over(g, 6, l.From, &g.Domains, l.Domains, len(l.Domains) > 0)
 	over(g, 7, l.From, &g.Routes, l.Routes, len(l.Routes) > 0)
 	over(g, 8, l.From, &g.Redirect, l.Redirect, l.Redirect != "")
+	g.add("groups", l.From, &g.Groups, l.Groups)
+	g.add("filters", l.From, &g.Filters, l.Filters)
+}
+
+// add adds to what others have said of a term.
+func (g *Grant) add(name string, from Origin, to *[]string, more []string) {
+	if len(more) == 0 {
+		return
+	}
+	g.added = append(g.added, Said{name, strings.Join(more, ", "), from})
+	for _, s := range more {
+		if !slices.Contains(*to, s) {
+			*to = append(*to, s)
+		}
+	}
 }
 
 // over sets one term, if it is said.
@@ -103,7 +126,7 @@ func over[T any](g *Grant, n int, from Origin, to *T, v T, said bool) {
 	}
 }
 
-// Said lists the terms that somebody has said.
+// Said lists the terms that somebody has said, those that add up once for each who did.
 func (g *Grant) Said() []Said {
 	list := make([]Said, 0, terms)
 	values := [terms]any{g.Address, g.SessionTimeout, g.IdleTimeout, g.MTU, g.DNS, g.NBNS, g.Domains, g.Routes, g.Redirect}
@@ -113,5 +136,5 @@ func (g *Grant) Said() []Said {
 			list = append(list, Said{name, strings.ReplaceAll(value, " ", ", "), g.from[n]})
 		}
 	}
-	return list
+	return append(list, g.added...)
 }

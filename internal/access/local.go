@@ -114,9 +114,11 @@ func likeNobody(p Proof, j Judgement) Judgement {
 
 // locked judges somebody who has proved himself without a password: he needs no account,
 // but one that is disabled counts, whichever of his names it has, and so does that one is
-// gone by which he has proved himself.
+// gone by which he has proved himself. So do the filters of all of them; his groups are those
+// of the first.
 func locked(stored Users, who Who, had bool) Judgement {
-	for n, name := range append([]string{who.User}, who.Names...) {
+	var own *Own
+	for n, name := range who.names() {
 		a, why, err := find(stored, who.Tenant, name)
 		clear(a.hash[:])
 		switch {
@@ -124,9 +126,13 @@ func locked(stored Users, who Who, had bool) Judgement {
 			return Judgement{Refusal: Disabled}
 		case why != None && (why != UnknownUser || had && n == 0):
 			return Judgement{Refusal: why, Err: err}
+		case n == 0:
+			own = a.own
+		default:
+			own = own.holds(who.Tenant, name, a.own)
 		}
 	}
-	return Judgement{}
+	return Judgement{Own: own}
 }
 
 // find finds a user: in the configuration first, then in the state store.
@@ -157,5 +163,5 @@ func kept(stored Users, tenant, user string) (account, Refusal, error) {
 	if err != nil {
 		return account{}, StoreFailed, err
 	}
-	return account{hash: u.Hash, disabled: u.Disabled}, None, nil
+	return account{hash: u.Hash, disabled: u.Disabled, own: OwnOf(u)}, None, nil
 }

@@ -96,6 +96,7 @@ type account struct {
 	hash     [16]byte
 	password []byte // nil where only the hash is known; borrowed from the configuration
 	disabled bool
+	own      *Own // nil: nothing
 }
 
 // judge is what a proof comes to: if it is right, whatever is against the account.
@@ -107,5 +108,6 @@ func (a *account) judge(right bool, j Judgement) Judgement {
 		clear(j.MSK)
 		return Judgement{Refusal: Disabled}
 	}
+	j.Own = a.own
 	return j
 }

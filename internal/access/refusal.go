@@ -23,6 +23,7 @@ const (
 	Ambiguous             // several tenants take the certificate
 	KeyAlone              // a key names no user
 	NoAddress             // the client asks for no address
+	NoFilter              // the user has a group or a filter that the tenant does not have
 	refusals
 )
 
@@ -113,6 +114,9 @@ func rarer(r Refusal) refused {
 	case NoAddress:
 		return refused{0, "", "no address asked for",
 			"the client wants a tunnel and asks for no address: set it to request a virtual address (configuration payload)"}
+	case NoFilter:
+		return refused{649, "No permission to dial in", "group or filter unknown",
+			"the user is in a group, or under a filter, that is not in the tenant any more: write it there, or give the user others with `culvert user set` (Windows shows error 649)"}
 	}
 	return refused{}
 }

@@ -61,9 +61,9 @@ func (t *tenantValues) readUser(v value) {
 	var u User
 	var address netip.Addr
 	var proofs int
-	var in []member
+	var in []named
 	at := v
-	v.fields([]field{
+	v.fields(append([]field{
 		{"name", "alice", true, func(v value) { at = v; u.Name, _ = v.userName() }},
 		{"password", "file:alice.password", false, func(v value) { proofs++; u.Password, _ = v.secret() }},
 		{"nt_hash", "file:alice.nthash", false, func(v value) { proofs++; u.NTHash, _ = v.ntHash() }},
@@ -73,8 +73,8 @@ func (t *tenantValues) readUser(v value) {
 				t.leases = append(t.leases, v)
 			}
 		}},
-		{"groups", "[engineers]", false, func(v value) { in = t.readMembership(v) }},
-	})
+		{"groups", "[engineers]", false, func(v value) { t.readNames(v, &in) }},
+	}, t.attributes(&u.Attributes)...))
 	if address.IsValid() {
 		t.Leases = append(t.Leases, Lease{User: u.Name, Addr: address})
 	}
@@ -87,10 +87,7 @@ func (t *tenantValues) readUser(v value) {
 	if u.Name == "" {
 		return
 	}
-	for _, m := range in {
-		m.user = u.Name
-		t.rules.members = append(t.rules.members, m)
-	}
+	t.rules.members = append(t.rules.members, member{u.Name, in, u.Attributes})
 	t.Auth.Users = append(t.Auth.Users, u)
 	t.users = append(t.users, at)
 }

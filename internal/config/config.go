@@ -214,6 +214,7 @@ type User struct {
 	// NTHash is the 16 byte MD4 of the password in UTF-16LE (RFC 2759
 	// section 8.3); as good as the password to whoever reads it.
 	NTHash Secret
+	Attributes
 }
 
 // Lease ties a user to one address.

@@ -12,12 +12,44 @@ import (
 type Group struct {
 	// Users are those that it names, by UserKey. Users of the store may be in it, too.
 	Users []string
+	Attributes
 }
 
-// member is a user who is said to be in a group where the user is written.
+// Attributes are what a group, or a user, has beside what the tenant grants everybody.
+type Attributes struct {
+	// Filters are names of Policy.Filters, all of which must allow what its sessions do.
+	Filters []string
+}
+
+// attributes are the keys of a group and of a user that say so.
+func (t *tenantValues) attributes(a *Attributes) []field {
+	return []field{
+		{"filters", "[web-only]", false, func(v value) { a.Filters = t.readNames(v, &t.rules.filtering) }},
+	}
+}
+
+// named is where something names what is elsewhere.
+type named struct {
+	name string
+	at   value
+}
+
+// readNames reads names of what may stand further down.
+func (t *tenantValues) readNames(v value, all *[]named) (names []string) {
+	return listOf(v, func(v value) (string, bool) {
+		s, ok := v.text()
+		if ok {
+			*all = append(*all, named{s, v})
+		}
+		return s, ok
+	})
+}
+
+// member is a user as he is written, with the groups that he says he is in.
 type member struct {
-	user, group string
-	at          value
+	user   string
+	groups []named
+	own    Attributes
 }
 
 // readGroup reads a group: its users, or these and what the group has besides.
@@ -30,38 +62,31 @@ func (t *tenantValues) readGroup(name string, v value) {
 		})
 	}
 	if _, ok := v.node.(*ast.MappingNode); ok {
-		v.fields([]field{
+		v.fields(append([]field{
 			{"users", "[ann, bob]", false, users},
-		})
+		}, t.attributes(&g.Attributes)...))
 	} else {
 		users(v)
 	}
 	t.Policy.Groups[name] = g
 }
 
-// readMembership reads the groups that a user is in.
-func (t *tenantValues) readMembership(v value) (in []member) {
-	v.items(func(item value) {
-		if s, ok := item.text(); ok {
-			in = append(in, member{group: s, at: item})
-		}
-	})
-	return in
-}
-
 // joinGroups has users be in the groups that are named where they are written, and notes who is
 // in which.
 func (t *tenantValues) joinGroups() {
+	t.Policy.written, t.Policy.groupsOf = map[string]Attributes{}, map[string][]string{}
 	for _, m := range t.rules.members {
-		g, ok := t.Policy.Groups[m.group]
-		if !ok {
-			m.at.unknown("group", m.group, slices.Collect(maps.Keys(t.Policy.Groups)), "groups: {"+m.group+": []}")
-			continue
+		t.Policy.written[UserKey(m.user)] = m.own
+		for _, in := range m.groups {
+			g, ok := t.Policy.Groups[in.name]
+			if !ok {
+				in.at.unknown("group", in.name, slices.Collect(maps.Keys(t.Policy.Groups)), "groups: {"+in.name+": []}")
+				continue
+			}
+			g.Users = append(g.Users, UserKey(m.user))
+			t.Policy.Groups[in.name] = g
 		}
-		g.Users = append(g.Users, UserKey(m.user))
-		t.Policy.Groups[m.group] = g
 	}
-	t.Policy.groupsOf = map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(t.Policy.Groups)) {
 		g := t.Policy.Groups[name]
 		slices.Sort(g.Users)
@@ -71,6 +96,49 @@ func (t *tenantValues) joinGroups() {
 			t.Policy.groupsOf[user] = append(t.Policy.groupsOf[user], name)
 		}
 	}
+}
+
+// readGroupNames reads names of groups that are known by now.
+func (t *tenantValues) readGroupNames(v value) []string {
+	var all []named
+	names := t.readNames(v, &all)
+	for _, g := range all {
+		if _, ok := t.Policy.Groups[g.name]; !ok {
+			g.at.unknown("group", g.name, slices.Collect(maps.Keys(t.Policy.Groups)), "groups: {"+g.name+": []}")
+		}
+	}
+	return names
+}
+
+// checkFilters refuses names of filters that there are none of.
+func (t *tenantValues) checkFilters() {
+	for _, f := range t.rules.filtering {
+		if _, ok := t.Policy.Filters[f.name]; !ok {
+			f.at.unknown("filter", f.name, slices.Collect(maps.Keys(t.Policy.Filters)), "filters: {"+f.name+": {default: deny, rules: []}}")
+		}
+	}
+}
+
+// Own is what the configuration has of a user whom it writes; ok: it does.
+func (p *Policy) Own(user string) (own Attributes, ok bool) {
+	own, ok = p.written[UserKey(user)]
+	return own, ok
+}
+
+// Missing names the first group or filter of some that the tenant does not have; empty: it
+// has them all. Users of the store may name what was taken out of the configuration since.
+func (p *Policy) Missing(groups, filters []string) string {
+	for _, name := range groups {
+		if _, ok := p.Groups[name]; !ok {
+			return "group " + name
+		}
+	}
+	for _, name := range filters {
+		if _, ok := p.Filters[name]; !ok {
+			return "filter " + name
+		}
+	}
+	return ""
 }
 
 // GroupsOf are the groups that the configuration has a user in, in the order of their names.

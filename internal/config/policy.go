@@ -21,16 +21,21 @@ type Policy struct {
 	// Set are the rules; nil: all that is not closed by design may be. Users in them are
 	// named by UserKey.
 	Set *policy.Set
+	// Filters are rules besides, by their names, for whoever is under them.
+	Filters map[string]*policy.Set
 	// Tests are flows of which the file says what becomes of them.
 	Tests []PolicyTest
 
-	groupsOf map[string][]string // of users, by UserKey
+	groupsOf map[string][]string   // of users, by UserKey
+	written  map[string]Attributes // of users that are written, likewise
 }
 
 // PolicyTest is a flow that must be allowed, or must not.
 type PolicyTest struct {
 	// User whose client begins it.
 	User string
+	// Groups and Filters that he has besides: those of the store, or of who knows him.
+	Groups, Filters []string
 	// To is where it leads: the port, or the type of ICMP, is of the protocol.
 	To       netip.AddrPort
 	Protocol uint8
@@ -42,13 +47,23 @@ type PolicyTest struct {
 
 // policyValues are the places of what a policy is made of, which may stand in any order.
 type policyValues struct {
-	groups, services, schedules, rules, tests value
-	written                                   map[string]bool
-	targets                                   map[string][]policy.Target
-	whens                                     map[string]*policy.Schedule
-	at                                        []value // of each rule
-	testAt                                    []value
-	members                                   []member
+	groups, services, schedules, rules, filters, tests value
+
+	written   map[string]bool
+	targets   map[string][]policy.Target
+	whens     map[string]*policy.Schedule
+	sets      []*writtenSet
+	testAt    []value
+	members   []member
+	filtering []named // where filters are named
+}
+
+// writtenSet is a set of rules with their places.
+type writtenSet struct {
+	*policy.Set
+	self    value
+	initial value   // of its default
+	at      []value // of each rule
 }
 
 // policyFields are the keys of a tenant that say what its flows may do.
@@ -62,6 +77,7 @@ func (t *tenantValues) policyFields() []field {
 		{"services", `{files: ["10.20.0.5 tcp/445"]}`, false, keep("services", &t.rules.services)},
 		{"schedules", `{office: "mon-fri 08:00-18:00 Europe/Berlin"}`, false, keep("schedules", &t.rules.schedules)},
 		{"policy", "{default: deny, rules: [{name: web, to: 10.20.0.0/16, ports: [tcp/80], allow: true}]}", false, keep("policy", &t.rules.rules)},
+		{"filters", "{web-only: {default: deny, rules: [{name: web, ports: [tcp/443], allow: true}]}}", false, keep("filters", &t.rules.filters)},
 		{"tests", `[{as: ann, to: "10.20.0.5:tcp/80", expect: allow}]`, false, keep("tests", &t.rules.tests)},
 	}
 }
@@ -86,11 +102,19 @@ func (t *tenantValues) readPolicy() {
 		})
 	}
 	if p.written["policy"] {
-		t.readRules(p.rules)
+		t.Policy.Set = t.readRules("tenant", p.rules)
+	}
+	if t.Policy.Filters = map[string]*policy.Set{}; p.written["filters"] {
+		p.filters.pairs("names of sets of rules", "{default: deny, rules: [{name: web, ports: [tcp/443], allow: true}]}", func(name string, v value) {
+			set := t.readRules("filter:"+name, v)
+			set.Who = []policy.Peer{{Kind: policy.UnderFilter, Name: name}}
+			t.Policy.Filters[name] = set
+		})
 	}
 	if p.written["tests"] {
 		p.tests.items(t.readTest)
 	}
+	t.checkFilters()
 }
 
 // pairs reads a mapping whose keys are names.
@@ -113,12 +137,14 @@ func (v value) pairs(what, example string, read func(name string, v value)) {
 	}
 }
 
-// readRules reads the default and the rules of a policy.
-func (t *tenantValues) readRules(v value) {
-	set := &policy.Set{Name: "tenant"}
+// readRules reads the default and the rules of a set.
+func (t *tenantValues) readRules(name string, v value) *policy.Set {
+	set := &writtenSet{Set: &policy.Set{Name: name}, self: v, initial: v}
+	t.rules.sets = append(t.rules.sets, set)
 	v.fields([]field{
 		{"default", "deny", true, func(v value) {
 			word := "deny"
+			set.initial = v
 			v.choice(&word, "deny", "allow")
 			set.Allow = word == "allow"
 		}},
@@ -126,12 +152,12 @@ func (t *tenantValues) readRules(v value) {
 			v.items(func(item value) {
 				if r, ok := t.readRule(item); ok {
 					set.Rules = append(set.Rules, r)
-					t.rules.at = append(t.rules.at, item)
+					set.at = append(set.at, item)
 				}
 			})
 		}},
 	})
-	t.Policy.Set = set
+	return set.Set
 }
 
 // readRule reads one rule; ok: nothing is wrong with it.

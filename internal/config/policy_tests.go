@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -30,6 +32,8 @@ func (t *tenantValues) readTest(v value) {
 			v.choice(&word, "allow", "deny")
 			p.Allow = word == "allow"
 		}},
+		{"groups", "[engineers]", false, func(v value) { p.Groups = t.readGroupNames(v) }},
+		{"filters", "[web-only]", false, func(v value) { p.Filters = t.readNames(v, &t.rules.filtering) }},
 		{"at", "2026-01-05T09:00:00+01:00", false, func(v value) {
 			s, ok := v.text()
 			if !ok {
@@ -92,46 +96,75 @@ func FlowName(to netip.AddrPort, protocol uint8) string {
 func (t *Tenant) Rules() policy.Config {
 	c := policy.Config{Clients: slices.Concat(t.Pool, t.Pool6), Gateways: t.Gateways(), ClientToClient: t.ClientToClient}
 	if t.Policy.Set != nil {
-		c.Sets = []policy.Set{*t.Policy.Set}
+		c.Sets = append(c.Sets, *t.Policy.Set)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Policy.Filters)) {
+		c.Sets = append(c.Sets, *t.Policy.Filters[name])
 	}
 	return c
 }
 
-// IdentityOf is who a user is to the rules.
-func (t *Tenant) IdentityOf(user string) *policy.Identity {
-	return &policy.Identity{User: UserKey(user), Groups: t.Policy.GroupsOf(user)}
+// identityOf is who a user is to the rules, who may be in other groups and under other
+// filters than the configuration says.
+func (t *Tenant) identityOf(user string, groups, filters []string) *policy.Identity {
+	id := &policy.Identity{User: UserKey(user), Groups: union(t.Policy.GroupsOf(user), groups)}
+	own, _ := t.Policy.Own(user)
+	id.Filters = union(own.Filters, filters)
+	for _, name := range id.Groups {
+		id.Filters = union(id.Filters, t.Policy.Groups[name].Filters)
+	}
+	return id
+}
+
+// union is what is in either list, in order.
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // PolicyAnswer says what becomes of a flow, and why.
 type PolicyAnswer struct {
 	policy.Decision
 	Set, Rule string // what decided; empty: none of the rules
+	missing   string // what the user has to have and the tenant has not
 }
 
 // AskPolicy says what would become of a flow that the client of a user of the tenant
 // begins. It knows no address that only the running host has.
 func (c *Config) AskPolicy(t *Tenant, p PolicyTest) (PolicyAnswer, error) {
-	if p.To.Addr().Is6() && len(t.Pool6) == 0 {
-		return PolicyAnswer{Decision: policy.Decision{Why: policy.Crafted}}, nil
+	r, err := c.compile(t)
+	if err != nil {
+		return PolicyAnswer{}, err
 	}
+	return t.ask(r, p), nil
+}
+
+// compile compiles the rules of a tenant, with what its egress closes.
+func (c *Config) compile(t *Tenant) (r *policy.Rules, err error) {
 	rules := t.Rules()
-	closed, err := c.closedTo(t)
-	if err != nil {
-		return PolicyAnswer{}, err
+	if rules.Closed, err = c.closedTo(t); err != nil {
+		return nil, err
 	}
-	rules.Closed = closed
-	r, err := policy.Compile(rules)
-	if err != nil {
-		return PolicyAnswer{}, err
+	return policy.Compile(rules)
+}
+
+// ask is AskPolicy for rules that are compiled.
+func (t *Tenant) ask(r *policy.Rules, p PolicyTest) PolicyAnswer {
+	if p.To.Addr().Is6() && len(t.Pool6) == 0 {
+		return PolicyAnswer{Decision: policy.Decision{Why: policy.Crafted}}
+	}
+	if missing := t.Policy.Missing(p.Groups, p.Filters); missing != "" {
+		return PolicyAnswer{Decision: policy.Decision{Why: policy.NoFilter}, missing: missing}
 	}
 	q := policy.Question{From: new(policy.Party), Source: t.clientOf(p.User, p.To.Addr()), Destination: p.To.Addr(), Protocol: p.Protocol, Port: p.To.Port(), At: p.At}
 	if q.At.IsZero() {
 		q.At = time.Now()
 	}
-	q.From.SetIdentity(t.IdentityOf(p.User))
+	q.From.SetIdentity(t.identityOf(p.User, p.Groups, p.Filters), nil)
 	d := r.Ask(q)
 	set, rule := r.Names(d)
-	return PolicyAnswer{d, set, rule}, nil
+	return PolicyAnswer{Decision: d, Set: set, Rule: rule}
 }
 
 // clientOf is an address that the user's client may have, of the family of another.
@@ -167,32 +200,44 @@ func (c *Config) closedTo(t *Tenant) (*policy.Reach, error) {
 // checkPolicy refuses rules that cannot be, warns of those that say nothing, and runs the
 // tests of a policy that is right.
 func (r *reader) checkPolicy() {
+	for _, t := range r.tenants {
+		t.checkRules()
+	}
+	if len(r.problems) > 0 {
+		return // tests would say what follows from those
+	}
 	for i, t := range r.tenants {
-		if t.Policy.Set != nil {
-			t.checkRules()
-		}
-		if len(r.problems) == 0 {
-			t.runTests(&r.config.Tenants[i])
-		}
+		t.runTests(&r.config.Tenants[i])
 	}
 }
 
+// checkRules looks at the sets of a tenant: each by itself, and filters beside the rules for
+// everybody.
 func (t *tenantValues) checkRules() {
+	for _, s := range t.rules.sets {
+		s.check()
+	}
+	if n := len(t.rules.sets); n > policy.MaxSets {
+		t.rules.filters.refuse(fmt.Sprintf("%s: there are %d, and a tenant has at most %d beside its policy", t.rules.filters.path, len(t.Policy.Filters), policy.MaxSets-1), "have groups and users share filters")
+	}
+}
+
+func (s *writtenSet) check() {
 	seen := map[string]value{}
-	for i, r := range t.Policy.Set.Rules {
+	for i, r := range s.Rules {
 		if first, ok := seen[r.Name]; ok {
-			t.rules.at[i].refuse(fmt.Sprintf("two rules are called %s; the other is on line %d", r.Name, first.line()), "give each a name of its own")
+			s.at[i].refuse(fmt.Sprintf("two rules are called %s; the other is on line %d", r.Name, first.line()), "give each a name of its own")
 			continue
 		}
-		seen[r.Name] = t.rules.at[i]
+		seen[r.Name] = s.at[i]
 	}
-	if _, err := policy.Compile(t.Rules()); err != nil {
-		t.rules.rules.refuse(t.rules.rules.path+": "+strings.TrimPrefix(err.Error(), "policy: "), "write fewer rules, with networks in place of single addresses")
+	if _, err := policy.Compile(policy.Config{Sets: []policy.Set{*s.Set}}); err != nil {
+		s.self.refuse(s.self.path+": "+strings.TrimPrefix(err.Error(), "policy: "), "write fewer rules, with networks in place of single addresses")
 		return
 	}
-	for _, h := range t.Policy.Set.Lint() {
-		rule, by := t.Policy.Set.Rules[h.Rule], t.Policy.Set.Rules[h.By]
-		at, line := t.rules.at[h.Rule], t.rules.at[h.By].line()
+	for _, h := range s.Lint() {
+		rule, by := s.Rules[h.Rule], s.Rules[h.By]
+		at, line := s.at[h.Rule], s.at[h.By].line()
 		if h.Contrary {
 			at.refuse(fmt.Sprintf("rule %s never decides: %s on line %d says the opposite of all that it is about", rule.Name, by.Name, line), "put it before that one, or drop it")
 			continue
@@ -203,13 +248,16 @@ func (t *tenantValues) checkRules() {
 
 // runTests refuses a configuration of which a test fails.
 func (t *tenantValues) runTests(tenant *Tenant) {
+	if len(t.Policy.Tests) == 0 {
+		return
+	}
+	rules, err := t.self.r.config.compile(tenant)
+	if err != nil {
+		t.rules.tests.refuse(t.rules.tests.path+": "+err.Error(), "drop the tests")
+		return
+	}
 	for i, p := range t.Policy.Tests {
-		at := t.rules.testAt[i]
-		a, err := at.r.config.AskPolicy(tenant, p)
-		if err != nil {
-			at.refuse(at.path+": "+err.Error(), "drop the test")
-			return
-		}
+		at, a := t.rules.testAt[i], tenant.ask(rules, p)
 		if a.Allow != p.Allow {
 			at.refuse(fmt.Sprintf("%s fails: %s", at.path, a.says(t)), "change the rules, or what the test expects")
 		}
@@ -222,17 +270,28 @@ func (a *PolicyAnswer) says(t *tenantValues) string {
 	if a.Rule == "" {
 		return word + " by " + a.Reason()
 	}
-	i := slices.IndexFunc(t.Policy.Set.Rules, func(r policy.Rule) bool { return r.Name == a.Rule })
-	return fmt.Sprintf("%s by rule %s on line %d", word, a.Rule, t.rules.at[i].line())
+	s := t.rules.sets[slices.IndexFunc(t.rules.sets, func(s *writtenSet) bool { return s.Name == a.Set })]
+	i := slices.IndexFunc(s.Rules, func(r policy.Rule) bool { return r.Name == a.Rule })
+	return fmt.Sprintf("%s by %s on line %d", word, a.Reason(), s.at[i].line())
+}
+
+// of names the filter that decided, behind a word; empty: none did.
+func (a *PolicyAnswer) of(word string) string {
+	if name, ok := strings.CutPrefix(a.Set, "filter:"); ok {
+		return word + "filter " + name
+	}
+	return ""
 }
 
 // Reason says what decided.
 func (a *PolicyAnswer) Reason() string {
 	switch a.Why {
 	case policy.ByRule:
-		return "rule " + a.Rule
+		return "rule " + a.Rule + a.of(" of ")
 	case policy.ByDefault:
-		return "default of policy"
+		return "default of " + cmp.Or(a.of(""), "policy")
+	case policy.NoFilter:
+		return a.missing + ", which the tenant does not have: such a user does not get in"
 	case policy.Isolated:
 		return "clients: isolated, which closes clients to each other"
 	case policy.Closed:

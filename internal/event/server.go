@@ -115,6 +115,7 @@ type FlowDenied struct {
 	warning `event:"flow-denied"`
 	Tenant  string `json:"tenant"`
 	User    string `json:"user,omitempty"`
+	Filter  string `json:"filter,omitempty"` // that the rule is of; empty: of the policy
 	Rule    string `json:"rule"`
 	From    string `json:"from"`
 	To      string `json:"to"`
@@ -125,9 +126,18 @@ type FlowAllowed struct {
 	info   `event:"flow-allowed"`
 	Tenant string `json:"tenant"`
 	User   string `json:"user,omitempty"`
+	Filter string `json:"filter,omitempty"` // that the rule is of; empty: of the policy
 	Rule   string `json:"rule"`
 	From   string `json:"from"`
 	To     string `json:"to"`
+}
+
+// RulesMissing: a session has a group or a filter that is not in its tenant any more, and ends.
+type RulesMissing struct {
+	warning `event:"filter-missing"`
+	Session
+	Missing string `json:"missing"`
+	Hint    string `json:"hint"`
 }
 
 // FlowsUntold: so many more flows were to be told of.

@@ -92,6 +92,7 @@ func (g *applier) renewTenant(p *plan, old *tenantState, conf *config.Tenant) (e
 	if r.closed, err = besideTUN(p.next, conf); err != nil {
 		return err
 	}
+	r.rules = rulesOf(conf, r.closed)
 	if r.changed = !reflect.DeepEqual(conf, was); r.changed {
 		r.rekeyed = !slices.EqualFunc(conf.PSKs, was.PSKs, config.Secret.Equal)
 		r.trust = g.server.newTrust(conf)
@@ -142,6 +143,9 @@ func (g *applier) commit(now time.Time, p *plan) {
 			g.repool(now, r)
 		}
 		r.tenant.become(r)
+	}
+	g.regrant(now)
+	for _, r := range p.renewed {
 		g.server.police(r.tenant)
 		if r.opening != nil {
 			p.former = append(p.former, g.use(r.tenant, r.opening.device))
@@ -163,7 +167,7 @@ func (g *applier) commit(now time.Time, p *plan) {
 	g.supersede(now, p.next)
 	g.server.roster = g.follow(p)
 	p.made.Store(true)
-	g.regrant(now, p.renewed)
+	g.distrust(now, p.renewed)
 	g.dismiss(now, p.gone)
 	for _, t := range p.gone {
 		g.server.counter.Forget(t.Name)
@@ -172,18 +176,23 @@ func (g *applier) commit(now time.Time, p *plan) {
 	g.server.emit(event.ConfigurationApplied{Added: p.changes.Added, Changed: p.changes.Changed, Removed: p.changes.Removed})
 }
 
-// regrant has what tenants grant by now hold for whoever is connected to them.
-func (g *applier) regrant(now time.Time, renewed []renewal) {
+// regrant has what tenants grant by now hold for whoever is connected to them, with the rules
+// that follow. Who has a group or a filter that is gone is out.
+func (g *applier) regrant(now time.Time) {
 	for _, peer := range g.server.peers {
 		for _, s := range peer.own() {
 			if s.tenant == nil {
 				continue
 			}
-			if grant := s.tenant.grants(s.key()); s.grant != grant {
-				g.server.apply(s, grant)
+			if grant := s.tenant.grants(s.key(), s.own); s.grant != grant || s.tenant.policy.Asks() {
+				g.logins.grant(now, s, grant)
 			}
 		}
 	}
+}
+
+// distrust ends the sessions whose certificates the new lists have taken back.
+func (g *applier) distrust(now time.Time, renewed []renewal) {
 	for _, r := range renewed {
 		if r.changed {
 			g.server.warnOfCertificates(r.conf)
@@ -194,7 +203,7 @@ func (g *applier) regrant(now time.Time, renewed []renewal) {
 
 // become has the tenant be what a configuration says. What is under way sees either.
 func (t *tenantState) become(r renewal) {
-	t.Tenant, t.closed = r.conf, r.closed
+	t.Tenant, t.closed, t.policy = r.conf, r.closed, r.rules
 	t.conf.Store(r.conf)
 	if r.changed {
 		t.tells, t.grant = r.tells, access.GrantOf(r.conf)

@@ -32,6 +32,7 @@ type login struct {
 	tenant *tenantState        // nil: its name leads to none
 	user   string              // within the tenant
 	chain  []*x509.Certificate // that the user was proved with, by EAP; nil: in another way
+	own    *access.Own         // what the user has of his own; nil: nothing
 }
 
 // key is the name that the user's sessions are found under.

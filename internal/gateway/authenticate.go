@@ -2,11 +2,14 @@ package gateway
 
 import (
 	"crypto/x509"
+	"fmt"
 	"slices"
 	"time"
 
+	"github.com/culvert-vpn/culvert/ike"
 	"github.com/culvert-vpn/culvert/ike/auth"
 	"github.com/culvert-vpn/culvert/internal/access"
+	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/tenant"
 )
 
@@ -47,11 +50,38 @@ func (g *logins) admit(now time.Time, s *session, t *tenantState, grant *access.
 		return access.TenantFull
 	case t.crowded(s.key()):
 		return access.UserFull
+	case grant.Missing != "":
+		return access.NoFilter
 	case g.lease(now, s, t, grant.Address) != nil:
 		return access.PoolEmpty
 	}
 	g.server.apply(s, grant)
 	return access.None
+}
+
+// grant changes what a session is granted that is up, or ends it: who has a group or a filter
+// that the tenant does not have would not get in.
+func (g *logins) grant(now time.Time, s *session, grant *access.Grant) {
+	if grant.Missing == "" {
+		g.server.apply(s, grant)
+		return
+	}
+	why := fmt.Sprintf("its user has the %s, which the tenant does not have any more", grant.Missing)
+	g.server.emit(event.RulesMissing{Session: s.about(), Missing: grant.Missing, Hint: access.NoFilter.Hint()})
+	g.cut(now, s, why, ike.ReasonLocal)
+}
+
+// fits has who has a group or a filter that his tenant does not have stay out, whoever says
+// that he has it.
+func (a *attempt) fits(j access.Judgement) access.Judgement {
+	if a.own = j.Own; j.Refusal != access.None || a.tenant == nil {
+		return j
+	}
+	if missing := a.tenant.grants(a.key(), a.own).Missing; missing != "" {
+		clear(j.MSK)
+		return access.Judgement{Refusal: access.NoFilter, Err: fmt.Errorf("gateway: the tenant has no %s, which the user has", missing)}
+	}
+	return j
 }
 
 // refuse is the end of a login that does not get in: whoever is to know is told, and the

@@ -152,7 +152,7 @@ func (g *logins) answer(now time.Time, e access.Answer) {
 	delete(g.attempts, e.ID)
 	g.throttle.Settle(now, &a.tried, e.Outcome())
 	was, session := g.serve(a)
-	g.judged(now, a, e.Judgement)
+	g.judged(now, a, a.fits(e.Judgement))
 	g.server.engine.Serve(was, session)
 }
 

@@ -42,6 +42,7 @@ type session struct {
 	prefix netip.Prefix        // of IPv6; invalid: none
 	login  *attempt            // in its link; nil: none is under way
 	chain  []*x509.Certificate // that its user was proved with, by EAP; nil: in another way
+	own    *access.Own         // what its user has of his own, as it was seen last; nil: nothing
 
 	after, heir *session  // whose addresses it takes over, and which takes over its own; nil: none
 	readyAt     time.Time // when it could have been opened, in place of after

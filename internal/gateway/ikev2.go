@@ -90,11 +90,11 @@ func (c *assignLogin) admit(g *logins, now time.Time, a *attempt) (ike.Assignmen
 	if !wants.IPv4 && !wants.IPv6 {
 		return ike.Assignment{}, access.NoAddress
 	}
-	s := &session{Session: g.server.engine.Table.NewSession(p.Peer), peer: p, user: a.user, chain: a.chain}
+	s := &session{Session: g.server.engine.Table.NewSession(p.Peer), peer: p, user: a.user, chain: a.chain, own: a.own}
 	t.pool.Prefer(s.key(), wants.Addr4)
 	if old := t.predecessor(p, s.key(), wants); old != nil {
 		s.inherit(old)
-	} else if why := g.admit(now, s, t, t.grants(s.key())); why != access.None {
+	} else if why := g.admit(now, s, t, t.grants(s.key(), s.own)); why != access.None {
 		return ike.Assignment{}, why
 	}
 	g.server.engine.OpenTunnelMode(s.Session)

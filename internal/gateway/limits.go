@@ -7,9 +7,11 @@ import (
 	"github.com/culvert-vpn/culvert/internal/engine"
 )
 
-// apply has what a session was granted be in force from now on.
+// apply has what a session was granted be in force from now on. Its flows are judged again
+// by whoever sets the rules of its tenant anew.
 func (g *server) apply(s *session, grant *access.Grant) {
 	s.grant = grant
+	g.introduce(s)
 	g.engine.Limit(s.Session, engine.Limits{Session: grant.SessionTimeout, Idle: grant.IdleTimeout})
 }
 

@@ -50,7 +50,7 @@ func (c *linkLogin) judged(g *logins, now time.Time, a *attempt, j access.Judgem
 	s := c.s
 	switch c.success = j.Success; {
 	case !s.leased:
-		s.user, s.chain = a.user, a.chain
+		s.user, s.chain, s.own = a.user, a.chain, a.own
 	case j.Refusal == access.None && !s.is(a.login):
 		j.Refusal = access.OtherUser
 	}
@@ -69,7 +69,7 @@ func (c *linkLogin) placed(g *logins, now time.Time, a *attempt) {
 	if !c.holds(g, a) {
 		return
 	}
-	if why := g.admit(now, c.s, a.tenant, a.tenant.grants(a.key())); why != access.None {
+	if why := g.admit(now, c.s, a.tenant, a.tenant.grants(a.key(), a.own)); why != access.None {
 		g.refuse(now, a, why, nil)
 		return
 	}

@@ -37,6 +37,7 @@ func (g *server) newTenant(c *config.Config, conf *config.Tenant) (*tenantState,
 	if t.closed, err = besideTUN(c, conf); err != nil {
 		return nil, err
 	}
+	t.policy = rulesOf(conf, t.closed)
 	g.restoreLeases(t)
 	return t, nil
 }
@@ -44,7 +45,8 @@ func (g *server) newTenant(c *config.Config, conf *config.Tenant) (*tenantState,
 // connect has the data plane carry a tenant's packets, by its device.
 func (g *server) connect(t *tenantState) {
 	g.warnOfOffload(t)
-	t.port = g.engine.Plane.AddDevice(dataplane.PortConfig{Device: t.device, Gateways: t.Gateways(), Rules: t.rules(), Flows: t.Limits.Flows, Former: t.port})
+	t.port = g.engine.Plane.AddDevice(dataplane.PortConfig{Device: t.device, Gateways: t.Gateways(), Rules: t.policy, Flows: t.Limits.Flows, Former: t.port})
+	t.inForce = t.policy
 	t.way.Store(&way{t.device, t.port})
 }
 

@@ -72,8 +72,9 @@ type renewal struct {
 	tells   *autoconf.Responder
 	trust   *trust        // nil: the one it has
 	closed  *policy.Reach // see tenantState
-	pools   *pools        // nil: those it has
-	opening *opening      // of another device; nil: it keeps the one it has
+	rules   *policy.Rules
+	pools   *pools   // nil: those it has
+	opening *opening // of another device; nil: it keeps the one it has
 }
 
 // superseded is a configuration that came by Apply and does not run any more.

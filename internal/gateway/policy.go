@@ -1,16 +1,19 @@
 package gateway
 
 import (
+	"strings"
+
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
-// rules are the policy of the tenant, compiled. Those that were not refused when the
-// configuration was read can be; if not, nothing is allowed.
-func (t *tenantState) rules() *policy.Rules {
-	c := t.Tenant.Rules()
-	c.Clients, c.Closed = t.ranges(), t.closed
+// rulesOf are the policy of a tenant, compiled; closed is where its device leads and clients
+// do not go. Rules that were not refused when the configuration was read can be compiled; if
+// not, nothing is allowed.
+func rulesOf(conf *config.Tenant, closed *policy.Reach) *policy.Rules {
+	c := conf.Rules()
+	c.Closed = closed
 	r, err := policy.Compile(c)
 	if err != nil {
 		c.Sets = []policy.Set{{Name: "nothing"}}
@@ -19,21 +22,25 @@ func (t *tenantState) rules() *policy.Rules {
 	return r
 }
 
-// introduce says who a session is to the rules of its tenant, where there are any of flows.
+// introduce says who a session is to the rules of its tenant, where there are any of flows:
+// to those that follow, if there are some.
 func (g *server) introduce(s *session) {
-	if s.tenant.Policy.Set == nil || s.Plane == nil {
+	t := s.tenant
+	if s.Plane == nil || !t.policy.Asks() {
 		return
 	}
-	g.engine.Plane.SetIdentity(s.Plane, s.tenant.IdentityOf(s.user))
+	var before *policy.Rules
+	if t.policy != t.inForce {
+		before = t.inForce
+	}
+	g.engine.Plane.SetIdentity(s.Plane, &policy.Identity{User: s.key(), Groups: s.grant.Groups, Filters: s.grant.Filters}, before)
 }
 
-// police has the tenant's rules hold for whoever is connected to it.
+// police has the tenant's rules hold for whoever is connected to it, and who they are by now.
 func (g *server) police(t *tenantState) {
-	for _, s := range t.sessions {
-		g.introduce(s)
-	}
 	t.port.SetFlows(t.Limits.Flows)
-	t.port.SetRules(t.rules())
+	t.port.SetRules(t.policy)
+	t.inForce = t.policy
 }
 
 // tellFlows says which flows the policy of a tenant has denied, or has allowed with a log:
@@ -45,12 +52,16 @@ func (g *server) tellFlows(t *tenantState, room bool) {
 		if rule == "" {
 			rule = "default"
 		}
+		filter, _ := strings.CutPrefix(n.Set, "filter:")
+		if filter == n.Set {
+			filter = ""
+		}
 		from, to := n.Source.Addr().String(), config.FlowName(n.Destination, n.Protocol)
 		if n.Allow {
-			g.emit(event.FlowAllowed{Tenant: t.Name, User: n.User, Rule: rule, From: from, To: to})
+			g.emit(event.FlowAllowed{Tenant: t.Name, User: n.User, Filter: filter, Rule: rule, From: from, To: to})
 			continue
 		}
-		g.emit(event.FlowDenied{Tenant: t.Name, User: n.User, Rule: rule, From: from, To: to})
+		g.emit(event.FlowDenied{Tenant: t.Name, User: n.User, Filter: filter, Rule: rule, From: from, To: to})
 	}
 	if untold > 0 {
 		g.emit(event.FlowsUntold{Tenant: t.Name, Flows: untold})

@@ -14,7 +14,7 @@ import (
 const watchInterval = 10 * time.Second
 
 // watch follows the files that the configuration names, until ctx is done: lists of
-// revoked certificates one by one, all the others together.
+// revoked certificates one by one, all the others together. So it does the users of the store.
 func (g *applier) watch(ctx context.Context) {
 	defer g.server.running.Done()
 	seen := sight{lists: map[string]string{}}
@@ -33,8 +33,9 @@ func (g *applier) watch(ctx context.Context) {
 // sight is what files were when they were looked at last.
 type sight struct {
 	lists         map[string]string // of revoked certificates, by tenant
-	conf          *config.Config    // that named the others
-	stamp, failed string            // of the others, and when they could not be applied
+	accounts      accountSight
+	conf          *config.Config // that named the others
+	stamp, failed string         // of the others, and when they could not be applied
 }
 
 // look looks at the files once.
@@ -46,6 +47,7 @@ func (g *applier) look(ctx context.Context, seen *sight) {
 		return
 	}
 	g.watchLists(tenants, seen.lists)
+	g.watchAccounts(ctx, &seen.accounts)
 	if running != seen.conf {
 		seen.conf, seen.stamp, seen.failed = running, strings.Join(running.Stamps, "\n"), ""
 	}

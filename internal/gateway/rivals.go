@@ -105,7 +105,7 @@ func (g *logins) answered(now time.Time, of *peer) {
 
 // inherit has a session take over the addresses of the one that it follows.
 func (s *session) inherit(old *session) {
-	s.tenant, s.grant, s.addr, s.prefix = old.tenant, old.tenant.grants(old.key()), old.addr, old.prefix
+	s.tenant, s.grant, s.addr, s.prefix = old.tenant, old.tenant.grants(old.key(), s.own), old.addr, old.prefix
 	s.after, old.heir = old, s
 	s.tenant.give(old, s)
 }

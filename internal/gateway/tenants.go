@@ -40,6 +40,8 @@ type tenantState struct {
 	grant    *access.Grant            // what everybody of it is granted
 	personal map[string]*access.Grant // what those are who have more, by user, as far as it was asked
 	closed   *policy.Reach            // where the device leads and clients do not go; nil: nowhere
+	inForce  *policy.Rules            // of the port
+	policy   *policy.Rules            // the same, or those that follow them
 	left     *carried                 // by sessions that have ended
 }
 
@@ -51,15 +53,23 @@ func (t *tenantState) leases() []tenant.Lease {
 	return append(t.pool.Leases(), t.pool6.Leases()...)
 }
 
-// grants is what a user of the tenant is granted.
-func (t *tenantState) grants(key string) *access.Grant {
-	addr, own := t.static[key]
-	if !own {
+// grants is what a user of the tenant is granted, who has something of his own, or nil.
+func (t *tenantState) grants(key string, own *access.Own) *access.Grant {
+	if _, written := t.Policy.Own(key); written {
+		own = nil // the configuration comes before the store
+	}
+	if g := t.personal[key]; g != nil && own == nil {
+		return g
+	}
+	layers := access.LayersOf(t.Tenant, key, own)
+	if addr, static := t.static[key]; static {
+		layers = append(layers, access.Layer{From: access.FromUser, Terms: access.Terms{Address: addr}})
+	}
+	if len(layers) == 0 {
 		return t.grant
 	}
-	g := t.personal[key]
-	if g == nil {
-		g = access.GrantOf(t.Tenant, access.Layer{From: access.FromUser, Terms: access.Terms{Address: addr}})
+	g := access.GrantOf(t.Tenant, layers...)
+	if own == nil {
 		t.personal[key] = g
 	}
 	return g

@@ -46,6 +46,7 @@ type ruleSet struct {
 	denies   mask
 	between  *bart.Lite // nil: everything
 	hits     []*hits    // of each rule, and of none
+	plain    setView    // of a session that no rule names
 }
 
 // side is one end of the flows that entries are about.
@@ -111,11 +112,14 @@ func (c *compiler) finish(s *side) {
 	}
 }
 
-// subject returns the bits of a session.
+// subject returns the bits of a session, which are any where it is named nowhere.
 func (s *side) subject(who *Identity) mask {
-	all := slices.Clone(s.any)
+	all, own := s.any, false
 	for _, n := range s.named {
 		if who.is(n.peer) {
+			if !own {
+				all, own = slices.Clone(all), true
+			}
 			for i := range all {
 				all[i] |= n.mask[i]
 			}
@@ -159,6 +163,7 @@ func compileSet(set Set, schedules *[]*Schedule) (*ruleSet, error) {
 	}
 	from.finish(&s.from)
 	to.finish(&s.to)
+	s.plain = setView{s.from.any, s.to.any}
 	if len(set.Between) > 0 {
 		s.between = new(bart.Lite)
 		for _, p := range set.Between {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
@@ -21,6 +22,7 @@ const (
 	Full                 // there is no room for a flow, or its session is over
 	Isolated             // clients are closed to each other: only Ask says so
 	Closed               // clients do not go there: likewise
+	NoFilter             // a session at an end is under a filter that there is none of
 )
 
 // Decision is what the rules say of a packet.
@@ -38,13 +40,16 @@ type Decision struct {
 
 // view is what a session is to compiled rules.
 type view struct {
-	rules *Rules
-	sets  []setView
+	rules   *Rules
+	of      *standing
+	sets    []*setView // of each set
+	applied []int32    // those that are for it, by their indexes
+	lost    bool       // it is under a filter that there is none of
 }
 
+// setView is a session to a set: which entries it may be an end of.
 type setView struct {
 	from, to mask
-	applies  bool
 }
 
 // viewOf returns what a session is to the rules; it is made once for both.
@@ -52,20 +57,63 @@ func (r *Rules) viewOf(who *Party) *view {
 	if who == nil {
 		return r.stranger
 	}
-	if v := who.view.Load(); v != nil && v.rules == r {
+	is := who.standing.Load()
+	if v := who.view.Load(); v != nil && v.rules == r && v.of == is {
 		return v
 	}
-	v := r.newView(who.identity.Load())
+	v := r.newView(is.under(r))
+	v.of = is
 	who.view.Store(v)
 	return v
 }
 
 func (r *Rules) newView(who *Identity) *view {
-	v := &view{rules: r, sets: make([]setView, len(r.sets))}
+	v := &view{rules: r, sets: make([]*setView, len(r.sets))}
 	for i, s := range r.sets {
-		v.sets[i] = setView{s.from.subject(who), s.to.subject(who), s.isFor(who)}
+		v.sets[i] = s.viewOf(who)
+		if s.isFor(who) {
+			v.applied = append(v.applied, int32(i))
+		}
+	}
+	if who != nil {
+		v.lost = slices.ContainsFunc(who.Filters, func(name string) bool { return !r.filters[name] })
 	}
 	return v
+}
+
+// viewOf returns what a session is to the set: those that no rule names share it.
+func (s *ruleSet) viewOf(who *Identity) *setView {
+	v := setView{s.from.subject(who), s.to.subject(who)}
+	if v.same(&s.plain) {
+		return &s.plain
+	}
+	return &v
+}
+
+func (v *setView) same(o *setView) bool {
+	return slices.Equal(v.from, o.from) && slices.Equal(v.to, o.to)
+}
+
+// eitherOf goes through two ascending lists; what is in both comes once.
+type eitherOf struct{ a, b []int32 }
+
+func (e *eitherOf) next() (n int32, ok bool) {
+	if len(e.a) == 0 && len(e.b) == 0 {
+		return 0, false
+	}
+	if n = 1<<31 - 1; len(e.a) > 0 {
+		n = e.a[0]
+	}
+	if len(e.b) > 0 {
+		n = min(n, e.b[0])
+	}
+	if len(e.a) > 0 && e.a[0] == n {
+		e.a = e.a[1:]
+	}
+	if len(e.b) > 0 && e.b[0] == n {
+		e.b = e.b[1:]
+	}
+	return n, true
 }
 
 // schedule is which schedules of the rules are in force, until when.
@@ -82,24 +130,39 @@ func (r *Rules) schedule(now time.Time) (active mask, until int64) {
 	return active, until
 }
 
-// decide says whether a flow may begin: every set that is for it must allow it.
-func (r *Rules) decide(from, to *Party, h *header, active mask) Decision {
+// uncounted is in place of the time where nobody begins a flow.
+const uncounted = -1
+
+// decide says whether a flow may begin: every set that is for it must allow it. It counts
+// with the rules what they say of it, at a time in Unix seconds.
+func (r *Rules) decide(from, to *Party, h *header, active mask, wall int64) Decision {
 	src, dst := h.source(), h.destination()
 	if r.isGateway(dst) && asksGateway(h) {
 		return Decision{Allow: true, New: true}
 	}
 	a, b := r.viewOf(from), r.viewOf(to)
+	if a.lost || b.lost {
+		return Decision{Why: NoFilter, New: true}
+	}
 	d := Decision{Allow: true, New: true}
-	for i, s := range r.sets {
-		if !a.sets[i].applies && !b.sets[i].applies || !s.joins(src, dst) {
+	for sets := (eitherOf{a.applied, b.applied}); ; {
+		i, more := sets.next()
+		if !more {
+			return d
+		}
+		s := r.sets[i]
+		if !s.joins(src, dst) {
 			continue
 		}
 		rule, allow := s.judge(a.sets[i].from, b.sets[i].to, h, src, dst, active)
+		if wall != uncounted {
+			s.hit(rule, wall)
+		}
 		if allow && d.Why != ByDesign {
 			d.Log = d.Log || s.logs(rule)
 			continue // the first set names what allowed
 		}
-		d = Decision{Allow: allow, Why: ByRule, New: true, Log: d.Log || s.logs(rule), Set: int32(i), Rule: int32(rule)}
+		d = Decision{Allow: allow, Why: ByRule, New: true, Log: d.Log || s.logs(rule), Set: i, Rule: int32(rule)}
 		if rule < 0 {
 			d.Why = ByDefault
 		}
@@ -107,7 +170,6 @@ func (r *Rules) decide(from, to *Party, h *header, active mask) Decision {
 			return d
 		}
 	}
-	return d
 }
 
 // logs reports whether a rule has the flows logged that it decides on; a default does
@@ -126,18 +188,13 @@ func asksGateway(h *header) bool {
 	return false
 }
 
-// hit counts a new flow with the rule that decided on it.
-func (r *Rules) hit(d Decision, wall int64) {
-	if d.Why != ByRule && d.Why != ByDefault {
-		return
+// hit counts a new flow with the rule that decided on it, -1: with the default.
+func (s *ruleSet) hit(rule int, wall int64) {
+	if rule < 0 {
+		rule = len(s.Rules)
 	}
-	s := r.sets[d.Set]
-	n := len(s.Rules)
-	if d.Rule >= 0 {
-		n = int(d.Rule)
-	}
-	s.hits[n].count.Add(1)
-	s.hits[n].last.Store(wall)
+	s.hits[rule].count.Add(1)
+	s.hits[rule].last.Store(wall)
 }
 
 // keepHits takes over the counts of rules that are in both, by the names of their sets
@@ -232,7 +289,7 @@ func (r *Rules) Ask(q Question) Decision {
 		return Decision{Allow: true}
 	}
 	active, _ := r.schedule(q.At)
-	return r.decide(q.From, q.To, &h, active)
+	return r.decide(q.From, q.To, &h, active, uncounted)
 }
 
 // direction is which way the flow would begin.

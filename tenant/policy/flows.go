@@ -200,8 +200,7 @@ func (f *Flows) judge(st *force, now Now, from, to *Party, h *header) Decision {
 	if !h.begins {
 		return f.strays()
 	}
-	d := st.rules.decide(from, to, h, st.active)
-	st.rules.hit(d, now.Wall)
+	d := st.rules.decide(from, to, h, st.active, now.Wall)
 	f.note(st, d, from, to, h)
 	if !d.Allow {
 		f.denied.Add(1)
@@ -223,11 +222,11 @@ func (f *Flows) judge(st *force, now Now, from, to *Party, h *header) Decision {
 // packet itself could not begin one.
 func (f *Flows) adopt(st *force, now Now, from, to *Party, h *header, k *key, low bool) bool {
 	middle := h.proto == ipkt.ProtocolUDP || h.proto == ipkt.ProtocolTCP && h.tcp&tcpRST == 0 && h.tcp&(tcpSYN|tcpACK) != tcpSYN
-	if !middle || h.offset > 0 || h.begins && st.rules.decide(from, to, h, st.active).Allow {
+	if !middle || h.offset > 0 || h.begins && st.rules.decide(from, to, h, st.active, uncounted).Allow {
 		return false
 	}
 	began := h.reversed()
-	d := st.rules.decide(to, from, &began, st.active)
+	d := st.rules.decide(to, from, &began, st.active, uncounted)
 	owner := to
 	if owner == nil {
 		owner = from
@@ -275,8 +274,7 @@ func (f *Flows) known(st *force, now Now, owner, from, to *Party, h *header, k *
 // turned judges a connection that the other end of a flow opens between the same ports:
 // that is no answer.
 func (f *Flows) turned(st *force, now Now, fl *flow, from, to *Party, h *header, low bool) Decision {
-	d := st.rules.decide(from, to, h, st.active)
-	st.rules.hit(d, now.Wall)
+	d := st.rules.decide(from, to, h, st.active, now.Wall)
 	f.note(st, d, from, to, h)
 	if !d.Allow {
 		f.denied.Add(1)
@@ -297,7 +295,7 @@ func (f *Flows) again(st *force, s *shard, i uint32, from, to *Party, answer boo
 	}
 	fl := s.at(i)
 	h := fl.first()
-	d := st.rules.decide(from, to, &h, st.active)
+	d := st.rules.decide(from, to, &h, st.active, uncounted)
 	if !d.Allow {
 		f.lost.Add(1)
 		f.drop(s, i)

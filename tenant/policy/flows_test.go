@@ -32,7 +32,7 @@ func client(addr string, who *Identity) *Party {
 	s, p := new(Subject), new(Party)
 	s.SetAddress(netip.MustParseAddr(addr))
 	p.SetAddresses(s)
-	p.SetIdentity(who)
+	p.SetIdentity(who, nil)
 	return p
 }
 
@@ -491,7 +491,7 @@ func TestScheduleEndsFlows(t *testing.T) {
 func TestTooManyRules(t *testing.T) {
 	for name, sets := range map[string][]Set{
 		"rules": {{Rules: make([]Rule, maxEntries+1)}},
-		"sets":  make([]Set, maxSets+1),
+		"sets":  make([]Set, MaxSets+1),
 	} {
 		if _, err := Compile(Config{Sets: sets}); err == nil {
 			t.Errorf("too many %s are compiled", name)

@@ -40,6 +40,8 @@ func (m maker) peer() Peer {
 		return Peer{Kind: InGroup, Name: of(m, "engineers", "guests")}
 	case 3:
 		return Peer{Kind: OfSite, Name: "office"}
+	case 4:
+		return Peer{Kind: UnderFilter, Name: "web-only"}
 	}
 	return Peer{Kind: InNetwork, Network: m.network()}
 }
@@ -301,7 +303,10 @@ func newRing(t testing.TB, m maker) *ring {
 		s.SetPrefix(&ringPrefixes[i])
 		p := new(Party)
 		p.SetAddresses(s)
-		p.SetIdentity(who)
+		if m.IntN(3) == 0 {
+			who.Filters = []string{"web-only"}
+		}
+		p.SetIdentity(who, nil)
 		r.clients = append(r.clients, p)
 	}
 	bounds := Bounds{Session: 2 + m.IntN(8), Tenant: 4 + m.IntN(10), Shards: 1}
@@ -315,6 +320,11 @@ func (r *ring) rules(t testing.TB) *Rules {
 	var sets []Set
 	for i := range 1 + r.m.IntN(3) {
 		sets = append(sets, r.m.set(i))
+	}
+	if r.m.IntN(4) > 0 { // else whoever is under it may do nothing
+		filter := r.m.set(0)
+		filter.Who = []Peer{{Kind: UnderFilter, Name: "web-only"}}
+		sets = append(sets, filter)
 	}
 	rules, err := Compile(Config{Clients: prefixes("10.1.0.0/24", "2001:db8:1::/48"), Gateways: ringGateways, Sets: sets})
 	if err != nil {

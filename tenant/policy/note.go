@@ -48,8 +48,8 @@ func (f *Flows) note(st *force, d Decision, from, to *Party, h *header) {
 	}
 	n.Set, n.Rule = st.rules.Names(d)
 	for _, p := range [...]*Party{to, from} {
-		if p != nil && p.identity.Load() != nil {
-			n.User = p.identity.Load().User
+		if p != nil && p.who() != nil {
+			n.User = p.who().User
 		}
 	}
 	f.notes.keep(&n)

@@ -247,6 +247,15 @@ func (w *plain) rule(from, to *Party, p plainPacket, at time.Time) bool {
 	if slices.Contains(w.gateways, p.dst) && ((p.proto == 6 || p.proto == 17) && p.dport == 53 || icmp4 && p.dport == 8 || icmp6 && p.dport == 128) {
 		return true
 	}
+	for _, s := range []*Party{from, to} {
+		if s != nil && s.who() != nil {
+			for _, name := range s.who().Filters {
+				if !slices.ContainsFunc(w.sets, func(s Set) bool { return slices.Contains(s.Who, Peer{Kind: UnderFilter, Name: name}) }) {
+					return false
+				}
+			}
+		}
+	}
 	for _, s := range w.sets {
 		if w.isFor(s, from, to, p) && !firstMatch(s, from, to, p, at) {
 			return false
@@ -270,10 +279,13 @@ func isPeer(p Peer, s *Party) bool {
 	if p.Kind == Anybody {
 		return true
 	}
-	if s == nil || s.identity.Load() == nil {
+	if s == nil || s.who() == nil {
 		return false
 	}
-	i := s.identity.Load()
+	i := s.who()
+	if p.Kind == UnderFilter {
+		return slices.Contains(i.Filters, p.Name)
+	}
 	return p.Kind == IsUser && i.User == p.Name || p.Kind == InGroup && slices.Contains(i.Groups, p.Name) || p.Kind == OfSite && i.Site == p.Name
 }
 

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"net/netip"
+	"slices"
 )
 
 // ErrTooMany says that there are more rules than are ever compiled.
@@ -11,7 +12,7 @@ var ErrTooMany = errors.New("policy: too many rules")
 // Bounds of what is compiled, in one set of rules: an entry is a rule, or one for each
 // service in it with ports of its own.
 const (
-	maxSets     = 64
+	MaxSets     = 256 // of a tenant
 	maxEntries  = 4096
 	maxNetworks = 16384
 )
@@ -26,14 +27,15 @@ const (
 	IsUser
 	InGroup
 	OfSite
+	UnderFilter
 )
 
 // Peer is one end of a flow as rules name it: everybody, whoever has an address of a
-// network, or the session of a user, of a group or of a site.
+// network, or the session of a user, of a group, of a site or under a filter.
 type Peer struct {
 	Kind    Kind
 	Network netip.Prefix // InNetwork
-	Name    string       // of the user, group or site
+	Name    string       // of the user, group, site or filter
 }
 
 // Ports are ports of a protocol, or types of ICMP. The zero Ports are everything.
@@ -94,6 +96,9 @@ type Identity struct {
 	User   string
 	Groups []string
 	Site   string
+	// Filters are sets by which it is held beside those that are for everybody, by the
+	// names that Who of them has. Under one that there is none of, it may do nothing.
+	Filters []string
 }
 
 // is reports whether a peer that is no network is this session; nil: of the network.
@@ -106,14 +111,9 @@ func (i *Identity) is(p Peer) bool {
 	case OfSite:
 		return i != nil && i.Site == p.Name && p.Name != ""
 	case InGroup:
-		if i == nil {
-			return false
-		}
-		for _, g := range i.Groups {
-			if g == p.Name {
-				return true
-			}
-		}
+		return i != nil && slices.Contains(i.Groups, p.Name)
+	case UnderFilter:
+		return i != nil && slices.Contains(i.Filters, p.Name)
 	}
 	return false
 }

@@ -62,14 +62,16 @@ type Rules struct {
 
 	sets      []*ruleSet
 	schedules []*Schedule
-	stranger  *view // of what is no session
+	filters   map[string]bool // that sessions may be under
+	stranger  *view           // of what is no session
 }
 
 // Compile is New for rules that have sets.
 func Compile(c Config) (*Rules, error) {
 	r := New(c)
-	if len(c.Sets) > maxSets {
-		return nil, fmt.Errorf("%w: more than %d sets of them", ErrTooMany, maxSets)
+	r.filters = map[string]bool{}
+	if len(c.Sets) > MaxSets {
+		return nil, fmt.Errorf("%w: more than %d sets of them", ErrTooMany, MaxSets)
 	}
 	for _, set := range c.Sets {
 		s, err := compileSet(set, &r.schedules)
@@ -77,6 +79,11 @@ func Compile(c Config) (*Rules, error) {
 			return nil, err
 		}
 		r.sets = append(r.sets, s)
+		for _, p := range set.Who {
+			if p.Kind == UnderFilter {
+				r.filters[p.Name] = true
+			}
+		}
 	}
 	r.stranger = r.newView(nil)
 	return r, nil
