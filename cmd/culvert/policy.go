@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/culvert-vpn/culvert/internal/config"
+	"github.com/culvert-vpn/culvert/internal/store"
 )
 
 // newPolicy returns the commands about what flows of clients may do.
@@ -17,8 +20,9 @@ func newPolicy(s streams) *cobra.Command {
 		Short: "Say what becomes of a flow, and why",
 		Long: `Says what would become of a flow that the client of a user begins, and which
 rule decides, by the code that packets are judged with. The configuration is
-asked, and no server: groups are those written in it. The exit code is 0 if
-the flow is allowed and 1 if it is denied.
+asked, and the state store for the groups and filters of a user who is kept
+there, and no server. The exit code is 0 if the flow is allowed and 1 if it is
+denied.
 
   culvert policy test --tenant acme --user ann --to 10.20.0.5:tcp/445
   culvert policy test --user ann --to '[2001:db8::5]:icmp'`,
@@ -68,7 +72,33 @@ func (p *policyCommand) test() error {
 	if !ok {
 		return fmt.Errorf("there is no tenant %q; --tenant names one of the configuration", p.tenant)
 	}
+	p.kept(c, t, &ask)
 	return p.answer(c, t, ask)
+}
+
+// kept has a user of the state store have the groups and filters that he has there. Where the
+// store cannot be asked, that is said.
+func (p *policyCommand) kept(c *config.Config, t *config.Tenant, ask *config.PolicyTest) {
+	if _, written := t.Policy.Own(p.user); written {
+		return
+	}
+	s, err := store.Look(c.State)
+	if err == nil {
+		defer s.Close()
+		var u store.User
+		if u, err = s.User(t.Name, p.user); err == nil {
+			ask.Groups, ask.Filters = u.Groups, u.Filters
+			return
+		}
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		fmt.Fprintf(p.err, "user %s is neither in the configuration nor in the state store\n", p.user)
+	case errors.Is(err, fs.ErrNotExist):
+		fmt.Fprintf(p.err, "there is no state store in %s: groups and filters are those of the configuration\n", c.State)
+	default:
+		fmt.Fprintf(p.err, "groups and filters are those of the configuration alone: %v\n", err)
+	}
 }
 
 // answer says what becomes of a flow; one that is denied is an error.

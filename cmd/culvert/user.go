@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -17,13 +19,19 @@ func newUser(s streams) *cobra.Command {
 	u := &userCommand{streams: s}
 	group := newGroup("user", "Add, change and remove users",
 		`Adds, changes and removes the users of the state store. A running server knows
-of each change at once; sessions that are up stay up. Of a password only the NT
+of each change at once; sessions that are up stay up, with other groups and
+filters within some seconds. Of a password only the NT
 hash is kept.
 
 Users written in the configuration are shown by list, and are changed there.`,
-		u.command("add NAME", "Add a user",
+		u.attributed(u.command("add NAME", "Add a user",
 			`Adds a user. The password is asked for without being shown; an empty answer, or
-no terminal to ask on, makes a random one, which is printed this once.`, true, u.add),
+no terminal to ask on, makes a random one, which is printed this once.`, true, u.add)),
+		u.attributed(u.command("set NAME", "Give a user other groups or filters",
+			`Changes the groups that a user is in, and the filters that hold his sessions.
+What is not named stays as it is; --groups "" and --filters "" leave none.
+Sessions that are up have it within some seconds. Groups that the configuration
+has the user in are changed there.`, false, u.set)),
 		u.command("passwd NAME", "Give a user another password",
 			`Changes a user's password. It is asked for without being shown; an empty answer,
 or no terminal to ask on, makes a random one, which is printed this once.`, true, u.passwd),
@@ -44,8 +52,10 @@ or no terminal to ask on, makes a random one, which is printed this once.`, true
 // userCommand has the flags of the commands about users.
 type userCommand struct {
 	streams
-	config, tenant string
-	stdin          bool
+	config, tenant  string
+	stdin           bool
+	groups, filters []string
+	named           func(flag string) bool // the flag is written
 }
 
 // opened is the configuration and the store that a command works on.
@@ -60,7 +70,8 @@ func (u *userCommand) command(use, short, long string, password bool, do func(op
 	c := &cobra.Command{
 		Use: use, Short: short, Long: long,
 		Args: arguments("a NAME"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			u.named = cmd.Flags().Changed
 			return u.with(func(o opened) error {
 				if err := o.config.CheckUser(args[0]); err != nil {
 					return err
@@ -74,6 +85,54 @@ func (u *userCommand) command(use, short, long string, password bool, do func(op
 	}
 	return c
 }
+
+// attributed gives a command the flags about what a user has beside the password.
+func (u *userCommand) attributed(c *cobra.Command) *cobra.Command {
+	c.Flags().StringSliceVar(&u.groups, "groups", nil, "`GROUPS` of the tenant that the user is in, with commas between them")
+	c.Flags().StringSliceVar(&u.filters, "filters", nil, "`FILTERS` of the tenant, all of which must allow what the user does")
+	return c
+}
+
+// attributes changes what a user has to what the flags say.
+func (u *userCommand) attributes(a *store.Attributes) {
+	for flag, into := range map[string]*[]string{"groups": &a.Groups, "filters": &a.Filters} {
+		if u.named(flag) {
+			names := map[string][]string{"groups": u.groups, "filters": u.filters}[flag]
+			slices.Sort(names)
+			*into = slices.Compact(names)
+		}
+	}
+}
+
+// missing is an error if a flag names what the tenant does not have.
+func (u *userCommand) missing(o opened) error {
+	if missing := o.tenant.Policy.Missing(u.groups, u.filters); missing != "" {
+		return fmt.Errorf("tenant %s has no %s; write it into the configuration first", o.tenant.Name, missing)
+	}
+	return nil
+}
+
+// set changes a user's groups and filters.
+func (u *userCommand) set(o opened, name string) error {
+	if !u.named("groups") && !u.named("filters") {
+		return usageError{errors.New("nothing to change: say --groups or --filters")}
+	}
+	if err := u.missing(o); err != nil {
+		return err
+	}
+	if err := o.store.SetAttributes(o.tenant.Name, name, u.attributes); err != nil {
+		return u.explain(o, name, err)
+	}
+	kept, err := o.store.User(o.tenant.Name, name)
+	if err != nil {
+		return u.explain(o, name, err)
+	}
+	fmt.Fprintf(u.out, "user %s of tenant %s: groups %s, filters %s\n", name, o.tenant.Name, listed(kept.Groups), listed(kept.Filters))
+	return nil
+}
+
+// listed writes names with commas, and a dash for none.
+func listed(names []string) string { return cmp.Or(strings.Join(names, ","), "-") }
 
 // with opens the configuration and the store around a command.
 func (u *userCommand) with(do func(opened) error) error {
@@ -124,11 +183,16 @@ func (u *userCommand) add(o opened, name string) error {
 	if _, err := o.store.User(o.tenant.Name, name); err == nil {
 		return fmt.Errorf("tenant %s has a user %s; culvert user passwd %s changes the password", o.tenant.Name, name, name)
 	}
+	if err := u.missing(o); err != nil {
+		return err
+	}
 	p, err := readPassword(u.streams, name, u.stdin)
 	if err != nil {
 		return err
 	}
-	if err := o.store.AddUser(o.tenant.Name, store.User{Name: name, Hash: store.HashPassword(p.text)}); err != nil {
+	user := store.User{Name: name, Hash: store.HashPassword(p.text)}
+	u.attributes(&user.Attributes)
+	if err := o.store.AddUser(o.tenant.Name, user); err != nil {
 		return err
 	}
 	fmt.Fprintf(u.out, "user %s of tenant %s added\n", name, o.tenant.Name)
@@ -225,11 +289,11 @@ func (u *userCommand) list() *cobra.Command {
 // table writes the users of tenants, a line each.
 func (u *userCommand) table(tenants []config.Tenant, s *store.Store) error {
 	w := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "TENANT\tUSER\tKEPT IN\tSTATE\tCHANGED")
+	fmt.Fprintln(w, "TENANT\tUSER\tKEPT IN\tSTATE\tCHANGED\tGROUPS\tFILTERS")
 	for i := range tenants {
 		t := &tenants[i]
 		for _, user := range t.Auth.Users {
-			fmt.Fprintf(w, "%s\t%s\tconfiguration\tenabled\t\n", t.Name, user.Name)
+			fmt.Fprintf(w, "%s\t%s\tconfiguration\tenabled\t\t%s\t%s\n", t.Name, user.Name, listed(t.Policy.GroupsOf(user.Name)), listed(user.Filters))
 		}
 		kept, err := s.Users(t.Name)
 		if err != nil {
@@ -243,7 +307,9 @@ func (u *userCommand) table(tenants []config.Tenant, s *store.Store) error {
 			if _, hidden := t.User(user.Name); hidden {
 				state = "hidden by the configuration"
 			}
-			fmt.Fprintf(w, "%s\t%s\tstore\t%s\t%s\n", t.Name, user.Name, state, user.Changed.Format("2006-01-02 15:04"))
+			groups := slices.Concat(t.Policy.GroupsOf(user.Name), user.Groups)
+			slices.Sort(groups)
+			fmt.Fprintf(w, "%s\t%s\tstore\t%s\t%s\t%s\t%s\n", t.Name, user.Name, state, user.Changed.Format("2006-01-02 15:04"), listed(slices.Compact(groups)), listed(user.Filters))
 		}
 	}
 	return w.Flush()
