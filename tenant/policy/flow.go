@@ -11,16 +11,18 @@ import (
 type flow struct {
 	key          key
 	up, down     uint64 // bytes from who began it, and to
-	hash         uint32
+	window       window // of TCP, once flowTracked
 	next         uint32 // in the bucket
 	newer, older uint32 // of the shard, by last
 	after, prior uint32 // of the session, likewise
 	seat         uint32 // whose it is
 	generation   uint32 // of the rules that allowed it
-	rule         int32
 	began, last  uint32 // seconds, monotonic
+	hash         uint16 // as much as tells most others apart
+	rule         int16
 	set          uint8
 	state        uint8
+	scales       uint8 // how windows are shifted: of who began it in the upper half
 }
 
 // What has been seen of a flow.
@@ -30,7 +32,9 @@ const (
 	flowFINUp                // who began it sends no more
 	flowFINDown
 	flowReset
-	flowRuled // set and rule say what allowed it
+	flowRuled   // set and rule say what allowed it
+	flowOpening // who began it has sent a SYN, of which there is no answer yet
+	flowTracked // its window is known
 )
 
 // How long a flow may be silent, in seconds (RFC 5382 section 5, RFC 4787 section 4.3,
@@ -83,7 +87,7 @@ func (f *flow) first() header {
 
 // allowed notes what allowed the flow.
 func (f *flow) allowed(d Decision, generation uint32) {
-	f.generation, f.set, f.rule = generation, uint8(d.Set), d.Rule
+	f.generation, f.set, f.rule = generation, uint8(d.Set), int16(d.Rule)
 	f.state &^= flowRuled
 	if d.Why == ByRule || d.Why == ByDefault {
 		f.state |= flowRuled
@@ -103,6 +107,7 @@ func (f *flow) seen(h *header, answer bool) {
 	if h.proto != ipkt.ProtocolTCP {
 		return
 	}
+	f.follow(h, answer)
 	if h.tcp&tcpFIN != 0 {
 		f.state |= fin
 	}

@@ -263,12 +263,12 @@ func (f *Flows) known(st *force, now Now, owner, from, to *Party, h *header, k *
 			return d, true
 		}
 	}
-	if opens {
-		fl.state &= flowLow | flowRuled
+	if !opens && !fl.admits(h, answer) {
+		return f.strays(), true
 	}
 	s.touch(i, now.Up)
 	fl.seen(h, answer)
-	return Decision{Allow: true, Why: ByFlow, Set: int32(fl.set), Rule: fl.rule}, true
+	return Decision{Allow: true, Why: ByFlow, Set: int32(fl.set), Rule: int32(fl.rule)}, true
 }
 
 // turned judges a connection that the other end of a flow opens between the same ports:
@@ -280,7 +280,7 @@ func (f *Flows) turned(st *force, now Now, fl *flow, from, to *Party, h *header,
 		f.denied.Add(1)
 		return d
 	}
-	fl.state &^= flowLow
+	fl.state &= flowRuled
 	if low {
 		fl.state |= flowLow
 	}
@@ -317,7 +317,7 @@ func (f *Flows) error(st *force, now Now, from, to *Party, h *header, ip *ipkt.P
 		if owner == nil {
 			continue
 		}
-		if d, found := f.quotes(st, now, owner, from, to, &k, low); found {
+		if d, found := f.quotes(st, now, owner, from, to, &inner, &k, low); found {
 			return d
 		}
 	}
@@ -325,7 +325,7 @@ func (f *Flows) error(st *force, now Now, from, to *Party, h *header, ip *ipkt.P
 }
 
 // quotes judges an ICMP error by the flow of a session; found: there is one.
-func (f *Flows) quotes(st *force, now Now, owner, from, to *Party, k *key, low bool) (d Decision, found bool) {
+func (f *Flows) quotes(st *force, now Now, owner, from, to *Party, inner *header, k *key, low bool) (d Decision, found bool) {
 	s, seat := f.lock(owner)
 	if s == nil {
 		return d, false
@@ -336,11 +336,15 @@ func (f *Flows) quotes(st *force, now Now, owner, from, to *Party, k *key, low b
 		return d, false
 	}
 	fl := s.at(i)
+	answer := fl.state&flowLow != 0 != low // what it quotes was one
+	if !fl.maySay(inner.sequence.seq, answer) {
+		return f.strays(), true
+	}
 	if fl.generation != st.generation {
 		// The one that the error is for has sent what it quotes.
-		if d = f.again(st, s, i, from, to, fl.state&flowLow != 0 == low); !d.Allow {
+		if d = f.again(st, s, i, from, to, !answer); !d.Allow {
 			return d, true
 		}
 	}
-	return Decision{Allow: true, Why: ByFlow, Set: int32(fl.set), Rule: fl.rule}, true
+	return Decision{Allow: true, Why: ByFlow, Set: int32(fl.set), Rule: int32(fl.rule)}, true
 }

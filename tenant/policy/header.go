@@ -15,11 +15,12 @@ type header struct {
 	proto        uint8
 	six          bool
 	tcp          uint8 // its flags
-	begins       bool  // it may begin a flow
-	fault        bool  // it is an ICMP error
-	part         bool  // it is a fragment
-	more         bool  // and others follow
-	framed       bool  // it has a fragment header, of IPv6
+	sequence     sequence
+	begins       bool // it may begin a flow
+	fault        bool // it is an ICMP error
+	part         bool // it is a fragment
+	more         bool // and others follow
+	framed       bool // it has a fragment header, of IPv6
 	id           uint32
 	offset, end  int // of a fragment's bytes in what was cut
 	at           int // of the transport header, in the packet
@@ -183,6 +184,7 @@ func (h *header) transport(b []byte) bool {
 			return false
 		}
 		h.tcp = p[13]
+		h.sequence.read(p, h.more)
 		h.begins = h.tcp&tcpRST == 0 && h.tcp&(tcpSYN|tcpACK) != tcpSYN|tcpACK
 	case ipkt.ProtocolUDP, protocolUDPLite:
 		if len(p) < 8 {
@@ -323,7 +325,10 @@ func (h *header) quotedPorts(p []byte) bool {
 		return false
 	}
 	switch h.proto {
-	case ipkt.ProtocolTCP, ipkt.ProtocolUDP, protocolUDPLite, protocolSCTP, protocolDCCP:
+	case ipkt.ProtocolTCP:
+		h.sequence.seq = binary.BigEndian.Uint32(p[4:])
+		fallthrough
+	case ipkt.ProtocolUDP, protocolUDPLite, protocolSCTP, protocolDCCP:
 		h.sport, h.dport = binary.BigEndian.Uint16(p), binary.BigEndian.Uint16(p[2:])
 	case ipkt.ProtocolICMP, ipkt.ProtocolICMPv6:
 		if h.isICMP() {

@@ -44,12 +44,19 @@ func newShard(seed maphash.Seed) *shard {
 
 func (s *shard) at(i uint32) *flow { return &s.chunks[i/chunkFlows][i%chunkFlows] }
 
-// hash is of a session's flow.
-func (s *shard) hash(k *key, seat uint32) uint32 {
+// hash is of a session's flow: its lower half says which bucket it is in, the upper one
+// tells it from most others there.
+func (s *shard) hash(k *key, seat uint32) (bucket uint32, tag uint16) {
 	k[38], k[39] = byte(seat), byte(seat>>8)
-	h := uint32(maphash.Bytes(s.seed, k[:]))
+	h := maphash.Bytes(s.seed, k[:])
 	k[38], k[39] = 0, 0
-	return h
+	return uint32(h), uint16(h >> 48)
+}
+
+// bucketOf returns which bucket a flow is in.
+func (s *shard) bucketOf(f *flow) uint32 {
+	hash, _ := s.hash(&f.key, f.seat)
+	return s.bucket(hash)
 }
 
 // bucket returns which one a hash is of. There may be any number of them: those that
@@ -76,7 +83,7 @@ func (s *shard) grow() {
 	s.buckets[from] = 0
 	for i != 0 {
 		f := s.at(i)
-		next, b := f.next, s.bucket(f.hash)
+		next, b := f.next, s.bucketOf(f)
 		f.next, s.buckets[b] = s.buckets[b], i
 		i = next
 	}
@@ -84,10 +91,10 @@ func (s *shard) grow() {
 
 // find returns the flow of a seat with a key; 0: there is none.
 func (s *shard) find(k *key, seat uint32) uint32 {
-	hash := s.hash(k, seat)
+	hash, tag := s.hash(k, seat)
 	for i := s.buckets[s.bucket(hash)]; i != 0; {
 		f := s.at(i)
-		if f.hash == hash && f.seat == seat && f.key == *k {
+		if f.hash == tag && f.seat == seat && f.key == *k {
 			return i
 		}
 		i = f.next
@@ -111,9 +118,9 @@ func (s *shard) add(k *key, seat, now uint32) *flow {
 		s.grow()
 	}
 	f := s.at(i)
-	hash := s.hash(k, seat)
+	hash, tag := s.hash(k, seat)
 	b := s.bucket(hash)
-	*f = flow{key: *k, hash: hash, next: s.buckets[b], seat: seat, began: now, last: now}
+	*f = flow{key: *k, hash: tag, next: s.buckets[b], seat: seat, began: now, last: now}
 	s.buckets[b] = i
 	s.seats[seat].count++
 	s.push(i)
@@ -123,7 +130,7 @@ func (s *shard) add(k *key, seat, now uint32) *flow {
 // remove forgets a flow.
 func (s *shard) remove(i uint32) {
 	f := s.at(i)
-	at := &s.buckets[s.bucket(f.hash)]
+	at := &s.buckets[s.bucketOf(f)]
 	for *at != i {
 		at = &s.at(*at).next
 	}
