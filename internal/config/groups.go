@@ -80,7 +80,7 @@ func (t *tenantValues) joinGroups() {
 		for _, in := range m.groups {
 			g, ok := t.Policy.Groups[in.name]
 			if !ok {
-				in.at.unknown("group", in.name, slices.Collect(maps.Keys(t.Policy.Groups)), "groups: {"+in.name+": []}")
+				unknown(in.at, "group", in.name, t.Policy.Groups, "groups: {"+in.name+": []}")
 				continue
 			}
 			g.Users = append(g.Users, UserKey(m.user))
@@ -104,7 +104,7 @@ func (t *tenantValues) readGroupNames(v value) []string {
 	names := t.readNames(v, &all)
 	for _, g := range all {
 		if _, ok := t.Policy.Groups[g.name]; !ok {
-			g.at.unknown("group", g.name, slices.Collect(maps.Keys(t.Policy.Groups)), "groups: {"+g.name+": []}")
+			unknown(g.at, "group", g.name, t.Policy.Groups, "groups: {"+g.name+": []}")
 		}
 	}
 	return names
@@ -114,7 +114,7 @@ func (t *tenantValues) readGroupNames(v value) []string {
 func (t *tenantValues) checkFilters() {
 	for _, f := range t.rules.filtering {
 		if _, ok := t.Policy.Filters[f.name]; !ok {
-			f.at.unknown("filter", f.name, slices.Collect(maps.Keys(t.Policy.Filters)), "filters: {"+f.name+": {default: deny, rules: []}}")
+			unknown(f.at, "filter", f.name, t.Policy.Filters, "filters: {"+f.name+": {default: deny, rules: []}}")
 		}
 	}
 }

@@ -118,6 +118,9 @@ type reader struct {
 	warnings Problems
 	config   *Config
 	tenants  []*tenantValues
+
+	rules, ends int // of all policies, as far as they were read
+	large       int // sets that are too large to be compared
 }
 
 // parse reads a configuration with a given outside world.

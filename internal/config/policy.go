@@ -53,6 +53,7 @@ type policyValues struct {
 	targets   map[string][]policy.Target
 	whens     map[string]*policy.Schedule
 	sets      []*writtenSet
+	tested    int // tests that are read, those that are wrong among them
 	testAt    []value
 	members   []member
 	filtering []named // where filters are named
@@ -64,6 +65,40 @@ type writtenSet struct {
 	self    value
 	initial value   // of its default
 	at      []value // of each rule
+	read    int     // rules, those that are wrong among them
+}
+
+// Bounds of what a file may say of rules, so that its size bounds what reading it takes, also
+// where it repeats itself by aliases and services.
+const (
+	maxRules = 1 << 18 // of all sets
+	maxEnds  = 1 << 20 // networks, users, groups and targets that rules name
+	maxTests = 1 << 12 // of a tenant
+	maxLarge = 8       // sets that are too large for their rules to be compared; further ones are not
+)
+
+// hasRoom counts a rule, and reports whether it is to be read. The first one that is not is
+// refused.
+func (s *writtenSet) hasRoom(v value) bool {
+	s.read++
+	v.r.rules++
+	switch {
+	case s.read == policy.MaxRules+1:
+		v.refuse(fmt.Sprintf("%s has more than %d rules, and this is the first one beyond", s.self.path, policy.MaxRules), "write networks in place of single addresses, and services in place of rules")
+	case v.r.rules == maxRules+1:
+		v.refuse(fmt.Sprintf("the file has more than %d rules, and this is the first one beyond", maxRules), "write networks in place of single addresses, and services in place of rules")
+	}
+	return s.read <= policy.MaxRules && v.r.rules <= maxRules
+}
+
+// hasEnds counts ends that a rule names, and reports whether there may be as many. The first
+// that are too many are refused.
+func (v value) hasEnds(n int) bool {
+	before := v.r.ends
+	if v.r.ends += n; before <= maxEnds && v.r.ends > maxEnds {
+		v.refuse(fmt.Sprintf("the rules of the file name more than %d networks, users, groups and targets of services; this is the first one beyond", maxEnds), "write networks in place of single addresses")
+	}
+	return v.r.ends <= maxEnds
 }
 
 // policyFields are the keys of a tenant that say what its flows may do.
@@ -150,6 +185,9 @@ func (t *tenantValues) readRules(name string, v value) *policy.Set {
 		}},
 		{"rules", "[{name: web, to: 10.20.0.0/16, ports: [tcp/80], allow: true}]", false, func(v value) {
 			v.items(func(item value) {
+				if !set.hasRoom(item) {
+					return
+				}
 				if r, ok := t.readRule(item); ok {
 					set.Rules = append(set.Rules, r)
 					set.at = append(set.at, item)
@@ -166,10 +204,18 @@ func (t *tenantValues) readRule(v value) (r policy.Rule, ok bool) {
 	v.fields([]field{
 		{"name", "web", true, func(v value) { r.Name = v.ruleName() }},
 		{"from", "group:engineers", false, func(v value) {
-			v.items(func(item value) { r.From = append(r.From, t.peers(item)...) })
+			v.items(func(item value) {
+				if ends := t.peers(item); item.hasEnds(len(ends)) {
+					r.From = append(r.From, ends...)
+				}
+			})
 		}},
 		{"to", "10.20.0.0/16", false, func(v value) {
-			v.items(func(item value) { r.To = append(r.To, t.ends(item)...) })
+			v.items(func(item value) {
+				if ends := t.ends(item); item.hasEnds(len(ends)) {
+					r.To = append(r.To, ends...)
+				}
+			})
 		}},
 		{"ports", "[tcp/80, icmp]", false, func(v value) {
 			v.items(func(item value) { r.Ports = append(r.Ports, item.ports()...) })
@@ -213,7 +259,7 @@ func (t *tenantValues) peers(v value) []policy.Peer {
 		return []policy.Peer{{Kind: policy.IsUser, Name: UserKey(name)}}
 	case named && kind == "group":
 		if _, ok := t.Policy.Groups[name]; !ok {
-			v.unknown("group", name, slices.Collect(maps.Keys(t.Policy.Groups)), "groups: {"+name+": [ann, bob]}")
+			unknown(v, "group", name, t.Policy.Groups, "groups: {"+name+": [ann, bob]}")
 		}
 		return []policy.Peer{{Kind: policy.InGroup, Name: name}}
 	}
@@ -236,11 +282,13 @@ func networks(list []netip.Prefix) (all []policy.Peer) {
 }
 
 // unknown refuses a name of what does not exist.
-func (v value) unknown(what, name string, known []string, example string) {
-	slices.Sort(known)
+func unknown[T any](v value, what, name string, known map[string]T, example string) {
 	remedy := "add " + example + " to the tenant"
 	var table []field
-	for _, k := range known {
+	if len(known) > 1000 || len(v.r.problems) > 100 {
+		known = nil // comparing names takes its time, and nobody reads so many
+	}
+	for _, k := range slices.Sorted(maps.Keys(known)) {
 		table = append(table, field{key: k})
 	}
 	if near, meant := suggest(name, table); near != "" {
@@ -255,7 +303,7 @@ func (t *tenantValues) ends(v value) (all []policy.Target) {
 		if name, ok := strings.CutPrefix(s.Value, "service:"); ok {
 			list, ok := t.rules.targets[name]
 			if !ok {
-				v.unknown("service", name, slices.Collect(maps.Keys(t.rules.targets)), `services: {`+name+`: ["10.20.0.5 tcp/445"]}`)
+				unknown(v, "service", name, t.rules.targets, `services: {`+name+`: ["10.20.0.5 tcp/445"]}`)
 			}
 			return list
 		}
@@ -354,7 +402,7 @@ func (t *tenantValues) when(v value) *policy.Schedule {
 	}
 	named, ok := t.rules.whens[s]
 	if !ok {
-		v.unknown("schedule", s, slices.Collect(maps.Keys(t.rules.whens)), `schedules: {`+s+`: "mon-fri 08:00-18:00 Europe/Berlin"}`)
+		unknown(v, "schedule", s, t.rules.whens, `schedules: {`+s+`: "mon-fri 08:00-18:00 Europe/Berlin"}`)
 	}
 	return named
 }

@@ -1,9 +1,12 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 // TestHiddenRuleIsWarnedOf: with both lines, where it says what earlier ones say.
@@ -91,5 +94,83 @@ func TestGroups(t *testing.T) {
 	}
 	if got := fmt.Sprint(p.Groups["engineers"].Users, p.Groups["guests"].Users, len(p.Groups)); got != "[ann carol] [ann bob] 4" {
 		t.Error(got)
+	}
+}
+
+// TestRulesAreBounded: a file may repeat itself by aliases and services; what its rules come
+// to is refused with the line where it is too much, and reading it takes no more than that.
+func TestRulesAreBounded(t *testing.T) {
+	head := "tenants:\n  - name: a\n    psk: a-long-enough-secret\n    pool: 10.1.0.0/24\n"
+	rules := func(n int, to string) string {
+		var b strings.Builder
+		b.WriteString("    policy: &p\n      default: deny\n      rules:\n")
+		for i := range n {
+			fmt.Fprintf(&b, "        - {name: r%d, to: %s, ports: tcp/%d, allow: true}\n", i, to, i+1)
+		}
+		return b.String()
+	}
+	tenants := ""
+	for i := range 64 {
+		tenants += fmt.Sprintf("  - {name: t%d, psk: a-long-enough-secret-%d, pool: 10.1.0.0/24, policy: *p}\n", i, i)
+	}
+	tests := "    tests:\n" + strings.Repeat("      - {as: ann, to: \"10.0.0.1:tcp/80\", expect: allow}\n", maxTests+2)
+	service := "    services: {s: [" + strings.Repeat("10.0.0.1 tcp/80, ", 2000) + "10.0.0.1]}\n"
+	for name, c := range map[string]struct {
+		text, says string
+		line       int
+	}{
+		"rules of a set":     {head + rules(policy.MaxRules+5, "10.0.0.0/8"), "more than 4096 rules", 4 + 3 + policy.MaxRules + 1},
+		"rules of the file":  {head + rules(policy.MaxRules, "10.0.0.0/8") + tenants, "more than 262144 rules", 4 + 3 + 1},
+		"targets of a rule":  {head + service + rules(1000, "service:s"), "more than 1048576 networks", 4 + 1 + 3 + 525},
+		"tests of a tenant":  {head + tests, "more than 4096 tests", 4 + 1 + maxTests + 1},
+		"filters of tenants": {head + "    filters:\n" + filters(policy.MaxSets+1), "at most 255", 6},
+	} {
+		_, err := Parse("test.yaml", []byte(c.text))
+		var all Problems
+		if !errors.As(err, &all) {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if !strings.Contains(all[0].Text, c.says) || all[0].Line != c.line || len(all) > 3 {
+			t.Errorf("%s: %d problems, the first %q on line %d, want %d", name, len(all), all[0].Text, all[0].Line, c.line)
+		}
+	}
+}
+
+func filters(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "      f%d: {default: deny}\n", i)
+	}
+	return b.String()
+}
+
+// TestFilterThatAllowsNothing: what policy denies anyway is warned of, with both lines.
+func TestFilterThatAllowsNothing(t *testing.T) {
+	c := wantConfig(t, `tenants:
+  - name: a
+    psk: a-long-enough-secret
+    pool: 10.1.0.0/24
+    policy:
+      default: deny
+      rules:
+        - {name: closed, to: 10.30.0.0/16, allow: false}
+        - {name: web, ports: [tcp/80, tcp/443], allow: true}
+    filters:
+      some:
+        default: deny
+        rules:
+          - {name: inside, to: 10.30.1.0/24, ports: tcp/80, allow: true}
+          - {name: web, to: 10.20.0.0/16, ports: tcp/80, allow: true}
+          - {name: mail, ports: tcp/25, allow: true}
+`)
+	said := ""
+	for _, w := range c.Warnings {
+		said += fmt.Sprintf("%d: %s\n", w.Line, w.Text)
+	}
+	if said != `14: rule inside of some allows nothing: rule closed of policy on line 8 denies all that it is about
+16: rule mail of some allows nothing: the default of policy on line 6 denies all that it is about
+` {
+		t.Error(said)
 	}
 }

@@ -15,6 +15,12 @@ import (
 // readTest reads one flow and what is to become of it.
 func (t *tenantValues) readTest(v value) {
 	var p PolicyTest
+	if t.rules.tested++; t.rules.tested == maxTests+1 {
+		v.refuse(fmt.Sprintf("there are more than %d tests, and this is the first one beyond", maxTests), "drop some")
+	}
+	if t.rules.tested > maxTests {
+		return
+	}
 	before := len(v.r.problems)
 	v.fields([]field{
 		{"as", "ann", true, func(v value) { p.User, _ = v.userName() }},
@@ -173,7 +179,7 @@ func (t *Tenant) clientOf(user string, to netip.Addr) netip.Addr {
 		return t.Gateway6().Next()
 	}
 	for _, l := range t.Leases {
-		if UserKey(l.User) == UserKey(user) {
+		if strings.EqualFold(l.User, user) && UserKey(l.User) == UserKey(user) {
 			return l.Addr
 		}
 	}
@@ -200,6 +206,9 @@ func (c *Config) closedTo(t *Tenant) (*policy.Reach, error) {
 // checkPolicy refuses rules that cannot be, warns of those that say nothing, and runs the
 // tests of a policy that is right.
 func (r *reader) checkPolicy() {
+	if r.rules > maxRules || r.ends > maxEnds {
+		return // it is refused, and some of it was not read
+	}
 	for _, t := range r.tenants {
 		t.checkRules()
 	}
@@ -217,8 +226,41 @@ func (t *tenantValues) checkRules() {
 	for _, s := range t.rules.sets {
 		s.check()
 	}
+	t.checkRulesBeside()
 	if n := len(t.rules.sets); n > policy.MaxSets {
 		t.rules.filters.refuse(fmt.Sprintf("%s: there are %d, and a tenant has at most %d beside its policy", t.rules.filters.path, len(t.Policy.Filters), policy.MaxSets-1), "have groups and users share filters")
+	}
+}
+
+// warnPart says that a set is too large for all of its rules to be compared.
+func (s *writtenSet) warnPart() {
+	s.self.r.large++
+	s.self.warn(s.self.path+" is so large that not all of its rules were compared: some may never decide", "write networks in place of single addresses, and services in place of rules")
+}
+
+// checkRulesBeside warns of rules of filters that allow nothing, since the rules for everybody
+// deny all of it.
+func (t *tenantValues) checkRulesBeside() {
+	if t.Policy.Set == nil {
+		return
+	}
+	all := t.rules.sets[0]
+	for _, s := range t.rules.sets[1:] {
+		if s.self.r.large >= maxLarge {
+			return // it was said
+		}
+		denied, whole := all.Denies(s.Set)
+		if !whole {
+			s.warnPart()
+		}
+		for _, h := range denied {
+			by, line := "the default of policy", all.initial.line()
+			if h.By >= 0 {
+				by, line = "rule "+all.Rules[h.By].Name+" of policy", all.at[h.By].line()
+			}
+			s.at[h.Rule].warn(fmt.Sprintf("rule %s of %s allows nothing: %s on line %d denies all that it is about", s.Rules[h.Rule].Name, s.self.key(), by, line),
+				"allow it in policy as well, which must allow what a filter does, or drop it")
+		}
 	}
 }
 
@@ -235,7 +277,15 @@ func (s *writtenSet) check() {
 		s.self.refuse(s.self.path+": "+strings.TrimPrefix(err.Error(), "policy: "), "write fewer rules, with networks in place of single addresses")
 		return
 	}
-	for _, h := range s.Lint() {
+	if s.self.r.large >= maxLarge {
+		s.warnPart()
+		return
+	}
+	hidden, whole := s.Lint()
+	if !whole {
+		s.warnPart()
+	}
+	for _, h := range hidden {
 		rule, by := s.Rules[h.Rule], s.Rules[h.By]
 		at, line := s.at[h.Rule], s.at[h.By].line()
 		if h.Contrary {

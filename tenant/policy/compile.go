@@ -138,11 +138,11 @@ func (s *side) at(a netip.Addr) mask {
 func compileSet(set Set, schedules *[]*Schedule) (*ruleSet, error) {
 	s := &ruleSet{Set: set}
 	var peers [][2][]Peer // of each entry
-	for i := range set.Rules {
+	for i := 0; i < len(set.Rules) && len(s.entries) <= MaxRules; i++ {
 		s.addRule(i, schedules, &peers)
 	}
-	if len(s.entries) > maxEntries || len(set.Rules) > maxEntries {
-		return nil, fmt.Errorf("%w: %s has more than %d", ErrTooMany, set.Name, maxEntries)
+	if len(s.entries) > MaxRules {
+		return nil, fmt.Errorf("%w: %s has more than %d", ErrTooMany, set.Name, MaxRules)
 	}
 	words := (len(s.entries) + 63) / 64
 	from, to := newCompiler(words), newCompiler(words)
@@ -193,6 +193,9 @@ func (s *ruleSet) addRule(i int, schedules *[]*Schedule, peers *[][2][]Peer) {
 		targets = []Target{{}}
 	}
 	for _, t := range targets {
+		if len(s.entries) > MaxRules {
+			return
+		}
 		at := slices.IndexFunc(s.entries[first:], func(e entry) bool { return slices.Equal(e.target, t.Ports) })
 		if at < 0 {
 			at = len(s.entries) - first

@@ -490,7 +490,7 @@ func TestScheduleEndsFlows(t *testing.T) {
 // TestTooManyRules: what is too much to be compiled is refused.
 func TestTooManyRules(t *testing.T) {
 	for name, sets := range map[string][]Set{
-		"rules": {{Rules: make([]Rule, maxEntries+1)}},
+		"rules": {{Rules: make([]Rule, MaxRules+1)}},
 		"sets":  make([]Set, MaxSets+1),
 	} {
 		if _, err := Compile(Config{Sets: sets}); err == nil {

@@ -13,7 +13,7 @@ var ErrTooMany = errors.New("policy: too many rules")
 // service in it with ports of its own.
 const (
 	MaxSets     = 256 // of a tenant
-	maxEntries  = 4096
+	MaxRules    = 4096
 	maxNetworks = 16384
 )
 
