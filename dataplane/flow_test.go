@@ -93,6 +93,38 @@ func TestRulesSwapUnderFlows(t *testing.T) {
 	}
 }
 
+// TestSuccessorHasNoFlows: whoever gets the address of a session that is over gets none of
+// what is still under way to it, nor may he go on with it.
+func TestSuccessorHasNoFlows(t *testing.T) {
+	r := newNeighbours(t, true, 1400)
+	r.policed(53)
+	r.plane.SetIdentity(r.session, &policy.Identity{User: "ann"}, nil)
+	begins, answer := fromPort(clientAddr, internet, 1000, 53), fromPort(internet, clientAddr, 53, 1000)
+	if !r.passes(true, begins) || !r.passes(false, answer) {
+		t.Fatal("it does not begin")
+	}
+	c := SessionConfig{Peer: r.peer, Tunnel: r.session.tunnel, Call: r.session.call, RemoteTunnel: r.session.remoteTunnel, RemoteCall: r.session.remoteCall}
+	r.plane.RemoveSession(r.session)
+	if r.passes(false, answer) {
+		t.Error("an answer arrives, and nobody is there")
+	}
+	r.session = r.plane.NewSession(c)
+	r.plane.SetIdentity(r.session, &policy.Identity{User: "eve"}, nil)
+	r.plane.Bind(r.session, r.link.port, clientAddr, LinkOptions{MTU: 1400})
+	for range 2 {
+		if r.passes(false, answer) {
+			t.Error("the successor gets an answer to who was there before")
+		}
+		if r.passes(true, begins) {
+			t.Error("the successor goes on with it")
+		}
+	}
+	r.plane.SetIdentity(r.session, &policy.Identity{User: "ann"}, nil)
+	if !r.passes(true, begins) || !r.passes(false, answer) {
+		t.Error("who may begin it cannot")
+	}
+}
+
 // TestPolicyNoAllocations: neither up nor down, for what is of a flow.
 func TestPolicyNoAllocations(t *testing.T) {
 	const runs = 100

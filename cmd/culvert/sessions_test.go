@@ -237,6 +237,7 @@ func TestHangupReloads(t *testing.T) {
 	for _, step := range []struct{ text, want string }{
 		{strings.Replace(text, "a-long", "a-longer", 1), `configuration-applied.*acme`},
 		{text + "  - {name: [}\n", `reload-refused.*c.yaml:`},
+		{strings.Replace(text, "/24}", `/24, tests: [{as: ann, to: "198.18.0.2:tcp/22", expect: deny}]}`, 1), `reload-refused.*c.yaml:5:.*tests\[0\] fails`},
 		{text + "  - {name: globex, match: {realms: [globex]}, psk: another-long-key, pool: 10.1.0.0/24}\n", `configuration-applied.*globex`},
 	} {
 		if err := os.WriteFile(conf, []byte(step.text), 0o600); err != nil {
