@@ -39,13 +39,14 @@ const (
 	DropUnresolved              // for an address of our own link that nobody answers for, while the send buffer fills
 	DropNoFlow                  // an answer, a fragment or an ICMP error of no flow that the policy has allowed
 	DropCrafted                 // such as no honest host sends: with a route in it, or without the ports
+	DropBanned                  // from a source that is refused
 	DropFault                   // it met a fault of the program, of which there is a line in the log
 	causes
 )
 
 var causeNames = [causes]string{
 	"malformed", "share", "unknown-spi", "auth", "replay", "inner", "l2tp", "no-session", "ppp",
-	"source", "ip", "inbox-full", "peer-full", "selector", "unproven", "no-route", "too-big", "send", "device", "dummy", "link", "full", "neighbour", "denied", "unresolved", "no-flow", "crafted", "fault",
+	"source", "ip", "inbox-full", "peer-full", "selector", "unproven", "no-route", "too-big", "send", "device", "dummy", "link", "full", "neighbour", "denied", "unresolved", "no-flow", "crafted", "banned", "fault",
 }
 
 // String returns the cause as metrics name it.

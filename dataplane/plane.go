@@ -59,6 +59,7 @@ type Plane struct {
 	late      *worker // the control loop's own, see Late
 	plain     []byte
 	lastIKE   atomic.Pointer[shed.Source] // who sent an IKE message last
+	refused   atomic.Pointer[Refused]
 	heap      largepages.Heap
 	faults    *fault.Log
 	began     time.Time      // from when policies count

@@ -36,6 +36,10 @@ func (w *worker) datagram(m *udp.Message, kind esp.Kind, sa *SA) {
 
 // ike hands an IKE message to the control loop.
 func (w *worker) ike(m *udp.Message, data []byte, natt bool) {
+	if w.plane.refused.Load().refuses(m.Remote.Addr(), data) {
+		w.count.drop(DropBanned)
+		return
+	}
 	w.plane.lastIKE.Store(&shed.Source{Addr: m.Remote.Addr(), At: time.Now()})
 	if !w.plane.inbox.fromStranger(w.path(m), natt, data) {
 		w.count.drop(DropInboxFull)
@@ -72,8 +76,11 @@ func (w *worker) opened(sa *SA, m *udp.Message, j *esp.OpenJob) {
 		w.count.dropOf(sa.Peer.place(), openCause(j.Err))
 		return
 	}
+	if !w.follow(sa.Peer, m) {
+		w.count.dropOf(sa.Peer.place(), DropBanned)
+		return
+	}
 	mark(&sa.Peer.active)
-	w.follow(sa.Peer, m)
 	switch j.NextHeader {
 	case protoUDP:
 		w.transport(sa, j.Payload)
@@ -120,19 +127,27 @@ func openCause(err error) Cause {
 
 // follow tells the control loop when an authenticated packet came from another
 // address than the peer's packets go to: its NAT has a new mapping, or it has
-// a new network. One such message is on its way at a time.
-func (w *worker) follow(p *Peer, m *udp.Message) {
+// a new network. One such message is on its way at a time. It reports false if
+// nobody moves there: the packet does not count.
+func (w *worker) follow(p *Peer, m *udp.Message) bool {
 	if at := p.at.Load(); at != 0 && at == endpoint64(m.Remote) {
-		return
+		return true
 	}
 	r := p.route.Load()
-	if r == nil || r.path.Remote == m.Remote || !p.moving.CompareAndSwap(false, true) {
-		return
+	if r == nil || r.path.Remote == m.Remote {
+		return true
+	}
+	if refused, _ := w.plane.refused.Load().Has(m.Remote.Addr()); refused && r.path.Remote.Addr() != m.Remote.Addr() {
+		return false
+	}
+	if !p.moving.CompareAndSwap(false, true) {
+		return true
 	}
 	if why, ok := w.plane.inbox.fromPeer(Message{Kind: Moved, Peer: p, Path: w.path(m)}, nil); !ok {
 		p.moving.Store(false)
 		w.count.dropOf(p.place(), why)
 	}
+	return true
 }
 
 // transport takes a UDP datagram of a transport mode SA: L2TP.

@@ -23,6 +23,9 @@ type Config struct {
 	// changed, for what follows from a slice is remembered with it. The slice
 	// and the keys must stay as they are. Nil: nobody may dial in.
 	Candidates func(local, remote netip.Addr) []Candidate
+	// Refused reports whether nobody may dial from an address, nor move there who is
+	// known. It is asked for every message, so it must be cheap. Nil: none is.
+	Refused func(remote netip.Addr) bool
 	// AllocateSPI returns a fresh inbound SPI, unique in the process and above
 	// 255. Nil: drawn from Rand.
 	AllocateSPI func() SPI

@@ -14,6 +14,7 @@ var (
 	ErrAuth        = errors.New("ike: authentication failed")
 	ErrLimit       = errors.New("ike: limit reached")
 	ErrRefused     = errors.New("ike: refused by policy")
+	ErrBanned      = errors.New("ike: from a refused address")
 	ErrCookie      = errors.New("ike: asked for a cookie")
 	ErrUnprotected = errors.New("ike: unprotected notification ignored")
 	// ErrBusy is also what a Compute that Waits comes back with if it was not run.

@@ -2,6 +2,7 @@ package ike
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/culvert-vpn/culvert/ike/suite"
@@ -36,6 +37,9 @@ func (s *Server) input(now time.Time, path Path, msg []byte, whole bool) error {
 	h, body, err := wire.ConsumeHeader(msg)
 	if err != nil {
 		return malformed(err)
+	}
+	if s.config.Refused != nil && s.config.Refused(path.Remote.Addr()) && s.whereabouts(h) != path.Remote.Addr() {
+		return ErrBanned
 	}
 	if h.Version.Major() == 2 {
 		return s.input2(now, path, h, msg)
@@ -82,6 +86,25 @@ func (s *Server) find(h wire.Header) *isakmp {
 	return s.dialing[h.Initiator]
 }
 
+// whereabouts is the address of the peer that a message names, or of the exchange; invalid:
+// we know none.
+func (s *Server) whereabouts(h wire.Header) netip.Addr {
+	if h.Version.Major() == 2 {
+		if p := s.named2(h); p != nil {
+			return p.machine.Path().Remote.Addr()
+		}
+		return netip.Addr{}
+	}
+	switch i := s.find(h); {
+	case i == nil:
+		return netip.Addr{}
+	case i.peer != nil:
+		return i.peer.path.Remote.Addr()
+	default:
+		return i.path.Remote.Addr()
+	}
+}
+
 // handleMain takes a message of a main mode.
 func (s *Server) handleMain(now time.Time, m message) error {
 	if m.header.Responder.IsZero() {
@@ -120,7 +143,7 @@ func dropped(err error) error {
 // rootCause is the sentinel of this package in err, for counting.
 func rootCause(err error) error {
 	for _, e := range []error{ErrMalformed, ErrVersion, ErrExchange, ErrUnknownSA, ErrDuplicate, ErrWindow, ErrState, ErrAuth,
-		ErrLimit, ErrRefused, ErrUnprotected, ErrCookie} {
+		ErrLimit, ErrRefused, ErrBanned, ErrUnprotected, ErrCookie} {
 		if errors.Is(err, e) {
 			return e
 		}

@@ -14,11 +14,7 @@ func (s *Server) input2(now time.Time, path Path, h wire.Header, msg []byte) err
 	if h.Exchange == wire.ExchangeSAInit && h.Flags&wire.FlagResponse == 0 {
 		return s.handleInit(now, path, h, msg)
 	}
-	own := h.Responder
-	if h.Flags&wire.FlagInitiator == 0 {
-		own = h.Initiator
-	}
-	p := s.spis[own]
+	p := s.named2(h)
 	if p == nil {
 		// "it MAY send a response ... INVALID_IKE_SPI" (RFC 7296, section 1.5): the
 		// peer may look sooner whether we have forgotten it.
@@ -29,6 +25,14 @@ func (s *Server) input2(now time.Time, path Path, h wire.Header, msg []byte) err
 	p.arm()
 	p.carry(now)
 	return dropped2(err)
+}
+
+// named2 is the session that a message names by our SPI; nil: there is none.
+func (s *Server) named2(h wire.Header) *session2 {
+	if h.Flags&wire.FlagInitiator == 0 {
+		return s.spis[h.Initiator]
+	}
+	return s.spis[h.Responder]
 }
 
 // maxHints is how many requests of nobody's a second are answered.

@@ -30,11 +30,20 @@ type crowd struct {
 	list    []admin.Session
 	closed  []uint64
 	figures admin.Figures
+	bans    admin.Bans
 }
 
 func (c *crowd) Sessions(context.Context) ([]admin.Session, error) { return c.list, nil }
 
 func (c *crowd) Figures(context.Context) (admin.Figures, error) { return c.figures, nil }
+
+func (c *crowd) Bans(context.Context) (admin.Bans, error) { return c.bans, nil }
+
+func (c *crowd) Ban(context.Context, admin.BanOrder) (admin.Banned, error) {
+	return admin.Banned{}, admin.Refused("nobody is banned here")
+}
+
+func (c *crowd) Unban(context.Context, netip.Prefix, string) ([]admin.Ban, error) { return nil, nil }
 
 func (c *crowd) CloseSession(_ context.Context, id uint64) error {
 	c.closed = append(c.closed, id)

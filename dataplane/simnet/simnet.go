@@ -135,6 +135,16 @@ func (t *NAT) Rebind() {
 	t.in = make(map[uint16]netip.AddrPort)
 }
 
+// Renumber gives the NAT another public address, as a provider does, and forgets every mapping.
+func (t *NAT) Renumber(public netip.Addr) {
+	t.Rebind()
+	t.net.mu.Lock()
+	defer t.net.mu.Unlock()
+	delete(t.net.nats, t.public)
+	t.public = public
+	t.net.nats[public] = t
+}
+
 // translate returns the public address of a host behind the NAT.
 func (t *NAT) translate(inner netip.AddrPort) netip.AddrPort {
 	port, ok := t.out[inner]

@@ -24,6 +24,7 @@ const (
 	KeyAlone              // a key names no user
 	NoAddress             // the client asks for no address
 	NoFilter              // the user has a group or a filter that the tenant does not have
+	Banned                // nobody logs in from there
 	refusals
 )
 
@@ -95,7 +96,7 @@ func rarer(r Refusal) refused {
 			"within one session a client may log in anew as the same user only: the session ends"}
 	case Throttled:
 		return refused{691, "Too many wrong passwords", "too many wrong passwords",
-			"the password was not looked at: see logins-throttled, and limits.login_failures (Windows shows error 691)"}
+			"the password was not looked at: see logins-throttled, `culvert bans list`, and limits.login_failures (Windows shows error 691)"}
 	case Fault:
 		return refused{691, "Access denied", "a fault of the server",
 			"the login met a fault of the program: see the line `fault`, and report it"}
@@ -111,6 +112,9 @@ func rarer(r Refusal) refused {
 	case KeyAlone:
 		return refused{0, "", "a key alone is not enough",
 			"clients of IKEv2 log in by EAP or certificate; to let them in with the pre-shared key alone, which names no user, add ikev2-psk to auth.allow"}
+	case Banned:
+		return refused{691, "Access denied", "banned",
+			"the address is banned for this tenant, or in a file of its `block`: `culvert bans list` shows bans, and `culvert bans del` ends one (Windows shows error 691)"}
 	case NoAddress:
 		return refused{0, "", "no address asked for",
 			"the client wants a tunnel and asks for no address: set it to request a virtual address (configuration payload)"}

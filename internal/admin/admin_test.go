@@ -18,6 +18,8 @@ import (
 type house struct {
 	sessions []Session
 	figures  Figures
+	bans     []Ban
+	orders   []BanOrder
 }
 
 func (h *house) Figures(context.Context) (Figures, error) { return h.figures, nil }
@@ -32,6 +34,25 @@ func (h *house) CloseSession(_ context.Context, id uint64) error {
 		}
 	}
 	return ErrNoSession
+}
+
+func (h *house) Bans(context.Context) (Bans, error) { return Bans{Bans: h.bans, Feeds: []Feed{}}, nil }
+
+func (h *house) Ban(_ context.Context, o BanOrder) (Banned, error) {
+	if o.Prefix.Bits() == 0 && !o.Force {
+		return Banned{}, Refused("that is everybody")
+	}
+	h.orders = append(h.orders, o)
+	return Banned{Ban: Ban{Prefix: o.Prefix, By: "operator"}, Ended: 3}, nil
+}
+
+func (h *house) Unban(_ context.Context, p netip.Prefix, tenant string) (gone []Ban, err error) {
+	for _, b := range h.bans {
+		if b.Prefix == p && (tenant == "" || b.Tenant == tenant) {
+			gone = append(gone, b)
+		}
+	}
+	return gone, nil
 }
 
 // serve serves h in a state directory until the test ends.

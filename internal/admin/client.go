@@ -15,6 +15,9 @@ import (
 	"time"
 )
 
+// ErrNoServer is returned when there is nobody to ask.
+var ErrNoServer = errors.New("admin: no server is running")
+
 // Client asks a running server.
 type Client struct {
 	http http.Client
@@ -48,11 +51,20 @@ func (c *Client) Figures(ctx context.Context) (Figures, error) {
 	return f, err
 }
 
+// Reach reports whether there is a server to ask; ErrNoServer: there is none.
+func (c *Client) Reach(ctx context.Context) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", c.path)
+	if err != nil {
+		return c.explain(err)
+	}
+	return conn.Close()
+}
+
 // get asks for a value.
 func (c *Client) get(ctx context.Context, path string, value any) error {
 	r, err := c.ask(ctx, http.MethodGet, path)
 	if errors.Is(err, ErrNoSession) {
-		return fmt.Errorf("admin: the server that runs does not know %s: it is older than this command, start it anew", path)
+		return c.older(path)
 	}
 	if err != nil {
 		return err
@@ -62,6 +74,11 @@ func (c *Client) get(ctx context.Context, path string, value any) error {
 		return fmt.Errorf("admin: the answer makes no sense: %w", err)
 	}
 	return nil
+}
+
+// older says that a server does not know what it is asked.
+func (c *Client) older(path string) error {
+	return fmt.Errorf("admin: the server that runs does not know %s: it is older than this command, start it anew", path)
 }
 
 // CloseSession ends one session; ErrNoSession: there is none of that number.
@@ -75,7 +92,12 @@ func (c *Client) CloseSession(ctx context.Context, id uint64) error {
 
 // ask sends a request and returns the answer if it is a good one.
 func (c *Client) ask(ctx context.Context, method, path string) (*http.Response, error) {
-	q, err := http.NewRequestWithContext(ctx, method, "http://culvert"+path, nil)
+	return c.send(ctx, method, path, nil)
+}
+
+// send is ask with something to say.
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	q, err := http.NewRequestWithContext(ctx, method, "http://culvert"+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
@@ -91,6 +113,9 @@ func (c *Client) ask(ctx context.Context, method, path string) (*http.Response, 
 		return nil, ErrNoSession
 	}
 	words, _ := io.ReadAll(io.LimitReader(r.Body, 1024))
+	if r.StatusCode == http.StatusUnprocessableEntity {
+		return nil, Refused(strings.TrimSpace(string(words)))
+	}
 	return nil, fmt.Errorf("admin: the server answers: %s", strings.TrimSpace(string(words)))
 }
 
@@ -98,7 +123,7 @@ func (c *Client) ask(ctx context.Context, method, path string) (*http.Response, 
 func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("admin: no server is running with the state directory %s; --config says which server is meant", filepath.Dir(c.path))
+		return fmt.Errorf("%w with the state directory %s; --config says which server is meant", ErrNoServer, filepath.Dir(c.path))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("admin: %s belongs to another user: use sudo", c.path)
 	}

@@ -5,6 +5,9 @@
 //	GET    /sessions       the sessions that are up, as a list of Session
 //	DELETE /sessions/ID    ends one, with a goodbye to its client
 //	GET    /figures        what is counted, as Figures
+//	GET    /bans           who is not to dial in, as Bans
+//	POST   /bans           bans a network: a BanOrder, answered by Banned
+//	DELETE /bans?prefix=P  takes bans of it back, answered by a list of Ban
 //
 // Listen and Serve are the server's side and Client is the commands'. What the
 // socket answers comes from a Gateway, which package gateway implements; nothing

@@ -19,6 +19,7 @@ type Figures struct {
 
 	Peers     int      `json:"peers"`   // now: clients with keys, logged in or not
 	HeldUp    int      `json:"held_up"` // now: logins that wait, since they may be a guesser's
+	Bans      int      `json:"bans"`    // now: in force, also those of single users and devices
 	All       Counted  `json:"all"`     // of all tenants, and of nobody
 	Tenants   []Tenant `json:"tenants"` // in the order of the configuration
 	Faults    uint64   `json:"faults"`  // of the program, survived

@@ -108,6 +108,7 @@ func routes(g Gateway) http.Handler {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
+	banRoutes(mux, g)
 	return mux
 }
 
@@ -119,8 +120,11 @@ func answer(w http.ResponseWriter, value any) {
 
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusServiceUnavailable
-	if errors.Is(err, ErrNoSession) {
+	switch refused := Refused(""); {
+	case errors.Is(err, ErrNoSession):
 		status = http.StatusNotFound
+	case errors.As(err, &refused):
+		status = http.StatusUnprocessableEntity
 	}
 	http.Error(w, err.Error(), status)
 }

@@ -57,6 +57,11 @@ type Gateway interface {
 	CloseSession(ctx context.Context, id uint64) error
 	// Figures are what is counted.
 	Figures(ctx context.Context) (Figures, error)
+	// Bans are who is not to dial in, Ban and Unban change it. What is not carried out for
+	// what it says is Refused.
+	Bans(ctx context.Context) (Bans, error)
+	Ban(ctx context.Context, o BanOrder) (Banned, error)
+	Unban(ctx context.Context, p netip.Prefix, tenant string) ([]Ban, error)
 }
 
 // Sort orders sessions by tenant, user and age.

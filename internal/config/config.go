@@ -41,6 +41,9 @@ type Config struct {
 	Workers int
 	// Redirect sends clients of IKEv2 to another gateway.
 	Redirect Redirect
+	// Block are files of addresses and networks that nobody dials in from. They may change
+	// while it runs.
+	Block []string
 	// Tenants, in the order of the file; at least one.
 	Tenants []Tenant
 	// Files are those that the configuration refers to, but for lists of revoked
@@ -151,6 +154,8 @@ type Tenant struct {
 	Egress Egress
 	// Policy says which flows may begin.
 	Policy Policy
+	// Block are files of addresses and networks that none of the tenant's clients dials in from.
+	Block []string
 }
 
 // Match says how clients of a tenant are recognised, beside its keys.

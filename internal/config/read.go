@@ -44,6 +44,7 @@ func (r *reader) readConfig(root value) {
 		{"state", DefaultState, false, func(v value) { v.directory(&c.State) }},
 		{"log", "{level: info, format: console}", false, r.readLog},
 		{"redirect", "{to: vpn2.example.com, when: always}", false, func(v value) { redirect = v; r.readRedirect(v) }},
+		{"block", "[file:drop.txt]", false, func(v value) { c.Block = r.readBlock(v) }},
 		{"workers", "4", false, func(v value) { v.integer(&c.Workers, 0, 1024) }},
 		{"tenants", "[{name: office, psk: [file:office.psk], pool: [10.100.1.0/24]}]", true, r.readTenants},
 	})
@@ -160,6 +161,7 @@ func (r *reader) readTenant(v value) *tenantValues {
 		{"ike", "{lifetime: 24h, child_lifetime: 8h}", false, t.readIKE},
 		{"limits", "{sessions: 100, idle_timeout: 1h}", false, t.readLimits},
 		{"egress", "netstack", false, t.readEgress},
+		{"block", "[file:drop.txt]", false, func(v value) { t.Block = r.readBlock(v) }},
 	}, t.policyFields()...))
 	t.settleClients()
 	t.readPolicy()

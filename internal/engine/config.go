@@ -13,7 +13,7 @@ import (
 )
 
 // Config is what an Engine is made of, and what it has to ask of who drives it. What it asks
-// is asked in the control loop, but for Candidates and Redirect, which IKE calls there too.
+// is asked in the control loop, but for Candidates, Refused and Redirect, which IKE calls there too.
 type Config struct {
 	// Addresses are what the sockets are bound to, on the ports IKE and NATT; 0: any port.
 	Addresses         []netip.Addr
@@ -33,6 +33,8 @@ type Config struct {
 
 	// Candidates are who may dial us at a local address; nil: nobody may.
 	Candidates func(local, remote netip.Addr) []ike.Candidate
+	// Refused is from where nobody may dial us, nor move to; nil: nowhere.
+	Refused func(remote netip.Addr) bool
 	// Redirect is the gateway that a new client is sent to; nil: none.
 	Redirect func(local, remote netip.Addr) string
 	// L2TPSecret is what a peer's tunnels are authenticated with; empty: they are not.

@@ -27,7 +27,7 @@ func (e *machines) openMachines() error {
 	accept := e.Config.Candidates != nil
 	if e.IKE, err = ike.NewServer(ike.Config{
 		Rand: rand.Reader, AllocateSPI: spis.next, Received: e.Table.Received, Candidates: e.Config.Candidates, V2: accept,
-		Redirect: e.Config.Redirect,
+		Refused: e.Config.Refused, Redirect: e.Config.Redirect,
 	}); err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ func All() []Event {
 		PeerUp{}, PeerMoved{}, PeerDown{}, PeersIdle{}, IKERefused{}, IKERefusedUntold{},
 		SARefused{}, SAWorn{}, RekeyRefused{}, RouteRefused{}, LinkRefused{},
 		LoginRefused{}, LoginsThrottled{},
+		Banned{}, Unbanned{}, BanExpired{}, BansUntold{}, BansLost{}, BansNotSaved{}, FeedRead{}, FeedRefused{}, FeedLinesSkipped{},
 		SessionUp{}, SessionIPv6{}, NoPrefix{}, SessionDown{},
 		ClientRedirected{}, ClientsRedirected{},
 		Serving{}, LeftBehind{}, Stopped{}, ReceiveBufferSmall{}, NoOffload{}, ConfigurationApplied{}, RestartNeeded{}, FilesRefused{},

@@ -34,7 +34,7 @@ func TestEachEventHasOnePlace(t *testing.T) {
 		})
 	}
 	for name, at := range places {
-		if isPart := name == "Peer" || name == "Session"; !isPart && len(at) != 1 {
+		if isPart := name == "Peer" || name == "Session" || name == "Ban"; !isPart && len(at) != 1 {
 			t.Errorf("event.%s is made at %d places: %v", name, len(at), at)
 		}
 	}

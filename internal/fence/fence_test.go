@@ -22,12 +22,13 @@ func layers() []layer {
 		{"cmd", []string{"internal", "bench"}},
 		{"bench", []string{"internal", "ike", "esp", "l2tp", "ppp", "tenant", "dataplane"}},
 		{"internal/access", []string{"internal/config", "internal/store", "internal/eap", "ppp"}},
-		{"internal/gateway", []string{"internal/engine", "internal/access", "internal/admin", "internal/event", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "l2tp", "ppp", "tenant", "dataplane", "internal/x/aside", "internal/x/fault", "internal/x/deadline"}},
+		{"internal/gateway", []string{"internal/engine", "internal/access", "internal/admin", "internal/bans", "internal/event", "internal/config", "internal/store", "internal/eap", "internal/revocation", "ike", "l2tp", "ppp", "tenant", "dataplane", "internal/x/aside", "internal/x/fault", "internal/x/deadline"}},
 		{"internal/dialer", []string{"internal/engine", "internal/event", "internal/eap", "ike", "l2tp", "ppp", "tenant", "dataplane", "internal/x/aside", "internal/x/fault", "internal/x/deadline"}},
 		{"internal/engine/tell", []string{"internal/engine", "internal/event", "internal/x/fault"}},
 		{"internal/engine", []string{"ike", "esp", "l2tp", "ppp", "dataplane", "internal/x/fault", "internal/x/deadline"}}, // no user, tenant, file or store
 		{"internal/quickstart", []string{"internal/config"}},
 		{"internal/config", []string{"internal/secretfile", "internal/certificate", "tenant/policy"}},
+		{"internal/bans", []string{"internal/store", "internal/x/deadline"}},
 		{"internal/store", []string{"ppp/auth"}},
 		{"internal/event", nil}, // values: what happens, not to whom it is told
 		{"internal/fence", nil},

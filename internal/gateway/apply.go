@@ -166,6 +166,7 @@ func (g *applier) commit(now time.Time, p *plan) {
 	}
 	g.supersede(now, p.next)
 	g.server.roster = g.follow(p)
+	g.server.refuse()
 	p.made.Store(true)
 	g.distrust(now, p.renewed)
 	g.dismiss(now, p.gone)

@@ -22,17 +22,20 @@ func (g *logins) judge(now time.Time, a *attempt) {
 		a.proof.Zero()
 		return
 	}
+	if g.banned(a) {
+		a.proof.Zero()
+		g.judged(now, a, access.Judgement{Refusal: access.Banned})
+		return
+	}
 	switch r := g.throttle.Ask(now, &a.tried); {
 	case r.Busy:
 		a.proof.Zero()
 		g.judged(now, a, access.Judgement{Refusal: access.Busy})
 	case r.Refuse:
-		a.proof.Zero()
 		if r.Tell {
 			g.server.tellThrottled(&a.tried, r.By)
 		}
-		a.unseen = true
-		g.hold(now, a, access.LongestDelay-now.Sub(a.tried.Began))
+		g.refuseUnseen(now, a)
 	case r.Wait > 0 && g.heldUp < maxHeldUp:
 		g.hold(now, a, r.Wait)
 	case r.Wait > 0:
@@ -41,6 +44,25 @@ func (g *logins) judge(now time.Time, a *attempt) {
 	default:
 		g.consult(now, a)
 	}
+}
+
+// banned reports whether a login comes from where its tenant's clients are banned.
+func (g *logins) banned(a *attempt) bool {
+	tenant := ""
+	if a.tenant != nil {
+		tenant = a.tenant.Name
+	}
+	p, s := a.carrier.peer(), a.carrier.session()
+	in := p.tunnelMode != nil || s != nil && s.leased // and logs in again
+	banned, stay := g.server.bans.against(tenant, p.Path.Remote.Addr())
+	return banned && !(stay && in)
+}
+
+// refuseUnseen refuses a login without a look at its proof, and not sooner than others are.
+func (g *logins) refuseUnseen(now time.Time, a *attempt) {
+	a.proof.Zero()
+	a.unseen = true
+	g.hold(now, a, access.LongestDelay-now.Sub(a.tried.Began))
 }
 
 // hold has a login wait; not at all where too many do.

@@ -88,7 +88,10 @@ func (g *Gateway) happened(now time.Time, e engine.Event) {
 		g.logins.peerClosed(now, e)
 	case engine.Failed:
 		g.logins.attemptFailed(e)
-	case engine.Moved, engine.SARefused, engine.RouteRefused, engine.LinkRefused, engine.RekeyRefused, engine.Worn, engine.Untold:
+	case engine.Moved:
+		g.server.say(e)
+		g.logins.moved(now, e.Peer)
+	case engine.SARefused, engine.RouteRefused, engine.LinkRefused, engine.RekeyRefused, engine.Worn, engine.Untold:
 		g.server.say(e)
 	}
 }
@@ -108,6 +111,12 @@ func (g *Gateway) Advance(now time.Time) {
 		g.report()
 		g.applier.zeroSuperseded(now)
 	}
+	if deadline.Due(now, g.server.bans.list.Deadline()) {
+		g.server.expireBans(now)
+	}
+	if g.server.bans.list.Changed() && !now.Before(g.nextBans) {
+		g.saveBansLater(now)
+	}
 	if g.server.leasesChanged && !now.Before(g.nextSave) {
 		g.nextSave = now.Add(saveInterval)
 		g.server.saveLeases()
@@ -116,7 +125,10 @@ func (g *Gateway) Advance(now time.Time) {
 
 // Deadline implements engine.Owner.
 func (g *Gateway) Deadline() time.Time {
-	next := deadline.Earliest(g.nextReport, g.logins.loginsDue(time.Now()))
+	next := deadline.Earliest(g.nextReport, g.logins.loginsDue(time.Now()), g.server.bans.list.Deadline())
+	if g.server.bans.list.Changed() {
+		next = deadline.Earliest(next, g.nextBans)
+	}
 	if len(g.server.peers) > 0 {
 		next = deadline.Earliest(next, g.nextSweep)
 	}
@@ -162,6 +174,7 @@ func (g *Gateway) report() {
 	losses := g.server.drops().Losses()
 	g.server.emit(tell.Dropped(losses, g.reported))
 	g.reported = losses
+	g.server.tellBans()
 	for _, t := range g.server.tenants {
 		g.server.tellFlows(t, true)
 	}

@@ -72,7 +72,7 @@ func (t *taking) begin(g *Gateway, now time.Time) {
 	f.At, f.Since, f.Version = now, g.server.since, g.server.config.Version
 	f.Listen, f.IKEPort, f.NATTPort = c.Listen, c.Ports.IKE, c.Ports.NATT
 	e := g.server.engine.Figures()
-	f.Peers, f.HeldUp, f.Refused = e.Peers, g.logins.heldUp, e.Refused
+	f.Peers, f.HeldUp, f.Refused, f.Bans = e.Peers, g.logins.heldUp, e.Refused, g.server.bans.list.Len()
 	t.machines(e)
 	f.Computing, f.Waiting = admin.Jobs(e.Computing), admin.Jobs(e.Waiting)
 	f.Inbox = admin.Inbox{Peers: e.OfPeers, Strangers: e.Strangers}

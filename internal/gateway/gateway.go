@@ -22,6 +22,7 @@ type Gateway struct {
 	applier    *applier
 	nextSweep  time.Time
 	nextSave   time.Time
+	nextBans   time.Time
 	nextReport time.Time
 	reported   map[string]uint64 // what the log has said was dropped
 	stop       context.CancelFunc
@@ -42,7 +43,7 @@ func New(c Config) (*Gateway, error) {
 	logins := newLogins(server)
 	g := &Gateway{server: server, logins: logins, applier: newApplier(logins)}
 	g.server.asking, g.stop = context.WithCancel(context.Background())
-	for _, step := range []func() error{g.openEngine, g.shareDevices, g.openTenants} {
+	for _, step := range []func() error{g.openEngine, g.shareDevices, g.openTenants, g.loadBans} {
 		if err := step(); err != nil {
 			g.Close()
 			return nil, err
@@ -59,7 +60,7 @@ func (g *Gateway) openEngine() (err error) {
 	e := engine.Config{
 		Addresses: c.Listen, IKEPort: c.Ports.IKE, NATTPort: c.Ports.NATT, Listen: g.server.config.Listen, Workers: c.Workers,
 		OuterMTU: g.server.config.OuterMTU, After: g.server.config.after, Faults: g.server.faults, Log: g.server.log,
-		Candidates: g.server.candidates, L2TPSecret: g.server.l2tpSecret, Link: g.server.link, Renews: g.server.renews,
+		Candidates: g.server.candidates, Refused: g.server.refusedAt, L2TPSecret: g.server.l2tpSecret, Link: g.server.link, Renews: g.server.renews,
 	}
 	if c.Redirect.Always {
 		e.Redirect = g.elsewhere

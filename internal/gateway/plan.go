@@ -43,6 +43,7 @@ type applier struct {
 	server   *server
 	logins   *logins
 	applying chan struct{} // has room for one Apply
+	feeds    []*feed       // of whoever follows files
 
 	// What follows belongs to the control loop.
 	applied    *config.Config // what runs, if it came by Apply

@@ -14,7 +14,8 @@ import (
 const watchInterval = 10 * time.Second
 
 // watch follows the files that the configuration names, until ctx is done: lists of
-// revoked certificates one by one, all the others together. So it does the users of the store.
+// revoked certificates and files of addresses one by one, all the others together. So it does
+// the users of the store.
 func (g *applier) watch(ctx context.Context) {
 	defer g.server.running.Done()
 	seen := sight{lists: map[string]string{}}
@@ -48,6 +49,7 @@ func (g *applier) look(ctx context.Context, seen *sight) {
 	}
 	g.watchLists(tenants, seen.lists)
 	g.watchAccounts(ctx, &seen.accounts)
+	g.watchFeeds(ctx, running, running != seen.conf)
 	if running != seen.conf {
 		seen.conf, seen.stamp, seen.failed = running, strings.Join(running.Stamps, "\n"), ""
 	}

@@ -66,13 +66,14 @@ type server struct {
 	// What follows belongs to the control loop of the engine.
 	*roster
 	clients
+	bans          *barred
 	leasesChanged bool      // the state store does not know the latest leases
 	taken         []*taking // figures that are being taken
 	maxIdle       int       // peers without a session
 }
 
 func newServer(c Config) *server {
-	g := &server{config: c, log: event.Brief(c.Log), clients: newClients(), roster: newRoster(nil, nil), counter: event.NewCounter(), maxIdle: maxIdle}
+	g := &server{config: c, log: event.Brief(c.Log), clients: newClients(), roster: newRoster(nil, nil), counter: event.NewCounter(), maxIdle: maxIdle, bans: newBarred()}
 	g.stream = event.NewStream(tell.SinkFailed(g.log), event.NewLog(g.log), g.counter)
 	g.faults = fault.New(func(r fault.Report) { g.emit(tell.Fault(r)) })
 	return g

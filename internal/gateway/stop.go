@@ -20,7 +20,10 @@ func (g *Gateway) finish(stop func()) {
 		name  string
 		ended <-chan struct{}
 	}{
-		{"state store", aside.Run(func() { g.server.storeLeases(tenants, leases) })},
+		{"state store", aside.Run(func() {
+			_ = g.server.saveBans(g.server.bans.list.Changes) // the control loop has ended
+			g.server.storeLeases(tenants, leases)
+		})},
 		{"sockets, devices, jobs", aside.Run(func() { stop(); g.Close(); g.server.engine.Wait(); g.server.running.Wait() })},
 	} {
 		select {

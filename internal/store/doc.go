@@ -1,5 +1,5 @@
 // Package store keeps what must survive a restart: users made by `culvert
-// user`, and the addresses that users had. It is one bbolt file,
+// user`, the addresses that users had, and who is banned. It is one bbolt file,
 // state.db, in the directory that the configuration calls state.
 //
 // A server and the commands work on the same file at the same time. bbolt

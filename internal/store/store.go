@@ -22,8 +22,8 @@ const LockWait = 5 * time.Second
 // fileName is the store's file in the state directory.
 const fileName = "state.db"
 
-// schema is the version of what is in the file: 1 has users and leases. Some
-// files have a bucket of bans, too, which nothing was ever put in.
+// schema is the version of what is in the file: 1 has users and leases, and bans,
+// which older versions leave alone.
 const schema = 1
 
 // The buckets of the file. users has one bucket a tenant in it.
@@ -31,6 +31,7 @@ var (
 	bucketMeta   = []byte("meta")
 	bucketUsers  = []byte("users")
 	bucketLeases = []byte("leases")
+	bucketBans   = []byte("bans")
 	keySchema    = []byte("schema")
 )
 
@@ -84,7 +85,7 @@ func (s *Store) Close() error {
 // prepare makes the buckets, checks the schema and the mode of the file.
 func (s *Store) prepare() error {
 	err := s.update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{bucketMeta, bucketUsers, bucketLeases} {
+		for _, name := range [][]byte{bucketMeta, bucketUsers, bucketLeases, bucketBans} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
