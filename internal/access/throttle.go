@@ -1,16 +1,11 @@
 package access
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
-
-	"github.com/culvert-vpn/culvert/internal/config"
 )
 
 // Wrong passwords, counted for whoever has the key already. Each one counts for the
@@ -52,45 +47,6 @@ const (
 // refused that is not looked at.
 const LongestDelay = 2 * time.Second
 
-// scoreKind is what failures are counted for.
-type scoreKind uint8
-
-const (
-	scoreDeviceUser  scoreKind = iota // one user from one device
-	scoreSourceUser                   // one user from one address
-	scoreNetworkUser                  // one user from one network, of which one customer may have all
-	scoreDevice                       // one device, whatever the user of a tenant
-	scoreSource                       // one address, whatever the device and the user of a tenant
-	scoreUser                         // one user, from everywhere
-	scoreKinds
-)
-
-// free is how many failures a kind of count has free: a multiple of
-// limits.login_failures.
-func (a *Attempt) free(k scoreKind) float64 {
-	return float64(a.Free) * [scoreKinds]float64{1, 4, 6, 8, 40, 20}[k]
-}
-
-// String says in the log what is held up.
-func (k scoreKind) String() string {
-	return [scoreKinds]string{"this user from this device", "this user from this address", "this user from this network", "this device", "unknown users from this address",
-		"this user from unknown addresses"}[k]
-}
-
-// Attempt is one password that a client tries.
-type Attempt struct {
-	Client netip.AddrPort // where it comes from
-	Device string         // what its device calls itself in IKE
-	Tenant string         // empty: the name leads to none
-	User   string
-	Free   int       // limits.login_failures of the tenant; 0: nothing is held up
-	Began  time.Time // when it was asked for first
-
-	keys   [scoreKinds]scoreKey // of its counts, once hashed
-	hashed bool
-	asking []scoreKind // where it is counted as being looked at
-}
-
 // score is a count of failures.
 type score struct {
 	failures float64 // as of at; they are forgotten evenly
@@ -111,78 +67,25 @@ func (s *score) level(now time.Time, k scoreKind, free float64) float64 {
 	return max(0, s.failures-free*now.Sub(s.at).Seconds()/forget.Seconds())
 }
 
-// scoreKey is a hash: names of any length, and none that anybody can choose to collide.
-type scoreKey [16]byte
-
 // Throttle counts wrong passwords. It belongs to one goroutine.
 type Throttle struct {
-	scores *simplelru.LRU[scoreKey, *score]
-	known  *simplelru.LRU[scoreKey, []place] // from where users were in
-	asking map[scoreKey]int32                // logins whose password is being looked at
-	lines  *rate.Limiter                     // of the log
+	scores   *simplelru.LRU[scoreKey, *score]
+	known    *simplelru.LRU[scoreKey, []place] // from where users were in
+	asking   map[scoreKey]int32                // logins whose password is being looked at
+	lines    *rate.Limiter                     // of the log
+	suspects *suspects
+	guesses  *guesses
+	signs    []Finding // that nobody has taken yet
 }
 
 // NewThrottle returns one that has counted nothing.
 func NewThrottle() *Throttle {
 	scores, _ := simplelru.NewLRU[scoreKey, *score](maxScores, nil) // it fails for sizes below 1
 	known, _ := simplelru.NewLRU[scoreKey, []place](maxKnown, nil)
-	return &Throttle{scores: scores, known: known, asking: map[scoreKey]int32{}, lines: rate.NewLimiter(1, 20)}
-}
-
-// source is the address that counts: of IPv6 the /64, which is one subscriber's.
-func (a *Attempt) source() netip.Addr {
-	addr := a.Client.Addr().Unmap()
-	if addr.Is4() {
-		return addr
-	}
-	p, _ := addr.Prefix(64)
-	return p.Addr()
-}
-
-// key is under which an attempt is counted. All are hashed at once, since an attempt that
-// succeeds needs each of them.
-func (a *Attempt) key(k scoreKind) scoreKey {
-	if !a.hashed {
-		for k := range scoreKinds {
-			a.keys[k] = a.hash(k)
-		}
-		a.hashed = true
-	}
-	return a.keys[k]
-}
-
-func (a *Attempt) hash(k scoreKind) scoreKey {
-	var b [256]byte
-	text := append(b[:0], byte(k))
-	switch k {
-	case scoreUser:
-		text = append(text, 0)
-	case scoreNetworkUser:
-		text = appendAddr(text, Network(a.Client.Addr()).Addr())
-	default:
-		text = appendAddr(text, a.source())
-	}
-	if k == scoreDeviceUser || k == scoreDevice {
-		text = appendName(text, a.Device)
-	}
-	text = appendName(text, a.Tenant) // no tenant's users hold up another's
-	if k != scoreDevice && k != scoreSource {
-		text = appendName(text, config.UserKey(a.User))
-	}
-	sum := sha256.Sum256(text)
-	return scoreKey(sum[:])
-}
-
-// appendName appends a name with its length before it, so that no two lists of names are
-// one text.
-func appendName(text []byte, name string) []byte {
-	return append(binary.AppendUvarint(text, uint64(len(name))), name...)
-}
-
-// appendAddr appends an address of either family.
-func appendAddr(text []byte, a netip.Addr) []byte {
-	b := a.As16()
-	return append(text, b[:]...)
+	t := &Throttle{scores: scores, known: known, asking: map[scoreKey]int32{}, lines: rate.NewLimiter(1, 20)}
+	t.suspects = newSuspects(func(l Lock) { t.signs = append(t.signs, l) })
+	t.guesses = newGuesses(func(s Sign) { t.signs = append(t.signs, s) })
+	return t
 }
 
 // place is a device or an address that a user was in from.
@@ -253,6 +156,10 @@ func (t *Throttle) Ask(now time.Time, a *Attempt) Ruling {
 		over := s.level(now, k, free) - free
 		switch {
 		case over >= patientFailures:
+			t.Unseen(now, a)
+			if len(kinds) > len(ofKnownDevices) {
+				t.suspects.lockFor(a, k)
+			}
 			return Ruling{Refuse: true, By: k.String(), Tell: t.tells(now, s)}
 		case over >= 0:
 			least = max(least, min(LongestDelay, time.Duration((over+1)*float64(failureStep))))
@@ -319,6 +226,7 @@ func (t *Throttle) Settle(now time.Time, a *Attempt, o Outcome) {
 		}
 	}
 	a.asking = nil
+	t.guess(now, a, o)
 	if a.Free <= 0 {
 		return
 	}
@@ -334,6 +242,32 @@ func (t *Throttle) Settle(now time.Time, a *Attempt, o Outcome) {
 	}
 }
 
+// guess counts who is guessed at, and who guesses: not a device that was in before, which has
+// an old password.
+func (t *Throttle) guess(now time.Time, a *Attempt, o Outcome) {
+	switch {
+	case !a.Client.IsValid(): // there was no password to guess
+	case o == RightPassword:
+		t.guesses.right(now, a)
+		t.suspects.welcome(now, a)
+	case o == PasswordWrong && !t.Known(now, a):
+		t.guesses.wrong(now, a)
+		if a.Free > 0 {
+			t.suspects.wrong(now, a, t.guesses.sprayed(a))
+		}
+	}
+}
+
+// Unseen counts a login that is refused without a look at the password.
+func (t *Throttle) Unseen(now time.Time, a *Attempt) {
+	if !t.Known(now, a) {
+		t.guesses.unseen(now, a)
+	}
+}
+
+// Advance forgets what is over.
+func (t *Throttle) Advance(now time.Time) { t.guesses.expire(now) }
+
 func (t *Throttle) fail(now time.Time, a *Attempt, k scoreKind) {
 	s := t.score(now, a.key(k))
 	free := a.free(k)
@@ -342,13 +276,18 @@ func (t *Throttle) fail(now time.Time, a *Attempt, k scoreKind) {
 	s.failures, s.at = level+1, now
 }
 
-// Network is what one customer of a provider may have of addresses.
-func Network(a netip.Addr) netip.Prefix {
-	a = a.Unmap().WithZone("")
-	bits := 48
-	if a.Is4() {
-		bits = 24
+// Known reports whether the device of an attempt was in before as its user: it is held up by its
+// own wrong passwords alone.
+func (t *Throttle) Known(now time.Time, a *Attempt) bool { return t.wasIn(now, a, scoreDeviceUser) }
+
+// Next returns what a Throttle has found out, until there is nothing: a Lock, or a Sign.
+func (t *Throttle) Next() (Finding, bool) {
+	if len(t.signs) == 0 {
+		return nil, false
 	}
-	p, _ := a.Prefix(bits)
-	return p
+	f := t.signs[0]
+	if t.signs = t.signs[1:]; len(t.signs) == 0 {
+		t.signs = nil
+	}
+	return f, true
 }

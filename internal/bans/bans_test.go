@@ -3,7 +3,6 @@ package bans
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +153,44 @@ func TestOverlaps(t *testing.T) {
 	}
 }
 
+// TestAgainst: a login is held up by what is about its user, its device, or all devices that
+// nobody knows, from its source alone.
+func TestAgainst(t *testing.T) {
+	source := netip.MustParsePrefix("198.51.100.7/32")
+	against := func(b store.Ban, user, device string) bool {
+		l := NewList(nil)
+		b.Prefix, b.Tenant, b.By, b.Until = source, "acme", ByLockout, start.Add(time.Hour)
+		mustAdd(t, l, b)
+		if _, all := l.Of("acme", source.Addr()); all || l.Table("acme") != nil {
+			t.Errorf("%+v bans the address", b)
+		}
+		for _, other := range []string{"globex", ""} {
+			if _, ok := l.Against(other, user, device, source); ok {
+				t.Errorf("%+v is about %q", b, other)
+			}
+		}
+		if _, ok := l.Against("acme", user, device, netip.MustParsePrefix("198.51.100.8/32")); ok {
+			t.Errorf("%+v is about another address", b)
+		}
+		_, ok := l.Against("acme", user, device, source)
+		return ok
+	}
+	for _, x := range []struct {
+		ban                              store.Ban
+		itself, device, user, neighbours bool
+	}{
+		{store.Ban{User: "alice", Device: "d"}, true, false, false, false},
+		{store.Ban{User: "alice"}, true, true, false, false},
+		{store.Ban{Device: "d"}, true, false, true, false},
+		{store.Ban{Strangers: true}, true, true, true, true},
+	} {
+		got := [4]bool{against(x.ban, "alice", "d"), against(x.ban, "alice", "e"), against(x.ban, "bob", "d"), against(x.ban, "bob", "e")}
+		if want := [4]bool{x.itself, x.device, x.user, x.neighbours}; got != want {
+			t.Errorf("%+v: %v, want %v", x.ban, got, want)
+		}
+	}
+}
+
 // TestListIsBounded: operators are told that there is no room, and what the program bans makes
 // room for itself, and takes nothing of theirs.
 func TestListIsBounded(t *testing.T) {
@@ -175,10 +212,11 @@ func TestListIsBounded(t *testing.T) {
 	if n := l.Len(); n != MaxBans+maxAutomatic {
 		t.Errorf("%d bans", n)
 	}
-	for _, b := range l.All() {
-		if n, err := strconv.Atoi(b.User); err == nil && n < 500 {
-			t.Errorf("number %d, which would be over sooner than others, is there", n)
-		}
+	if _, ok := l.Against("acme", "499", "", netip.MustParsePrefix("192.0.2.1/32")); ok {
+		t.Error("the one that would be over first is there")
+	}
+	if _, ok := l.Against("acme", "500", "", netip.MustParsePrefix("192.0.2.1/32")); !ok {
+		t.Error("another has made room")
 	}
 }
 

@@ -4,7 +4,7 @@
 // # Verbs
 //
 // A List has the bans that there are: Add and Remove change it, Expire takes out what is over,
-// Of says what is against an address. Table is what is
+// Of says what is against an address, and Against what is against a login. Table is what is
 // banned as a whole, for goroutines that move packets. ReadFeed reads a file of networks.
 //
 // # Memory

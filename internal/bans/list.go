@@ -255,3 +255,18 @@ func (l *List) Of(tenant string, addr netip.Addr) (store.Ban, bool) {
 	}
 	return store.Ban{}, false
 }
+
+// Against is the ban that keeps a login from being looked at, of a device that nobody was in
+// from before: of the user from his source, of the device, or of all such devices from there.
+// source is the network that logins are counted for.
+func (l *List) Against(tenant, user, device string, source netip.Prefix) (store.Ban, bool) {
+	for _, b := range []store.Ban{
+		{Prefix: source, Tenant: tenant, User: user, Device: device}, {Prefix: source, Tenant: tenant, User: user},
+		{Prefix: source, Tenant: tenant, Device: device}, {Prefix: source, Tenant: tenant},
+	} {
+		if e := l.bans[b.Key()]; e != nil && e.Login() {
+			return e.Ban, true
+		}
+	}
+	return store.Ban{}, false
+}

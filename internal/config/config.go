@@ -26,6 +26,11 @@ const (
 	DefaultLoginFailures = 5
 )
 
+// DefaultLockout is that of a tenant that says nothing of it, and of names that lead to none.
+func DefaultLockout() Lockout {
+	return Lockout{For: 15 * time.Minute, Users: 50, BruteForce: 50, Spraying: 100}
+}
+
 // Config is a whole configuration file, checked.
 type Config struct {
 	// Listen holds the addresses to bind, each on both ports; the wildcards
@@ -262,12 +267,29 @@ type Limits struct {
 	// LoginFailures are the wrong passwords that a device may try of a user before its
 	// logins wait; 0: as many as it likes.
 	LoginFailures int
+	// Lockout is what follows when wrong passwords go on.
+	Lockout Lockout
 	// SessionTimeout ends a session after that long; 0: never.
 	SessionTimeout time.Duration
 	// IdleTimeout ends a session after that long without traffic; 0: never.
 	IdleTimeout time.Duration
 	// Flows one session may have open at once through netstack.
 	Flows int
+}
+
+// Lockout is when guessing is seen, and for how long who guesses is locked out.
+type Lockout struct {
+	// For is how long a ban lasts that wrong passwords have led to; 0: there is none.
+	For time.Duration
+	// Users are those whose passwords one device may try, or several devices of one address
+	// that nobody right comes from, before it is banned for all users; 0: as many as it likes.
+	Users int
+	// BruteForce is how many wrong passwords of one user are said to be an attack; 0: it is
+	// not said.
+	BruteForce int
+	// Spraying is of how many users of the tenant a few wrong passwords each are said to be
+	// one; 0: it is not said.
+	Spraying int
 }
 
 // Egress is how a tenant's traffic leaves; exactly one field is set.

@@ -135,7 +135,7 @@ func TestDefaults(t *testing.T) {
 	if o.Auth.Allow != (Methods{MSCHAPv2: true}) || o.Legacy || o.Egress.Netstack == nil || o.Egress.TUN != nil || o.MTU != 0 {
 		t.Errorf("tenant: %+v", o)
 	}
-	if o.IKE != (IKE{24 * time.Hour, 8 * time.Hour, false, DPD{30 * time.Second, 5}}) || o.Limits != (Limits{SessionsPerUser: 16, LoginFailures: 5, Flows: 4096}) {
+	if o.IKE != (IKE{24 * time.Hour, 8 * time.Hour, false, DPD{30 * time.Second, 5}}) || o.Limits != (Limits{SessionsPerUser: 16, LoginFailures: 5, Lockout: Lockout{15 * time.Minute, 50, 50, 100}, Flows: 4096}) {
 		t.Errorf("tenant: %+v %+v", o.IKE, o.Limits)
 	}
 	if got := o.Gateway(); got != netip.MustParseAddr("10.100.1.1") {
@@ -167,7 +167,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if !slices.Equal(o.Leases, want) {
 		t.Errorf("leases %v", o.Leases)
 	}
-	if o.IKE != (IKE{45 * time.Second, 20 * time.Second, true, DPD{0, 5}}) || o.Limits != (Limits{10, 3, 7, 12 * time.Hour, 30 * time.Minute, 100}) {
+	if o.IKE != (IKE{45 * time.Second, 20 * time.Second, true, DPD{0, 5}}) || o.Limits != (Limits{10, 3, 7, Lockout{time.Hour, 30, 0, 200}, 12 * time.Hour, 30 * time.Minute, 100}) {
 		t.Errorf("tenant: %+v %+v", o.IKE, o.Limits)
 	}
 	if len(o.Routes) != 2 || len(o.DNS) != 1 || len(o.NBNS) != 1 || len(o.Egress.Netstack.Allow) != 2 || len(o.Egress.Netstack.Deny) != 1 {

@@ -28,7 +28,7 @@ func defaultTenant() Tenant {
 			ChildLifetime: DefaultChildLifetime,
 			DPD:           DPD{Interval: DefaultDPDInterval, Tries: DefaultDPDTries},
 		},
-		Limits: Limits{Flows: DefaultFlows, SessionsPerUser: DefaultSessionsPerUser, LoginFailures: DefaultLoginFailures},
+		Limits: Limits{Flows: DefaultFlows, SessionsPerUser: DefaultSessionsPerUser, LoginFailures: DefaultLoginFailures, Lockout: DefaultLockout()},
 		Egress: Egress{Netstack: &Netstack{}},
 	}
 }
@@ -364,9 +364,21 @@ func (t *tenantValues) readLimits(v value) {
 		{"sessions", "100", false, func(v value) { v.integer(&t.Limits.Sessions, 0, math.MaxInt32) }},
 		{"sessions_per_user", "16", false, func(v value) { v.integer(&t.Limits.SessionsPerUser, 0, math.MaxInt32) }},
 		{"login_failures", "5", false, func(v value) { v.integer(&t.Limits.LoginFailures, 0, 1000) }},
+		{"lockout", "{for: 15m, users: 50, brute_force: 50, spraying: 100}", false, t.readLockout},
 		{"session_timeout", "12h", false, func(v value) { v.duration(&t.Limits.SessionTimeout, time.Second, most, true) }},
 		{"idle_timeout", "1h", false, func(v value) { v.duration(&t.Limits.IdleTimeout, time.Second, most, true) }},
 		{"flows", "4096", false, func(v value) { v.integer(&t.Limits.Flows, 1, 1<<20) }},
+	})
+}
+
+// readLockout reads when guessing is seen, and what follows.
+func (t *tenantValues) readLockout(v value) {
+	l := &t.Limits.Lockout
+	v.fields([]field{
+		{"for", "15m", false, func(v value) { v.duration(&l.For, time.Minute, 30*24*time.Hour, true) }},
+		{"users", "50", false, func(v value) { v.integer(&l.Users, 0, 256) }},
+		{"brute_force", "50", false, func(v value) { v.integer(&l.BruteForce, 0, 1_000_000) }},
+		{"spraying", "100", false, func(v value) { v.integer(&l.Spraying, 0, 8192) }},
 	})
 }
 

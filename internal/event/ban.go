@@ -5,6 +5,31 @@ import (
 	"time"
 )
 
+// BruteForceSeen: many wrong passwords of one user come.
+type BruteForceSeen struct {
+	warning `event:"brute-force-seen"`
+	Tenant  string         `json:"tenant,omitempty"` // empty: the name leads to none
+	User    string         `json:"user"`
+	State   string         `json:"state"` // begun, goes-on, over
+	Tries   int            `json:"tries"`
+	Sources int            `json:"sources"` // addresses, of IPv6 /64; 16: or more
+	Sample  []netip.Prefix `json:"sample"`  // of these, those with the most tries
+	Untold  int            `json:"untold,omitempty"`
+	Hint    string         `json:"hint"`
+}
+
+// SprayingSeen: a few wrong passwords each of many users come.
+type SprayingSeen struct {
+	warning `event:"spraying-seen"`
+	Tenant  string         `json:"tenant,omitempty"` // empty: the names lead to none
+	State   string         `json:"state"`            // begun, goes-on, over
+	Users   int            `json:"users"`
+	Tries   int            `json:"tries"`
+	Sources int            `json:"sources"` // addresses, of IPv6 /64; 1024: or more
+	Sample  []netip.Prefix `json:"sample"`  // the last of these
+	Hint    string         `json:"hint"`
+}
+
 // Ban is what an event of a ban is about.
 type Ban struct {
 	Tenant    string       `json:"tenant,omitempty"` // empty: all of them

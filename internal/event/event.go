@@ -40,7 +40,7 @@ func All() []Event {
 	return []Event{
 		PeerUp{}, PeerMoved{}, PeerDown{}, PeersIdle{}, IKERefused{}, IKERefusedUntold{},
 		SARefused{}, SAWorn{}, RekeyRefused{}, RouteRefused{}, LinkRefused{},
-		LoginRefused{}, LoginsThrottled{},
+		LoginRefused{}, LoginsThrottled{}, BruteForceSeen{}, SprayingSeen{},
 		Banned{}, Unbanned{}, BanExpired{}, BansUntold{}, BansLost{}, BansNotSaved{}, FeedRead{}, FeedRefused{}, FeedLinesSkipped{},
 		SessionUp{}, SessionIPv6{}, NoPrefix{}, SessionDown{},
 		ClientRedirected{}, ClientsRedirected{},

@@ -77,9 +77,9 @@ func user(t *tenantState, name string) somebody {
 func (a *attempt) proves(now time.Time, who somebody, proof access.Proof, to taker) {
 	p := a.carrier.peer()
 	a.tenant, a.user, a.who, a.proof, a.taker = who.tenant, who.User, who.Who, proof, to
-	a.tried = access.Attempt{Client: p.Path.Remote, Device: p.Identity, User: who.User, Free: config.DefaultLoginFailures, Began: now}
+	a.tried = access.Attempt{Client: p.Path.Remote, Device: p.Identity, User: who.User, Free: config.DefaultLoginFailures, Began: now, Lockout: config.DefaultLockout()}
 	if t := who.tenant; t != nil {
-		a.tried.Tenant, a.tried.Free = t.Name, t.Limits.LoginFailures
+		a.tried.Tenant, a.tried.Free, a.tried.Lockout = t.Name, t.Limits.LoginFailures, t.Limits.Lockout
 	}
 }
 

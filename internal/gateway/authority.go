@@ -22,12 +22,21 @@ func (g *logins) judge(now time.Time, a *attempt) {
 		a.proof.Zero()
 		return
 	}
-	if g.banned(a) {
+	switch why := g.against(now, a); why {
+	case access.None:
+	case access.Throttled:
+		g.throttle.Unseen(now, &a.tried)
+		g.found(now)
+		g.refuseUnseen(now, a)
+		return
+	default:
 		a.proof.Zero()
-		g.judged(now, a, access.Judgement{Refusal: access.Banned})
+		g.judged(now, a, access.Judgement{Refusal: why})
 		return
 	}
-	switch r := g.throttle.Ask(now, &a.tried); {
+	r := g.throttle.Ask(now, &a.tried)
+	g.found(now)
+	switch {
 	case r.Busy:
 		a.proof.Zero()
 		g.judged(now, a, access.Judgement{Refusal: access.Busy})
@@ -44,18 +53,6 @@ func (g *logins) judge(now time.Time, a *attempt) {
 	default:
 		g.consult(now, a)
 	}
-}
-
-// banned reports whether a login comes from where its tenant's clients are banned.
-func (g *logins) banned(a *attempt) bool {
-	tenant := ""
-	if a.tenant != nil {
-		tenant = a.tenant.Name
-	}
-	p, s := a.carrier.peer(), a.carrier.session()
-	in := p.tunnelMode != nil || s != nil && s.leased // and logs in again
-	banned, stay := g.server.bans.against(tenant, p.Path.Remote.Addr())
-	return banned && !(stay && in)
 }
 
 // refuseUnseen refuses a login without a look at its proof, and not sooner than others are.
@@ -173,6 +170,7 @@ func (g *logins) answer(now time.Time, e access.Answer) {
 	}
 	delete(g.attempts, e.ID)
 	g.throttle.Settle(now, &a.tried, e.Outcome())
+	g.found(now)
 	was, session := g.serve(a)
 	g.judged(now, a, a.fits(e.Judgement))
 	g.server.engine.Serve(was, session)

@@ -7,10 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/dataplane/simnet"
 	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/admin"
 	"github.com/culvert-vpn/culvert/internal/dialer"
@@ -336,4 +338,97 @@ func TestFeeds(t *testing.T) {
 		three.mustDial()
 		two.mustDial()
 	})
+}
+
+// wantBans fails the test unless what a guesser has earned is listed, each with its reason and
+// its end, and no address is banned as a whole.
+func (x guess) wantBans(t *testing.T, w *world) {
+	t.Helper()
+	list := w.bans().Bans
+	if len(list) == 0 {
+		t.Error("nobody is banned")
+	}
+	for _, b := range list {
+		left := time.Until(b.Until)
+		if b.By != "lockout" || b.Reason == "" || b.Tenant != "acme" || left <= 0 || left > 15*time.Minute || b.User == "" && b.Device == "" && !b.Strangers {
+			t.Errorf("%+v", b)
+		}
+	}
+	if n := w.log.FilterMessage("banned").Len(); n == 0 || n > 60 {
+		t.Errorf("%d lines of bans", n)
+	}
+	if x.tries >= 200 && x.user(0) == x.user(1) {
+		w.wantLog("brute-force-seen", "user", x.user(0))
+		w.wantLog("brute-force-seen", "state", "begun")
+	}
+}
+
+// spray is passwords of many users, a few of each, from many addresses.
+type spray struct {
+	users, addresses int
+	call             func(*dialer.DialConfig)
+}
+
+// TestSprayingIsSeenAndNamed: 1,000 users from 100 addresses, ten each: however little each
+// address does, it is said what it is, with how many users and addresses, and when it is over; who
+// took part is locked out; and right users, from those addresses as from others, log in at once.
+func TestSprayingIsSeenAndNamed(t *testing.T) {
+	a := newAuthority(t, "a")
+	yaml := strings.Replace(testConfig, "auth: {", allWays, 1) + a.server(vpn)
+	for name, way := range a.ways() {
+		users := 300
+		if name == "L2TP" {
+			users = 1000
+		}
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) { spray{users, 100, way}.run(t, w) })
+		})
+	}
+}
+
+func (x spray) run(t *testing.T, w *world) {
+	nats := make([]*simnet.NAT, x.addresses)
+	from := make([]*client, x.addresses)
+	for n := range from {
+		nats[n] = w.net.NAT(netip.AddrFrom4([4]byte{198, 51, 100, byte(n + 1)}))
+		from[n] = w.client(nats[n])
+	}
+	var attack sync.WaitGroup
+	for worker := range 10 {
+		attack.Go(func() {
+			for n := worker; n < x.users; n += 10 {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				if _, err := from[n%x.addresses].dial(ctx, x.call, func(d *dialer.DialConfig) { d.User, d.Password = fmt.Sprintf("user%d", n), "Summer2026!" }); err == nil {
+					t.Error("a wrong password opens")
+				}
+				cancel()
+				time.Sleep(time.Second)
+			}
+		})
+	}
+	attack.Wait()
+	w.wantLog("spraying-seen", "state", "begun")
+	w.wantLog("spraying-seen", "tenant", "acme")
+	looks := w.log.FilterMessage("login-refused").Len()
+	if looks >= x.users && x.users >= 1000 {
+		t.Errorf("all of %d passwords were looked at", x.users)
+	}
+	if x.users >= 1000 && len(w.bans().Bans) == 0 {
+		t.Error("nobody is banned")
+	}
+	for _, c := range []*client{w.client(nats[0]), w.client(nil)} {
+		began := time.Now()
+		conn := c.mustDial(x.call)
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("a right user waited %v", took)
+		}
+		conn.Close(context.Background())
+		<-conn.Done()
+	}
+	time.Sleep(2 * time.Hour)
+	lines := w.log.FilterMessage("spraying-seen").All()
+	last := lines[len(lines)-1].ContextMap()
+	if len(lines) > 20 || last["state"] != "over" || fmt.Sprint(last["sources"]) != fmt.Sprint(x.addresses) {
+		t.Errorf("%d lines, the last %v", len(lines), last)
+	}
 }

@@ -109,6 +109,8 @@ func (g *Gateway) Advance(now time.Time) {
 	if !now.Before(g.nextReport) {
 		g.nextReport = now.Add(tell.ReportInterval)
 		g.report()
+		g.logins.throttle.Advance(now)
+		g.logins.found(now)
 		g.applier.zeroSuperseded(now)
 	}
 	if deadline.Due(now, g.server.bans.list.Deadline()) {

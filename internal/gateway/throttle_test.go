@@ -82,6 +82,7 @@ func (x guess) run(t *testing.T, server string) {
 		x.login(t, right)
 		attack.Wait()
 		x.login(t, right)
+		x.wantBans(t, w)
 		x.wantStopped(t, w)
 		x.wantAnotherWay(t, w)
 	})
