@@ -2,12 +2,9 @@ package policy
 
 import (
 	"encoding/binary"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"testing"
-	"time"
 
 	"github.com/culvert-vpn/culvert/tenant/ipkt"
 )
@@ -17,18 +14,38 @@ type maker struct{ *rand.Rand }
 
 func of[T any](m maker, list ...T) T { return list[m.IntN(len(list))] }
 
-func (m maker) addr(six bool) netip.Addr {
-	if six {
-		return netip.MustParseAddr(of(m, "2001:db8:1:7::9", "2001:db8:1:8::9", "2001:db8:1::1", "2001:db8:20::5", "2001:db8:20::6", "2600::1",
-			"64:ff9b::10.20.0.5", "2002:a14:5::1", "::ffff:10.20.0.5", "2001:db8:20::5efe:10.20.0.6"))
+func each[T any](parse func(string) T, list ...string) (all []T) {
+	for _, s := range list {
+		all = append(all, parse(s))
 	}
-	return netip.MustParseAddr(of(m, "10.1.0.7", "10.1.0.8", "10.1.0.1", "10.20.0.5", "10.20.0.6", "10.20.0.7", "198.18.0.1", "8.8.8.8"))
+	return all
 }
 
-func (m maker) network() netip.Prefix {
-	return netip.MustParsePrefix(of(m, "0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.20.0.0/24", "10.20.0.5/32", "10.20.0.6/31", "198.18.0.0/15",
-		"::/0", "2001:db8::/32", "2001:db8:1:7::/64", "2001:db8:20::/64", "2001:db8:20::5/128", "64:ff9b::/96", "2002::/16"))
+// What packets and rules are made of.
+var (
+	makerAddr6 = each(netip.MustParseAddr, "2001:db8:1:7::9", "2001:db8:1:8::9", "2001:db8:1::1", "2001:db8:20::5", "2001:db8:20::6", "2600::1",
+		"64:ff9b::10.20.0.5", "64:ff9b:1:a14::500:0:0", "2002:a14:5::1", "2002:a14:5:0:0:5efe:a14:6", "::ffff:10.20.0.5", "::10.20.0.5",
+		"2001:0:a14:5::f5eb:fff9", "2001:db8:20::5efe:10.20.0.6")
+	makerAddr4   = each(netip.MustParseAddr, "10.1.0.7", "10.1.0.8", "10.1.0.1", "10.1.0.99", "10.20.0.5", "10.20.0.6", "10.20.0.7", "198.18.0.1", "8.8.8.8")
+	makerNetwork = each(netip.MustParsePrefix, "0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.20.0.0/24", "10.20.0.5/32", "10.20.0.6/31", "198.18.0.0/15",
+		"::/0", "2001:db8::/32", "2001:db8:1:7::/64", "2001:db8:20::/64", "2001:db8:20::5/128", "64:ff9b::/96", "2002::/16")
+	makerSchedules = each(func(s string) *Schedule {
+		when, err := ParseSchedule(s)
+		if err != nil {
+			panic(err)
+		}
+		return &when
+	}, "mon-fri 08:00-18:00 Europe/Berlin", "sat,sun 22:00-06:00 UTC", "sun-sat 00:00-24:00 UTC", "tue 10:00-10:30 America/New_York")
+)
+
+func (m maker) addr(six bool) netip.Addr {
+	if six {
+		return of(m, makerAddr6...)
+	}
+	return of(m, makerAddr4...)
 }
+
+func (m maker) network() netip.Prefix { return of(m, makerNetwork...) }
 
 func (m maker) peer() Peer {
 	switch m.IntN(8) {
@@ -82,11 +99,10 @@ func (m maker) set(i int) Set {
 			r.To = append(r.To, Target{m.peer(), m.ports()})
 		}
 		if m.IntN(6) == 0 {
-			when, err := ParseSchedule(of(m, "mon-fri 08:00-18:00 Europe/Berlin", "sat,sun 22:00-06:00 UTC", "sun-sat 00:00-24:00 UTC", "tue 10:00-10:30 America/New_York"))
-			if err != nil {
-				panic(err)
-			}
-			r.When = &when
+			r.When = of(m, makerSchedules...)
+		}
+		if m.IntN(6) == 0 {
+			r.Log = LogFirst
 		}
 		s.Rules = append(s.Rules, r)
 	}
@@ -119,6 +135,9 @@ func (m maker) upper(six bool) (proto byte, b []byte) {
 	switch {
 	case proto == 6 && len(b) >= 14:
 		b[12], b[13] = 5<<4, of[byte](m, 2, 2, 0x12, 0x10, 0x18, 0x11, 4, 0x14, 2, byte(m.IntN(64)))
+		if m.IntN(4) == 0 {
+			binary.BigEndian.PutUint32(b[of(m, 4, 8):], of(m, 1, 2, 100, 1<<16, 1<<17, 1<<18, ^uint32(0), m.Uint32()))
+		}
 		if m.IntN(40) == 0 {
 			b[12] = byte(m.IntN(256))
 		}
@@ -247,6 +266,9 @@ func (m maker) rest(b []byte) []byte {
 		return m.first(b)
 	}
 	whole := len(b) - n
+	if whole < 8 {
+		return b
+	}
 	b = append([]byte(nil), b[:n+8]...)
 	offset := whole + 8*of(m, 0, 0, 0, 1, 5, -1)
 	if b[0]>>4 == 6 {
@@ -278,213 +300,4 @@ func answer(b []byte) []byte {
 		copy(c[at+2:], b[at:at+2])
 	}
 	return c
-}
-
-// ring is a tenant with two clients, compiled and plain.
-type ring struct {
-	m        maker
-	clients  []*Party
-	compiled *Flows
-	plain    *plain
-	now      Now
-	sent     [][]byte
-}
-
-var (
-	ringPrefixes = prefixes("2001:db8:1:7::/64", "2001:db8:1:8::/64")
-	ringGateways = []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("2001:db8:1::1")}
-)
-
-func newRing(t testing.TB, m maker) *ring {
-	r := &ring{m: m, now: Now{1_700_000_000 + int64(m.IntN(14*86400)), 1000}}
-	for i, who := range []*Identity{{User: "ann", Groups: []string{"engineers"}}, {User: "bob", Groups: []string{"guests", "engineers"}, Site: "office"}} {
-		s := new(Subject)
-		s.SetAddress(netip.AddrFrom4([4]byte{10, 1, 0, byte(7 + i)}))
-		s.SetPrefix(&ringPrefixes[i])
-		p := new(Party)
-		p.SetAddresses(s)
-		if m.IntN(3) == 0 {
-			who.Filters = []string{"web-only"}
-		}
-		p.SetIdentity(who, nil)
-		r.clients = append(r.clients, p)
-	}
-	bounds := Bounds{Session: 2 + m.IntN(8), Tenant: 4 + m.IntN(10), Shards: 1}
-	r.plain = &plain{gateways: ringGateways, bounds: bounds, firsts: map[*Party][]plainFirst{}}
-	r.compiled = NewFlows(bounds, r.rules(t))
-	return r
-}
-
-// rules makes others.
-func (r *ring) rules(t testing.TB) *Rules {
-	var sets []Set
-	for i := range 1 + r.m.IntN(3) {
-		sets = append(sets, r.m.set(i))
-	}
-	if r.m.IntN(4) > 0 { // else whoever is under it may do nothing
-		filter := r.m.set(0)
-		filter.Who = []Peer{{Kind: UnderFilter, Name: "web-only"}}
-		sets = append(sets, filter)
-	}
-	rules, err := Compile(Config{Clients: prefixes("10.1.0.0/24", "2001:db8:1::/48"), Gateways: ringGateways, Sets: sets})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.plain.sets, r.plain.generation, r.plain.active = sets, r.plain.generation+1, nil
-	return rules
-}
-
-// owner is the client that has an address; nil: none.
-func (r *ring) owner(a netip.Addr) *Party {
-	for _, c := range r.clients {
-		if c.owns(a) {
-			return c
-		}
-	}
-	return nil
-}
-
-// next is a packet that may follow what was sent, by chance.
-func (r *ring) next() []byte {
-	m := r.m
-	if len(r.sent) > 0 && m.IntN(3) > 0 {
-		b := of(m, r.sent...)
-		switch m.IntN(6) {
-		case 0, 1:
-			return b
-		case 2, 3:
-			return answer(b)
-		case 4:
-			return m.complaint(m.addr(b[0]>>4 == 6), of(m, b, answer(b)))
-		case 5:
-			return m.rest(b)
-		}
-	}
-	six := m.IntN(2) == 0
-	b := m.whole(m.addr(six), m.addr(six))
-	if m.IntN(10) == 0 && len(b) > 40 { // crafted
-		for range 1 + m.IntN(3) {
-			b[m.IntN(len(b))] = byte(m.IntN(256))
-		}
-		if b[0]>>4 == 4 && int(b[0]&15)*4 <= len(b) && b[0]&15 >= 5 {
-			ipkt.SetHeaderChecksum(b[:int(b[0]&15)*4])
-		}
-	}
-	return b
-}
-
-// step has one packet judged by both.
-func (r *ring) step(t testing.TB) (judged bool) {
-	switch r.m.IntN(40) {
-	case 0:
-		r.compiled.SetRules(r.rules(t))
-	case 1:
-		n := of(r.m, 31, 31, 31, 61, 250, 301, 601, 3600, 7500)
-		r.now.Up, r.now.Wall = r.now.Up+uint32(n), r.now.Wall+int64(n)
-	case 2, 3, 4, 5:
-		r.now.Up, r.now.Wall = r.now.Up+1, r.now.Wall+1
-	}
-	b := r.next()
-	ip, err := ipkt.Parse(b)
-	if err != nil {
-		return false
-	}
-	from, to := r.owner(ip.Source()), r.owner(ip.Destination())
-	if from == nil && to == nil {
-		return false
-	}
-	before := append([]byte(nil), ip.Bytes...)
-	want := r.plain.judge(r.now, from, to, before)
-	got := r.compiled.Judge(r.now, from, to, &ip)
-	if got.Allow != want {
-		t.Fatalf("%x: allowed %v (%+v), want %v", b, got.Allow, got, want)
-	}
-	if live := int(r.compiled.counted().live); live != len(r.plain.flows) {
-		t.Fatalf("%x: %d flows, want %d", b, live, len(r.plain.flows))
-	}
-	if got.Allow && len(r.sent) < 64 {
-		r.sent = append(r.sent, before)
-	}
-	return true
-}
-
-// worlds is how many tenants TestCompiledIsPlain makes; each judges hundreds of packets.
-var worlds = flag.Int("worlds", 300, "tenants to compare with the plain decision")
-
-// TestCompiledIsPlain: whatever the rules, whatever the packets.
-func TestCompiledIsPlain(t *testing.T) {
-	allowed, judged := 0, 0
-	const packets = 300
-	for i := range *worlds {
-		r := newRing(t, maker{rand.New(rand.NewPCG(uint64(i), 7))})
-		for range packets {
-			if r.step(t) {
-				judged++
-			}
-		}
-		c := r.compiled.counted()
-		allowed += int(c.begun)
-	}
-	t.Logf("%d packets judged, %d flows begun", judged, allowed)
-	if judged < *worlds*packets/4 || allowed < judged/100 {
-		t.Error("the packets are too dull")
-	}
-}
-
-// FuzzCompiledIsPlain is TestCompiledIsPlain from any seed.
-func FuzzCompiledIsPlain(f *testing.F) {
-	f.Add(uint64(1), uint64(2))
-	f.Fuzz(func(t *testing.T, a, b uint64) {
-		r := newRing(t, maker{rand.New(rand.NewPCG(a, b))})
-		for range 200 {
-			r.step(t)
-		}
-	})
-}
-
-// TestAskIsJudge: what is said of a flow that nobody has sent becomes of one that is.
-func TestAskIsJudge(t *testing.T) {
-	allowed := 0
-	for i := range 10000 {
-		m := maker{rand.New(rand.NewPCG(uint64(i), 11))}
-		r := newRing(t, m)
-		six := m.IntN(2) == 0
-		q := Question{Source: m.addr(six), Destination: m.addr(six), Protocol: of[uint8](m, 6, 17, 1, 58, 47, 132), At: time.Unix(r.now.Wall, 0)}
-		if q.Source == q.Destination {
-			continue
-		}
-		q.Port = m.port()
-		up := make([]byte, 32)
-		binary.BigEndian.PutUint16(up, 999)
-		binary.BigEndian.PutUint16(up[2:], q.Port)
-		up[12], up[13] = 5<<4, tcpSYN
-		switch {
-		case q.Protocol == 1 && !six:
-			q.Port, up[0] = 8, 8
-		case q.Protocol == 58 && six:
-			q.Port, up[0] = 128, 128
-		case q.Protocol == 1, q.Protocol == 58, q.Protocol == 47:
-			q.Port = 0
-		}
-		q.From, q.To = r.owner(q.Source), r.owner(q.Destination)
-		if q.From == nil && q.To == nil {
-			continue
-		}
-		ip, err := ipkt.Parse(frame(q.Source, q.Destination, q.Protocol, up, 0, 0, false, nil))
-		if err != nil {
-			t.Fatal(err)
-		}
-		rules := r.compiled.force.Load().rules
-		verdict := rules.Judge(q.direction(), &Subject{any: true}, &ip)
-		want := verdict != Neighbour && r.compiled.Judge(r.now, q.From, q.To, &ip).Allow
-		if got := rules.Ask(q); got.Allow != want {
-			t.Fatalf("%+v: asked %+v, judged %v", q, got, want)
-		}
-		if want {
-			allowed++
-		}
-	}
-	if allowed < 500 {
-		t.Errorf("only %d are allowed", allowed)
-	}
 }
