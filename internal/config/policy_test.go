@@ -174,3 +174,30 @@ func TestFilterThatAllowsNothing(t *testing.T) {
 		t.Error(said)
 	}
 }
+
+// TestAskPolicyWhereTenantsAreAlike: a client reaches its own gateway, also where another
+// tenant has the same addresses, and not what a tenant in the same kernel has.
+func TestAskPolicyWhereTenantsAreAlike(t *testing.T) {
+	const two = `tenants:
+  - {name: a, default: true, psk: a-long-enough-secret, pool: 10.1.0.0/24, policy: {default: allow}, egress: %s}
+  - {name: b, match: {realms: [b]}, psk: another-long-secret, pool: %s, egress: %s}
+`
+	for _, c := range []struct {
+		egress, pool, beside, to string
+		allow                    bool
+	}{
+		{"netstack", "10.1.0.0/24", "netstack", "10.1.0.1:udp/53", true},
+		{"netstack", "10.2.0.0/24", "netstack", "10.2.0.1:udp/53", false},
+		{"{tun: {device: a0}}", "10.2.0.0/24", "{tun: {device: b0}}", "10.2.0.7:tcp/80", false},
+		{"{tun: {device: a0, allow: [10.2.0.0/28]}}", "10.2.0.0/24", "{tun: {device: b0}}", "10.2.0.7:tcp/80", true},
+		{"{tun: {device: a0, netns: a}}", "10.2.0.0/24", "{tun: {device: b0}}", "10.2.0.7:tcp/80", true},
+	} {
+		conf := wantConfig(t, fmt.Sprintf(two, c.egress, c.pool, c.beside))
+		var ask PolicyTest
+		ask.User = "ann"
+		ask.To, ask.Protocol, _ = ParseFlow(c.to)
+		if a, err := conf.AskPolicy(&conf.Tenants[0], ask); err != nil || a.Allow != c.allow {
+			t.Errorf("%s beside %s of %s, to %s: %+v, %v", c.egress, c.beside, c.pool, c.to, a, err)
+		}
+	}
+}

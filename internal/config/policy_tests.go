@@ -168,6 +168,12 @@ func (t *Tenant) ask(r *policy.Rules, p PolicyTest) PolicyAnswer {
 		q.At = time.Now()
 	}
 	q.From.SetIdentity(t.identityOf(p.User, p.Groups, p.Filters), nil)
+	for _, l := range t.Leases {
+		if l.Addr == q.Destination && t.ClientToClient {
+			q.To = new(policy.Party)
+			q.To.SetIdentity(t.identityOf(l.User, nil, nil), nil)
+		}
+	}
 	d := r.Ask(q)
 	set, rule := r.Names(d)
 	return PolicyAnswer{Decision: d, Set: set, Rule: rule}
@@ -186,21 +192,48 @@ func (t *Tenant) clientOf(user string, to netip.Addr) netip.Addr {
 	return t.Gateway().Next()
 }
 
-// closedTo is where a tenant's clients do not go by its egress, nil: its device says.
+// closedTo is where a tenant's clients do not go by its egress, nil: nowhere.
 func (c *Config) closedTo(t *Tenant) (*policy.Reach, error) {
 	n := t.Egress.Netstack
 	if n == nil {
-		return nil, nil
+		return c.BesideTUN(t)
 	}
-	deny := slices.Concat(policy.NeverReached(), n.Deny)
+	deny, allow := slices.Concat(policy.NeverReached(), n.Deny), slices.Clone(n.Allow)
 	for i := range c.Tenants {
-		for _, p := range slices.Concat(c.Tenants[i].Pool, c.Tenants[i].Pool6) {
-			if c.Tenants[i].Name != t.Name {
-				deny = append(deny, p.Masked())
-			}
+		if other := &c.Tenants[i]; other.Name != t.Name {
+			deny = append(deny, other.prefixes()...)
 		}
 	}
-	return policy.NewReach(deny, n.Allow)
+	for _, own := range t.Gateways() { // also where another tenant has the same pool
+		allow = append(allow, netip.PrefixFrom(own, own.BitLen()))
+	}
+	return policy.NewReach(deny, allow)
+}
+
+// BesideTUN is where a tenant's clients do not go although the kernel would take
+// them there: what belongs to tenants with devices in the same namespace, since the
+// kernel forwards from one device to the other. nil: there is no such tenant.
+func (c *Config) BesideTUN(t *Tenant) (*policy.Reach, error) {
+	var deny []netip.Prefix
+	for i := range c.Tenants {
+		other := &c.Tenants[i]
+		if t.Egress.TUN == nil || other.Name == t.Name || other.Egress.TUN == nil || other.Egress.TUN.NetNS != t.Egress.TUN.NetNS {
+			continue
+		}
+		deny = append(deny, other.prefixes()...)
+	}
+	if deny == nil {
+		return nil, nil
+	}
+	return policy.NewReach(deny, t.Egress.TUN.Allow)
+}
+
+// prefixes are the pools of a tenant.
+func (t *Tenant) prefixes() (all []netip.Prefix) {
+	for _, p := range slices.Concat(t.Pool, t.Pool6) {
+		all = append(all, p.Masked())
+	}
+	return all
 }
 
 // checkPolicy refuses rules that cannot be, warns of those that say nothing, and runs the

@@ -89,7 +89,7 @@ func (g *applier) prepareTenant(p *plan, conf *config.Tenant) error {
 func (g *applier) renewTenant(p *plan, old *tenantState, conf *config.Tenant) (err error) {
 	r := renewal{tenant: old, conf: conf}
 	was := old.conf.Load()
-	if r.closed, err = besideTUN(p.next, conf); err != nil {
+	if r.closed, err = p.next.BesideTUN(conf); err != nil {
 		return err
 	}
 	r.rules = rulesOf(conf, r.closed)

@@ -121,24 +121,6 @@ func (d *devices) close() {
 	}
 }
 
-// besideTUN is where a tenant's clients do not go although the kernel would take
-// them there: what belongs to tenants with devices in the same namespace, since the
-// kernel forwards from one device to the other. nil: there is no such tenant.
-func besideTUN(c *config.Config, t *config.Tenant) (*policy.Reach, error) {
-	var deny []netip.Prefix
-	for i := range c.Tenants {
-		other := &c.Tenants[i]
-		if t.Egress.TUN == nil || other.Name == t.Name || other.Egress.TUN == nil || other.Egress.TUN.NetNS != t.Egress.TUN.NetNS {
-			continue
-		}
-		deny = slices.Concat(deny, masked(other.Pool), masked(other.Pool6))
-	}
-	if deny == nil {
-		return nil, nil
-	}
-	return policy.NewReach(deny, t.Egress.TUN.Allow)
-}
-
 func masked(prefixes []netip.Prefix) []netip.Prefix {
 	out := make([]netip.Prefix, 0, len(prefixes))
 	for _, p := range prefixes {

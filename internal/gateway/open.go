@@ -34,7 +34,7 @@ func (g *server) newTenant(c *config.Config, conf *config.Tenant) (*tenantState,
 	if t.tells, err = t.newResponder(); err != nil {
 		return nil, err
 	}
-	if t.closed, err = besideTUN(c, conf); err != nil {
+	if t.closed, err = c.BesideTUN(conf); err != nil {
 		return nil, err
 	}
 	t.policy = rulesOf(conf, t.closed)
