@@ -1,5 +1,6 @@
 // Package store keeps what must survive a restart: users made by `culvert
-// user`, the addresses that users had, and who is banned. It is one bbolt file,
+// user`, with their groups and filters, the addresses that users had, and who
+// is banned. It is one bbolt file,
 // state.db, in the directory that the configuration calls state.
 //
 // A server and the commands work on the same file at the same time. bbolt

@@ -13,7 +13,8 @@
 // a tenant's clients have under way, and Flows.Judge says of every packet whether it is
 // of a flow that was allowed, or may begin one. The first packet of a flow decides: every
 // Set that is for the sessions at its ends, or the networks, must allow it, and in each
-// of them the first Rule that is about it decides. Answers pass, and so do ICMP errors
+// of them the first Rule that is about it decides. A Set may be a filter, for the sessions
+// whose Identity names it. Answers pass, and so do ICMP errors
 // that quote a packet of the flow and fragments whose first passed. Flows.SetRules swaps
 // rules under live flows, which are judged again with their next packet. Rules.Ask says
 // what would become of a flow, by the same code.
