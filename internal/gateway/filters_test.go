@@ -139,3 +139,44 @@ func TestFilterThatIsGone(t *testing.T) {
 		}
 	}
 }
+
+// TestFiltersOfEveryRoad: a user of the store is held by what he has there, whichever way he
+// logs in, and by what he has a moment later.
+func TestFiltersOfEveryRoad(t *testing.T) {
+	a, lines := newRSAAuthority(t)
+	server := lines[strings.Index(lines, "    certificate:"):]
+	for _, r := range a.roads() {
+		if !r.account || !r.hash {
+			continue // it leads to no account of the store
+		}
+		t.Run(r.name, func(t *testing.T) {
+			kept, err := store.Open(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer kept.Close()
+			if err := kept.AddUser("acme", store.User{Name: "dora", Hash: store.HashPassword("dorapw"), Attributes: store.Attributes{Groups: []string{"guests"}}}); err != nil {
+				t.Fatal(err)
+			}
+			yaml := strings.Replace(testConfig, "auth: {", "auth: {allow: ["+r.allow+"], ", 1) + server + filtersOfAcme
+			inWorldWith(t, kept, goodRoad, yaml, func(t *testing.T, w *world) {
+				c := w.client(nil)
+				conn, err := r.dial(c, "dora", "dorapw")
+				if err != nil {
+					t.Fatal(err)
+				}
+				network := netip.MustParseAddr("198.18.0.2")
+				if c.ping(conn, network, time.Second) {
+					t.Error("the filter of its group does not hold it")
+				}
+				if err := kept.SetAttributes("acme", "dora", func(a *store.Attributes) { a.Groups = nil }); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(watchInterval + time.Second)
+				if !c.ping(conn, network, time.Second) {
+					t.Error("what it had then holds it")
+				}
+			})
+		})
+	}
+}

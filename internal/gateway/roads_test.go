@@ -71,7 +71,7 @@ func inXAUTH(why access.Refusal) string {
 func (a *authority) roads() []road {
 	certificates := map[string]func(*dialer.DialConfig){}
 	tls := map[string]func(*dialer.DialConfig){}
-	for _, name := range []string{"alice", "bob", "carol", "past"} {
+	for _, name := range []string{"alice", "bob", "carol", "dora", "past"} {
 		c := a.client(name)
 		if name == "past" {
 			a.expire(name, c)
@@ -180,6 +180,9 @@ func obstacles() []obstacle {
 		{refusal: access.Disabled, user: "carol", never: func(r road) string {
 			return unless(r.account && r.hash, "the key leads to no account, and of an account of the store CHAP knows no password")
 		}},
+		{refusal: access.NoFilter, user: "dora", never: func(r road) string {
+			return unless(r.account && r.hash, "the key leads to no account, and of an account of the store CHAP knows no password")
+		}},
 		{refusal: access.NeedsPassword, user: "carol", never: func(r road) string { return unless(!r.hash, "the hash is enough") }},
 		{refusal: access.TenantFull, lines: "    limits: {sessions: 1}\n", before: 1, user: "alice", never: always},
 		{refusal: access.UserFull, lines: "    limits: {sessions_per_user: 1}\n", before: 1, user: "alice", never: func(r road) string {
@@ -222,6 +225,9 @@ func (r road) meets(t *testing.T, o obstacle, server string) {
 	if err := kept.AddUser("acme", store.User{Name: "carol", Hash: store.HashPassword("carolpw"), Disabled: true}); err != nil {
 		t.Fatal(err)
 	}
+	if err := kept.AddUser("acme", store.User{Name: "dora", Hash: store.HashPassword("dorapw"), Attributes: store.Attributes{Filters: []string{"gone"}}}); err != nil {
+		t.Fatal(err)
+	}
 	acme := strings.Replace(testConfig, "auth: {", "auth: {allow: ["+r.allow+"], ", 1) + server + o.lines
 	if o.refusal == access.PoolEmpty {
 		acme = strings.Replace(acme, "10.100.1.0/24", "10.100.1.0/30", 1) // ours, and one
@@ -235,7 +241,7 @@ func (r road) meets(t *testing.T, o obstacle, server string) {
 				t.Fatalf("a client before: %v", err)
 			}
 		}
-		password := map[string]string{"carol": "carolpw"}[o.user]
+		password := map[string]string{"carol": "carolpw", "dora": "dorapw"}[o.user]
 		if password == "" {
 			password = "alicepw"
 		}
