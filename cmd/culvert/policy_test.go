@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -90,4 +92,13 @@ tenants:
 			t.Errorf("%q is not in %s", want, o.out)
 		}
 	}
+	again, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Replace(bytes.ReplaceAll(again, []byte("group:guests"), []byte("group:others")), []byte("[], guests"), []byte("[], others"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantCall(t, exitOK, "refused: there is no group guests", "", "user", "list", "--config", path)
+	ask(exitFailed, "denied by group guests, which the tenant does not have", "bob", "10.20.0.5:tcp/80")
 }

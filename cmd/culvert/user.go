@@ -304,6 +304,9 @@ func (u *userCommand) table(tenants []config.Tenant, s *store.Store) error {
 			if user.Disabled {
 				state = "disabled"
 			}
+			if missing := t.Policy.Missing(user.Groups, user.Filters); missing != "" {
+				state = "refused: there is no " + missing
+			}
 			if _, hidden := t.User(user.Name); hidden {
 				state = "hidden by the configuration"
 			}

@@ -49,11 +49,14 @@ func (g *server) tellFlows(t *tenantState, room bool) {
 	told, untold := t.port.Notes(room)
 	for _, n := range told {
 		rule := n.Rule
-		if rule == "" {
+		switch {
+		case n.Set == "": // for as long as it takes to end the session
+			rule = "filter unknown"
+		case rule == "":
 			rule = "default"
 		}
-		filter, _ := strings.CutPrefix(n.Set, "filter:")
-		if filter == n.Set {
+		filter, of := strings.CutPrefix(n.Set, "filter:")
+		if !of {
 			filter = ""
 		}
 		from, to := n.Source.Addr().String(), config.FlowName(n.Destination, n.Protocol)
