@@ -185,6 +185,38 @@ func TestLockoutOfNobodysNames(t *testing.T) {
 	g.wantLocks(t, Lock{Source: guesser, Strangers: true})
 }
 
+// TestLockoutTakenBack: who was locked out and is let in again by an operator begins anew: his
+// right password is looked at, and it takes as many wrong ones again.
+func TestLockoutTakenBack(t *testing.T) {
+	for name, x := range map[string]func(n int) Attempt{
+		"device of a user": func(int) Attempt { return from("192.0.2.1", "d", "alice") },
+		"user":             func(n int) Attempt { return from("192.0.2.1", fmt.Sprint("d", n), "alice") },
+		"device":           func(n int) Attempt { return from("192.0.2.1", "d", fmt.Sprint("user", n)) },
+		"address":          func(n int) Attempt { return from("192.0.2.1", fmt.Sprint("d", n), fmt.Sprint("user", n)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuessing()
+			looks := func() (n int) {
+				for len(g.locks) == 0 {
+					if g.guess(x(n), PasswordWrong) {
+						n++
+					}
+				}
+				return n
+			}
+			first := looks()
+			for _, l := range g.locks {
+				g.throttle.Forgive(l)
+			}
+			g.locks = nil
+			right := x(first + 1)
+			if waited, ok := g.try(right, RightPassword); !ok || waited > LongestDelay {
+				t.Errorf("the right password: looked at %v, after %v", ok, waited)
+			}
+		})
+	}
+}
+
 // TestLockoutOff: where it is off, nobody is locked out, and guessing is seen all the same; an
 // old password on a device that was in before is no guessing.
 func TestLockoutOff(t *testing.T) {

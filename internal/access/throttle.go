@@ -1,6 +1,7 @@
 package access
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -279,6 +280,25 @@ func (t *Throttle) fail(now time.Time, a *Attempt, k scoreKind) {
 // Known reports whether the device of an attempt was in before as its user: it is held up by its
 // own wrong passwords alone.
 func (t *Throttle) Known(now time.Time, a *Attempt) bool { return t.wasIn(now, a, scoreDeviceUser) }
+
+// Forgive forgets what has led to a Lock that is taken back: else the next wrong password would
+// lead to it again, and the right one would be refused unseen.
+func (t *Throttle) Forgive(l Lock) {
+	a := &Attempt{Client: netip.AddrPortFrom(l.Source.Addr(), 0), Tenant: l.Tenant, User: l.User, Device: l.Device}
+	kind := scoreSource
+	switch {
+	case l.User != "" && l.Device != "":
+		kind = scoreDeviceUser
+	case l.User != "":
+		kind = scoreSourceUser
+	case l.Device != "":
+		kind = scoreDevice
+	}
+	t.scores.Remove(a.key(kind))
+	if h, known := t.suspects.known.Peek(a.key(kind)); known {
+		h.users, h.devices = nil, nil
+	}
+}
 
 // Next returns what a Throttle has found out, until there is nothing: a Lock, or a Sign.
 func (t *Throttle) Next() (Finding, bool) {

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"time"
 
 	"github.com/culvert-vpn/culvert/internal/access"
@@ -72,12 +74,25 @@ func user(t *tenantState, name string) somebody {
 	return somebody{access.Who{Tenant: t.Tenant, User: name}, t}
 }
 
+// maxDevice is how much of a device's name counts and bans keep, in bytes: clients call
+// themselves what they like.
+const maxDevice = 96
+
+// deviceOf is the name of a device as it is counted and banned by, another for each.
+func deviceOf(name string) string {
+	if len(name) <= maxDevice {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return name[:maxDevice] + "..." + hex.EncodeToString(sum[:8])
+}
+
 // proves has an attempt be that of somebody who proves himself by a secret that others may
 // guess.
 func (a *attempt) proves(now time.Time, who somebody, proof access.Proof, to taker) {
 	p := a.carrier.peer()
 	a.tenant, a.user, a.who, a.proof, a.taker = who.tenant, who.User, who.Who, proof, to
-	a.tried = access.Attempt{Client: p.Path.Remote, Device: p.Identity, User: who.User, Free: config.DefaultLoginFailures, Began: now, Lockout: config.DefaultLockout()}
+	a.tried = access.Attempt{Client: p.Path.Remote, Device: deviceOf(p.Identity), User: who.User, Free: config.DefaultLoginFailures, Began: now, Lockout: config.DefaultLockout()}
 	if t := who.tenant; t != nil {
 		a.tried.Tenant, a.tried.Free, a.tried.Lockout = t.Name, t.Limits.LoginFailures, t.Limits.Lockout
 	}

@@ -79,7 +79,7 @@ func (g *Gateway) Ban(ctx context.Context, o admin.BanOrder) (admin.Banned, erro
 // It implements admin.Gateway.
 func (g *Gateway) Unban(ctx context.Context, p netip.Prefix, tenant string) ([]admin.Ban, error) {
 	var gone []store.Ban
-	if err := g.server.engine.Work.Do(ctx, func(time.Time) { gone = g.server.unban(p, tenant) }); err != nil {
+	if err := g.server.engine.Work.Do(ctx, func(time.Time) { gone = g.logins.unban(p, tenant) }); err != nil {
 		return nil, err
 	}
 	if err := g.server.saveBans(g.server.changedBans); err != nil {

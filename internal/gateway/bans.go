@@ -11,6 +11,7 @@ import (
 
 	"github.com/culvert-vpn/culvert/dataplane"
 	"github.com/culvert-vpn/culvert/ike"
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/bans"
 	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/internal/event"
@@ -133,13 +134,16 @@ func banOf(b store.Ban) event.Ban {
 	return event.Ban{Tenant: b.Tenant, Prefix: b.Prefix, User: b.User, Device: b.Device, Strangers: b.Strangers, By: b.By, Reason: b.Reason}
 }
 
-// unban takes bans back, and says so.
-func (g *server) unban(p netip.Prefix, tenant string) []store.Ban {
-	gone := g.bans.list.Remove(p, tenant)
+// unban takes bans back, and says so. Guessers begin anew.
+func (g *logins) unban(p netip.Prefix, tenant string) []store.Ban {
+	gone := g.server.bans.list.Remove(p, tenant)
 	for _, b := range gone {
-		g.emit(event.Unbanned{Ban: banOf(b)})
+		g.server.emit(event.Unbanned{Ban: banOf(b)})
+		if b.By == bans.ByLockout {
+			g.throttle.Forgive(access.Lock{Source: b.Prefix, Tenant: b.Tenant, User: b.User, Device: b.Device})
+		}
 	}
-	g.refuse()
+	g.server.refuse()
 	return gone
 }
 

@@ -363,6 +363,41 @@ func (x guess) wantBans(t *testing.T, w *world) {
 	}
 }
 
+// TestLockoutIsTakenBack: a device that is locked out for wrong passwords does not get in with the
+// right one, until an operator takes the ban back: then it does at once.
+func TestLockoutIsTakenBack(t *testing.T) {
+	a := newAuthority(t, "a")
+	yaml := strings.Replace(testConfig, "auth: {", allWays, 1) + a.server(vpn)
+	for name, way := range a.ways() {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
+				c := w.clientAt(w.addr("198.51.100.7"), w.net.Listen)
+				try := func(password string) error {
+					ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+					defer cancel()
+					_, err := c.dial(ctx, way, func(d *dialer.DialConfig) { d.Password = password })
+					return err
+				}
+				for range 12 {
+					if try("wrong") == nil {
+						t.Fatal("a wrong password opens")
+					}
+				}
+				if list := w.bans().Bans; len(list) != 1 || list[0].User != "alice" || list[0].By != "lockout" {
+					t.Fatalf("%+v", list)
+				}
+				if try("alicepw") == nil {
+					t.Error("who is locked out is in")
+				}
+				w.unban("198.51.100.7/32")
+				if err := try("alicepw"); err != nil {
+					t.Errorf("after the ban was taken back: %v", err)
+				}
+			})
+		})
+	}
+}
+
 // spray is passwords of many users, a few of each, from many addresses.
 type spray struct {
 	users, addresses int

@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -12,19 +10,6 @@ import (
 	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/internal/store"
 )
-
-// maxDevice is how much of a device's name a ban keeps, in bytes: clients call themselves what
-// they like.
-const maxDevice = 96
-
-// deviceOf is the name of a device as bans have it, another for each.
-func deviceOf(name string) string {
-	if len(name) <= maxDevice {
-		return name
-	}
-	sum := sha256.Sum256([]byte(name))
-	return name[:maxDevice] + "..." + hex.EncodeToString(sum[:8])
-}
 
 // against is what is against a login before its proof is looked at: a ban of where it comes from,
 // or one that a guesser has earned.
@@ -42,7 +27,7 @@ func (g *logins) against(now time.Time, a *attempt) access.Refusal {
 	if !t.Client.IsValid() || g.throttle.Known(now, t) {
 		return access.None
 	}
-	if _, banned := g.server.bans.list.Against(t.Tenant, config.UserKey(t.User), deviceOf(t.Device), t.Source()); banned {
+	if _, banned := g.server.bans.list.Against(t.Tenant, config.UserKey(t.User), t.Device, t.Source()); banned {
 		return access.Throttled
 	}
 	return access.None
@@ -58,7 +43,7 @@ func (g *logins) found(now time.Time) {
 		switch f := f.(type) {
 		case access.Lock:
 			_, _, _, _ = g.ban(now, store.Ban{ // there is always room for these
-				Prefix: f.Source, Tenant: f.Tenant, User: f.User, Device: deviceOf(f.Device), Strangers: f.Strangers, Keep: true,
+				Prefix: f.Source, Tenant: f.Tenant, User: f.User, Device: f.Device, Strangers: f.Strangers, Keep: true,
 				By: bans.ByLockout, Reason: f.Reason, Made: now.UTC(), Until: now.Add(f.For).UTC(),
 			})
 		case access.Sign:
