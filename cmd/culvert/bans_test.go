@@ -77,6 +77,22 @@ func TestBans(t *testing.T) {
 	bans(exitOK, "is not banned any more", "del", "2001:db8::/32")
 }
 
+// TestConfigCheckReadsFeeds: what is wrong with files of addresses is said before they are served.
+func TestConfigCheckReadsFeeds(t *testing.T) {
+	mixed := write(t, "mixed.txt", "192.0.2.0/24\n"+strings.Repeat("198.51.100.7/24\n", 10))
+	absurd := write(t, "absurd.txt", "0.0.0.0/0\n")
+	conf := write(t, "c.yaml", fmt.Sprintf("block: [file:%s, file:/none]\ntenants: [{name: acme, psk: a-long-enough-key, pool: 10.1.0.0/24, block: [file:%s]}]\n", mixed, absurd))
+	o := wantCall(t, exitOK, "is right", "", "config", "check", conf)
+	for _, says := range []string{mixed + ": line 2: 198.51.100.7/24 has bits behind", mixed + ": 2 more lines make no sense", absurd + ":1: 0.0.0.0/0 is everybody", "/none cannot be read"} {
+		if !strings.Contains(o.err, says) {
+			t.Errorf("%q is not said: %s", says, o.err)
+		}
+	}
+	if strings.Count(o.err, "\n") != 11 {
+		t.Error(o.err)
+	}
+}
+
 // TestBansOfGuessers: what wrong passwords have led to is shown with whom it is about, why and
 // for how long.
 func TestBansOfGuessers(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/culvert-vpn/culvert/internal/bans"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/quickstart"
 )
@@ -51,6 +52,7 @@ func checkConfig(s streams, path string) error {
 	}
 	defer c.Zero()
 	warn(s, c)
+	warnOfFeeds(s, c)
 	fmt.Fprintf(s.out, "%s is right: it listens on %s, and has %d tenant(s)\n", path, addresses(c.Listen), len(c.Tenants))
 	for i := range c.Tenants {
 		describe(s, &c.Tenants[i])
@@ -62,6 +64,32 @@ func checkConfig(s streams, path string) error {
 func warn(s streams, c *config.Config) {
 	for _, w := range c.Warnings {
 		fmt.Fprintln(s.err, "warning:", w.Headline())
+	}
+}
+
+// warnOfFeeds shows what is wrong with the files of addresses that a configuration names, as a
+// server that reads them says it in its log.
+func warnOfFeeds(s streams, c *config.Config) {
+	files := slices.Clone(c.Block)
+	for i := range c.Tenants {
+		files = append(files, c.Tenants[i].Block...)
+	}
+	slices.Sort(files)
+	for _, file := range slices.Compact(files) {
+		if _, err := os.Stat(file); err != nil {
+			continue // the configuration's own warnings say so
+		}
+		f, err := bans.ReadFeed(file, bans.MaxFeeds)
+		if err != nil {
+			fmt.Fprintln(s.err, "warning:", strings.TrimPrefix(err.Error(), "bans: "))
+			continue
+		}
+		for _, line := range f.Told {
+			fmt.Fprintf(s.err, "warning: %s: %s\n", file, line)
+		}
+		if more := f.Skipped - len(f.Told); more > 0 {
+			fmt.Fprintf(s.err, "warning: %s: %d more lines make no sense\n", file, more)
+		}
 	}
 }
 
