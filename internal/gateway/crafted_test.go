@@ -109,8 +109,9 @@ func (c *client) says(pkts ...[]byte) {
 
 // marks are the numbers of the marked packets that have come somewhere.
 type marks struct {
-	mu   sync.Mutex
-	seen map[uint32]int
+	mu       sync.Mutex
+	seen     map[uint32]int
+	answered map[uint32]bool // SYNs, by their sequence numbers
 }
 
 // saw notes what is in a packet; it may be the first hook of a device.
@@ -118,7 +119,10 @@ func (m *marks) saw(pkt []byte) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.seen == nil {
-		m.seen = make(map[uint32]int)
+		m.seen, m.answered = make(map[uint32]int), make(map[uint32]bool)
+	}
+	if ip, err := ipkt.Parse(pkt); err == nil && ip.Protocol == ipkt.ProtocolTCP && len(ip.Payload()) >= 20 && ip.Payload()[13]&0x12 == 0x12 {
+		m.answered[binary.BigEndian.Uint32(ip.Payload()[8:])-1] = true
 	}
 	all := marksIn(pkt)
 	for _, n := range all {
@@ -132,6 +136,13 @@ func (m *marks) has(n uint32) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.seen[n] > 0
+}
+
+// hasAnswered reports whether a SYN with that sequence number was answered by another.
+func (m *marks) hasAnswered(n uint32) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.answered[n]
 }
 
 // watch has marked packets that come out of a device noted, and not answered.
