@@ -48,7 +48,7 @@ func (m maker) addr(six bool) netip.Addr {
 func (m maker) network() netip.Prefix { return of(m, makerNetwork...) }
 
 func (m maker) peer() Peer {
-	switch m.IntN(8) {
+	switch m.IntN(10) {
 	case 0:
 		return Peer{}
 	case 1:
@@ -59,6 +59,8 @@ func (m maker) peer() Peer {
 		return Peer{Kind: OfSite, Name: "office"}
 	case 4:
 		return Peer{Kind: UnderFilter, Name: "web-only"}
+	case 5:
+		return Peer{Kind: InPool, Name: of(m, "vip", "", "default")}
 	}
 	return Peer{Kind: InNetwork, Network: m.network()}
 }

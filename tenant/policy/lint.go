@@ -160,7 +160,7 @@ func (p Peer) covers(q Peer) bool {
 	if p.Kind == InNetwork && q.Kind == InNetwork {
 		return p.Network.Bits() <= q.Network.Bits() && p.Network.Contains(q.Network.Addr())
 	}
-	return p.Kind == Anybody || p == q
+	return p.Kind == Anybody || p == q || p.Kind == InPool && q.Kind == InPool && p.Name == ""
 }
 
 // meets reports whether somebody may be both.

@@ -280,7 +280,8 @@ func isPeer(p Peer, s *Party) bool {
 	if p.Kind == UnderFilter {
 		return slices.Contains(i.Filters, p.Name)
 	}
-	return p.Kind == IsUser && i.User == p.Name || p.Kind == InGroup && slices.Contains(i.Groups, p.Name) || p.Kind == OfSite && i.Site == p.Name
+	return p.Kind == IsUser && i.User == p.Name || p.Kind == InGroup && slices.Contains(i.Groups, p.Name) || p.Kind == OfSite && i.Site == p.Name ||
+		p.Kind == InPool && i.Pool != "" && (p.Name == "" || p.Name == i.Pool)
 }
 
 // firstMatch returns the first rule of those in force that is about a flow; -1: none is.

@@ -28,6 +28,9 @@ const (
 	InGroup
 	OfSite
 	UnderFilter
+	// InPool is the session of whoever was given an address of a pool, of that name or
+	// of any, which need not have that address any more.
+	InPool
 )
 
 // Peer is one end of a flow as rules name it: everybody, whoever has an address of a
@@ -35,7 +38,7 @@ const (
 type Peer struct {
 	Kind    Kind
 	Network netip.Prefix // InNetwork
-	Name    string       // of the user, group, site or filter
+	Name    string       // of the user, group, site, filter or pool
 }
 
 // Ports are ports of a protocol, or types of ICMP. The zero Ports are everything.
@@ -96,6 +99,7 @@ type Identity struct {
 	User   string
 	Groups []string
 	Site   string
+	Pool   string // of which it was given its address
 	// Filters are sets by which it is held beside those that are for everybody, by the
 	// names that Who of them has. Under one that there is none of, it may do nothing.
 	Filters []string
@@ -110,6 +114,8 @@ func (i *Identity) is(p Peer) bool {
 		return i != nil && i.User == p.Name && p.Name != ""
 	case OfSite:
 		return i != nil && i.Site == p.Name && p.Name != ""
+	case InPool:
+		return i != nil && i.Pool != "" && (p.Name == "" || i.Pool == p.Name)
 	case InGroup:
 		return i != nil && slices.Contains(i.Groups, p.Name)
 	case UnderFilter:
