@@ -11,6 +11,8 @@ var (
 	ErrStatic = errors.New("tenant: bad static lease")
 	// ErrExhausted says that every address of the pool is leased.
 	ErrExhausted = errors.New("tenant: no address left in the pool")
+	// ErrTaken says that an address that is to be static is leased to another.
+	ErrTaken = errors.New("tenant: another has the address")
 	// ErrOwner says that an owner has no name.
 	ErrOwner = errors.New("tenant: lease without an owner")
 )

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // DefaultRemember is how many addresses that nobody uses are remembered for
@@ -13,8 +14,10 @@ const DefaultRemember = 65536
 // PoolConfig describes a Pool.
 type PoolConfig struct {
 	// Prefixes are the addresses to lease, all of one family, none overlapping
-	// another. The first host address of the first one is the gateway's.
-	Prefixes []netip.Prefix
+	// another. The first host address of the first one is the gateway's, unless
+	// NoGateway says that it has its own in another pool.
+	Prefixes  []netip.Prefix
+	NoGateway bool
 	// Static maps owners to the address that is theirs alone. The addresses
 	// lie inside Prefixes.
 	Static map[string]netip.Addr
@@ -30,6 +33,15 @@ type PoolConfig struct {
 type Lease struct {
 	Owner string
 	Addr  netip.Addr
+	// Since is when he got it, or, of one that is free, when he left it; to the second.
+	Since time.Time
+}
+
+// Held is an address that is somebody's, or was.
+type Held struct {
+	Lease
+	Leased bool // now
+	Static bool // his alone, whether he has it or not
 }
 
 // Pool leases the addresses of one family. An owner gets the address that it
@@ -46,9 +58,11 @@ type Pool struct {
 	remember int
 	size     int
 	leased   int
+	idle     int // static leases that their owners do not have now
 
 	fresh   cursor                // addresses that nobody had
 	slots   map[netip.Addr]*slot  // every address that was leased or must not be
+	order   []*slot               // the same, as they came to be known
 	free    slotList              // not leased, the longest free in front
 	byOwner map[string]*ownerList // the free addresses of an owner, the latest in front
 }
@@ -60,7 +74,6 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 	}
 	p := &Pool{
 		prefixes: slices.Clone(cfg.Prefixes),
-		gateway:  firstHost(cfg.Prefixes[0]),
 		static:   make(map[string]netip.Addr, len(cfg.Static)),
 		remember: cfg.Remember,
 		fresh:    newCursor(cfg.Prefixes),
@@ -74,7 +87,10 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 	for _, prefix := range p.prefixes {
 		p.size += hostCount(prefix)
 	}
-	p.reserve(p.gateway)
+	if !cfg.NoGateway {
+		p.gateway = firstHost(cfg.Prefixes[0])
+		p.reserve(p.gateway)
+	}
 	for _, addr := range cfg.Exclude {
 		p.reserve(addr.Unmap())
 	}
@@ -92,30 +108,91 @@ func (p *Pool) reserve(addr netip.Addr) {
 	if _, ok := p.slots[addr]; ok || !p.Contains(addr) || !isHost(p.prefixes, addr) {
 		return
 	}
-	p.slots[addr] = &slot{addr: addr, state: slotReserved}
+	p.slot(addr).state = slotReserved
 	p.size--
+}
+
+// slot makes the slot of an address that has none.
+func (p *Pool) slot(addr netip.Addr) *slot {
+	s := &slot{addr: addr}
+	p.slots[addr] = s
+	p.order = append(p.order, s)
+	return s
 }
 
 func (p *Pool) addStatic(static map[string]netip.Addr) error {
 	for owner, addr := range static {
-		addr = addr.Unmap()
-		switch _, taken := p.slots[addr]; {
-		case owner == "":
-			return fmt.Errorf("%w: %v: %w", ErrStatic, addr, ErrOwner)
-		case !p.Contains(addr) || !isHost(p.prefixes, addr):
-			return fmt.Errorf("%w: %v of %q is no host address of the pool", ErrStatic, addr, owner)
-		case taken:
-			return fmt.Errorf("%w: %v of %q is the gateway's, excluded or another's", ErrStatic, addr, owner)
+		if err := p.SetStatic(owner, addr, time.Time{}); err != nil {
+			return err
 		}
-		p.static[owner] = addr
-		p.slots[addr] = &slot{addr: addr, owner: owner, state: slotStatic}
 	}
 	return nil
 }
 
+// SetStatic makes addr the owner's alone from now on, in place of the one that was; an
+// invalid one: he has none any more. It is an error if the address is none that is leased,
+// or is another's: static, or leased, which is ErrTaken.
+func (p *Pool) SetStatic(owner string, addr netip.Addr, now time.Time) error {
+	addr = addr.Unmap()
+	if had, ok := p.static[owner]; ok && had == addr {
+		return nil
+	}
+	if addr.IsValid() {
+		if err := p.claim(owner, addr); err != nil {
+			return err
+		}
+	}
+	if had, ok := p.static[owner]; ok {
+		p.unclaim(p.slots[had], now)
+		delete(p.static, owner)
+	}
+	if addr.IsValid() {
+		p.static[owner] = addr
+	}
+	return nil
+}
+
+// claim makes an address static.
+func (p *Pool) claim(owner string, addr netip.Addr) error {
+	s := p.slots[addr]
+	switch {
+	case owner == "":
+		return fmt.Errorf("%w: %v: %w", ErrStatic, addr, ErrOwner)
+	case !p.Contains(addr) || !isHost(p.prefixes, addr):
+		return fmt.Errorf("%w: %v of %q is no host address of the pool", ErrStatic, addr, owner)
+	case s == nil:
+		s = p.slot(addr)
+	case s.state != slotDynamic:
+		return fmt.Errorf("%w: %v of %q is the gateway's, excluded or another's", ErrStatic, addr, owner)
+	case s.leased && s.owner != owner:
+		return fmt.Errorf("%w: %v is %q's now, and not %q's: %w", ErrStatic, addr, s.owner, owner, ErrTaken)
+	case !s.leased:
+		p.take(s)
+	}
+	if s.owner != owner {
+		s.owner, s.since = owner, 0
+	}
+	if s.state = slotStatic; !s.leased {
+		p.idle++
+	}
+	return nil
+}
+
+// unclaim makes a static address one of all; who has it keeps it.
+func (p *Pool) unclaim(s *slot, now time.Time) {
+	if s.state = slotDynamic; s.leased {
+		return
+	}
+	p.idle--
+	if s.since == 0 {
+		s.since = seconds(now)
+	}
+	p.keep(s)
+}
+
 // Lease returns an address for owner until Release. One owner may hold several
 // leases: only the first of them is its static address, if it has one.
-func (p *Pool) Lease(owner string) (netip.Addr, error) {
+func (p *Pool) Lease(owner string, now time.Time) (netip.Addr, error) {
 	if owner == "" {
 		return netip.Addr{}, ErrOwner
 	}
@@ -123,9 +200,17 @@ func (p *Pool) Lease(owner string) (netip.Addr, error) {
 	if s == nil {
 		return netip.Addr{}, ErrExhausted
 	}
-	s.owner, s.leased = owner, true
-	p.leased++
+	p.lease(s, owner, now)
 	return s.addr, nil
+}
+
+// lease has a slot that is in no list be leased.
+func (p *Pool) lease(s *slot, owner string, since time.Time) {
+	s.owner, s.leased, s.since = owner, true, seconds(since)
+	p.leased++
+	if s.state == slotStatic {
+		p.idle--
+	}
 }
 
 // pick finds the slot for a new lease of owner and takes it out of the lists.
@@ -157,9 +242,9 @@ func (p *Pool) Prefer(owner string, addr netip.Addr) {
 	}
 }
 
-// Take leases addr to owner, who has it already by another Pool that this one takes the
+// Take leases addr to owner, who has it since then by another Pool that this one takes the
 // place of. It reports whether it can: not if addr is none that is leased, or another's.
-func (p *Pool) Take(owner string, addr netip.Addr) bool {
+func (p *Pool) Take(owner string, addr netip.Addr, since time.Time) bool {
 	addr = addr.Unmap()
 	s := p.slots[addr]
 	switch {
@@ -169,31 +254,48 @@ func (p *Pool) Take(owner string, addr netip.Addr) bool {
 		if !p.Contains(addr) || !isHost(p.prefixes, addr) {
 			return false
 		}
-		s = &slot{addr: addr}
-		p.slots[addr] = s
+		s = p.slot(addr)
 	case s.leased || s.state == slotReserved || s.state == slotStatic && s.owner != owner:
 		return false
 	case s.state == slotDynamic:
 		p.take(s)
 	}
-	s.owner, s.leased = owner, true
-	p.leased++
+	p.lease(s, owner, since)
 	return true
 }
 
 // takeFresh makes a slot for an address that nobody had.
 func (p *Pool) takeFresh() *slot {
+	addr, ok := p.peekFresh()
+	if !ok {
+		return nil
+	}
+	p.fresh.next()
+	return p.slot(addr)
+}
+
+// peekFresh is an address that nobody had.
+func (p *Pool) peekFresh() (netip.Addr, bool) {
 	for {
-		addr, ok := p.fresh.next()
-		if !ok {
-			return nil
+		addr, ok := p.fresh.peek()
+		if _, used := p.slots[addr]; !ok || !used {
+			return addr, ok
 		}
-		if _, used := p.slots[addr]; !used {
-			s := &slot{addr: addr}
-			p.slots[addr] = s
-			return s
+		p.fresh.next()
+	}
+}
+
+// NextFree is the address that somebody gets next who had none before; false: there is none.
+func (p *Pool) NextFree() (netip.Addr, bool) {
+	if p.free.len < p.remember {
+		if addr, ok := p.peekFresh(); ok {
+			return addr, true
 		}
 	}
+	if s := p.free.front(); s != nil {
+		return s.addr, true
+	}
+	return netip.Addr{}, false
 }
 
 // take removes a free slot from the lists.
@@ -209,16 +311,18 @@ func (p *Pool) take(s *slot) *slot {
 
 // Release ends the lease of addr and remembers whose it was. It reports
 // whether there was one.
-func (p *Pool) Release(addr netip.Addr) bool {
+func (p *Pool) Release(addr netip.Addr, now time.Time) bool {
 	s := p.slots[addr.Unmap()]
 	if s == nil || !s.leased {
 		return false
 	}
-	s.leased = false
+	s.leased, s.since = false, seconds(now)
 	p.leased--
-	if s.state != slotStatic {
-		p.keep(s)
+	if s.state == slotStatic {
+		p.idle++
+		return true
 	}
+	p.keep(s)
 	return true
 }
 
@@ -239,12 +343,12 @@ func (p *Pool) keep(s *slot) {
 func (p *Pool) Leases() []Lease {
 	leases := make([]Lease, 0, p.leased+p.free.len)
 	for s := p.free.front(); s != nil; s = p.free.after(s) {
-		leases = append(leases, Lease{s.owner, s.addr})
+		leases = append(leases, s.lease())
 	}
 	free := len(leases)
-	for _, s := range p.slots {
+	for _, s := range p.order {
 		if s.leased && s.state != slotStatic {
-			leases = append(leases, Lease{s.owner, s.addr})
+			leases = append(leases, s.lease())
 		}
 	}
 	slices.SortFunc(leases[free:], func(a, b Lease) int { return a.Addr.Compare(b.Addr) })
@@ -252,22 +356,44 @@ func (p *Pool) Leases() []Lease {
 }
 
 // Restore remembers the owners of addresses as Leases returned them and says
-// how many it took: those outside the pool, reserved, static, known already or
-// beyond what the pool remembers are passed over. Nothing is leased by it.
+// how many it took: those outside the pool, reserved, static and known already
+// are passed over, and of more than the pool remembers the first. Nothing is
+// leased by it.
 func (p *Pool) Restore(leases []Lease) int {
-	taken := 0
+	ours := make([]Lease, 0, len(leases))
 	for _, l := range leases {
-		addr := l.Addr.Unmap()
-		_, known := p.slots[addr]
-		if known || l.Owner == "" || p.free.len >= p.remember || !p.Contains(addr) || !isHost(p.prefixes, addr) {
+		l.Addr = l.Addr.Unmap()
+		if _, known := p.slots[l.Addr]; !known && l.Owner != "" && p.Contains(l.Addr) && isHost(p.prefixes, l.Addr) {
+			ours = append(ours, l)
+		}
+	}
+	taken := 0
+	for _, l := range ours[max(0, len(ours)-max(0, p.remember-p.free.len)):] {
+		if _, known := p.slots[l.Addr]; known {
 			continue
 		}
-		s := &slot{addr: addr, owner: l.Owner}
-		p.slots[addr] = s
+		s := p.slot(l.Addr)
+		s.owner, s.since = l.Owner, seconds(l.Since)
 		p.keep(s)
 		taken++
 	}
 	return taken
+}
+
+// Held lists the addresses that are somebody's or were, at most n of them, in the order in
+// which they came to be known, which stays. from is 0, or the next of an answer before, which
+// is 0 at the end.
+func (p *Pool) Held(from, n int) (list []Held, next int) {
+	next = min(from+n, len(p.order))
+	for _, s := range p.order[min(from, next):next] {
+		if s.state != slotReserved {
+			list = append(list, Held{Lease: s.lease(), Leased: s.leased, Static: s.state == slotStatic})
+		}
+	}
+	if next == len(p.order) {
+		next = 0
+	}
+	return list, next
 }
 
 // Contains reports whether addr lies in one of the pool's prefixes.
@@ -281,3 +407,13 @@ func (p *Pool) Size() int { return p.size }
 
 // Leased is how many addresses are leased now.
 func (p *Pool) Leased() int { return p.leased }
+
+// Static is how many addresses are one owner's alone, and Idle how many of those their
+// owners do not have now: nobody else gets them.
+func (p *Pool) Static() int { return len(p.static) }
+
+// Idle is explained at Static.
+func (p *Pool) Idle() int { return p.idle }
+
+// Remembered is how many free addresses are kept for the owners that they had.
+func (p *Pool) Remembered() int { return p.free.len }

@@ -99,8 +99,8 @@ func (c *cursor) enter() {
 	c.addr, c.left = firstHost(c.prefixes[0]), hostCount(c.prefixes[0])
 }
 
-// next returns the next host address; ok is false after the last one.
-func (c *cursor) next() (addr netip.Addr, ok bool) {
+// peek returns the next host address, again and again; ok is false after the last one.
+func (c *cursor) peek() (addr netip.Addr, ok bool) {
 	for c.left == 0 {
 		if len(c.prefixes) == 1 {
 			return netip.Addr{}, false
@@ -108,8 +108,8 @@ func (c *cursor) next() (addr netip.Addr, ok bool) {
 		c.prefixes = c.prefixes[1:]
 		c.enter()
 	}
-	addr = c.addr
-	c.addr = addr.Next()
-	c.left--
-	return addr, true
+	return c.addr, true
 }
+
+// next goes on behind what peek has returned.
+func (c *cursor) next() { c.addr, c.left = c.addr.Next(), c.left-1 }

@@ -1,6 +1,9 @@
 package tenant
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // slotState says what an address of the pool may be used for.
 type slotState uint8
@@ -18,8 +21,26 @@ type slot struct {
 	owner      string // who has it or had it last
 	state      slotState
 	leased     bool
+	since      int64 // of the lease, or its end, in seconds since 1970; 0: none of either
 	prev, next *slot // free slots by age
 	mine, more *slot // free slots of one owner: the one before, the one after
+}
+
+// lease is what the slot is written down as.
+func (s *slot) lease() Lease {
+	l := Lease{Owner: s.owner, Addr: s.addr}
+	if s.since != 0 {
+		l.Since = time.Unix(s.since, 0).UTC()
+	}
+	return l
+}
+
+// seconds is a time as slots have it.
+func seconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
 }
 
 // slotList is a ring of free slots with the longest free one in front.

@@ -6,9 +6,13 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
+
+// then is when it is, where that does not matter.
+var then = time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC)
 
 func newPool(t testing.TB, cfg PoolConfig) *Pool {
 	t.Helper()
@@ -32,7 +36,7 @@ func drain(t testing.TB, p *Pool) []string {
 	t.Helper()
 	var all []string
 	for i := range p.Size() + 1 {
-		addr, err := p.Lease(fmt.Sprint("owner", i))
+		addr, err := p.Lease(fmt.Sprint("owner", i), then)
 		if errors.Is(err, ErrExhausted) {
 			return all
 		}
@@ -102,13 +106,13 @@ func TestPoolIsSticky(t *testing.T) {
 	p := newPool(t, PoolConfig{Prefixes: prefixes("10.0.0.0/29")})
 	lease := func(owner, want string) {
 		t.Helper()
-		if got, err := p.Lease(owner); err != nil || got.String() != want {
+		if got, err := p.Lease(owner, then); err != nil || got.String() != want {
 			t.Fatalf("%s got %v, %v, want %s", owner, got, err, want)
 		}
 	}
 	release := func(addr string) {
 		t.Helper()
-		if !p.Release(netip.MustParseAddr(addr)) {
+		if !p.Release(netip.MustParseAddr(addr), then) {
 			t.Fatalf("%s was not leased", addr)
 		}
 	}
@@ -125,13 +129,13 @@ func TestPoolIsSticky(t *testing.T) {
 	lease("alice", "10.0.0.5") // the one it had last
 	lease("dave", "10.0.0.6")
 	lease("eve", "10.0.0.2") // the longest free, though alice's
-	if _, err := p.Lease("mallory"); !errors.Is(err, ErrExhausted) {
+	if _, err := p.Lease("mallory", then); !errors.Is(err, ErrExhausted) {
 		t.Errorf("got %v, want ErrExhausted", err)
 	}
-	if _, err := p.Lease(""); !errors.Is(err, ErrOwner) {
+	if _, err := p.Lease("", then); !errors.Is(err, ErrOwner) {
 		t.Errorf("got %v, want ErrOwner", err)
 	}
-	if p.Release(netip.MustParseAddr("10.0.0.1")) || p.Release(netip.MustParseAddr("9.9.9.9")) {
+	if p.Release(netip.MustParseAddr("10.0.0.1"), then) || p.Release(netip.MustParseAddr("9.9.9.9"), then) {
 		t.Error("released what nobody leased")
 	}
 }
@@ -143,11 +147,11 @@ func TestPoolStatic(t *testing.T) {
 		Exclude:  []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("192.0.2.1")},
 	})
 	for _, want := range []string{"10.0.0.3", "10.0.0.4"} { // the second one is not static
-		if got, _ := p.Lease("alice"); got.String() != want {
+		if got, _ := p.Lease("alice", then); got.String() != want {
 			t.Errorf("got %v, want %v", got, want)
 		}
 	}
-	p.Release(netip.MustParseAddr("10.0.0.3"))
+	p.Release(netip.MustParseAddr("10.0.0.3"), then)
 	if got := drain(t, p); !slices.Equal(got, []string{"10.0.0.5", "10.0.0.6"}) {
 		t.Errorf("others got %v", got)
 	}
@@ -161,16 +165,16 @@ func TestPoolRestore(t *testing.T) {
 	before := newPool(t, cfg)
 	had := make(map[string]netip.Addr)
 	for _, owner := range []string{"a", "b", "c", "d"} {
-		had[owner], _ = before.Lease(owner)
+		had[owner], _ = before.Lease(owner, then)
 	}
-	before.Release(had["b"])
+	before.Release(had["b"], then)
 	after := newPool(t, cfg)
-	leases := append(before.Leases(), Lease{"x", netip.MustParseAddr("10.0.0.1")}, Lease{"x", netip.MustParseAddr("11.0.0.1")}, Lease{"x", had["a"]}, Lease{"", netip.MustParseAddr("10.0.0.9")})
+	leases := append(before.Leases(), Lease{Owner: "x", Addr: netip.MustParseAddr("10.0.0.1")}, Lease{Owner: "x", Addr: netip.MustParseAddr("11.0.0.1")}, Lease{Owner: "x", Addr: had["a"]}, Lease{Owner: "", Addr: netip.MustParseAddr("10.0.0.9")})
 	if n := after.Restore(leases); n != 4 {
 		t.Errorf("restored %d, want 4", n)
 	}
 	for _, owner := range []string{"d", "new", "a", "c", "b"} {
-		got, err := after.Lease(owner)
+		got, err := after.Lease(owner, then)
 		if err != nil || had[owner].IsValid() && got != had[owner] {
 			t.Errorf("%s got %v, %v, had %v", owner, got, err, had[owner])
 		}
@@ -181,11 +185,11 @@ func TestPoolRestore(t *testing.T) {
 func TestPoolIsBounded(t *testing.T) {
 	p := newPool(t, PoolConfig{Prefixes: prefixes("fd00::/32"), Remember: 10})
 	for i := range 1000 {
-		addr, err := p.Lease(fmt.Sprint(i))
+		addr, err := p.Lease(fmt.Sprint(i), then)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.Release(addr)
+		p.Release(addr, then)
 	}
 	if len(p.slots) > 12 || len(p.byOwner) > 10 {
 		t.Errorf("%d slots, %d owners", len(p.slots), len(p.byOwner))
@@ -211,7 +215,7 @@ func TestPoolProperties(t *testing.T) {
 			if rapid.Bool().Draw(t, "release") {
 				for addr, o := range leased {
 					if o == owner {
-						p.Release(addr)
+						p.Release(addr, then)
 						delete(leased, addr)
 						break
 					}
@@ -235,7 +239,7 @@ func checkLease(t *rapid.T, p *Pool, leased map[netip.Addr]string, owner string)
 	if _, taken := leased[static]; !taken && owner != "s" {
 		room-- // kept for s
 	}
-	addr, err := p.Lease(owner)
+	addr, err := p.Lease(owner, then)
 	if (err == nil) != (room > 0) {
 		t.Fatalf("%s got %v, %v with room for %d", owner, addr, err, room)
 	}
@@ -261,7 +265,7 @@ func TestTake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Restore([]Lease{{"dave", netip.MustParseAddr("10.0.0.4")}})
+	p.Restore([]Lease{{Owner: "dave", Addr: netip.MustParseAddr("10.0.0.4")}})
 	for _, c := range []struct {
 		owner, addr string
 		want        bool
@@ -271,19 +275,19 @@ func TestTake(t *testing.T) {
 		{"bob", "10.0.0.6", false}, {"alice", "10.0.0.6", true}, {"alice", "10.0.0.6", false},
 		{"carol", "10.0.0.4", true}, // which dave only had before
 	} {
-		if got := p.Take(c.owner, netip.MustParseAddr(c.addr)); got != c.want {
+		if got := p.Take(c.owner, netip.MustParseAddr(c.addr), then); got != c.want {
 			t.Errorf("%s of %q: %v", c.addr, c.owner, got)
 		}
 	}
-	last, err := p.Lease("dave")
+	last, err := p.Lease("dave", then)
 	if err != nil || last.String() != "10.0.0.5" || p.Leased() != 5 {
 		t.Errorf("%v, %v; %d are leased", last, err, p.Leased())
 	}
-	if _, err := p.Lease("erin"); err == nil {
+	if _, err := p.Lease("erin", then); err == nil {
 		t.Error("an address is leased twice")
 	}
 	for _, addr := range []string{"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"} {
-		if !p.Release(netip.MustParseAddr(addr)) {
+		if !p.Release(netip.MustParseAddr(addr), then) {
 			t.Errorf("%s was not leased", addr)
 		}
 	}
@@ -292,7 +296,7 @@ func TestTake(t *testing.T) {
 		t.Fatal(err)
 	}
 	for prefix, want := range map[string]bool{"2001:db8:0:3::/64": true, "2001:db8::/64": false, "2001:db8:0:2::/63": false, "2001:db8:0:10::/64": false} {
-		if got := six.Take("bob", netip.MustParsePrefix(prefix)); got != want {
+		if got := six.Take("bob", netip.MustParsePrefix(prefix), then); got != want {
 			t.Errorf("%s: %v", prefix, got)
 		}
 	}

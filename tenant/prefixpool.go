@@ -4,14 +4,19 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // PrefixPoolConfig describes a PrefixPool.
 type PrefixPoolConfig struct {
 	// Prefixes are the IPv6 ranges to lease from, none overlapping another.
-	// The first prefix of the first one is not leased: the gateway's address
-	// is in it.
-	Prefixes []netip.Prefix
+	// The first prefix of each is not leased, nor, unless NoGateway says that
+	// the gateway's address is in another pool, the second one of the first.
+	Prefixes  []netip.Prefix
+	NoGateway bool
+	// Static maps owners to the prefix that is theirs alone, of the length that
+	// is leased.
+	Static map[string]netip.Prefix
 	// Bits is the length of what is leased; 0 means 64, what one link needs.
 	// Shorter ones are for clients with networks behind them.
 	Bits int
@@ -59,8 +64,26 @@ func NewPrefixPool(cfg PrefixPoolConfig) (*PrefixPool, error) {
 		moved = append(moved, netip.PrefixFrom(p.index(prefix.Addr()), prefix.Bits()+128-p.bits))
 	}
 	var err error
-	p.pool, err = NewPool(PoolConfig{Prefixes: moved, Remember: cfg.Remember})
-	return p, err
+	if p.pool, err = NewPool(PoolConfig{Prefixes: moved, Remember: cfg.Remember, NoGateway: cfg.NoGateway}); err != nil {
+		return nil, err
+	}
+	for owner, prefix := range cfg.Static {
+		if err := p.SetStatic(owner, prefix, time.Time{}); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// SetStatic is Pool.SetStatic for a prefix.
+func (p *PrefixPool) SetStatic(owner string, prefix netip.Prefix, now time.Time) error {
+	switch {
+	case !prefix.IsValid():
+		return p.pool.SetStatic(owner, netip.Addr{}, now)
+	case prefix.Bits() != p.bits || prefix.Masked() != prefix || !p.Contains(prefix.Addr()):
+		return fmt.Errorf("%w: %v of %q is no /%d of the pool", ErrStatic, prefix, owner, p.bits)
+	}
+	return p.pool.SetStatic(owner, p.index(prefix.Addr()), now)
 }
 
 // check refuses a range that has fewer than four prefixes to lease: the first
@@ -97,8 +120,8 @@ func (p *PrefixPool) prefix(a netip.Addr) netip.Prefix {
 }
 
 // Lease returns a prefix for owner until Release.
-func (p *PrefixPool) Lease(owner string) (netip.Prefix, error) {
-	a, err := p.pool.Lease(owner)
+func (p *PrefixPool) Lease(owner string, now time.Time) (netip.Prefix, error) {
+	a, err := p.pool.Lease(owner, now)
 	if err != nil {
 		return netip.Prefix{}, err
 	}
@@ -106,14 +129,14 @@ func (p *PrefixPool) Lease(owner string) (netip.Prefix, error) {
 }
 
 // Take is Pool.Take for a prefix.
-func (p *PrefixPool) Take(owner string, prefix netip.Prefix) bool {
-	return prefix.Bits() == p.bits && p.Contains(prefix.Addr()) && p.pool.Take(owner, p.index(prefix.Addr()))
+func (p *PrefixPool) Take(owner string, prefix netip.Prefix, since time.Time) bool {
+	return prefix.Bits() == p.bits && p.Contains(prefix.Addr()) && p.pool.Take(owner, p.index(prefix.Addr()), since)
 }
 
 // Release ends the lease of a prefix and remembers whose it was. It reports
 // whether there was one.
-func (p *PrefixPool) Release(prefix netip.Prefix) bool {
-	return prefix.Bits() == p.bits && p.Contains(prefix.Addr()) && p.pool.Release(p.index(prefix.Addr()))
+func (p *PrefixPool) Release(prefix netip.Prefix, now time.Time) bool {
+	return prefix.Bits() == p.bits && p.Contains(prefix.Addr()) && p.pool.Release(p.index(prefix.Addr()), now)
 }
 
 // Leases returns what Restore needs after a restart, as Pool.Leases does.
@@ -131,7 +154,8 @@ func (p *PrefixPool) Restore(leases []Lease) int {
 	moved := make([]Lease, 0, len(leases))
 	for _, l := range leases {
 		if p.Contains(l.Addr) && netip.PrefixFrom(l.Addr, p.bits).Masked().Addr() == l.Addr {
-			moved = append(moved, Lease{l.Owner, p.index(l.Addr)})
+			l.Addr = p.index(l.Addr)
+			moved = append(moved, l)
 		}
 	}
 	return p.pool.Restore(moved)
@@ -147,8 +171,35 @@ func (p *PrefixPool) Contains(addr netip.Addr) bool {
 	return false
 }
 
+// NextFree is the prefix that somebody gets next who had none before; false: there is none.
+func (p *PrefixPool) NextFree() (netip.Prefix, bool) {
+	a, ok := p.pool.NextFree()
+	return p.prefix(a), ok
+}
+
+// Held is Pool.Held, with the first address of each prefix.
+func (p *PrefixPool) Held(from, n int) (list []Held, next int) {
+	list, next = p.pool.Held(from, n)
+	for i := range list {
+		list[i].Addr = p.prefix(list[i].Addr).Addr()
+	}
+	return list, next
+}
+
+// Bits is the length of what is leased.
+func (p *PrefixPool) Bits() int { return p.bits }
+
 // Size is how many prefixes can be leased at once.
 func (p *PrefixPool) Size() int { return p.pool.Size() }
 
 // Leased is how many prefixes are leased now.
 func (p *PrefixPool) Leased() int { return p.pool.Leased() }
+
+// Static, Idle and Remembered are as those of Pool.
+func (p *PrefixPool) Static() int { return p.pool.Static() }
+
+// Idle is explained at Static.
+func (p *PrefixPool) Idle() int { return p.pool.Idle() }
+
+// Remembered is explained at Static.
+func (p *PrefixPool) Remembered() int { return p.pool.Remembered() }

@@ -36,7 +36,7 @@ func TestPrefixPoolLeasesAll(t *testing.T) {
 		seen := map[netip.Prefix]string{}
 		for i := range p.Size() {
 			owner := fmt.Sprint("user", i)
-			got, err := p.Lease(owner)
+			got, err := p.Lease(owner, then)
 			if err != nil {
 				t.Fatalf("%v: %d of %d: %v", tt, i, p.Size(), err)
 			}
@@ -45,14 +45,14 @@ func TestPrefixPoolLeasesAll(t *testing.T) {
 			}
 			seen[got] = owner
 		}
-		if _, err := p.Lease("one more"); !errors.Is(err, ErrExhausted) || p.Leased() != len(seen) {
+		if _, err := p.Lease("one more", then); !errors.Is(err, ErrExhausted) || p.Leased() != len(seen) {
 			t.Errorf("%v: %v, %d leased", tt, err, p.Leased())
 		}
 		for prefix, owner := range seen {
-			if !p.Release(prefix) || p.Release(prefix) {
+			if !p.Release(prefix, then) || p.Release(prefix, then) {
 				t.Errorf("%v of %s", prefix, owner)
 			}
-			if again, err := p.Lease(owner); again != prefix || err != nil {
+			if again, err := p.Lease(owner, then); again != prefix || err != nil {
 				t.Errorf("%s had %v and got %v", owner, prefix, again)
 			}
 		}
@@ -61,10 +61,10 @@ func TestPrefixPoolLeasesAll(t *testing.T) {
 
 func TestPrefixPoolFirst(t *testing.T) {
 	p := wantPrefixPool(t, 0, "2001:db8:1::/48")
-	if p.Release(netip.MustParsePrefix("2001:db8:1::/64")) || p.Release(netip.MustParsePrefix("2001:db8:2::/64")) || p.Release(netip.MustParsePrefix("2001:db8:1:2::/65")) {
+	if p.Release(netip.MustParsePrefix("2001:db8:1::/64"), then) || p.Release(netip.MustParsePrefix("2001:db8:2::/64"), then) || p.Release(netip.MustParsePrefix("2001:db8:1:2::/65"), then) {
 		t.Error("released what nobody has")
 	}
-	if _, err := p.Lease(""); !errors.Is(err, ErrOwner) {
+	if _, err := p.Lease("", then); !errors.Is(err, ErrOwner) {
 		t.Error(err)
 	}
 }
@@ -90,19 +90,19 @@ func TestPrefixPoolRestore(t *testing.T) {
 	p := wantPrefixPool(t, 0, "2001:db8:1::/48")
 	var had []netip.Prefix
 	for i := range 5 {
-		prefix, err := p.Lease(fmt.Sprint("user", i))
+		prefix, err := p.Lease(fmt.Sprint("user", i), then)
 		if err != nil {
 			t.Fatal(err)
 		}
 		had = append(had, prefix)
 	}
 	q := wantPrefixPool(t, 0, "2001:db8:1::/48")
-	leases := append(p.Leases(), Lease{"other", netip.MustParseAddr("10.0.0.7")}, Lease{"other", netip.MustParseAddr("2001:db8:1:9::7")})
+	leases := append(p.Leases(), Lease{Owner: "other", Addr: netip.MustParseAddr("10.0.0.7")}, Lease{Owner: "other", Addr: netip.MustParseAddr("2001:db8:1:9::7")})
 	if n := q.Restore(leases); n != 5 {
 		t.Errorf("restored %d", n)
 	}
 	for i, want := range slices.Backward(had) {
-		if got, err := q.Lease(fmt.Sprint("user", i)); got != want || err != nil {
+		if got, err := q.Lease(fmt.Sprint("user", i), then); got != want || err != nil {
 			t.Errorf("user%d had %v and got %v", i, want, got)
 		}
 	}
@@ -120,13 +120,13 @@ func TestPrefixPoolNeverShares(t *testing.T) {
 		for range 50 {
 			if len(held) > 0 && rapid.Bool().Draw(t, "release") {
 				i := rapid.IntRange(0, len(held)-1).Draw(t, "which")
-				if !p.Release(held[i]) {
+				if !p.Release(held[i], then) {
 					t.Fatalf("%v was not leased", held[i])
 				}
 				held = slices.Delete(held, i, i+1)
 				continue
 			}
-			prefix, err := p.Lease(fmt.Sprint(rapid.IntRange(0, 9).Draw(t, "owner")))
+			prefix, err := p.Lease(fmt.Sprint(rapid.IntRange(0, 9).Draw(t, "owner")), then)
 			if err != nil {
 				continue
 			}

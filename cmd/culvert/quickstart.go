@@ -51,5 +51,5 @@ func runQuickstart(ctx context.Context, s streams, state, user string) error {
 	if err := setup.Guide(s.out, at); err != nil {
 		return err
 	}
-	return serve(ctx, s, setup.Config, nil)
+	return serve(ctx, s, setup.Config, filepath.Join(state, quickstart.FileName), nil)
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/culvert-vpn/culvert/internal/gateway"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/internal/x/aside"
-	"github.com/culvert-vpn/culvert/internal/x/fault"
 )
 
 // newServe returns the command that serves a configuration.
@@ -30,10 +29,10 @@ func newServe(s streams) *cobra.Command {
 		Short: "Serve a configuration until SIGTERM or ^C",
 		Long: `Serves a configuration. It is checked whole first: a fault is shown with its
 line, and no socket is opened. SIGTERM and ^C tell every client goodbye, which
-takes two seconds at most. SIGHUP has it read the configuration again: what
-cannot be applied without a restart is named in the log, and a file with a fault
-changes nothing. Certificates, keys and secrets in files of their own are
-followed by themselves.
+takes two seconds at most. SIGHUP and culvert reload have it read the
+configuration again: what cannot be applied without a restart is named in the
+log, and a file with a fault changes nothing. Certificates, keys and secrets in
+files of their own are followed by themselves.
 
 Ports below 1024 need root or CAP_NET_BIND_SERVICE; a tenant with a TUN device
 needs CAP_NET_ADMIN. Nothing else needs privilege. The log goes to standard
@@ -49,27 +48,23 @@ error.`,
 				return err
 			}
 			defer c.Zero()
-			return serve(cmd.Context(), s, c, func(g *gateway.Gateway, log *zap.Logger) (stop func()) {
-				return reloadAtHangup(g, log, path, hangups)
-			})
+			return serve(cmd.Context(), s, c, path, hangups)
 		},
 	}
 	c.Flags().StringVar(&path, "config", "", "configuration `FILE` (default "+defaultConfig+", or the one quickstart made)")
 	return c
 }
 
-// beside is what runs beside a gateway until stop is called.
-type beside func(*gateway.Gateway, *zap.Logger) (stop func())
-
-// serve runs a gateway until the context ends, and something beside it, unless that is nil.
-func serve(ctx context.Context, s streams, c *config.Config, also beside) error {
+// serve runs a gateway until the context ends. path is where its configuration is read again
+// at each of hangups, and whenever an operator says so.
+func serve(ctx context.Context, s streams, c *config.Config, path string, hangups <-chan os.Signal) error {
 	log, err := newServerLog(s.err, c.Log)
 	if err != nil {
 		return err
 	}
 	late, tooLate := after(ctx, stopPatience), after(ctx, stopPatience+flushPatience)
 	var fault error
-	if inTime(late, func() { fault = serveWith(ctx, log, c, also) }) {
+	if inTime(late, func() { fault = serveWith(ctx, log, c, path, hangups) }) {
 		err = fault
 	} else {
 		err = errLate
@@ -107,7 +102,7 @@ func inTime(over <-chan struct{}, f func()) bool {
 }
 
 // serveWith is serve with a log.
-func serveWith(ctx context.Context, log *zap.Logger, c *config.Config, also beside) error {
+func serveWith(ctx context.Context, log *zap.Logger, c *config.Config, path string, hangups <-chan os.Signal) error {
 	for _, w := range c.Warnings {
 		log.Warn("config", zap.String("warning", w.Headline()))
 	}
@@ -125,54 +120,13 @@ func serveWith(ctx context.Context, log *zap.Logger, c *config.Config, also besi
 	if err != nil {
 		return errors.Join(explainStart(err), kept.Close())
 	}
-	if also != nil {
-		defer also(g, log)()
-	}
-	return errors.Join(runBoth(ctx, g, socket), kept.Close())
-}
-
-// reloadAtHangup has a server read its configuration anew at every hangup, until stop is
-// called.
-func reloadAtHangup(g *gateway.Gateway, log *zap.Logger, path string, hangups <-chan os.Signal) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	faults := fault.New(func(r fault.Report) {
-		log.Error("fault", zap.String("where", r.Where), zap.String("what", r.What), zap.String("stack", r.Stack),
-			zap.String("hint", "what ran before goes on; please report it, with this line"))
-	})
-	ended := aside.Run(func() {
-		for {
-			select {
-			case <-hangups:
-				func() {
-					defer faults.Recover("reading the configuration again")
-					reload(ctx, g, log, path)
-				}()
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
-	return func() { cancel(); <-ended }
-}
-
-// reload applies a configuration; one with a fault changes nothing.
-func reload(ctx context.Context, g *gateway.Gateway, log *zap.Logger, path string) {
-	c, err := config.Load(path)
-	if err == nil {
-		for _, w := range c.Warnings {
-			log.Warn("config", zap.String("warning", w.Headline()))
-		}
-		if _, err = g.Apply(ctx, c); err != nil {
-			c.Zero()
-		}
-	}
-	if err != nil && !errors.Is(err, gateway.ErrEnded) { // the server has ended: nothing is at fault
-		log.Error("reload-refused", zap.Error(err), zap.String("hint", "what ran before goes on: mend the file, and send SIGHUP again"))
-	}
+	running := &server{g, log, path}
+	defer running.reloadAtHangup(hangups)()
+	return errors.Join(runBoth(ctx, running, socket), kept.Close())
 }
 
 // runBoth runs a gateway and the socket for operators until the context ends.
-func runBoth(ctx context.Context, g *gateway.Gateway, socket net.Listener) error {
+func runBoth(ctx context.Context, g *server, socket net.Listener) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	answered := make(chan error, 1)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -31,7 +32,20 @@ type crowd struct {
 	closed  []uint64
 	figures admin.Figures
 	bans    admin.Bans
+	pools   admin.PoolList
+	leases  []admin.Lease // of acme's default pool
 }
+
+func (c *crowd) Pools(context.Context) (admin.PoolList, error) { return c.pools, nil }
+
+func (c *crowd) Leases(_ context.Context, q admin.LeasesQuery) (admin.LeasesPage, error) {
+	if q != (admin.LeasesQuery{Tenant: "acme", Pool: "default"}) {
+		return admin.LeasesPage{}, nil
+	}
+	return admin.LeasesPage{Leases: c.leases}, nil
+}
+
+func (c *crowd) Reload(context.Context, bool) (admin.Reloaded, error) { return admin.Reloaded{}, nil }
 
 func (c *crowd) Sessions(context.Context) ([]admin.Session, error) { return c.list, nil }
 
@@ -228,7 +242,9 @@ func TestReloadAtTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	core, lines := observer.New(zap.InfoLevel)
-	reload(t.Context(), g, zap.New(core), conf)
+	if _, err := (&server{g, zap.New(core), conf}).Reload(t.Context(), false); !errors.Is(err, gateway.ErrEnded) {
+		t.Error(err)
+	}
 	if n := lines.FilterMessage("reload-refused").Len(); n > 0 {
 		t.Errorf("a file without a fault was refused: %v", lines.All())
 	}

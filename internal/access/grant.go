@@ -14,6 +14,8 @@ import (
 // away.
 type Terms struct {
 	Address        netip.Addr    // of IPv4, his alone; invalid: one of the pool
+	Prefix         netip.Prefix  // of IPv6, his alone; invalid: one of the pool
+	Pool           string        // the name of the pool that he has addresses of; empty: the tenant's own
 	SessionTimeout time.Duration // how long the session lasts; 0: as long as it likes
 	IdleTimeout    time.Duration // how long it may be silent; 0: as long as it likes
 	MTU            int           // of its packets, in bytes; 0: what the way there carries
@@ -27,10 +29,10 @@ type Terms struct {
 
 // names are those of the terms in the configuration, in their order. Groups and filters are
 // not among them: of these nothing prevails, they add up.
-const names = "address session_timeout idle_timeout mtu dns nbns domains routes redirect"
+const names = "address prefix pool session_timeout idle_timeout mtu dns nbns domains routes redirect"
 
 // terms is how many there are.
-const terms = 9
+const terms = 11
 
 // Origin is who grants something, in a word for operators.
 type Origin string
@@ -94,14 +96,16 @@ func ofTenant(t *config.Tenant) Layer {
 // lay has what a layer says count in place of what was said before.
 func (g *Grant) lay(l Layer) {
 	over(g, 0, l.From, &g.Address, l.Address, l.Address.IsValid())
-	over(g, 1, l.From, &g.SessionTimeout, l.SessionTimeout, l.SessionTimeout != 0)
-	over(g, 2, l.From, &g.IdleTimeout, l.IdleTimeout, l.IdleTimeout != 0)
-	over(g, 3, l.From, &g.MTU, l.MTU, l.MTU != 0)
-	over(g, 4, l.From, &g.DNS, l.DNS, len(l.DNS) > 0)
-	over(g, 5, l.From, &g.NBNS, l.NBNS, len(l.NBNS) > 0)
-	over(g, 6, l.From, &g.Domains, l.Domains, len(l.Domains) > 0)
-	over(g, 7, l.From, &g.Routes, l.Routes, len(l.Routes) > 0)
-	over(g, 8, l.From, &g.Redirect, l.Redirect, l.Redirect != "")
+	over(g, 1, l.From, &g.Prefix, l.Prefix, l.Prefix.IsValid())
+	over(g, 2, l.From, &g.Pool, l.Pool, l.Pool != "")
+	over(g, 3, l.From, &g.SessionTimeout, l.SessionTimeout, l.SessionTimeout != 0)
+	over(g, 4, l.From, &g.IdleTimeout, l.IdleTimeout, l.IdleTimeout != 0)
+	over(g, 5, l.From, &g.MTU, l.MTU, l.MTU != 0)
+	over(g, 6, l.From, &g.DNS, l.DNS, len(l.DNS) > 0)
+	over(g, 7, l.From, &g.NBNS, l.NBNS, len(l.NBNS) > 0)
+	over(g, 8, l.From, &g.Domains, l.Domains, len(l.Domains) > 0)
+	over(g, 9, l.From, &g.Routes, l.Routes, len(l.Routes) > 0)
+	over(g, 10, l.From, &g.Redirect, l.Redirect, l.Redirect != "")
 	g.add("groups", l.From, &g.Groups, l.Groups)
 	g.add("filters", l.From, &g.Filters, l.Filters)
 }
@@ -129,7 +133,7 @@ func over[T any](g *Grant, n int, from Origin, to *T, v T, said bool) {
 // Said lists the terms that somebody has said, those that add up once for each who did.
 func (g *Grant) Said() []Said {
 	list := make([]Said, 0, terms)
-	values := [terms]any{g.Address, g.SessionTimeout, g.IdleTimeout, g.MTU, g.DNS, g.NBNS, g.Domains, g.Routes, g.Redirect}
+	values := [terms]any{g.Address, g.Prefix, g.Pool, g.SessionTimeout, g.IdleTimeout, g.MTU, g.DNS, g.NBNS, g.Domains, g.Routes, g.Redirect}
 	for n, name := range strings.Fields(names) {
 		if g.from[n] != "" {
 			value := strings.Trim(fmt.Sprint(values[n]), "[]")

@@ -65,13 +65,13 @@ func LayersOf(t *config.Tenant, user string, own *Own) (layers []Layer) {
 	groups := slices.Concat(written, own.Groups)
 	slices.Sort(groups)
 	for _, name := range slices.Compact(groups) {
-		if g := t.Policy.Groups[name]; len(g.Filters) > 0 {
+		if g := t.Policy.Groups[name]; len(g.Filters) > 0 || g.Pool != "" {
 			layers = append(layers, Layer{FromGroup(name), termsOf(g.Attributes)})
 		}
 	}
 	himself, _ := t.Policy.Own(user)
 	for _, terms := range [...]Terms{termsOf(himself), {Groups: own.Groups, Filters: own.Filters}} {
-		if len(terms.Groups)+len(terms.Filters) > 0 {
+		if len(terms.Groups)+len(terms.Filters) > 0 || terms.Pool != "" {
 			layers = append(layers, Layer{FromUser, terms})
 		}
 	}
@@ -79,7 +79,7 @@ func LayersOf(t *config.Tenant, user string, own *Own) (layers []Layer) {
 }
 
 // termsOf are the terms that the configuration has of a group, or of a user.
-func termsOf(a config.Attributes) Terms { return Terms{Filters: a.Filters} }
+func termsOf(a config.Attributes) Terms { return Terms{Filters: a.Filters, Pool: a.Pool} }
 
 // holds adds the filters that somebody is under by another of his names: he has the choice
 // of the name, and not of what holds him.

@@ -25,6 +25,7 @@ const (
 	NoAddress             // the client asks for no address
 	NoFilter              // the user has a group or a filter that the tenant does not have
 	Banned                // nobody logs in from there
+	NoPool                // the user is to have addresses of a pool that the tenant does not have
 	refusals
 )
 
@@ -50,7 +51,7 @@ func (r Refusal) Message() string { return table(r).message }
 
 // IsRoom reports whether there is nothing against who comes, and no room for him.
 func (r Refusal) IsRoom() bool {
-	return r == PoolEmpty || r == TenantFull || r == UserFull || r == NoAddress
+	return r == PoolEmpty || r == TenantFull || r == UserFull || r == NoAddress || r == NoPool
 }
 
 // table has each refusal once. A user that there is not, and a password that is not right,
@@ -115,6 +116,9 @@ func rarer(r Refusal) refused {
 	case Banned:
 		return refused{691, "Access denied", "banned",
 			"the address is banned for this tenant, or in a file of its `block`: `culvert bans list` shows bans, and `culvert bans del` ends one (Windows shows error 691)"}
+	case NoPool:
+		return refused{691, "No address available", "no such pool",
+			"the user is to have addresses of a pool that the tenant does not have: add it to pools, or give the user another with `culvert user set --pool` (Windows shows error 691 or 738)"}
 	case NoAddress:
 		return refused{0, "", "no address asked for",
 			"the client wants a tunnel and asks for no address: set it to request a virtual address (configuration payload)"}

@@ -20,6 +20,34 @@ type house struct {
 	figures  Figures
 	bans     []Ban
 	orders   []BanOrder
+	pools    PoolList
+	leases   []Lease
+	turn     uint64 // the pools change so often
+	reloaded []bool
+	refuses  error
+}
+
+func (h *house) Pools(context.Context) (PoolList, error) { return h.pools, nil }
+
+// Leases has pages of two.
+func (h *house) Leases(_ context.Context, q LeasesQuery) (p LeasesPage, err error) {
+	if q.Tenant != "acme" || q.Pool != "vip" || !q.IPv6 {
+		return p, ErrNoPool
+	}
+	if h.turn > 0 {
+		h.turn--
+	}
+	p.Epoch, p.Next = h.turn, min(q.From+2, len(h.leases))
+	p.Leases = h.leases[q.From:p.Next]
+	if p.Next == len(h.leases) {
+		p.Next = 0
+	}
+	return p, nil
+}
+
+func (h *house) Reload(_ context.Context, now bool) (Reloaded, error) {
+	h.reloaded = append(h.reloaded, now)
+	return Reloaded{Changed: []string{"acme"}, Outside: []Outside{{"acme", 3}}, Warnings: []string{"so so"}}, h.refuses
 }
 
 func (h *house) Figures(context.Context) (Figures, error) { return h.figures, nil }

@@ -90,6 +90,10 @@ func (c *Client) CloseSession(ctx context.Context, id uint64) error {
 	return r.Body.Close()
 }
 
+// maxWords bounds what a server says of what it does not do, in bytes: all that is wrong with
+// a configuration.
+const maxWords = 256 << 10
+
 // ask sends a request and returns the answer if it is a good one.
 func (c *Client) ask(ctx context.Context, method, path string) (*http.Response, error) {
 	return c.send(ctx, method, path, nil)
@@ -112,7 +116,7 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader) 
 	if r.StatusCode == http.StatusNotFound {
 		return nil, ErrNoSession
 	}
-	words, _ := io.ReadAll(io.LimitReader(r.Body, 1024))
+	words, _ := io.ReadAll(io.LimitReader(r.Body, maxWords))
 	if r.StatusCode == http.StatusUnprocessableEntity {
 		return nil, Refused(strings.TrimSpace(string(words)))
 	}

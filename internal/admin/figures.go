@@ -56,8 +56,10 @@ func NewCounted() Counted {
 type Tenant struct {
 	Name string `json:"name"`
 	Counted
-	Addresses Addresses  `json:"addresses"`
+	Addresses Addresses  `json:"addresses"`          // of all pools
 	Prefixes  *Addresses `json:"prefixes,omitempty"` // of IPv6; nil: it has none
+	Pools     []Pool     `json:"pools"`
+	Outside   int        `json:"outside"`            // now: sessions with other addresses than their users would be given
 	Stack     *Stack     `json:"netstack,omitempty"` // nil: it has a device of the kernel
 	DNS       *DNS       `json:"dns,omitempty"`
 }

@@ -109,6 +109,8 @@ func routes(g Gateway) http.Handler {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	banRoutes(mux, g)
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) { reload(w, r, g) })
+	poolRoutes(mux, g)
 	return mux
 }
 
@@ -121,7 +123,7 @@ func answer(w http.ResponseWriter, value any) {
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusServiceUnavailable
 	switch refused := Refused(""); {
-	case errors.Is(err, ErrNoSession):
+	case errors.Is(err, ErrNoSession), errors.Is(err, ErrNoPool):
 		status = http.StatusNotFound
 	case errors.As(err, &refused):
 		status = http.StatusUnprocessableEntity

@@ -27,10 +27,11 @@ type Session struct {
 	IKE      string         `json:"ike"`              // suites
 	ESP      string         `json:"esp"`
 	Since    time.Time      `json:"since"`
-	Idle     int            `json:"idle_seconds"` // since the last packet of the client's traffic
-	Up       Traffic        `json:"up"`           // what the client sent
-	Down     Traffic        `json:"down"`         // what it was sent
-	Rekeys   int            `json:"rekeys"`       // of the child SA
+	Outside  bool           `json:"outside,omitempty"` // its user would be given another address by now
+	Idle     int            `json:"idle_seconds"`      // since the last packet of the client's traffic
+	Up       Traffic        `json:"up"`                // what the client sent
+	Down     Traffic        `json:"down"`              // what it was sent
+	Rekeys   int            `json:"rekeys"`            // of the child SA
 	Granted  []Granted      `json:"granted,omitempty"`
 }
 
@@ -62,6 +63,12 @@ type Gateway interface {
 	Bans(ctx context.Context) (Bans, error)
 	Ban(ctx context.Context, o BanOrder) (Banned, error)
 	Unban(ctx context.Context, p netip.Prefix, tenant string) ([]Ban, error)
+	// Pools are the pools of all tenants.
+	Pools(ctx context.Context) (PoolList, error)
+	// Leases is a page of who has what of a pool; ErrNoPool: there is none of that name.
+	Leases(ctx context.Context, q LeasesQuery) (LeasesPage, error)
+	// Reload reads the configuration anew. An error says why nothing has changed.
+	Reload(ctx context.Context, now bool) (Reloaded, error)
 }
 
 // Sort orders sessions by tenant, user and age.

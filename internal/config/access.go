@@ -58,8 +58,7 @@ func (t *tenantValues) readAllow(v value) {
 
 // readUser reads one user.
 func (t *tenantValues) readUser(v value) {
-	var u User
-	var address netip.Addr
+	u := new(User)
 	var proofs int
 	var in []named
 	at := v
@@ -67,17 +66,9 @@ func (t *tenantValues) readUser(v value) {
 		{"name", "alice", true, func(v value) { at = v; u.Name, _ = v.userName() }},
 		{"password", "file:alice.password", false, func(v value) { proofs++; u.Password, _ = v.secret() }},
 		{"nt_hash", "file:alice.nthash", false, func(v value) { proofs++; u.NTHash, _ = v.ntHash() }},
-		{"address", "10.100.1.10", false, func(v value) {
-			if a, ok := v.address4(); ok {
-				address = a
-				t.leases = append(t.leases, v)
-			}
-		}},
+		{"address", "10.100.1.10", false, func(v value) { t.readFixed(v, &u.Name) }},
 		{"groups", "[engineers]", false, func(v value) { t.readNames(v, &in) }},
 	}, t.attributes(&u.Attributes)...))
-	if address.IsValid() {
-		t.Leases = append(t.Leases, Lease{User: u.Name, Addr: address})
-	}
 	switch proofs {
 	case 0:
 		v.refuse(v.path+" has neither password nor nt_hash", "write one of them, as in password: file:alice.password")
@@ -88,7 +79,10 @@ func (t *tenantValues) readUser(v value) {
 		return
 	}
 	t.rules.members = append(t.rules.members, member{u.Name, in, u.Attributes})
-	t.Auth.Users = append(t.Auth.Users, u)
+	if u.Pool != "" {
+		t.wishes = append(t.wishes, poolWish{UserKey(u.Name), u.Pool, t.poolAt[&u.Attributes]})
+	}
+	t.Auth.Users = append(t.Auth.Users, *u)
 	t.users = append(t.users, at)
 }
 
@@ -136,30 +130,6 @@ func (v value) ntHash() (Secret, bool) {
 	return NewSecret(hash), true
 }
 
-// readPool reads the ranges that clients get addresses of.
-func (t *tenantValues) readPool(v value) {
-	some4 := false // also one that is wrong otherwise
-	v.items(func(item value) {
-		p, ok := item.prefix()
-		some4 = some4 || !ok || p.Addr().Is4()
-		switch {
-		case !ok:
-		case p.Addr().Is6() && item.checkRange6(p):
-			t.Pool6 = append(t.Pool6, p)
-			t.pool6 = append(t.pool6, item)
-		case p.Addr().Is4() && item.checkRange(p):
-			t.Pool = append(t.Pool, p)
-			t.pool = append(t.pool, item)
-		}
-	})
-	switch {
-	case v.isEmptyList():
-		v.refuse(v.path+" is empty: no client could get an address", "write pool: [10.100.1.0/24]")
-	case len(t.Pool6) > 0 && !some4:
-		v.refuse(v.path+" has IPv6 ranges alone: L2TP clients want an IPv4 address in any case", "add one, as in 10.100.1.0/24")
-	}
-}
-
 // checkRange6 refuses ranges that clients cannot have prefixes of.
 func (v value) checkRange6(p netip.Prefix) bool {
 	usable := netip.MustParsePrefix("2000::/3").Overlaps(p) || netip.MustParsePrefix("fc00::/7").Overlaps(p)
@@ -197,28 +167,6 @@ func isUnicast(p netip.Prefix) bool {
 		}
 	}
 	return true
-}
-
-// readLeases reads user: address pairs.
-func (t *tenantValues) readLeases(v value) {
-	m, ok := v.node.(*ast.MappingNode)
-	if !ok {
-		if !v.isNull() {
-			v.refuse(v.path+" wants user: address pairs, and has "+v.kind(), "write leases: "+v.example)
-		}
-		return
-	}
-	for _, e := range m.Values {
-		name, ok := (value{v.r, e.Key, v.path, v.example}).userName()
-		if !ok {
-			continue
-		}
-		at := v.child(e.Value, v.join(name), "10.100.1.10")
-		if a, ok := at.address4(); ok {
-			t.Leases = append(t.Leases, Lease{User: name, Addr: a})
-			t.leases = append(t.leases, at)
-		}
-	}
 }
 
 // readEgress reads how the tenant's traffic leaves.

@@ -14,8 +14,7 @@ func (r *reader) check() {
 	r.checkRealms()
 	for _, t := range r.tenants {
 		t.checkLocal()
-		t.checkPool()
-		t.checkPool6()
+		t.checkPools()
 		t.checkUsers()
 		t.checkLeases()
 		t.checkCertificate()
@@ -130,46 +129,6 @@ func (t *tenantValues) checkLocal() {
 	}
 }
 
-// checkPool refuses ranges of one tenant that overlap. Those of different
-// tenants may: nothing is known by an inner address alone.
-func (t *tenantValues) checkPool() {
-	for i, p := range t.Pool {
-		for j, q := range t.Pool[:i] {
-			if p.Overlaps(q) {
-				t.pool[i].refuse(fmt.Sprintf("%s: %s overlaps with %s on line %d", t.pool[i].path, p, q, t.pool[j].line()), "keep the larger of the two")
-			}
-		}
-	}
-}
-
-// checkPool6 refuses IPv6 ranges of one tenant that overlap or are too small,
-// and what makes no sense without any.
-func (t *tenantValues) checkPool6() {
-	bits := t.PrefixBits()
-	for i, p := range t.Pool6 {
-		if p.Bits() > bits-2 {
-			t.pool6[i].refuse(fmt.Sprintf("%s: %s is too small: every client gets a /%d of it", t.pool6[i].path, p, bits), fmt.Sprintf("write a /%d or larger", bits-2))
-		}
-		for j, q := range t.Pool6[:i] {
-			if p.Overlaps(q) {
-				t.pool6[i].refuse(fmt.Sprintf("%s: %s overlaps with %s on line %d", t.pool6[i].path, p, q, t.pool6[j].line()), "keep the larger of the two")
-			}
-		}
-	}
-	if len(t.Pool6) > 0 {
-		return
-	}
-	for i, p := range t.Routes {
-		if p.Addr().Is6() {
-			t.routes[i].refuse(fmt.Sprintf("%s: clients have no IPv6 to reach %s with", t.routes[i].path, p), "add an IPv6 range to pool, as in 2001:db8:1::/48")
-			return
-		}
-	}
-	if t.Delegate > 0 {
-		t.name.refuse(fmt.Sprintf("tenant %s has delegate and no IPv6 range in pool", t.Name), "add one, as in 2001:db8:1::/48, or drop delegate")
-	}
-}
-
 // checkUsers refuses two users of one name, and those that no allowed method
 // could let in.
 func (t *tenantValues) checkUsers() {
@@ -187,46 +146,6 @@ func (t *tenantValues) checkUsers() {
 			v.refuse(fmt.Sprintf("user %s could never log in: chap needs the password, and nt_hash does not hold it", u.Name), "allow mschapv2, or write password: instead")
 		}
 	}
-}
-
-// checkLeases refuses static addresses outside the pool, those that are not
-// a client's to have, and those given twice.
-func (t *tenantValues) checkLeases() {
-	users, addrs := map[string]value{}, map[netip.Addr]value{}
-	for i, l := range t.Leases {
-		v := t.leases[i]
-		if why := t.notGiven(l.Addr); why != "" {
-			v.refuse(fmt.Sprintf("%s: %s %s", v.path, l.Addr, why), "write another address of pool")
-		}
-		if first, ok := addrs[l.Addr]; ok {
-			v.refuse(fmt.Sprintf("%s: %s is given to another user on line %d", v.path, l.Addr, first.line()), "write another address of pool")
-		}
-		if first, ok := users[UserKey(l.User)]; ok && l.User != "" {
-			v.refuse(fmt.Sprintf("%s: user %s has an address on line %d already", v.path, l.User, first.line()), "keep one of the two")
-		}
-		users[UserKey(l.User)], addrs[l.Addr] = v, v
-	}
-}
-
-// notGiven says why an address cannot be given to a client; empty: it can.
-func (t *tenantValues) notGiven(a netip.Addr) string {
-	for i, p := range t.Pool {
-		switch {
-		case !p.Contains(a):
-		case a == p.Addr():
-			return "is the network address of " + p.String()
-		case i == 0 && a == t.Gateway():
-			return "is the gateway's own"
-		case !p.Contains(a.Next()):
-			return "is the broadcast address of " + p.String()
-		default:
-			return ""
-		}
-	}
-	if len(t.Pool) == 0 {
-		return ""
-	}
-	return "is not in the pool"
 }
 
 // checkDevices refuses two tenants with one device, and two whose addresses
@@ -247,11 +166,10 @@ func (t *tenantValues) checkBeside(other *tenantValues) {
 		t.egress.refuse(fmt.Sprintf("device %s is tenant %s's already, on line %d", t.Egress.TUN.Device, other.Name, other.egress.line()), "give each tenant a device, or a netns, of its own")
 		return
 	}
-	at, otherAt := slices.Concat(t.pool, t.pool6), slices.Concat(other.pool, other.pool6)
-	for i, p := range slices.Concat(t.Pool, t.Pool6) {
-		for j, q := range slices.Concat(other.Pool, other.Pool6) {
-			if p.Overlaps(q) {
-				at[i].refuse(fmt.Sprintf("pools %s and, of tenant %s on line %d, %s would meet in one routing table", p, other.Name, otherAt[j].line(), q),
+	for _, p := range t.ranges {
+		for _, q := range other.ranges {
+			if p.Overlaps(q.Prefix) {
+				p.at.refuse(fmt.Sprintf("pools %s and, of tenant %s on line %d, %s would meet in one routing table", p, other.Name, q.at.line(), q),
 					"put one of the devices into a netns of its own, or change the pool")
 				return
 			}

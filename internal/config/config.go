@@ -128,12 +128,16 @@ type Tenant struct {
 	// empty: clients have no IPv6. The first address of the first range is the
 	// gateway's own. In the file they stand in pool, too.
 	Pool6 []netip.Prefix
+	// Pools are pools beside that one, for users who are to have addresses of one
+	// of them. The gateway's address is in Pool and Pool6, and no two ranges of a
+	// tenant overlap.
+	Pools []NamedPool
 	// Delegate is the length of the prefix that a client with a network behind
 	// it is given for that (RFC 8415 section 6.3), beside the /64 of its link;
 	// 0: none.
 	Delegate int
-	// Leases are the users that always get one address, from `leases` and
-	// from the users' own `address`; no user and no address appears twice.
+	// Leases are the addresses that are one user's alone, from `leases` and from the
+	// users' own `address`: at most one a family for each, and none twice.
 	Leases []Lease
 	// DNS servers told to clients, of both families. Where a family has none:
 	// the tenant's gateway address, where culvert's own forwarder answers.
@@ -227,12 +231,15 @@ type User struct {
 	Attributes
 }
 
-// Lease ties a user to one address.
+// Lease ties a user to one address, or to one prefix of IPv6.
 type Lease struct {
 	// User is the name as written, without a realm.
 	User string
-	// Addr is inside the tenant's pool.
+	// Addr is an IPv4 address of one of the tenant's pools; invalid: it is Prefix.
 	Addr netip.Addr
+	// Prefix is all of IPv6 that the user's client gets, PrefixBits long, of one of
+	// the tenant's pools.
+	Prefix netip.Prefix
 }
 
 // IKE holds lifetimes and liveness of a tenant's security associations. The

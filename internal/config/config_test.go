@@ -163,7 +163,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if u, ok := o.User("BOB"); !ok || u.NTHash.Len() != 16 || u.Password.Len() != 0 {
 		t.Errorf("bob is not found by another case of letters, or without a hash")
 	}
-	want := []Lease{{"Bob", netip.MustParseAddr("10.100.1.9")}, {"carol", netip.MustParseAddr("10.100.2.2")}}
+	want := []Lease{{User: "Bob", Addr: netip.MustParseAddr("10.100.1.9")}, {User: "carol", Addr: netip.MustParseAddr("10.100.2.2")}}
 	if !slices.Equal(o.Leases, want) {
 		t.Errorf("leases %v", o.Leases)
 	}

@@ -19,11 +19,15 @@ type Group struct {
 type Attributes struct {
 	// Filters are names of Policy.Filters, all of which must allow what its sessions do.
 	Filters []string
+	// Pool is the name of the pool that they have addresses of; empty: nobody says so
+	// here.
+	Pool string
 }
 
 // attributes are the keys of a group and of a user that say so.
 func (t *tenantValues) attributes(a *Attributes) []field {
 	return []field{
+		{"pool", "vip", false, func(v value) { t.readPoolOf(v, a) }},
 		{"filters", "[web-only]", false, func(v value) { a.Filters = t.readNames(v, &t.rules.filtering) }},
 	}
 }

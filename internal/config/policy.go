@@ -251,7 +251,13 @@ func (t *tenantValues) peers(v value) []policy.Peer {
 	case s == "*":
 		return []policy.Peer{{}}
 	case s == "pool":
-		return networks(slices.Concat(t.Pool, t.Pool6))
+		return append(networks(t.Ranges()), policy.Peer{Kind: policy.InPool})
+	case named && kind == "pool":
+		p, ok := t.PoolNamed(name)
+		if !ok {
+			t.unknownPool(v, name)
+		}
+		return append(networks(p.Ranges()), policy.Peer{Kind: policy.InPool, Name: name})
 	case named && kind == "user":
 		if err := CheckUserName(name); err != nil {
 			v.refuse(fmt.Sprintf("%s: %q: %s", v.path, name, strings.TrimPrefix(err.Error(), "config: ")), "write user:alice")

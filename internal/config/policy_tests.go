@@ -100,7 +100,7 @@ func FlowName(to netip.AddrPort, protocol uint8) string {
 
 // Rules are the tenant's own, for the data plane; what its egress closes is not in them.
 func (t *Tenant) Rules() policy.Config {
-	c := policy.Config{Clients: slices.Concat(t.Pool, t.Pool6), Gateways: t.Gateways(), ClientToClient: t.ClientToClient}
+	c := policy.Config{Clients: t.Ranges(), Gateways: t.Gateways(), ClientToClient: t.ClientToClient}
 	if t.Policy.Set != nil {
 		c.Sets = append(c.Sets, *t.Policy.Set)
 	}
@@ -113,7 +113,7 @@ func (t *Tenant) Rules() policy.Config {
 // identityOf is who a user is to the rules, who may be in other groups and under other
 // filters than the configuration says.
 func (t *Tenant) identityOf(user string, groups, filters []string) *policy.Identity {
-	id := &policy.Identity{User: UserKey(user), Groups: union(t.Policy.GroupsOf(user), groups)}
+	id := &policy.Identity{User: UserKey(user), Groups: union(t.Policy.GroupsOf(user), groups), Pool: cmp.Or(t.poolOf(user, groups), DefaultPool)}
 	own, _ := t.Policy.Own(user)
 	id.Filters = union(own.Filters, filters)
 	for _, name := range id.Groups {
@@ -157,13 +157,14 @@ func (c *Config) compile(t *Tenant) (r *policy.Rules, err error) {
 
 // ask is AskPolicy for rules that are compiled.
 func (t *Tenant) ask(r *policy.Rules, p PolicyTest) PolicyAnswer {
-	if p.To.Addr().Is6() && len(t.Pool6) == 0 {
+	source := t.clientOf(p.User, p.Groups, p.To.Addr())
+	if !source.IsValid() {
 		return PolicyAnswer{Decision: policy.Decision{Why: policy.Crafted}}
 	}
 	if missing := t.Policy.Missing(p.Groups, p.Filters); missing != "" {
 		return PolicyAnswer{Decision: policy.Decision{Why: policy.NoFilter}, missing: missing}
 	}
-	q := policy.Question{From: new(policy.Party), Source: t.clientOf(p.User, p.To.Addr()), Destination: p.To.Addr(), Protocol: p.Protocol, Port: p.To.Port(), At: p.At}
+	q := policy.Question{From: new(policy.Party), Source: source, Destination: p.To.Addr(), Protocol: p.Protocol, Port: p.To.Port(), At: p.At}
 	if q.At.IsZero() {
 		q.At = time.Now()
 	}
@@ -179,17 +180,23 @@ func (t *Tenant) ask(r *policy.Rules, p PolicyTest) PolicyAnswer {
 	return PolicyAnswer{Decision: d, Set: set, Rule: rule}
 }
 
-// clientOf is an address that the user's client may have, of the family of another.
-func (t *Tenant) clientOf(user string, to netip.Addr) netip.Addr {
-	if to.Is6() {
-		return t.Gateway6().Next()
-	}
+// clientOf is an address that the user's client may have, of the family of another; invalid:
+// it has none.
+func (t *Tenant) clientOf(user string, groups []string, to netip.Addr) netip.Addr {
 	for _, l := range t.Leases {
-		if strings.EqualFold(l.User, user) && UserKey(l.User) == UserKey(user) {
-			return l.Addr
+		if strings.EqualFold(l.User, user) && UserKey(l.User) == UserKey(user) && l.at().Is6() == to.Is6() {
+			return l.at()
 		}
 	}
-	return t.Gateway().Next()
+	p, _ := t.PoolNamed(t.poolOf(user, groups))
+	ranges := p.Pool
+	if to.Is6() {
+		ranges = p.Pool6
+	}
+	if len(ranges) == 0 {
+		return netip.Addr{}
+	}
+	return ranges[0].Addr().Next().Next() // the first may be the gateway's
 }
 
 // closedTo is where a tenant's clients do not go by its egress, nil: nowhere.
@@ -212,8 +219,9 @@ func (c *Config) closedTo(t *Tenant) (*policy.Reach, error) {
 
 // BesideTUN is where a tenant's clients do not go although the kernel would take
 // them there: what belongs to tenants with devices in the same namespace, since the
-// kernel forwards from one device to the other. nil: there is no such tenant.
-func (c *Config) BesideTUN(t *Tenant) (*policy.Reach, error) {
+// kernel forwards from one device to the other, and what else is closed. nil: there
+// is no such tenant.
+func (c *Config) BesideTUN(t *Tenant, also ...policy.Closer) (*policy.Reach, error) {
 	var deny []netip.Prefix
 	for i := range c.Tenants {
 		other := &c.Tenants[i]
@@ -225,12 +233,12 @@ func (c *Config) BesideTUN(t *Tenant) (*policy.Reach, error) {
 	if deny == nil {
 		return nil, nil
 	}
-	return policy.NewReach(deny, t.Egress.TUN.Allow)
+	return policy.NewReach(deny, t.Egress.TUN.Allow, also...)
 }
 
 // prefixes are the pools of a tenant.
 func (t *Tenant) prefixes() (all []netip.Prefix) {
-	for _, p := range slices.Concat(t.Pool, t.Pool6) {
+	for _, p := range t.Ranges() {
 		all = append(all, p.Masked())
 	}
 	return all

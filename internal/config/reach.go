@@ -47,10 +47,8 @@ func (r *reader) isClosed(p netip.Prefix, deny []netip.Prefix) bool {
 		return true
 	}
 	for _, t := range r.tenants {
-		for _, own := range [][]netip.Prefix{t.Pool, t.Pool6} {
-			if overlapsAny(p, own) {
-				return true
-			}
+		if overlapsAny(p, t.Ranges()) {
+			return true
 		}
 	}
 	return overlapsAny(p, deny)

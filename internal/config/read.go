@@ -115,7 +115,10 @@ type tenantValues struct {
 	self, name, isDefault value
 	realms, local, psks   []value
 	groups                []value
-	pool, pool6           []value
+	ranges                []rangeAt  // of all pools
+	wishes                []poolWish // of users
+	poolAt                map[*Attributes]value
+	fixed                 []fixedAt
 	leases, users, routes []value
 	egress, shared        value
 	opens                 []value // of egress.netstack.allow
@@ -132,7 +135,7 @@ type tenantValues struct {
 
 // readTenant reads one tenant.
 func (r *reader) readTenant(v value) *tenantValues {
-	t := &tenantValues{Tenant: defaultTenant(), self: v, name: v, isDefault: v, egress: v, shared: v}
+	t := &tenantValues{Tenant: defaultTenant(), poolAt: map[*Attributes]value{}, self: v, name: v, isDefault: v, egress: v, shared: v}
 	t.meant = v.fields(append([]field{
 		{"name", "office", true, t.readName},
 		{"default", "true", false, func(v value) { t.isDefault = v; v.boolean(&t.Default) }},
@@ -149,6 +152,7 @@ func (r *reader) readTenant(v value) *tenantValues {
 		{"l2tp_secret", "file:office.l2tp", false, func(v value) { t.L2TPSecret, _ = v.secret() }},
 		{"auth", "{local: {users: [{name: alice, password: file:alice.password}]}}", false, t.readAuth},
 		{"pool", "[10.100.1.0/24]", true, t.readPool},
+		{"pools", "{vip: [10.100.9.0/24]}", false, t.readPools},
 		{"delegate", "56", false, func(v value) { v.integer(&t.Delegate, 34, 64) }},
 		{"leases", "{alice: 10.100.1.10}", false, t.readLeases},
 		{"dns", "[10.100.0.53]", false, func(v value) { t.DNS = hosts(v) }},
@@ -164,6 +168,7 @@ func (r *reader) readTenant(v value) *tenantValues {
 		{"block", "[file:drop.txt]", false, func(v value) { t.Block = r.readBlock(v) }},
 	}, t.policyFields()...))
 	t.settleClients()
+	t.settleLeases()
 	t.readPolicy()
 	t.allowByDefault()
 	return t

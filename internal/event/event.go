@@ -45,6 +45,8 @@ func All() []Event {
 		SessionUp{}, SessionIPv6{}, NoPrefix{}, SessionDown{},
 		ClientRedirected{}, ClientsRedirected{},
 		Serving{}, LeftBehind{}, Stopped{}, ReceiveBufferSmall{}, NoOffload{}, ConfigurationApplied{}, RestartNeeded{}, FilesRefused{},
-		CertificateExpired{}, CRLRead{}, CRLRefused{}, LeasesLost{}, LeasesNotSaved{}, Dropped{}, FlowDenied{}, RulesMissing{}, FlowAllowed{}, FlowsUntold{}, Fault{},
+		CertificateExpired{}, CRLRead{}, CRLRefused{}, LeasesLost{}, LeasesNotSaved{},
+		SessionsOutside{}, PoolNearlyFull{}, PoolFull{}, PoolHasRoom{},
+		Dropped{}, FlowDenied{}, RulesMissing{}, FlowAllowed{}, FlowsUntold{}, Fault{},
 	}
 }

@@ -104,6 +104,46 @@ type LeasesNotSaved struct {
 	Hint    string `json:"hint"`
 }
 
+// SessionsOutside: sessions of a tenant have addresses that their users would not be given any
+// more.
+type SessionsOutside struct {
+	info     `event:"sessions-outside"`
+	Tenant   string `json:"tenant"`
+	Sessions int    `json:"sessions"`
+	Hint     string `json:"hint"`
+}
+
+// PoolNearlyFull: nine in ten of what a pool leases are in use, or kept for their users.
+type PoolNearlyFull struct {
+	warning `event:"pool-nearly-full"`
+	Tenant  string `json:"tenant"`
+	Pool    string `json:"pool"`
+	What    string `json:"what"` // addresses, or prefixes of IPv6
+	Taken   int    `json:"taken"`
+	Size    int    `json:"size"`
+	Hint    string `json:"hint"`
+}
+
+// PoolFull: nobody can be given anything of a pool who has nothing of his own there.
+type PoolFull struct {
+	warning `event:"pool-full"`
+	Tenant  string `json:"tenant"`
+	Pool    string `json:"pool"`
+	What    string `json:"what"`
+	Size    int    `json:"size"`
+	Hint    string `json:"hint"`
+}
+
+// PoolHasRoom: less than eight in ten are taken of a pool that was full, or nearly.
+type PoolHasRoom struct {
+	info   `event:"pool-has-room"`
+	Tenant string `json:"tenant"`
+	Pool   string `json:"pool"`
+	What   string `json:"what"`
+	Taken  int    `json:"taken"`
+	Size   int    `json:"size"`
+}
+
 // Dropped: packets and messages were dropped, by cause, as name=number.
 type Dropped struct {
 	info  `event:"dropped"`

@@ -14,15 +14,15 @@ import (
 	"github.com/culvert-vpn/culvert/internal/event"
 )
 
-// replace is Apply.
-func (g *applier) replace(ctx context.Context, next *config.Config) (Changes, error) {
+// replace is Apply, and with end ApplyNow.
+func (g *applier) replace(ctx context.Context, next *config.Config, end bool) (Changes, error) {
 	select {
 	case g.applying <- struct{}{}: // one at a time
 		defer func() { <-g.applying }()
 	case <-ctx.Done():
 		return Changes{}, ctx.Err()
 	}
-	p := &plan{next: next}
+	p := &plan{next: next, end: end}
 	ctx = context.WithoutCancel(ctx) // a plan that is under way is made or not made, and both are known
 	if err := g.server.engine.Work.Do(ctx, func(time.Time) { p.running, p.before = g.server.config.Config, g.server.roster }); err != nil {
 		return Changes{}, err
@@ -76,7 +76,7 @@ func (g *applier) prepareTenant(p *plan, conf *config.Tenant) error {
 	if old := p.before.named(conf.Name); old != nil {
 		return g.renewTenant(p, old, conf)
 	}
-	t, err := g.server.newTenant(p.next, conf)
+	t, err := g.server.newTenant(p.next, conf, p.before)
 	if err != nil {
 		return err
 	}
@@ -89,10 +89,10 @@ func (g *applier) prepareTenant(p *plan, conf *config.Tenant) error {
 func (g *applier) renewTenant(p *plan, old *tenantState, conf *config.Tenant) (err error) {
 	r := renewal{tenant: old, conf: conf}
 	was := old.conf.Load()
-	if r.closed, err = p.next.BesideTUN(conf); err != nil {
+	if r.closed, err = besideTUN(p.next, conf, p.before); err != nil {
 		return err
 	}
-	r.rules = rulesOf(conf, r.closed)
+	r.rules = rulesOf(conf, r.closed, nil)
 	if r.changed = !reflect.DeepEqual(conf, was); r.changed {
 		r.rekeyed = !slices.EqualFunc(conf.PSKs, was.PSKs, config.Secret.Equal)
 		r.trust = g.server.newTrust(conf)
@@ -143,6 +143,7 @@ func (g *applier) commit(now time.Time, p *plan) {
 			g.repool(now, r)
 		}
 		r.tenant.become(r)
+		g.findOutside(now, p, r)
 	}
 	g.regrant(now)
 	for _, r := range p.renewed {
@@ -152,6 +153,7 @@ func (g *applier) commit(now time.Time, p *plan) {
 			r.tenant.cut = false
 		}
 	}
+	p.tellUnpooled()
 	for _, d := range p.told {
 		d.hold()
 	}
@@ -167,6 +169,7 @@ func (g *applier) commit(now time.Time, p *plan) {
 	g.supersede(now, p.next)
 	g.server.roster = g.follow(p)
 	g.server.refuse()
+	g.closeUnpooled(p.tenants)
 	p.made.Store(true)
 	g.distrust(now, p.renewed)
 	g.dismiss(now, p.gone)
@@ -175,6 +178,7 @@ func (g *applier) commit(now time.Time, p *plan) {
 	}
 	p.leases = g.server.collectLeases(p.gone)
 	g.server.emit(event.ConfigurationApplied{Added: p.changes.Added, Changed: p.changes.Changed, Removed: p.changes.Removed})
+	g.tellOutside(p)
 }
 
 // regrant has what tenants grant by now hold for whoever is connected to them, with the rules
@@ -276,7 +280,7 @@ func (g *applier) closeGone(p *plan) {
 		g.server.engine.Plane.RemovePort(port)
 	}
 	for _, d := range p.told {
-		if err := d.restrict(d.conf); err != nil { // the device has more than it should
+		if err := d.restrict(d.conf); err != nil { // the device has more than it should, or not all
 			p.changes.RestartNeeded = append(p.changes.RestartNeeded, d.conf.Name+": "+err.Error())
 		}
 	}

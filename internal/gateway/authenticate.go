@@ -52,8 +52,9 @@ func (g *logins) admit(now time.Time, s *session, t *tenantState, grant *access.
 		return access.UserFull
 	case grant.Missing != "":
 		return access.NoFilter
-	case g.lease(now, s, t, grant.Address) != nil:
-		return access.PoolEmpty
+	}
+	if why := g.lease(now, s, t, grant); why != access.None {
+		return why
 	}
 	g.server.apply(s, grant)
 	return access.None

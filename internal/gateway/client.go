@@ -51,7 +51,8 @@ type session struct {
 	advertiseAt time.Time  // when the next router advertisement is due
 	advertised  int32
 
-	leased bool
+	leased            bool
+	outside, unpooled bool // see outside.go
 }
 
 // clients are the peers and their sessions, as the server has them.

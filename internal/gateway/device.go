@@ -40,17 +40,24 @@ type devices struct {
 
 // allPools is what belongs to the clients of all tenants. It implements policy.Closer, and
 // is swapped whole when tenants come or go.
-type allPools struct{ now atomic.Pointer[policy.Reach] }
+type allPools struct {
+	now      atomic.Pointer[policy.Reach]
+	unpooled reach // addresses of sessions that no pool has any more
+}
 
 // Closes implements policy.Closer.
-func (p *allPools) Closes(addr netip.Addr) (bits int, closed bool) { return p.now.Load().Closes(addr) }
+func (p *allPools) Closes(addr netip.Addr) (bits int, closed bool) {
+	if bits, closed = p.now.Load().Closes(addr); closed {
+		return bits, closed
+	}
+	return p.unpooled.Closes(addr)
+}
 
 // poolsOf are the pools of all tenants of a configuration.
 func poolsOf(c *config.Config) (*policy.Reach, error) {
 	var all []netip.Prefix
 	for i := range c.Tenants {
-		all = append(all, c.Tenants[i].Pool...)
-		all = append(all, c.Tenants[i].Pool6...)
+		all = append(all, c.Tenants[i].Ranges()...)
 	}
 	return policy.NewReach(masked(all), nil)
 }
@@ -95,13 +102,16 @@ func addressesOf(t *config.Tenant) (addresses, routes []netip.Prefix) {
 		addresses = append(addresses, netip.PrefixFrom(t.Gateway6(), t.Pool6[0].Bits()))
 		rest = slices.Concat(rest, t.Pool6[1:])
 	}
+	for _, p := range t.Pools {
+		rest = slices.Concat(rest, p.Ranges())
+	}
 	return addresses, masked(rest)
 }
 
 // netstack is what the inner stack of a tenant may do.
 func (d *devices) netstack(t *config.Tenant) netstack.Config {
 	c := netstack.Config{
-		Pool: masked(slices.Concat(t.Pool, t.Pool6)), MTU: t.MTU,
+		Pool: masked(t.Ranges()), MTU: t.MTU,
 		FlowsPerSource: t.Limits.Flows, Host: d.host, Others: &d.pools, Ports: d.ports, ClientBits: t.PrefixBits(), Hairpin: t.ClientToClient,
 		Faults: d.faults,
 	}
@@ -119,6 +129,18 @@ func (d *devices) close() {
 	if d != nil {
 		d.host.Close()
 	}
+}
+
+// besideTUN is where a tenant's clients do not go by a device of the kernel, with what sessions
+// of others have that no pool has any more. running are the tenants that there are so far.
+func besideTUN(c *config.Config, t *config.Tenant, running *roster) (*policy.Reach, error) {
+	var also []policy.Closer
+	for _, other := range running.tenants {
+		if now, stays := c.Tenant(other.Name); stays && sharesNetwork(t, now) {
+			also = append(also, &other.reach)
+		}
+	}
+	return c.BesideTUN(t, also...)
 }
 
 func masked(prefixes []netip.Prefix) []netip.Prefix {

@@ -108,7 +108,7 @@ func (g *Gateway) Advance(now time.Time) {
 	}
 	if !now.Before(g.nextReport) {
 		g.nextReport = now.Add(tell.ReportInterval)
-		g.report()
+		g.report(now)
 		g.logins.throttle.Advance(now)
 		g.logins.found(now)
 		g.applier.zeroSuperseded(now)
@@ -171,13 +171,14 @@ func (g *Gateway) sweep(now time.Time) {
 	}
 }
 
-// report says in the log what was dropped since it last said so.
-func (g *Gateway) report() {
+// report says in the log what was dropped since it last said so, and which pools are full.
+func (g *Gateway) report(now time.Time) {
 	losses := g.server.drops().Losses()
 	g.server.emit(tell.Dropped(losses, g.reported))
 	g.reported = losses
 	g.server.tellBans()
 	for _, t := range g.server.tenants {
 		g.server.tellFlows(t, true)
+		t.lookAtRoom(now, g.server, t)
 	}
 }

@@ -127,8 +127,8 @@ func (p *plan) clears(conf *config.Tenant, inTheWay map[*tenantState]leaving) bo
 
 // overlap reports whether two tenants have addresses in common.
 func overlap(a, b *config.Tenant) bool {
-	return slices.ContainsFunc(slices.Concat(a.Pool, a.Pool6), func(p netip.Prefix) bool {
-		return slices.ContainsFunc(slices.Concat(b.Pool, b.Pool6), p.Overlaps)
+	return slices.ContainsFunc(a.Ranges(), func(p netip.Prefix) bool {
+		return slices.ContainsFunc(b.Ranges(), p.Overlaps)
 	})
 }
 
@@ -152,12 +152,14 @@ func (d *told) hold() {
 	}
 }
 
-// restrict leaves a device what a configuration says.
+// restrict leaves a device what a configuration says, and what sessions have besides.
 func (d *told) restrict(to *config.Tenant) error {
-	if device, ok := d.tenant.way.Load().device.(*tun.Device); ok {
-		return device.Restrict(addressesOf(to))
+	device, ok := d.tenant.way.Load().device.(*tun.Device)
+	if !ok {
+		return nil
 	}
-	return nil
+	addresses, routes := addressesOf(to)
+	return errors.Join(device.Extend(nil, d.unpooled), device.Restrict(addresses, slices.Concat(routes, d.unpooled)))
 }
 
 // use has a tenant's packets go by another device from now on, and returns the port that

@@ -117,6 +117,39 @@ func TestKernelDeviceFollowsThePool(t *testing.T) {
 	}
 }
 
+// TestKernelDeviceLeadsToWhoIsOutside: what leads to a client that has an address of no pool any
+// more stays on a device of the kernel, to no other address of the former range, and is gone
+// when the client is.
+func TestKernelDeviceLeadsToWhoIsOutside(t *testing.T) {
+	with := func(user, rest string) string {
+		return testConfig + strings.Replace(strings.Replace(inKernel("globex", "globex0", "10.100.2.0/24"), "{name: carol,", "{name: carol,"+user, 1), "pool: [", rest+"pool: [", 1)
+	}
+	w, c, conn := kernel(t, with(" pool: vip,", "pools: {vip: [10.100.7.0/24]}, "))
+	own := conn.Local.String() + "/32"
+	stop := c.streamTo(conn, "10.100.2.1")
+	w.apply(with("", ""))
+	if !routed(t, own, "globex0") || routed(t, "10.100.7.0/24", "globex0") {
+		t.Errorf("%s leads there: %v; the former range: %v", own, routed(t, own, "globex0"), routed(t, "10.100.7.0/24", "globex0"))
+	}
+	w.apply(with("", "mtu: 1300, ")) // by another device
+	if !routed(t, own, "globex0") {
+		t.Errorf("%s does not lead to another device", own)
+	}
+	time.Sleep(time.Second)
+	stop()
+	if !c.ping(conn, netip.MustParseAddr("10.100.2.1"), 20*time.Second) {
+		t.Error("who is outside gets no answer")
+	}
+	conn.Close(t.Context())
+	for range 60 {
+		if !routed(t, own, "globex0") {
+			return
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	t.Errorf("%s leads there still", own)
+}
+
 // TestEgressChanges: a tenant goes from a device of the kernel to an inner stack, to a
 // device of another name, and back, and its client stays connected.
 func TestEgressChanges(t *testing.T) {

@@ -40,7 +40,7 @@ func (g *Gateway) Figures(ctx context.Context) (admin.Figures, error) {
 	for some := range slices.Chunk(t.tenants, slice) {
 		err := g.server.engine.Work.Do(ctx, func(time.Time) {
 			for _, tenant := range some {
-				t.f.Tenants[next].Addresses, t.f.Tenants[next].Prefixes = tenant.addresses()
+				tenant.countAddresses(&t.f.Tenants[next])
 				next++
 			}
 		})
@@ -153,15 +153,6 @@ func (t *taking) events(g *Gateway) {
 			to.Causes[c.Name][c.Cause] += c.N
 		}
 	}
-}
-
-// addresses are those of the tenant's pools.
-func (t *tenantState) addresses() (admin.Addresses, *admin.Addresses) {
-	a := admin.Addresses{InUse: t.pool.Leased(), Free: t.pool.Size() - t.pool.Leased()}
-	if t.pool6 == nil {
-		return a, nil
-	}
-	return a, &admin.Addresses{InUse: t.pool6.Leased(), Free: t.pool6.Size() - t.pool6.Leased()}
 }
 
 // countDrops notes what was dropped and refused outside of the control loop, and may be

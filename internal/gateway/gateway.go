@@ -130,11 +130,17 @@ func (g *Gateway) openTenants() error {
 
 // Apply puts another configuration in the place of the one that runs. Tenants that are new
 // are opened, those that stay get what it says of them, and those that are gone are closed:
-// their clients are told. Whoever is connected to a tenant that stays, stays connected, if
-// its pools still lease what he has. Sockets need a restart, and a few things besides; they
+// their clients are told. Whoever is connected to a tenant that stays, stays connected, unless
+// what he has is another's by now, or the gateway's address is another one. Sockets need a restart, and a few things besides; they
 // stay as they are, and the log names them. If the error is not nil, all is as it was; it
 // names the line that stood in the way. Otherwise next is the gateway's, which clears it
 // when nothing needs it any more. Apply waits for Run to have begun.
 func (g *Gateway) Apply(ctx context.Context, next *config.Config) (Changes, error) {
-	return g.applier.replace(ctx, next)
+	return g.applier.replace(ctx, next, false)
+}
+
+// ApplyNow is Apply, and ends sessions whose users would be given other addresses by now, and
+// that go on otherwise until they log in again.
+func (g *Gateway) ApplyNow(ctx context.Context, next *config.Config) (Changes, error) {
+	return g.applier.replace(ctx, next, true)
 }

@@ -91,7 +91,7 @@ func (c *assignLogin) admit(g *logins, now time.Time, a *attempt) (ike.Assignmen
 		return ike.Assignment{}, access.NoAddress
 	}
 	s := &session{Session: g.server.engine.Table.NewSession(p.Peer), peer: p, user: a.user, chain: a.chain, own: a.own}
-	t.pool.Prefer(s.key(), wants.Addr4)
+	t.prefer(s.key(), wants.Addr4)
 	if old := t.predecessor(p, s.key(), wants); old != nil {
 		s.inherit(old)
 	} else if why := g.admit(now, s, t, t.grants(s.key(), s.own)); why != access.None {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/culvert-vpn/culvert/internal/access"
 	"github.com/culvert-vpn/culvert/internal/event"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/tenant"
@@ -21,12 +22,9 @@ func (g *server) restoreLeases(t *tenantState) {
 	}
 	restored := make([]tenant.Lease, 0, len(leases))
 	for _, l := range leases {
-		restored = append(restored, tenant.Lease{Owner: l.User, Addr: l.Addr})
+		restored = append(restored, tenant.Lease{Owner: l.User, Addr: l.Addr, Since: l.Seen})
 	}
-	t.pool.Restore(restored)
-	if t.pool6 != nil {
-		t.pool6.Restore(restored)
-	}
+	t.restore(restored)
 }
 
 // saveInterval is how often leases are written down at most: what a killed
@@ -50,8 +48,8 @@ func (g *server) collectLeases(tenants []*tenantState) [][]store.Lease {
 	all := make([][]store.Lease, len(tenants))
 	now := time.Now().UTC()
 	for i, t := range tenants {
-		for _, l := range t.leases() {
-			all[i] = append(all[i], store.Lease{User: l.Owner, Addr: l.Addr, Seen: now})
+		for _, l := range t.leases(now) {
+			all[i] = append(all[i], store.Lease{User: l.Owner, Addr: l.Addr, Seen: l.Since})
 		}
 	}
 	return all
@@ -66,39 +64,55 @@ func (g *server) storeLeases(tenants []*tenantState, all [][]store.Lease) {
 	}
 }
 
-// lease gives the session an address. A user who was granted his own and is still
-// logged in with it elsewhere loses that session: it is the same person, back
-// sooner than the old session was missed.
-func (g *logins) lease(now time.Time, s *session, t *tenantState, granted netip.Addr) error {
-	key := s.key()
-	if old := t.sessions[granted]; old != nil {
-		g.displace(now, old)
+// lease gives the session an address of the pool that it is granted, or says why it does not.
+// A user who was granted his own and is still logged in with it elsewhere loses that session:
+// it is the same person, back sooner than the old session was missed.
+func (g *logins) lease(now time.Time, s *session, t *tenantState, grant *access.Grant) access.Refusal {
+	key, pool := s.key(), t.named(grant.Pool)
+	if pool == nil {
+		return access.NoPool
 	}
-	addr, err := t.pool.Lease(key)
+	from := pool
+	if grant.Address.IsValid() {
+		if old := t.sessions[grant.Address]; old != nil {
+			g.displace(now, old)
+		}
+		from = t.at(grant.Address)
+	}
+	addr, err := from.four.Lease(key, now)
 	if err != nil {
-		return err
+		from.tellRoom(now, g.server, t)
+		return access.PoolEmpty
 	}
 	s.tenant, s.addr, s.leased = t, addr, true
+	t.isOf(s, from.Name)
 	g.server.leasesChanged = g.server.config.Store != nil
 	t.sessions[addr] = s
 	t.users[key] = append(t.users[key], s)
-	g.server.lease6(s, t)
-	return nil
+	if grant.Prefix.IsValid() {
+		pool = t.at(grant.Prefix.Addr())
+	}
+	g.server.lease6(now, s, pool)
+	from.tellRoom(now, g.server, t)
+	if pool != from {
+		pool.tellRoom(now, g.server, t)
+	}
+	return access.None
 }
 
 // lease6 gives the session a prefix. There being none is no reason to refuse a
 // client: it has IPv4.
-func (g *server) lease6(s *session, t *tenantState) {
-	if t.pool6 == nil {
+func (g *server) lease6(now time.Time, s *session, pool *addressPool) {
+	if pool.six == nil {
 		return
 	}
-	prefix, err := t.pool6.Lease(s.key())
+	prefix, err := pool.six.Lease(s.key(), now)
 	if err != nil {
-		g.emit(event.NoPrefix{Session: s.about(), Err: err, Hint: "every prefix of the tenant's IPv6 ranges is in use: enlarge pool"})
+		g.emit(event.NoPrefix{Session: s.about(), Err: err, Hint: "every prefix of the pool's IPv6 ranges is in use, or kept for its user: enlarge it"})
 		return
 	}
 	s.prefix = prefix
-	if d, ok := t.device.(interface {
+	if d, ok := s.tenant.device.(interface {
 		Join(addr netip.Addr, prefix netip.Prefix)
 	}); ok {
 		d.Join(s.addr, prefix)

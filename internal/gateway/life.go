@@ -55,7 +55,7 @@ func (g *logins) ended(now time.Time, s *session) {
 	g.server.handBack(now, s)
 	if s.tenant != nil {
 		g.server.keepTraffic(s)
-		s.tenant.release(s)
+		s.tenant.release(now, s)
 	}
 	if !s.Up.IsZero() {
 		g.server.tellDown(s)

@@ -14,7 +14,7 @@ import (
 // openTenant opens what a tenant of a configuration needs. What it returns is connected,
 // or closed.
 func (g *server) openTenant(c *config.Config, conf *config.Tenant) (*tenantState, error) {
-	t, err := g.newTenant(c, conf)
+	t, err := g.newTenant(c, conf, g.roster)
 	if err == nil {
 		t.device, err = g.config.OpenDevice(conf)
 	}
@@ -23,7 +23,7 @@ func (g *server) openTenant(c *config.Config, conf *config.Tenant) (*tenantState
 
 // newTenant returns a tenant of a configuration, without a device. It may wait, and
 // touches nothing that runs.
-func (g *server) newTenant(c *config.Config, conf *config.Tenant) (*tenantState, error) {
+func (g *server) newTenant(c *config.Config, conf *config.Tenant, running *roster) (*tenantState, error) {
 	t := &tenantState{Name: conf.Name, Tenant: conf, sessions: make(map[netip.Addr]*session), users: make(map[string][]*session), trust: g.newTrust(conf), grant: access.GrantOf(conf), personal: make(map[string]*access.Grant), left: new(carried)}
 	t.conf.Store(conf)
 	g.warnOfCertificates(conf)
@@ -34,10 +34,10 @@ func (g *server) newTenant(c *config.Config, conf *config.Tenant) (*tenantState,
 	if t.tells, err = t.newResponder(); err != nil {
 		return nil, err
 	}
-	if t.closed, err = c.BesideTUN(conf); err != nil {
+	if t.closed, err = besideTUN(c, conf, running); err != nil {
 		return nil, err
 	}
-	t.policy = rulesOf(conf, t.closed)
+	t.policy = rulesOf(conf, t.closed, nil)
 	g.restoreLeases(t)
 	return t, nil
 }

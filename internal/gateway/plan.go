@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/culvert-vpn/culvert/dataplane"
+	"github.com/culvert-vpn/culvert/internal/admin"
 	"github.com/culvert-vpn/culvert/internal/config"
 	"github.com/culvert-vpn/culvert/internal/store"
 	"github.com/culvert-vpn/culvert/tenant"
@@ -34,6 +35,7 @@ type plan struct {
 	closed   []leaving         // before anything could be opened in their place
 	former   []*dataplane.Port // of tenants that stay, with another one
 
+	end    bool            // sessions outside end at once
 	made   atomic.Bool     // it is what runs
 	leases [][]store.Lease // of gone; nil: there is no store
 }
@@ -57,6 +59,8 @@ func newApplier(l *logins) *applier {
 // Changes are what Apply has done: tenants by name, in the order of the configuration.
 type Changes struct {
 	Added, Changed, Removed []string
+	// Outside are sessions whose users would be given other addresses by now.
+	Outside []admin.Outside
 	// RestartNeeded is what stays as it was until the server is started anew.
 	RestartNeeded []string
 }
@@ -103,7 +107,8 @@ type leaving struct {
 type told struct {
 	tenant    *tenantState
 	was, conf *config.Tenant
-	reach     *policy.Reach // of an inner stack; nil: it is none
+	reach     *policy.Reach  // of an inner stack; nil: it is none
+	unpooled  []netip.Prefix // that sessions have besides what conf says
 }
 
 // made is what a device is made with and cannot be told later.

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"net/netip"
+
 	"strings"
 
 	"github.com/culvert-vpn/culvert/internal/config"
@@ -9,11 +11,11 @@ import (
 )
 
 // rulesOf are the policy of a tenant, compiled; closed is where its device leads and clients
-// do not go. Rules that were not refused when the configuration was read can be compiled; if
-// not, nothing is allowed.
-func rulesOf(conf *config.Tenant, closed *policy.Reach) *policy.Rules {
+// do not go, and unpooled what sessions have that no pool has. Rules that were not refused when
+// the configuration was read can be compiled; if not, nothing is allowed.
+func rulesOf(conf *config.Tenant, closed *policy.Reach, unpooled []netip.Prefix) *policy.Rules {
 	c := conf.Rules()
-	c.Closed = closed
+	c.Clients, c.Closed = append(c.Clients, unpooled...), closed
 	r, err := policy.Compile(c)
 	if err != nil {
 		c.Sets = []policy.Set{{Name: "nothing"}}
@@ -33,7 +35,7 @@ func (g *server) introduce(s *session) {
 	if t.policy != t.inForce {
 		before = t.inForce
 	}
-	g.engine.Plane.SetIdentity(s.Plane, &policy.Identity{User: s.key(), Groups: s.grant.Groups, Filters: s.grant.Filters}, before)
+	g.engine.Plane.SetIdentity(s.Plane, &policy.Identity{User: s.key(), Groups: s.grant.Groups, Filters: s.grant.Filters, Pool: t.of(s)}, before)
 }
 
 // police has the tenant's rules hold for whoever is connected to it, and who they are by now.

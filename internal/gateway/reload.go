@@ -50,6 +50,7 @@ func (g *applier) look(ctx context.Context, seen *sight) {
 	g.watchLists(tenants, seen.lists)
 	g.watchAccounts(ctx, &seen.accounts)
 	g.watchFeeds(ctx, running, running != seen.conf)
+	g.tidy(ctx)
 	if running != seen.conf {
 		seen.conf, seen.stamp, seen.failed = running, strings.Join(running.Stamps, "\n"), ""
 	}
@@ -64,7 +65,7 @@ func (g *applier) look(ctx context.Context, seen *sight) {
 func (g *applier) reread(ctx context.Context, running *config.Config, stamp, failed string) string {
 	next, err := running.Again()
 	if err == nil {
-		_, err = g.replace(ctx, next)
+		_, err = g.replace(ctx, next, false)
 	}
 	if err != nil && stamp != failed && ctx.Err() == nil {
 		g.server.emit(event.FilesRefused{Err: err, Hint: "what was read before stays in force"})

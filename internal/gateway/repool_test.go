@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/culvert-vpn/culvert/internal/admin"
 	"github.com/culvert-vpn/culvert/internal/dialer"
 )
 
@@ -17,9 +19,20 @@ func pooled(pool string, rest ...string) string {
 
 func bob(d *dialer.DialConfig) { d.User, d.Password = "bob", "bobpw" }
 
-// TestPoolGrowsAndShrinks: whoever has an address that the tenant's pools have before and
-// after keeps it and loses no packet, by L2TP and by IKEv2; whoever has one that they have
-// no more is told, and gets another when he dials again.
+// applyNow applies a configuration, and ends sessions that are outside.
+func (w *world) applyNow(yaml string) Changes {
+	w.t.Helper()
+	changes, err := w.server.ApplyNow(context.Background(), parsed(w.t, yaml))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return changes
+}
+
+// TestPoolGrowsAndShrinks: whoever has an address keeps it when the tenant's pools grow, and
+// when they shrink so that they have it no more, by L2TP and by IKEv2, and loses no packet;
+// nobody else is given it. How many have one that they would not be given any more is told;
+// when they are to end at once, they are told, and get others when they dial again.
 func TestPoolGrowsAndShrinks(t *testing.T) {
 	a := newAuthority(t, "a")
 	lines, trusts := a.server(vpn), a.trusts(vpn)
@@ -47,8 +60,29 @@ func TestPoolGrowsAndShrinks(t *testing.T) {
 					t.Errorf("an address of a pool that has grown: %s", got)
 				}
 				second.wantPing(other, "198.18.0.2")
-				device, began := w.nets["acme"], time.Now()
+				device, outside := w.nets["acme"], []admin.Outside{{Tenant: "acme", Sessions: 1}}
+				stopOther := second.stream(other)
+				if got := w.apply(small); !reflect.DeepEqual(got.Outside, outside) {
+					t.Errorf("%+v, want %+v", got.Outside, outside)
+				}
+				w.wantLog("sessions-outside", "tenant", "acme")
+				w.wantLog("sessions-outside", "sessions", "1")
+				w.client(nil).wantRefused(c.edit)
+				w.apply(grown) // and what it has is its own still
+				third := w.client(nil).mustDial(c.edit)
+				if third.Local == other.Local {
+					t.Errorf("%s is given to two", third.Local)
+				}
+				third.Close(t.Context())
+				<-third.Done()
 				w.apply(small)
+				if lost, sent := stopOther(); lost > 0 {
+					t.Errorf("who is outside lost %d of %d packets", lost, sent)
+				}
+				began := time.Now()
+				if got := w.applyNow(small); !reflect.DeepEqual(got.Outside, outside) {
+					t.Errorf("%+v, want %+v", got.Outside, outside)
+				}
 				<-other.Done()
 				if took := time.Since(began); took > 5*time.Second {
 					t.Errorf("the client learned of it after %v", took)
@@ -127,7 +161,8 @@ func TestGatewayIsAnother(t *testing.T) {
 }
 
 // TestPrefixesChange: IPv6 that a tenant gets, clients get who dial from then on; who has a
-// prefix that is none any more is told.
+// prefix of a range that is gone keeps it, and where the tenant has no IPv6 any more, he is
+// told.
 func TestPrefixesChange(t *testing.T) {
 	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
 		c, six := w.client(nil), w.client(nil)
@@ -143,6 +178,8 @@ func TestPrefixesChange(t *testing.T) {
 		if _, prefix := w.ours(six.local); !prefix.IsValid() {
 			t.Error("the prefix is gone")
 		}
+		w.apply(pooled("10.100.1.0/24, 2001:db8:1::/60"))
+		w.apply(pooled("10.100.1.0/24, 2001:db8:1::/48"))
 		w.apply(testConfig)
 		<-conn.Done()
 		if lost, sent := stop(); lost > 0 {

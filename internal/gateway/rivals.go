@@ -35,6 +35,9 @@ func (t *tenantState) rivals(p *peer, user string) []*session {
 func (t *tenantState) give(from, to *session) {
 	t.leave(from)
 	from.leased, to.leased = false, true
+	to.outside, to.unpooled, from.outside, from.unpooled = from.outside, from.unpooled, false, false
+	t.isOf(to, t.of(from))
+	delete(t.namedPools, from)
 	t.sessions[to.addr] = to
 	t.users[to.key()] = append(t.users[to.key()], to)
 }
@@ -52,10 +55,11 @@ func (p *peer) name() string {
 	return p.Identity
 }
 
-// predecessor is the session whose address a client may take over: its own.
+// predecessor is the session whose address a client may take over: its own, if he would be
+// given it today.
 func (t *tenantState) predecessor(p *peer, user string, w ike.Wants) *session {
 	for _, s := range t.rivals(p, user) {
-		if s.wanted(w) && s.leased && s.peer.Path.Remote == p.Path.Remote && s.peer.name() == p.name() {
+		if s.wanted(w) && s.leased && !s.outside && s.peer.Path.Remote == p.Path.Remote && s.peer.name() == p.name() {
 			return s
 		}
 	}

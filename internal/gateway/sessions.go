@@ -46,7 +46,7 @@ func (s *session) describe(now time.Time) admin.Session {
 	d := admin.Session{
 		ID: s.ID, Tenant: s.tenant.Name, User: s.user, Family: string(p.Family), System: s.System, Host: p.Host,
 		Protocol: s.Protocol(), Client: p.Path.Remote, Address: s.addr, Prefix: s.prefix, IKE: p.Suite,
-		Since: s.Up, ESP: p.ESP(), Idle: int(now.Sub(latest(s.Up, s.UsedAt)).Seconds()), Rekeys: int(p.Rekeys),
+		Since: s.Up, Outside: s.outside, ESP: p.ESP(), Idle: int(now.Sub(latest(s.Up, s.UsedAt)).Seconds()), Rekeys: int(p.Rekeys),
 		Up:   admin.Traffic{Packets: s.Plane.Up.Packets(), Bytes: s.Plane.Up.Bytes()},
 		Down: admin.Traffic{Packets: s.Plane.Down.Packets(), Bytes: s.Plane.Down.Bytes()},
 	}

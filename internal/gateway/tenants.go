@@ -29,6 +29,7 @@ type tenantState struct {
 	gone           bool                          // it takes nobody any more
 
 	pools
+	outsiders
 	device   tenant.Device
 	port     *dataplane.Port
 	way      atomic.Pointer[way]      // the same two, to everybody but the control loop
@@ -45,14 +46,6 @@ type tenantState struct {
 	left     *carried                 // by sessions that have ended
 }
 
-// leases are those of both families.
-func (t *tenantState) leases() []tenant.Lease {
-	if t.pool6 == nil {
-		return t.pool.Leases()
-	}
-	return append(t.pool.Leases(), t.pool6.Leases()...)
-}
-
 // grants is what a user of the tenant is granted, who has something of his own, or nil.
 func (t *tenantState) grants(key string, own *access.Own) *access.Grant {
 	if _, written := t.Policy.Own(key); written {
@@ -62,8 +55,8 @@ func (t *tenantState) grants(key string, own *access.Own) *access.Grant {
 		return g
 	}
 	layers := access.LayersOf(t.Tenant, key, own)
-	if addr, static := t.static[key]; static {
-		layers = append(layers, access.Layer{From: access.FromUser, Terms: access.Terms{Address: addr}})
+	if f, static := t.static[key]; static {
+		layers = append(layers, access.Layer{From: access.FromUser, Terms: access.Terms{Address: f.addr, Prefix: f.prefix}})
 	}
 	if len(layers) == 0 {
 		return t.grant
@@ -83,7 +76,7 @@ func (t *tenantState) full() bool {
 // crowded reports whether a user has as many sessions as he may. Who has one address
 // has one session, and another takes its place.
 func (t *tenantState) crowded(key string) bool {
-	return t.Limits.SessionsPerUser > 0 && len(t.users[key]) >= t.Limits.SessionsPerUser && !t.static[key].IsValid()
+	return t.Limits.SessionsPerUser > 0 && len(t.users[key]) >= t.Limits.SessionsPerUser && !t.static[key].addr.IsValid()
 }
 
 // leave takes a session out of its user's.
@@ -96,22 +89,20 @@ func (t *tenantState) leave(s *session) {
 }
 
 // release gives back what a session held.
-func (t *tenantState) release(s *session) {
+func (t *tenantState) release(now time.Time, s *session) {
 	if s.leased {
 		s.leased = false
 		delete(t.sessions, s.addr)
 		t.leave(s)
-		t.pool.Release(s.addr)
+		t.leaves(s)
+		t.pools.release(s, now)
 		if d, ok := t.device.(interface{ Forget(netip.Addr) }); ok {
 			d.Forget(s.addr)
 			if s.prefix.IsValid() {
 				d.Forget(s.prefix.Addr())
 			}
 		}
-		if s.prefix.IsValid() {
-			t.pool6.Release(s.prefix)
-			s.prefix = netip.Prefix{}
-		}
+		s.prefix = netip.Prefix{}
 	}
 }
 
@@ -122,7 +113,7 @@ func (t *tenantState) close() {
 }
 
 // ranges are those of clients, of both families.
-func (t *tenantState) ranges() []netip.Prefix { return slices.Concat(t.Pool, t.Pool6) }
+func (t *tenantState) ranges() []netip.Prefix { return t.Ranges() }
 
 // dialledAt reports whether the tenant's clients dial that address of ours.
 func (t *tenantState) dialledAt(local netip.Addr) bool {

@@ -400,11 +400,16 @@ func (g *Gateway) wantEmpty(t *testing.T) {
 			t.Errorf("%d peers, %d sessions left", len(g.server.peers), len(g.server.sessions))
 		}
 		for _, tenant := range g.server.tenants {
-			if n := tenant.pool.Leased(); n != 0 {
-				t.Errorf("%d addresses of %s still leased", n, tenant.Name)
+			for _, pool := range tenant.all {
+				if n := pool.four.Leased(); n != 0 {
+					t.Errorf("%d addresses of %s/%s still leased", n, tenant.Name, pool.Name)
+				}
+				if pool.six != nil && pool.six.Leased() != 0 {
+					t.Errorf("%d prefixes of %s/%s still leased", pool.six.Leased(), tenant.Name, pool.Name)
+				}
 			}
-			if tenant.pool6 != nil && tenant.pool6.Leased() != 0 {
-				t.Errorf("%d prefixes of %s still leased", tenant.pool6.Leased(), tenant.Name)
+			if tenant.outside != 0 || tenant.unpooled != 0 {
+				t.Errorf("%d, %d sessions of %s are outside still", tenant.outside, tenant.unpooled, tenant.Name)
 			}
 		}
 	})

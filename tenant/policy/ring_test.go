@@ -56,7 +56,7 @@ func (r *ring) join(i int) {
 	s.SetPrefix(&ringPrefixes[i])
 	r.clients[i].SetAddresses(s)
 	r.clients[i].SetIdentity(of(r.m,
-		&Identity{User: "ann", Groups: []string{"engineers"}}, &Identity{User: "bob", Groups: []string{"guests", "engineers"}, Site: "office"},
+		&Identity{User: "ann", Groups: []string{"engineers"}}, &Identity{User: "bob", Groups: []string{"guests", "engineers"}, Site: "office", Pool: "vip"},
 		&Identity{User: "ann", Filters: []string{"web-only"}}, &Identity{User: "carol"}, nil,
 	), nil)
 }
