@@ -467,3 +467,25 @@ func (x spray) run(t *testing.T, w *world) {
 		t.Errorf("%d lines, the last %v", len(lines), last)
 	}
 }
+
+// TestBansFollowTenants: a ban of the only tenant holds before any work, and from the login on
+// once there is another; when that is gone it is as before.
+func TestBansFollowTenants(t *testing.T) {
+	const more = "  - name: globex\n    match: {realms: [globex]}\n    psk: [\"" + testPSK + "\"]\n" +
+		"    auth: {local: {users: [{name: carol, password: carolpw}]}}\n    pool: [10.200.1.0/24]\n"
+	inWorld(t, goodRoad, testConfig, func(t *testing.T, w *world) {
+		c := w.clientAt(w.addr("198.51.100.7"), w.net.Listen)
+		w.ban("198.51.100.0/24", admin.BanOrder{Tenant: "acme"})
+		c.wantOut()
+		w.apply(testConfig + more)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if _, err := c.dial(ctx); err == nil || !strings.Contains(err.Error(), access.Banned.Message()) {
+			t.Errorf("a client of acme: %v", err)
+		}
+		conn := c.mustDial(func(d *dialer.DialConfig) { d.User, d.Password = "carol@globex", "carolpw" })
+		w.apply(testConfig)
+		<-conn.Done()
+		c.wantOut()
+	})
+}
