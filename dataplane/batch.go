@@ -148,8 +148,7 @@ func (s *sender) flushAll() {
 // time is when this batch is, to policies.
 func (s *sender) time() policy.Now {
 	if s.now.Wall == 0 {
-		now := time.Now()
-		s.now = policy.Now{Wall: now.Unix(), Up: uint32(now.Sub(s.plane.began) / time.Second)}
+		s.now = s.plane.policyTime(time.Now())
 	}
 	return s.now
 }

@@ -97,7 +97,7 @@ configuration is at fault.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentPreRun = endAtHangup
-	root.AddCommand(newQuickstart(s), newServe(s), newConfig(s), newPolicy(s), newUser(s), newReload(s), newStatus(s), newSessions(s), newPools(s), newBans(s), newCA(s), newConnect(s), newBench(s), newVersion(s))
+	root.AddCommand(newQuickstart(s), newServe(s), newConfig(s), newPolicy(s), newUser(s), newReload(s), newStatus(s), newSessions(s), newFlows(s), newPools(s), newBans(s), newCA(s), newConnect(s), newBench(s), newVersion(s))
 	return root
 }
 

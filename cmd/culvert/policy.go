@@ -35,7 +35,7 @@ denied.
 	flags.StringVar(&p.user, "user", "", "`NAME` of the user")
 	flags.StringVar(&p.to, "to", "", "where the flow leads: `ADDRESS:PROTOCOL/PORT`")
 	flags.StringVar(&p.at, "at", "", "`TIME` to ask for, as in 2026-01-05T09:00:00+01:00 (default now)")
-	return newGroup("policy", "Ask what a tenant's rules say", "Asks what a tenant's rules say.", test)
+	return newGroup("policy", "Ask what a tenant's rules say", "Asks what a tenant's rules say.", test, newPolicyShow(s))
 }
 
 // policyCommand has the flags of the commands about policies.

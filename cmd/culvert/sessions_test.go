@@ -34,6 +34,23 @@ type crowd struct {
 	bans    admin.Bans
 	pools   admin.PoolList
 	leases  []admin.Lease // of acme's default pool
+	policy  admin.Policy
+	flows   admin.FlowList
+	asked   []admin.FlowQuery
+}
+
+func (c *crowd) Policy(_ context.Context, tenant string) (admin.Policy, error) {
+	if tenant != c.policy.Tenant {
+		return admin.Policy{}, admin.ErrNoTenant
+	}
+	return c.policy, nil
+}
+
+func (c *crowd) Flows(_ context.Context, q admin.FlowQuery) (admin.FlowList, error) {
+	if c.asked = append(c.asked, q); q.Tenant != c.flows.Tenant {
+		return admin.FlowList{}, admin.ErrNoTenant
+	}
+	return c.flows, nil
 }
 
 func (c *crowd) Pools(context.Context) (admin.PoolList, error) { return c.pools, nil }

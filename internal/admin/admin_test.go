@@ -20,6 +20,9 @@ type house struct {
 	figures  Figures
 	bans     []Ban
 	orders   []BanOrder
+	policy   Policy
+	flows    FlowList
+	asked    []FlowQuery
 	pools    PoolList
 	leases   []Lease
 	turn     uint64 // the pools change so often
@@ -48,6 +51,20 @@ func (h *house) Leases(_ context.Context, q LeasesQuery) (p LeasesPage, err erro
 func (h *house) Reload(_ context.Context, now bool) (Reloaded, error) {
 	h.reloaded = append(h.reloaded, now)
 	return Reloaded{Changed: []string{"acme"}, Outside: []Outside{{"acme", 3}}, Warnings: []string{"so so"}}, h.refuses
+}
+
+func (h *house) Policy(_ context.Context, tenant string) (Policy, error) {
+	if tenant != h.policy.Tenant {
+		return Policy{}, ErrNoTenant
+	}
+	return h.policy, nil
+}
+
+func (h *house) Flows(_ context.Context, q FlowQuery) (FlowList, error) {
+	if h.asked = append(h.asked, q); q.Tenant != h.flows.Tenant {
+		return FlowList{}, ErrNoTenant
+	}
+	return h.flows, nil
 }
 
 func (h *house) Figures(context.Context) (Figures, error) { return h.figures, nil }
@@ -194,6 +211,53 @@ func TestFigures(t *testing.T) {
 	go s.Serve(l)
 	defer s.Close()
 	if _, err := NewClient(old).Figures(t.Context()); err == nil || !strings.Contains(err.Error(), "older than this command") {
+		t.Error(err)
+	}
+}
+
+// TestPolicyAndFlows: what is asked arrives, and so do the answers; a tenant that there is
+// none of is told from a server that is too old.
+func TestPolicyAndFlows(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	h := &house{
+		policy: Policy{Tenant: "acme", At: at, InForce: true, Clients: "open", Sets: []RuleSet{{Name: "policy", Default: Rule{Name: "default", Flows: 3, Last: at},
+			Rules: []Rule{{Name: "web", From: []string{"group:a"}, To: []string{"service:b"}, Ports: []string{"tcp/80"}, When: "night", Now: true, Allow: true, Log: "first", Flows: 9}}}}},
+		flows: FlowList{Tenant: "acme", At: at, Rules: true, More: 7, Counted: FlowCounts{1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
+			Flows: []Flow{{1, "ann", 6, netip.MustParseAddrPort("10.1.0.7:1"), netip.MustParseAddrPort("10.2.0.7:2"), "10.2.0.7:tcp/2", "policy", "web", 1, 2, 3, 4, "answered"}}},
+	}
+	state := t.TempDir()
+	serve(t, state, h)
+	c := NewClient(state)
+	if p, err := c.Policy(t.Context(), "acme"); err != nil || !reflect.DeepEqual(p, h.policy) {
+		t.Errorf("%v %+v", err, p)
+	}
+	q := FlowQuery{Tenant: "acme", User: "a&b=c d", To: netip.MustParsePrefix("2001:db8::/32"), Limit: 17}
+	if l, err := c.Flows(t.Context(), q); err != nil || !reflect.DeepEqual(l, h.flows) || h.asked[0] != q {
+		t.Errorf("%v %+v of %+v", err, l, h.asked)
+	}
+	if _, err := c.Policy(t.Context(), "glo/bex"); !errors.Is(err, ErrNoTenant) {
+		t.Error(err)
+	}
+	if _, err := c.Flows(t.Context(), FlowQuery{Tenant: "globex", Limit: MaxFlows}); !errors.Is(err, ErrNoTenant) {
+		t.Error(err)
+	}
+	for _, limit := range []int{0, -1, MaxFlows + 1} {
+		if _, err := c.Flows(t.Context(), FlowQuery{Tenant: "acme", Limit: limit}); err == nil || !strings.Contains(err.Error(), "limit is a number") {
+			t.Error(limit, err)
+		}
+	}
+	if _, err := NewClient(t.TempDir()).Policy(t.Context(), "acme"); !errors.Is(err, ErrNoServer) {
+		t.Error(err)
+	}
+	old := t.TempDir()
+	l, err := Listen(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.NewServeMux()}
+	go s.Serve(l)
+	defer s.Close()
+	if _, err := NewClient(old).Policy(t.Context(), "acme"); err == nil || !strings.Contains(err.Error(), "older than this command") {
 		t.Error(err)
 	}
 }

@@ -113,10 +113,13 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader) 
 		return r, nil
 	}
 	defer r.Body.Close()
+	words, _ := io.ReadAll(io.LimitReader(r.Body, maxWords))
 	if r.StatusCode == http.StatusNotFound {
+		if strings.TrimSpace(string(words)) == ErrNoTenant.Error() {
+			return nil, ErrNoTenant
+		}
 		return nil, ErrNoSession
 	}
-	words, _ := io.ReadAll(io.LimitReader(r.Body, maxWords))
 	if r.StatusCode == http.StatusUnprocessableEntity {
 		return nil, Refused(strings.TrimSpace(string(words)))
 	}

@@ -8,6 +8,8 @@
 //	GET    /bans           who is not to dial in, as Bans
 //	POST   /bans           bans a network: a BanOrder, answered by Banned
 //	DELETE /bans?prefix=P  takes bans of it back, answered by a list of Ban
+//	GET    /tenants/T/policy  a tenant's rules in force, as Policy
+//	GET    /tenants/T/flows?limit=N&user=U&to=NETWORK  its flows, as FlowList
 //
 // Listen and Serve are the server's side and Client is the commands'. What the
 // socket answers comes from a Gateway, which package gateway implements; nothing

@@ -111,6 +111,7 @@ func routes(g Gateway) http.Handler {
 	banRoutes(mux, g)
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) { reload(w, r, g) })
 	poolRoutes(mux, g)
+	policyRoutes(mux, g)
 	return mux
 }
 
@@ -123,7 +124,7 @@ func answer(w http.ResponseWriter, value any) {
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusServiceUnavailable
 	switch refused := Refused(""); {
-	case errors.Is(err, ErrNoSession), errors.Is(err, ErrNoPool):
+	case errors.Is(err, ErrNoSession), errors.Is(err, ErrNoPool), errors.Is(err, ErrNoTenant):
 		status = http.StatusNotFound
 	case errors.As(err, &refused):
 		status = http.StatusUnprocessableEntity

@@ -69,6 +69,10 @@ type Gateway interface {
 	Leases(ctx context.Context, q LeasesQuery) (LeasesPage, error)
 	// Reload reads the configuration anew. An error says why nothing has changed.
 	Reload(ctx context.Context, now bool) (Reloaded, error)
+	// Policy are the rules in force of a tenant; ErrNoTenant: there is none of that name.
+	Policy(ctx context.Context, tenant string) (Policy, error)
+	// Flows lists flows of a tenant; ErrNoTenant: there is none of that name.
+	Flows(ctx context.Context, q FlowQuery) (FlowList, error)
 }
 
 // Sort orders sessions by tenant, user and age.

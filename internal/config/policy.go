@@ -206,21 +206,23 @@ func (t *tenantValues) readRule(v value) (r policy.Rule, ok bool) {
 		{"from", "group:engineers", false, func(v value) {
 			v.items(func(item value) {
 				if ends := t.peers(item); item.hasEnds(len(ends)) {
-					r.From = append(r.From, ends...)
+					r.From, r.Words.From = append(r.From, ends...), append(r.Words.From, item.word())
 				}
 			})
 		}},
 		{"to", "10.20.0.0/16", false, func(v value) {
 			v.items(func(item value) {
 				if ends := t.ends(item); item.hasEnds(len(ends)) {
-					r.To = append(r.To, ends...)
+					r.To, r.Words.To = append(r.To, ends...), append(r.Words.To, item.word())
 				}
 			})
 		}},
 		{"ports", "[tcp/80, icmp]", false, func(v value) {
-			v.items(func(item value) { r.Ports = append(r.Ports, item.ports()...) })
+			v.items(func(item value) {
+				r.Ports, r.Words.Ports = append(r.Ports, item.ports()...), append(r.Words.Ports, item.word())
+			})
 		}},
-		{"when", "mon-fri 08:00-18:00 Europe/Berlin", false, func(v value) { r.When = t.when(v) }},
+		{"when", "mon-fri 08:00-18:00 Europe/Berlin", false, func(v value) { r.When, r.Words.When = t.when(v), v.word() }},
 		{"allow", "true", true, func(v value) { v.boolean(&r.Allow) }},
 		{"log", "first", false, func(v value) {
 			word := "none"

@@ -47,6 +47,6 @@ func All() []Event {
 		Serving{}, LeftBehind{}, Stopped{}, ReceiveBufferSmall{}, NoOffload{}, ConfigurationApplied{}, RestartNeeded{}, FilesRefused{},
 		CertificateExpired{}, CRLRead{}, CRLRefused{}, LeasesLost{}, LeasesNotSaved{},
 		SessionsOutside{}, PoolNearlyFull{}, PoolFull{}, PoolHasRoom{},
-		Dropped{}, FlowDenied{}, RulesMissing{}, FlowAllowed{}, FlowsUntold{}, Fault{},
+		Dropped{}, FlowDenied{}, RulesMissing{}, FlowAllowed{}, FlowsUntold{}, LimitHit{}, Fault{},
 	}
 }

@@ -187,6 +187,18 @@ type FlowsUntold struct {
 	Flows  uint64 `json:"flows"`
 }
 
+// LimitHit: somebody has reached a limit.
+type LimitHit struct {
+	warning `event:"limit-hit"`
+	Tenant  string `json:"tenant"`
+	User    string `json:"user,omitempty"` // whose limit it is; empty: the tenant's, or of several sessions
+	Session uint64 `json:"session,omitempty"`
+	Limit   string `json:"limit"`
+	Most    int    `json:"most"`  // that it leaves
+	Times   uint64 `json:"times"` // since it was last told
+	Then    string `json:"then"`  // what followed
+}
+
 // Fault: the program met a fault of its own, and has ended what it came from.
 type Fault struct {
 	failure `event:"fault"`

@@ -1,8 +1,8 @@
 package gateway
 
 import (
+	"fmt"
 	"net/netip"
-
 	"strings"
 
 	"github.com/culvert-vpn/culvert/internal/config"
@@ -35,7 +35,7 @@ func (g *server) introduce(s *session) {
 	if t.policy != t.inForce {
 		before = t.inForce
 	}
-	g.engine.Plane.SetIdentity(s.Plane, &policy.Identity{User: s.key(), Groups: s.grant.Groups, Filters: s.grant.Filters, Pool: t.of(s)}, before)
+	g.engine.Plane.SetIdentity(s.Plane, &policy.Identity{User: s.key(), Session: s.ID, Groups: s.grant.Groups, Filters: s.grant.Filters, Pool: t.of(s)}, before)
 }
 
 // police has the tenant's rules hold for whoever is connected to it, and who they are by now.
@@ -71,4 +71,20 @@ func (g *server) tellFlows(t *tenantState, room bool) {
 	if untold > 0 {
 		g.emit(event.FlowsUntold{Tenant: t.Name, Flows: untold})
 	}
+	for _, r := range t.port.Reached(room) {
+		g.tellReached(t, r)
+	}
+}
+
+// tellReached says that a limit on flows of a tenant was reached, and what followed.
+func (g *server) tellReached(t *tenantState, r policy.Reached) {
+	limit := [...]string{policy.OfSession: "limits.flows", policy.OfTenant: "flows of a tenant", policy.OfAll: "flows of all tenants"}[r.Scope]
+	then := "flows of the tenant that were silent for longest ended, for new ones"
+	switch {
+	case r.Full > 0:
+		then = fmt.Sprintf("%d new flows were refused", r.Full)
+	case r.Scope == policy.OfSession:
+		then = "flows of the session that were silent for longest ended, for new ones"
+	}
+	g.emit(event.LimitHit{Tenant: t.Name, User: r.User, Session: r.Session, Limit: limit, Most: r.Most, Times: r.Pushed + r.Full, Then: then})
 }

@@ -89,7 +89,7 @@ func TestCraftedPackets(t *testing.T) {
 				t.Errorf("%s: %+v", name, d)
 			}
 		}
-		if c := f.counted(); c.forged != 2 || c.live != 0 {
+		if c := f.Counts(); c.Forged != 2 || c.Live != 0 {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}
@@ -127,7 +127,7 @@ func TestFragmentsFollowTheirFirst(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, d)
 		}
 	}
-	if c := f.counted(); c.live != 1 {
+	if c := f.Counts(); c.Live != 1 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -168,12 +168,12 @@ func TestErrorsAboutOthers(t *testing.T) {
 		"an error":                   {ann, ann4, about(3, frame(netip.MustParseAddr(ann4), netip.MustParseAddr(web4), 1, about(3, sent), 0, 0, false, nil)), false},
 		"a flow of ping, of none":    {ann, ann4, about(3, frame(netip.MustParseAddr(ann4), netip.MustParseAddr(web4), 1, make([]byte, 8), 0, 0, false, nil)), false},
 	} {
-		before := f.counted()
+		before := f.Counts()
 		d := f.Judge(Now{1, 100}, nil, c.to, packet4(t, "192.0.2.1", c.dst, 1, c.icmp, 0, 0, false))
 		if d.Allow != c.allow {
 			t.Errorf("%s: %+v", name, d)
 		}
-		if now := f.counted(); now.live != before.live || !c.allow && now.stray+now.forged == before.stray+before.forged {
+		if now := f.Counts(); now.Live != before.Live || !c.allow && now.Stray+now.Forged == before.Stray+before.Forged {
 			t.Errorf("%s: %+v, then %+v", name, before, now)
 		}
 	}
@@ -196,7 +196,7 @@ func TestSegmentsOfNoConnection(t *testing.T) {
 			if d := f.Judge(Now{1, 1}, from, to, ip); d.Allow || d.Why != NoFlow {
 				t.Errorf("%s, down %v: %+v", name, down, d)
 			}
-			if c := f.counted(); c.live != 0 || c.stray != 1 {
+			if c := f.Counts(); c.Live != 0 || c.Stray != 1 {
 				t.Errorf("%s: %+v", name, c)
 			}
 		}
@@ -212,7 +212,7 @@ func TestSuccessorInheritsNothing(t *testing.T) {
 	f.Judge(Now{1, 1}, first, nil, sent)
 	f.Judge(Now{1, 1}, first, nil, packet4(t, ann4, web4, 6, tcpTo(80, ack, 20), 7, 0, true))
 	first.Leave()
-	if c := f.counted(); c.live != 0 {
+	if c := f.Counts(); c.Live != 0 {
 		t.Errorf("it leaves %+v", c)
 	}
 	next := client(ann4, &Identity{User: "eve"})
@@ -230,7 +230,7 @@ func TestSuccessorInheritsNothing(t *testing.T) {
 	if d := f.Judge(Now{1, 1}, first, nil, sent); d.Allow || d.Why != Full {
 		t.Errorf("what is still under way of the former: %+v", d)
 	}
-	if c := f.counted(); c.live != 0 {
+	if c := f.Counts(); c.Live != 0 {
 		t.Errorf("%+v", c)
 	}
 }

@@ -236,31 +236,6 @@ func (r *Rules) Names(d Decision) (set, rule string) {
 	return s.Name, rule
 }
 
-// ruleHits is a rule and how often it has decided on a flow.
-type ruleHits struct {
-	set, rule string // rule is empty for what no rule decided
-	allow     bool
-	flows     uint64
-	last      time.Time // zero: never
-}
-
-// allHits returns all rules in their order.
-func (r *Rules) allHits() (all []ruleHits) {
-	for _, s := range r.sets {
-		for i, h := range s.hits {
-			hit := ruleHits{set: s.Name, allow: s.Allow, flows: h.count.Load()}
-			if i < len(s.Rules) {
-				hit.rule, hit.allow = s.Rules[i].Name, s.Rules[i].Allow
-			}
-			if last := h.last.Load(); last != 0 {
-				hit.last = time.Unix(last, 0)
-			}
-			all = append(all, hit)
-		}
-	}
-	return all
-}
-
 // Question is a flow that nobody has sent.
 type Question struct {
 	From, To    *Party // nil: of the network

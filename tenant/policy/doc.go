@@ -17,7 +17,8 @@
 // whose Identity names it. Answers pass, and so do ICMP errors
 // that quote a packet of the flow and fragments whose first passed. Flows.SetRules swaps
 // rules under live flows, which are judged again with their next packet. Rules.Ask says
-// what would become of a flow, by the same code.
+// what would become of a flow, by the same code. Rules.Hits, Flows.List, Counts and Reached
+// are for whoever looks on.
 //
 // # Memory
 //

@@ -3,6 +3,7 @@ package policy
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestFilters: a session is held by the filters that it is under, on either end of a flow,
@@ -42,9 +43,10 @@ func TestHitsOfEverySet(t *testing.T) {
 	ann, bob := client("10.1.0.7", &Identity{User: "ann", Filters: []string{"web"}}), client("10.1.0.8", &Identity{User: "bob"})
 	f.Judge(Now{1, 1}, ann, nil, segment(t, annWeb, webAnn, syn))
 	f.Judge(Now{1, 1}, bob, nil, segment(t, "10.1.0.8:1", webAnn, syn))
-	for i, want := range []uint64{2, 0, 1, 0} {
-		if hit := f.force.Load().rules.allHits()[i]; hit.flows != want {
-			t.Errorf("%s, %q: %d flows", hit.set, hit.rule, hit.flows)
+	for i, set := range f.force.Load().rules.Hits(time.Unix(1, 0)) {
+		want := []uint64{2, 1}[i]
+		if set.Hits[0].Flows != want || set.Hits[1].Flows != 0 {
+			t.Errorf("%s: %+v", set.Name, set.Hits)
 		}
 	}
 }

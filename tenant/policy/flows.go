@@ -24,13 +24,14 @@ type Bounds struct {
 
 // Budget is how many flows all tenants may have beside what each has for itself.
 type Budget struct {
+	size int64
 	left atomic.Int64
 }
 
 // NewBudget returns one of n flows.
 func NewBudget(n int) *Budget {
-	b := new(Budget)
-	b.left.Store(int64(n))
+	b := &Budget{size: int64(n)}
+	b.left.Store(b.size)
 	return b
 }
 
@@ -49,17 +50,6 @@ type Now struct {
 	Up   uint32 // monotonic, from anywhere
 }
 
-// counts are what became of flows.
-type counts struct {
-	live   int64  // there now
-	begun  uint64 // were allowed
-	denied uint64 // were not
-	pushed uint64 // made room for others of their session or tenant
-	lost   uint64 // were allowed once, and not by rules that came later
-	stray  uint64 // packets: answers, fragments and errors of no flow
-	forged uint64 // packets: such as no honest host sends
-}
-
 // Flows are what a tenant's clients have under way, and the rules in force. They may be
 // used concurrently.
 type Flows struct {
@@ -72,6 +62,7 @@ type Flows struct {
 	live   atomic.Int64
 	begun, denied, pushed,
 	lost, stray, forged atomic.Uint64
+	reached reached
 }
 
 // force is which rules are in force. Flows that were allowed by another generation are
@@ -211,7 +202,6 @@ func (f *Flows) judge(st *force, now Now, from, to *Party, h *header) Decision {
 		owner = to
 	}
 	if !f.begin(st, now, owner, h, &k, low, d) {
-		f.denied.Add(1)
 		return Decision{Why: Full}
 	}
 	f.begun.Add(1)

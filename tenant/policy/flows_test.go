@@ -91,12 +91,12 @@ func TestFlow(t *testing.T) {
 			t.Errorf("%d: %+v", i, d)
 		}
 	}
-	want := counts{live: 1, begun: 1, denied: 4, stray: 1, forged: 1}
-	if got := f.counted(); got != want {
+	want := Counts{Live: 1, Begun: 1, Denied: 4, Stray: 1, Forged: 1}
+	if got := f.Counts(); got != want {
 		t.Errorf("%+v", got)
 	}
-	all := f.list(now, ann, 10)
-	if len(all) != 1 || all[0].rule != "web" || all[0].up != 80 || all[0].down != 40 || !all[0].answered || all[0].source.String() != annWeb {
+	all, n := f.List(now, Query{User: "ann", Most: 10})
+	if n != 1 || len(all) != 1 || all[0].Rule != "web" || all[0].Up != 80 || all[0].Down != 40 || all[0].State != Answered || all[0].Source.String() != annWeb {
 		t.Errorf("%+v", all)
 	}
 }
@@ -118,11 +118,11 @@ func TestSwap(t *testing.T) {
 	if d := f.Judge(now, nil, ann, segment(t, "10.20.0.5:22", annWeb, ack)); d.Allow {
 		t.Errorf("what is not any more: %+v", d)
 	}
-	if c := f.counted(); c.live != 1 || c.lost != 1 {
+	if c := f.Counts(); c.Live != 1 || c.Lost != 1 {
 		t.Errorf("%+v", c)
 	}
-	hits := f.force.Load().rules.allHits()
-	if hits[0].rule != "web" || hits[0].flows != 1 || hits[0].last.Unix() != 5 || hits[1].flows != 0 {
+	hits := f.force.Load().rules.Hits(time.Unix(5, 0))[0]
+	if hits.Rules[0].Name != "web" || hits.Hits[0].Flows != 1 || hits.Hits[0].Last.Unix() != 5 || hits.Hits[1].Flows != 0 {
 		t.Errorf("%+v", hits)
 	}
 }
@@ -295,7 +295,7 @@ func TestBounds(t *testing.T) {
 	for port := 1; port <= 50; port++ {
 		f.Judge(Now{1, uint32(port)}, ann, nil, segment(t, fmt.Sprint("10.1.0.7:", port), webAnn, syn))
 	}
-	if c := f.counted(); c.live != 4 || c.pushed != 46 {
+	if c := f.Counts(); c.Live != 4 || c.PushedBySession != 46 {
 		t.Errorf("a session: %+v", c)
 	}
 	if d := f.Judge(Now{1, 50}, nil, ann, segment(t, webAnn, "10.1.0.7:47", synAck)); !d.Allow {
@@ -304,16 +304,16 @@ func TestBounds(t *testing.T) {
 	for port := 1; port <= 50; port++ {
 		g.Judge(Now{1, uint32(port)}, bob, nil, segment(t, fmt.Sprint("10.1.0.8:", port), webAnn, syn))
 	}
-	if c := g.counted(); c.live != 5 || f.counted().live != 4 { // 2 of its own, 3 left of the budget
+	if c := g.Counts(); c.Live != 5 || f.Counts().Live != 4 { // 2 of its own, 3 left of the budget
 		t.Errorf("all: %+v", c)
 	}
 	f.SetMost(2)
-	if f.Judge(Now{1, 51}, ann, nil, segment(t, "10.1.0.7:99", webAnn, syn)); f.counted().live != 2 {
-		t.Errorf("fewer a session: %+v", f.counted())
+	if f.Judge(Now{1, 51}, ann, nil, segment(t, "10.1.0.7:99", webAnn, syn)); f.Counts().Live != 2 {
+		t.Errorf("fewer a session: %+v", f.Counts())
 	}
 	ann.Leave()
-	if f.counted().live != 0 || budget.left.Load() != 2 {
-		t.Errorf("%+v, %d left", f.counted(), budget.left.Load())
+	if f.Counts().Live != 0 || budget.left.Load() != 2 {
+		t.Errorf("%+v, %d left", f.Counts(), budget.left.Load())
 	}
 	if d := f.Judge(Now{1, 60}, ann, nil, segment(t, annWeb, webAnn, syn)); d.Allow || d.Why != Full {
 		t.Errorf("a session that is over: %+v", d)
@@ -355,7 +355,7 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	peer.Leave()
-	if c := f.counted(); c.live != 0 || budget.left.Load() != 50 {
+	if c := f.Counts(); c.Live != 0 || budget.left.Load() != 50 {
 		t.Errorf("%+v, %d left", c, budget.left.Load())
 	}
 	for _, s := range f.shards {
@@ -379,7 +379,7 @@ func TestFlowsAreSmall(t *testing.T) {
 	}
 	s := f.shards[0]
 	size := len(s.chunks)*int(unsafe.Sizeof(*s.chunks[0])+8) + cap(s.buckets)*4 + cap(s.seats)*int(unsafe.Sizeof(seat{}))
-	if live := f.counted().live; live != n || size/n >= 128 {
+	if live := f.Counts().Live; live != n || size/n >= 128 {
 		t.Errorf("%d flows of %d bytes", live, size/n)
 	}
 	t.Logf("%d bytes each", size/n)

@@ -14,6 +14,8 @@ type Party struct {
 	seat      atomic.Uint64             // of its flows; see lock
 	flows     atomic.Pointer[Flows]     // in which it has the seat
 	fragments atomic.Pointer[fragments] // nil: it has sent and been sent none
+	pushed    atomic.Uint64             // flows by others of its own, since that was told
+	told      atomic.Uint32             // in which turn that is to be told; see reached
 }
 
 // SetAddresses says which addresses are the session's own. The Subject is borrowed as long

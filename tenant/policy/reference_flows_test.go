@@ -82,7 +82,7 @@ type plain struct {
 	flows      []*plainFlow
 	firsts     map[*Party][]plainFirst
 	hits       map[[2]string]uint64 // by the names of set and rule; no rule: the default
-	counts     counts
+	counts     Counts
 }
 
 // swap puts other rules in force.
@@ -336,7 +336,7 @@ func (w *plain) judge(now Now, from, to *Party, b []byte) Decision {
 	w.tick(now)
 	p, ok := plainParse(b)
 	if !ok {
-		w.counts.forged++
+		w.counts.Forged++
 		return Decision{Why: Crafted}
 	}
 	ip, _ := ipkt.Parse(b)
@@ -364,7 +364,7 @@ func (w *plain) judge(now Now, from, to *Party, b []byte) Decision {
 }
 
 func (w *plain) stray() Decision {
-	w.counts.stray++
+	w.counts.Stray++
 	return Decision{Why: NoFlow}
 }
 
@@ -418,7 +418,7 @@ func (w *plain) still(f *plainFlow, from, to *Party, answer bool) Decision {
 		}
 		d := w.rule(from, to, f.began())
 		if !d.Allow {
-			w.counts.lost++
+			w.counts.Lost++
 			w.drop(f)
 			return d
 		}
@@ -443,7 +443,7 @@ func (w *plain) error(now Now, from, to *Party, p plainPacket) Decision {
 func (w *plain) asked(from, to *Party, p plainPacket) Decision {
 	d := w.says(from, to, p, true)
 	if !d.Allow {
-		w.counts.denied++
+		w.counts.Denied++
 	}
 	return d
 }
@@ -513,10 +513,9 @@ func (w *plain) first(now Now, from, to *Party, p plainPacket) Decision {
 		return d
 	}
 	if !w.begin(now, from, to, p, d, p) {
-		w.counts.denied++
 		return Decision{Why: Full}
 	}
-	w.counts.begun++
+	w.counts.Begun++
 	return d
 }
 
@@ -530,14 +529,19 @@ func (w *plain) begin(now Now, from, to *Party, p plainPacket, d Decision, seen 
 	for len(w.flows)-len(slices.DeleteFunc(slices.Clone(w.flows), theirs)) >= w.bounds.Session {
 		i := slices.IndexFunc(w.flows, theirs)
 		w.flows = slices.Delete(w.flows, i, i+1)
-		w.counts.pushed++
+		w.counts.PushedBySession++
 	}
 	for w.full() {
-		if len(w.flows) == 0 {
+		switch {
+		case len(w.flows) == 0:
+			w.counts.Full++
 			return false
+		case len(w.flows) >= w.bounds.Tenant:
+			w.counts.PushedByTenant++
+		default:
+			w.counts.PushedByAll++
 		}
 		w.flows = w.flows[1:]
-		w.counts.pushed++
 	}
 	f := &plainFlow{
 		src: p.src, dst: p.dst, sport: p.sport, dport: p.dport, proto: p.proto, owner: owner,

@@ -189,8 +189,8 @@ func (r *ring) step(t testing.TB) (judged bool) {
 		t.Fatalf("%x: %+v, want %+v", b, got, want)
 	}
 	counts := r.plain.counts
-	counts.live = int64(len(r.plain.flows))
-	if has := r.compiled.counted(); has != counts {
+	counts.Live = int64(len(r.plain.flows))
+	if has := r.compiled.Counts(); has != counts {
 		t.Fatalf("%x: %+v, want %+v", b, has, counts)
 	}
 	if got.Allow && len(r.sent) < 64 {
@@ -216,9 +216,15 @@ func (r *ring) goes(t testing.TB, from *Party, ip *ipkt.Packet) {
 // end compares what rules were asked.
 func (r *ring) end(t testing.TB) {
 	want := maps.Clone(r.plain.hits)
-	for _, h := range r.rules.allHits() {
-		if want[[2]string{h.set, h.rule}] != h.flows {
-			t.Fatalf("%s, rule %q: %d flows, want %d", h.set, h.rule, h.flows, want[[2]string{h.set, h.rule}])
+	for _, s := range r.rules.Hits(time.Unix(r.now.Wall, 0)) {
+		for i, h := range s.Hits {
+			of := [2]string{s.Name, ""}
+			if i < len(s.Rules) {
+				of[1] = s.Rules[i].Name
+			}
+			if want[of] != h.Flows {
+				t.Fatalf("%s, rule %q: %d flows, want %d", of[0], of[1], h.Flows, want[of])
+			}
 		}
 	}
 }
@@ -252,7 +258,7 @@ func TestCompiledIsPlain(t *testing.T) {
 						}
 					}
 					r.end(t)
-					begun.Add(int64(r.plain.counts.begun))
+					begun.Add(int64(r.plain.counts.Begun))
 					if r.plain.adopts > 0 {
 						adopted.Add(1)
 					}

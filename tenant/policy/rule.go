@@ -79,6 +79,13 @@ type Rule struct {
 	When  *Schedule
 	Allow bool
 	Log   Log
+	Words Words
+}
+
+// Words are a rule as it is written, for whoever is shown it. They decide nothing.
+type Words struct {
+	From, To, Ports []string // none: all
+	When            string   // empty: always
 }
 
 // Set are rules of one origin: of the tenant, of a group, of a user, of the other side of
@@ -96,10 +103,12 @@ type Set struct {
 
 // Identity is who a session is to the rules.
 type Identity struct {
-	User   string
-	Groups []string
-	Site   string
-	Pool   string // of which it was given its address
+	User string
+	// Session is its number, for whoever is shown its flows.
+	Session uint64
+	Groups  []string
+	Site    string
+	Pool    string // of which it was given its address
 	// Filters are sets by which it is held beside those that are for everybody, by the
 	// names that Who of them has. Under one that there is none of, it may do nothing.
 	Filters []string

@@ -1,9 +1,5 @@
 package policy
 
-import (
-	"net/netip"
-)
-
 // A Party has its shard and its seat there in one number: the shard from 1 on in the
 // upper half.
 const seatGone = ^uint64(0)
@@ -95,9 +91,12 @@ func (f *Flows) makeRoom(owner *Party) bool {
 	f.pushOwn(s, seat)
 	s.mu.Unlock()
 	for !f.enter() {
+		ofTenant := f.bounds.Budget == nil || f.live.Load() >= int64(f.bounds.Tenant)
 		if !f.push() {
+			f.reached.by(ofTenant).full.Add(1)
 			return false
 		}
+		f.reached.by(ofTenant).pushed.Add(1)
 	}
 	return true
 }
@@ -107,6 +106,7 @@ func (f *Flows) pushOwn(s *shard, seat uint32) {
 	for int64(s.seats[seat].count) >= f.most.Load() && s.seats[seat].oldest != 0 {
 		f.drop(s, s.seats[seat].oldest)
 		f.pushed.Add(1)
+		f.reached.bySession(s.seats[seat].who)
 	}
 }
 
@@ -130,7 +130,6 @@ func (f *Flows) push() bool {
 		}
 		from.mu.Unlock()
 		if i != 0 {
-			f.pushed.Add(1)
 			return true
 		}
 	}
@@ -165,59 +164,4 @@ func (f *Flows) exit() {
 func (f *Flows) drop(s *shard, i uint32) {
 	s.remove(i)
 	f.exit()
-}
-
-// counted returns what became of flows so far.
-func (f *Flows) counted() counts {
-	return counts{
-		live: f.live.Load(), begun: f.begun.Load(), denied: f.denied.Load(), pushed: f.pushed.Load(),
-		lost: f.lost.Load(), stray: f.stray.Load(), forged: f.forged.Load(),
-	}
-}
-
-// shownFlow is one flow, as an operator is shown it.
-type shownFlow struct {
-	party       *Party // whose it is
-	source      netip.AddrPort
-	destination netip.AddrPort // of ICMP: the port is the type
-	protocol    uint8
-	up, down    uint64 // bytes from who began it, and to
-	age, idle   uint32 // seconds
-	set, rule   string // what allowed it; empty: nothing that rules in force have
-	answered    bool
-}
-
-// list returns at most so many flows, of one session or of all (nil), each shard's newest
-// first.
-func (f *Flows) list(now Now, who *Party, most int) (all []shownFlow) {
-	st := f.inForce(now)
-	for _, s := range f.shards {
-		s.mu.Lock()
-		for i := s.newest; i != 0 && len(all) < most; i = s.at(i).older {
-			fl := s.at(i)
-			if owner := s.seats[fl.seat].who; (who == nil || owner == who) && !fl.over(now.Up) {
-				all = append(all, fl.shown(st, owner, now.Up))
-			}
-		}
-		s.mu.Unlock()
-	}
-	return all
-}
-
-// shown is a flow as it is shown.
-func (f *flow) shown(st *force, owner *Party, now uint32) shownFlow {
-	h := f.first()
-	shown := shownFlow{
-		party: owner, protocol: h.proto,
-		source: netip.AddrPortFrom(h.source(), h.sport), destination: netip.AddrPortFrom(h.destination(), h.dport),
-		up: f.up, down: f.down, age: now - f.began, idle: now - f.last, answered: f.state&flowAnswered != 0,
-	}
-	if f.generation == st.generation && f.state&flowRuled != 0 {
-		s := st.rules.sets[f.set]
-		shown.set = s.Name
-		if f.rule >= 0 {
-			shown.rule = s.Rules[f.rule].Name
-		}
-	}
-	return shown
 }

@@ -91,7 +91,7 @@ func TestSegmentsOutOfAnyWindow(t *testing.T) {
 			if got := try.segment(c); got != try.passes {
 				t.Errorf("passes: %v", got)
 			}
-			if stray := c.f.counted().stray; stray == 0 != try.passes {
+			if stray := c.f.Counts().Stray; stray == 0 != try.passes {
 				t.Errorf("%d are counted", stray)
 			}
 			if !c.up(ack, 1001, 5001, 8192, 10) {
