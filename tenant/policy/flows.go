@@ -71,7 +71,8 @@ type force struct {
 	rules      *Rules
 	generation uint32
 	active     mask   // schedules
-	until      int64  // they say so, in Unix seconds
+	since      int64  // they say so, in Unix seconds
+	until      int64  // and before then
 	first      bool   // there were none before
 	adopts     uint32 // until when flows from before are taken for what they are, monotonic
 }
@@ -80,6 +81,10 @@ type force struct {
 // flow whether its other end may have begun it: whoever only receives says nothing that his
 // flow could be known by. In seconds.
 const adoptFor = 60
+
+// maxBehind is by how much the clocks of those who ask may differ, in seconds. One that is
+// further behind was set.
+const maxBehind = 30
 
 // NewFlows returns the flows of a tenant that has none yet.
 func NewFlows(b Bounds, r *Rules) *Flows {
@@ -119,10 +124,10 @@ func (f *Flows) SetMost(n int) { f.most.Store(int64(max(n, 1))) }
 func (f *Flows) inForce(now Now) *force {
 	for {
 		st := f.force.Load()
-		if now.Wall < st.until || len(st.rules.sets) == 0 {
+		if now.Wall < st.until && now.Wall >= st.since || len(st.rules.sets) == 0 {
 			return st
 		}
-		next := &force{rules: st.rules, generation: st.generation, adopts: st.adopts}
+		next := &force{rules: st.rules, generation: st.generation, since: now.Wall - maxBehind, adopts: st.adopts}
 		if st.first {
 			next.adopts = now.Up + adoptFor
 		}

@@ -522,3 +522,29 @@ func BenchmarkKnownFlow(b *testing.B) {
 		f.Judge(Now{1, 1}, ann, nil, ip)
 	}
 }
+
+// TestSchedulesWhenTheClockIsSet: rules follow the clock also where it is set back.
+func TestSchedulesWhenTheClockIsSet(t *testing.T) {
+	office, err := ParseSchedule("mon-fri 08:00-18:00 UTC")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := web()
+	set.Rules[0].When = &office
+	noon := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC) // a Wednesday
+	ann, f := client("10.1.0.7", nil), NewFlows(Bounds{Session: 10, Tenant: 10}, compile(t, set))
+	for i, c := range []struct {
+		at    time.Time
+		allow bool
+	}{
+		{noon.AddDate(30, 0, 2).Add(11 * time.Hour), false}, // the clock was wrong at first
+		{noon, true},
+		{noon.Add(-5 * time.Hour), false},
+		{noon, true},
+		{noon.Add(8 * time.Hour), false},
+	} {
+		if d := f.Judge(Now{c.at.Unix(), uint32(10 + i)}, ann, nil, segment(t, annWeb, webAnn, syn)); d.Allow != c.allow {
+			t.Errorf("%d, %v: %+v", i, c.at, d)
+		}
+	}
+}
