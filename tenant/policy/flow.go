@@ -107,11 +107,12 @@ func (f *flow) seen(h *header, answer bool) {
 	if h.proto != ipkt.ProtocolTCP {
 		return
 	}
+	reset := f.resets(h, answer)
 	f.follow(h, answer)
 	if h.tcp&tcpFIN != 0 {
 		f.state |= fin
 	}
-	if h.tcp&tcpRST != 0 {
+	if reset {
 		f.state |= flowReset
 	}
 }

@@ -248,7 +248,7 @@ func (f *Flows) known(st *force, now Now, owner, from, to *Party, h *header, k *
 	answer := fl.state&flowLow != 0 != low
 	opens := h.proto == ipkt.ProtocolTCP && h.tcp&(tcpSYN|tcpACK) == tcpSYN
 	switch {
-	case opens && answer:
+	case answer && (opens || h.asks):
 		if d = f.turned(st, now, fl, from, to, h, low); !d.Allow {
 			return d, true
 		}
@@ -266,8 +266,8 @@ func (f *Flows) known(st *force, now Now, owner, from, to *Party, h *header, k *
 	return Decision{Allow: true, Why: ByFlow, Set: int32(fl.set), Rule: int32(fl.rule)}, true
 }
 
-// turned judges a connection that the other end of a flow opens between the same ports:
-// that is no answer.
+// turned judges a connection that the other end of a flow opens between the same ports, or a
+// query of its own that has the same numbers: that is no answer.
 func (f *Flows) turned(st *force, now Now, fl *flow, from, to *Party, h *header, low bool) Decision {
 	d := st.rules.decide(from, to, h, st.active, now.Wall)
 	f.note(st, d, from, to, h)

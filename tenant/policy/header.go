@@ -17,6 +17,7 @@ type header struct {
 	tcp          uint8 // its flags
 	sequence     sequence
 	begins       bool // it may begin a flow
+	asks         bool // it is a query of ICMP
 	fault        bool // it is an ICMP error
 	part         bool // it is a fragment
 	more         bool // and others follow
@@ -228,6 +229,9 @@ func (h *header) icmp(p []byte) bool {
 		return false
 	}
 	kind := p[0]
+	if isOfLink(h.six, kind) {
+		return false
+	}
 	if h.fault = isError(h.six, kind); h.fault {
 		h.begins = false
 		return !h.part
@@ -237,11 +241,18 @@ func (h *header) icmp(p []byte) bool {
 	case answer:
 		h.begins, h.sport, h.dport = false, uint16(request), binary.BigEndian.Uint16(p[4:])
 	case request != 0:
-		h.sport, h.dport = binary.BigEndian.Uint16(p[4:]), uint16(request)
+		h.asks, h.sport, h.dport = true, binary.BigEndian.Uint16(p[4:]), uint16(request)
 	default:
 		h.dport = uint16(kind)
 	}
 	return true
+}
+
+// isOfLink reports whether a type of ICMP is one that no router passes on: a host takes a
+// redirect from the router on its own link only (RFC 1122 section 3.2.2.2, RFC 4861 section
+// 8.1), and source quench is no more (RFC 6633).
+func isOfLink(six bool, kind uint8) bool {
+	return six && kind == 137 || !six && (kind == 4 || kind == 5)
 }
 
 // isError reports whether a type of ICMP is an error (RFC 1122 section 3.2.2, RFC 4443
@@ -250,7 +261,7 @@ func isError(six bool, kind uint8) bool {
 	if six {
 		return kind < 128
 	}
-	return kind == 3 || kind == 4 || kind == 5 || kind == 11 || kind == 12
+	return kind == 3 || kind == 11 || kind == 12
 }
 
 // query returns the type of the request that a type of ICMP is or answers; 0: neither.

@@ -144,8 +144,8 @@ func (m maker) upper(six bool) (proto byte, b []byte) {
 			b[12] = byte(m.IntN(256))
 		}
 	case proto == 1 || proto == 58:
-		b[0], b[1] = of[byte](m, 8, 0, 13, 14, 128, 129, 9, 135), 0
-		binary.BigEndian.PutUint16(b[4:], uint16(m.IntN(3)))
+		b[0], b[1] = of[byte](m, 8, 0, 13, 14, 128, 129, 9, 135, 5, 137), 0
+		binary.BigEndian.PutUint16(b[4:], of[uint16](m, 0, 1, 2, 8, 128))
 	}
 	return proto, b
 }

@@ -456,7 +456,7 @@ func (w *plain) flow(now Now, from, to *Party, p plainPacket) Decision {
 	switch {
 	case f == nil:
 		return w.first(now, from, to, p)
-	case opens && answer:
+	case answer && (opens || p.asks):
 		if d = w.asked(from, to, p); !d.Allow {
 			return d
 		}

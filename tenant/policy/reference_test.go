@@ -17,6 +17,7 @@ type plainPacket struct {
 	flags        byte
 	begins       bool
 	isError      bool
+	asks         bool
 	quote        []byte
 	fragment     bool
 	offset, end  int
@@ -129,17 +130,19 @@ func (p plainPacket) icmp(b []byte) (plainPacket, bool) {
 	if len(b) < 8 {
 		return p, false
 	}
-	id, errors := int(binary.BigEndian.Uint16(b[4:])), []byte{3, 4, 5, 11, 12}
+	id, errors := int(binary.BigEndian.Uint16(b[4:])), []byte{3, 11, 12}
 	requests, answers := map[byte]int{8: 8, 13: 13}, map[byte]int{0: 8, 14: 13}
 	if p.src.Is6() {
 		errors, requests, answers = nil, map[byte]int{128: 128}, map[byte]int{129: 128}
 	}
 	switch {
+	case p.src.Is4() && (b[0] == 4 || b[0] == 5), p.src.Is6() && b[0] == 137:
+		return p, false
 	case slices.Contains(errors, b[0]) || p.src.Is6() && b[0] < 128:
 		p.isError, p.begins, p.quote = true, false, b[8:]
 		return p, !p.fragment
 	case requests[b[0]] > 0:
-		p.sport, p.dport = id, requests[b[0]]
+		p.sport, p.dport, p.asks = id, requests[b[0]], true
 	case answers[b[0]] > 0:
 		p.sport, p.dport, p.begins = answers[b[0]], id, false
 	default:

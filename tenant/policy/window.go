@@ -114,7 +114,7 @@ func (f *flow) admits(h *header, answer bool) bool {
 		return true // the end that answers may have forgotten the old connection
 	case h.tcp&tcpACK != 0 && (after(s.ack, w.ends[to]) > 0 || after(s.ack, w.ends[to]-w.behind(from)) < 0):
 		return false
-	case h.tcp&tcpRST != 0 && s.seq == 0:
+	case h.tcp&(tcpRST|tcpACK) == tcpRST|tcpACK && s.seq == 0:
 		return true // to a segment without ACK (RFC 9293 section 3.10.7.1)
 	}
 	return after(s.seq, w.limits[from]) <= 1 && after(s.end, w.ends[from]-w.behind(to)) >= 0
@@ -147,11 +147,31 @@ func (f *flow) follow(h *header, answer bool) {
 	}
 }
 
+// resets reports whether the receiver of a reset believes it: of a SYN, if it acknowledges
+// that, and later if it has the next number (RFC 5961 section 3.2). Others, which anybody may
+// have made up, end nothing.
+func (f *flow) resets(h *header, answer bool) bool {
+	from, _ := ends(answer)
+	switch {
+	case h.tcp&tcpRST == 0:
+		return false
+	case f.state&flowTracked != 0:
+		return h.sequence.seq == f.window.ends[from]
+	}
+	return f.state&flowOpening != 0 && (h.tcp&tcpACK != 0 || !answer)
+}
+
 // opens notes the SYN of who began the flow. In a connection that is open it changes nothing
-// before the other end agrees: anybody could have sent it.
+// before the other end agrees: anybody could have sent it. One that is said again may be
+// without the data and the options of the first, which may be what is answered.
 func (f *flow) opens(s *sequence) {
 	w := &f.window
-	if over := f.state&flowReset != 0 || f.state&(flowFINUp|flowFINDown) == flowFINUp|flowFINDown; over || f.state&flowTracked == 0 {
+	over := f.state&flowReset != 0 || f.state&(flowFINUp|flowFINDown) == flowFINUp|flowFINDown
+	again := !over && f.state&(flowTracked|flowOpening) != 0 && w.ends[0]-s.end <= 0xffff
+	switch {
+	case again && f.state&flowTracked != 0 && w.ends[0] != s.end:
+		return // a late duplicate: the connection has gone on since
+	case over || f.state&flowTracked == 0 && !again:
 		f.state &= flowLow | flowRuled
 		*w, f.scales = window{ends: [2]uint32{s.end}}, s.scale<<4
 	}
