@@ -152,3 +152,19 @@ func TestPolicyNoAllocations(t *testing.T) {
 		t.Errorf("%v", drops)
 	}
 }
+
+// TestTheNetworkIsNoClient: open clients hear each other, and nobody in the network who says
+// that he is one of them.
+func TestTheNetworkIsNoClient(t *testing.T) {
+	r := newNeighbours(t, true, 1400)
+	forged, forged6 := fromPort(friend, clientAddr, 53, 1000), packet6(delegated6, client6, 17, make([]byte, 20))
+	if r.passes(false, forged) || r.passes(false, forged6) {
+		t.Error("the network passes for another client")
+	}
+	if n := r.plane.Drops()[DropSource]; n != 2 {
+		t.Errorf("%d are counted", n)
+	}
+	if !r.passes(true, fromPort(clientAddr, friend, 1000, 53)) || !r.passes(false, fromPort(internet, clientAddr, 53, 1000)) || !r.passes(false, fromPort(ours, clientAddr, 53, 1000)) {
+		t.Error("what is honest does not pass")
+	}
+}

@@ -100,7 +100,11 @@ func (p *Port) down(s *sender, to *Session, ip *ipkt.Packet) hop {
 	if to == nil {
 		return hop{cause: DropNoRoute}
 	}
-	return p.toward(p.rules.Load(), s, nil, to, ip)
+	rules := p.rules.Load()
+	if rules.OfClients(ip) && p.routes.exact(ip.Source()) != nil {
+		return hop{cause: DropSource} // its client sends by us, and not from there
+	}
+	return p.toward(rules, s, nil, to, ip)
 }
 
 // toward says whether a packet goes to a client; from is whose it is, nil: of the network.

@@ -129,5 +129,10 @@ func (r *Rules) judgeDown(ip *ipkt.Packet) Verdict {
 	return Deliver
 }
 
+// OfClients reports whether the source of a packet is an address that clients have.
+func (r *Rules) OfClients(ip *ipkt.Packet) bool {
+	return r.open && r.clients.source(ip) && !r.isGateway(ip.Source())
+}
+
 // isGateway reports whether an address is the gateway's own.
 func (r *Rules) isGateway(a netip.Addr) bool { return a == r.gateway4 || a == r.gateway6 }
