@@ -47,18 +47,19 @@ type hostile struct {
 	since   time.Time
 	users   []scoreKey // different ones, no more than count
 	devices []scoreKey // likewise, of an address
-	right   time.Time  // when a right user was in from there; zero: none was
 }
 
 // suspects are the devices and addresses of those whose passwords were wrong.
 type suspects struct {
 	known *simplelru.LRU[scoreKey, *hostile]
+	right *simplelru.LRU[scoreKey, time.Time] // when a right user was in last, by address: no wrong password has that forgotten
 	tell  func(Lock)
 }
 
 func newSuspects(tell func(Lock)) *suspects {
 	known, _ := simplelru.NewLRU[scoreKey, *hostile](2*maxHostile, nil) // it fails for sizes below 1
-	return &suspects{known, tell}
+	right, _ := simplelru.NewLRU[scoreKey, time.Time](maxKnown, nil)
+	return &suspects{known, right, tell}
 }
 
 // of is what is known under a key, of the time that counts.
@@ -97,22 +98,21 @@ func (s *suspects) wrong(now time.Time, a *Attempt, sprayed bool) {
 	source.users = note(source.users, a.key(scoreUser), a.Lockout.Users)
 	source.devices = note(source.devices, a.key(scoreDevice), hostileDevices)
 	switch {
-	case len(source.users) >= most && len(source.devices) >= hostileDevices && !source.knows(now):
+	case len(source.users) >= most && len(source.devices) >= hostileDevices && !s.knows(now, a):
 		s.lock(a, Lock{Strangers: a.Tenant == "", Reason: "passwords of many users were tried from several devices there, and none was right"})
 	case len(device.users) >= most:
 		s.lock(a, Lock{Device: a.Device, Reason: "passwords of many users were tried from this device"})
 	}
 }
 
-// knows reports whether a right user was in from an address, not too long ago.
-func (h *hostile) knows(now time.Time) bool {
-	return !h.right.IsZero() && now.Sub(h.right) < latelyTime
+// knows reports whether a right user was in from where an attempt comes from, not too long ago.
+func (s *suspects) knows(now time.Time, a *Attempt) bool {
+	last, known := s.right.Get(a.key(scoreSource))
+	return known && now.Sub(last) < latelyTime
 }
 
 // welcome notes that a right user is in from an address.
-func (s *suspects) welcome(now time.Time, a *Attempt) {
-	s.of(now, a.key(scoreSource)).right = now
-}
+func (s *suspects) welcome(now time.Time, a *Attempt) { s.right.Add(a.key(scoreSource), now) }
 
 // lockFor locks out who has exceeded a count: nobody for the counts of a user from everywhere or
 // from his network, in which others may be who guess.

@@ -173,6 +173,28 @@ func TestLockoutOfAHostileAddress(t *testing.T) {
 	}
 }
 
+// TestRightUsersAreRemembered: however many addresses and devices try wrong passwords, an address
+// from which a right user is in, whatever proved him, is not locked out whole.
+func TestRightUsersAreRemembered(t *testing.T) {
+	for name, welcome := range map[string]func(g *guessing){
+		"password":    func(g *guessing) { g.guess(from("192.0.2.1", "own", "alice"), RightPassword) },
+		"certificate": func(g *guessing) { g.throttle.Welcome(g.now, "acme", from("192.0.2.1", "", "").Client) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuessing()
+			welcome(g)
+			for n := range 2 * maxHostile {
+				g.guess(from(fmt.Sprintf("2001:db8:%x::1", n), fmt.Sprint("d", n), fmt.Sprint("user", n)), PasswordWrong)
+			}
+			g.locks = nil
+			for n := range 1000 {
+				g.guess(from("192.0.2.1", fmt.Sprint("d", n), fmt.Sprint("user", n)), PasswordWrong)
+			}
+			g.wantLocks(t, Lock{Source: guesser, Tenant: "acme", Strangers: true})
+		})
+	}
+}
+
 // TestLockoutOfNobodysNames: names that lead to no tenant lock out an address for such names
 // alone.
 func TestLockoutOfNobodysNames(t *testing.T) {

@@ -259,6 +259,12 @@ func (t *Throttle) guess(now time.Time, a *Attempt, o Outcome) {
 	}
 }
 
+// Welcome notes that a client of a tenant is in, whatever proved him: his address is not locked
+// out as a whole for what others there try.
+func (t *Throttle) Welcome(now time.Time, tenant string, client netip.AddrPort) {
+	t.suspects.welcome(now, &Attempt{Client: client, Tenant: tenant})
+}
+
 // Unseen counts a login that is refused without a look at the password.
 func (t *Throttle) Unseen(now time.Time, a *Attempt) {
 	if !t.Known(now, a) {

@@ -171,6 +171,9 @@ func (g *logins) answer(now time.Time, e access.Answer) {
 	delete(g.attempts, e.ID)
 	g.throttle.Settle(now, &a.tried, e.Outcome())
 	g.found(now)
+	if e.Refusal == access.None && a.tenant != nil && a.carrier.holds(g, a) {
+		g.throttle.Welcome(now, a.tenant.Name, a.carrier.peer().Path.Remote)
+	}
 	was, session := g.serve(a)
 	g.judged(now, a, a.fits(e.Judgement))
 	g.server.engine.Serve(was, session)

@@ -489,3 +489,39 @@ func TestBansFollowTenants(t *testing.T) {
 		c.wantOut()
 	})
 }
+
+// TestCertificatesKeepAnAddress: an address from which somebody was in by a certificate is not
+// locked out as a whole for the passwords that others there try.
+func TestCertificatesKeepAnAddress(t *testing.T) {
+	a := newAuthority(t, "a")
+	yaml := strings.Replace(testConfig, "auth: {", "auth: {allow: [mschapv2, eap-tls], ", 1) + a.server(vpn)
+	certificate := a.byTLS(a.client("alice"))
+	for name, version := range map[string]func(*dialer.DialConfig){"L2TP": func(*dialer.DialConfig) {}, "IKEv2": a.trusts(vpn)} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, goodRoad, yaml, func(t *testing.T, w *world) {
+				nat := w.net.NAT(netip.MustParseAddr("198.51.100.7"))
+				right := w.client(nat)
+				conn := right.mustDial(version, certificate)
+				conn.Close(context.Background())
+				<-conn.Done()
+				var guessers []*client
+				for range 4 {
+					guessers = append(guessers, w.client(nat))
+				}
+				for n := range 60 {
+					ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+					if _, err := guessers[n%4].dial(ctx, func(d *dialer.DialConfig) { d.User, d.Password = fmt.Sprint("user", n), "wrong" }); err == nil {
+						t.Error("a wrong password opens")
+					}
+					cancel()
+				}
+				for _, b := range w.bans().Bans {
+					if b.User == "" && b.Device == "" && !b.Strangers {
+						t.Errorf("%+v", b)
+					}
+				}
+				right.mustDial(version, certificate)
+			})
+		})
+	}
+}
