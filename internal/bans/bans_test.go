@@ -254,3 +254,22 @@ func TestChanges(t *testing.T) {
 		t.Errorf("%d changes", len(again))
 	}
 }
+
+// TestBansOfLoginsAreNotKept: who was in before, and is not held up by them, is not known any more
+// after a restart: nobody is then.
+func TestBansOfLoginsAreNotKept(t *testing.T) {
+	login := ban("192.0.2.1/32", "acme", time.Hour)
+	login.By, login.Strangers = ByLockout, true
+	l := NewList(nil)
+	mustAdd(t, l, login)
+	if l.Changed() {
+		t.Errorf("to be kept: %v", l.Changes())
+	}
+	l = NewList([]store.Ban{login})
+	if _, found := l.Against("acme", "alice", "d", login.Prefix); found || l.Len() != 0 {
+		t.Error("it is in force after a restart")
+	}
+	if gone, ok := l.Changes()[login.Key()]; !ok || gone != nil {
+		t.Error("it stays in the file")
+	}
+}

@@ -62,14 +62,19 @@ type owner struct {
 }
 
 // NewList returns a List of what was kept. What has expired meanwhile is in it until Expire.
+// Bans of logins have ended with the process that made them.
 func NewList(kept []store.Ban) *List {
 	l := &List{bans: make(map[string]*entry), owners: make(map[string]*owner), changed: make(map[string]*store.Ban)}
+	over := make(map[string]*store.Ban)
 	for _, b := range kept {
-		if b.Prefix.IsValid() {
+		switch {
+		case b.Login():
+			over[b.Key()] = nil
+		case b.Prefix.IsValid():
 			l.insert(b, func(t *bart.Table[bool]) *bart.Table[bool] { t.Insert(b.Prefix, b.Keep); return t })
 		}
 	}
-	clear(l.changed)
+	l.changed = over
 	return l
 }
 
@@ -103,7 +108,7 @@ func (l *List) operators() int { return len(l.bans) - l.automatic.Len() }
 func (l *List) insert(b store.Ban, table func(*bart.Table[bool]) *bart.Table[bool]) {
 	e := &entry{Ban: b}
 	l.bans[b.Key()] = e
-	l.changed[b.Key()] = &e.Ban
+	l.note(e, &e.Ban)
 	l.expiring.Set(e, b.Until)
 	if b.By == ByLockout {
 		e.made = &made{of: e}
@@ -121,10 +126,18 @@ func (l *List) insert(b store.Ban, table func(*bart.Table[bool]) *bart.Table[boo
 	o.table = table(o.table)
 }
 
+// note has a change be kept. Bans of logins are not: they end with the process, as does what is
+// known of who was in before, whom they do not hold up.
+func (l *List) note(e *entry, b *store.Ban) {
+	if !e.Login() {
+		l.changed[e.Key()] = b
+	}
+}
+
 // remove takes a ban out.
 func (l *List) remove(e *entry) {
 	delete(l.bans, e.Key())
-	l.changed[e.Key()] = nil
+	l.note(e, nil)
 	l.expiring.Stop(e)
 	if e.made != nil {
 		l.automatic.Stop(e.made)
