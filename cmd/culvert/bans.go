@@ -37,7 +37,9 @@ Without --for a ban is for ever. It is kept over restarts. Without a running
 server it is in force from the next start on. 0.0.0.0/0 and ::/0 are refused
 without --force.`,
 		Args: arguments("an address or a network"),
-		RunE: func(cmd *cobra.Command, args []string) error { return b.add(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return b.add(cmd.Context(), args[0], cmd.Flags().Changed("for"))
+		},
 	}
 	add.Flags().DurationVar(&b.lasts, "for", 0, "how long, as in 2h or 30m (default for ever)")
 	add.Flags().StringVar(&b.reason, "reason", "", "`TEXT` to find again in the list")
@@ -105,14 +107,14 @@ func (b *bansCommand) keeper(ctx context.Context) (k banKeeper, running bool, c 
 	return storedBans{c}, false, c, nil
 }
 
-// add bans a network.
-func (b *bansCommand) add(ctx context.Context, text string) error {
+// add bans a network; timed: not for ever.
+func (b *bansCommand) add(ctx context.Context, text string, timed bool) error {
 	p, err := bans.ParsePrefix(text)
 	if err == nil {
 		err = bans.Check(p, b.force)
 	}
-	if err == nil && b.lasts < 0 {
-		err = fmt.Errorf("--for %s is over already", b.lasts)
+	if err == nil && timed && b.lasts < time.Second {
+		err = fmt.Errorf("--for %s is over already: write as in 2h or 30m, or leave it out for ever", b.lasts)
 	}
 	if err != nil {
 		return usageError{err}
@@ -301,6 +303,7 @@ func (s storedBans) with(do func(*bans.List) error) error {
 
 // Bans implements banKeeper.
 func (s storedBans) Bans(context.Context) (all admin.Bans, err error) {
+	all.Feeds = []admin.Feed{} // as programs want to read it
 	err = s.with(func(l *bans.List) error {
 		list := l.All()
 		bans.Sort(list)

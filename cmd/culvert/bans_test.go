@@ -38,9 +38,11 @@ func TestBans(t *testing.T) {
 		"is no address or network":                         {"example.org"},
 		"is everybody":                                     {"0.0.0.0/0"},
 		"is over already":                                  {"192.0.2.7", "--for", "-2h"},
+		"or leave it out for ever":                         {"192.0.2.7", "--for", "0s"},
 	} {
 		bans(exitUsage, says, append([]string{"add"}, bad...)...)
 	}
+	bans(exitOK, "\"bans\": [],\n  \"feeds\": []", "list", "--json")
 	bans(exitFailed, "there is no tenant initech", "add", "192.0.2.7", "--tenant", "initech")
 	bans(exitOK, "in force from the next start on", "add", "192.0.2.0/24", "--reason", "scans\x1b[2J")
 	bans(exitOK, "overlaps with the ban of 192.0.2.0/24, for ever", "add", "192.0.2.7", "--for", "2h", "--tenant", "acme", "--keep")
