@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net/netip"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -382,7 +383,24 @@ func TestFlowsAreSmall(t *testing.T) {
 	if live := f.Counts().Live; live != n || size/n >= 128 {
 		t.Errorf("%d flows of %d bytes", live, size/n)
 	}
+	if rest := chunkTakes() - int(unsafe.Sizeof(*s.chunks[0])); rest*100 > chunkTakes() {
+		t.Errorf("of a chunk that takes %d bytes %d are of no use", chunkTakes(), rest)
+	}
 	t.Logf("%d bytes each", size/n)
+}
+
+// chunkTakes is how much memory is given out for a chunk of flows.
+func chunkTakes() int {
+	const n = 100
+	var before, after runtime.MemStats
+	kept := make([]*[chunkFlows]flow, n)
+	runtime.ReadMemStats(&before)
+	for i := range kept {
+		kept[i] = new([chunkFlows]flow)
+	}
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(kept)
+	return int(after.TotalAlloc-before.TotalAlloc) / n
 }
 
 // TestNoAllocations: neither for a packet of a flow nor for a new flow, once the table has

@@ -32,7 +32,7 @@ type seat struct {
 }
 
 const (
-	chunkFlows = 256
+	chunkFlows = 136 // what fits best into a size that memory is given out in
 	maxTail    = ^uint32(0)
 )
 
