@@ -19,6 +19,7 @@ type CompareConfig struct {
 	Rounds           int           // 0: 5
 	Clients          int           // at once, where many are compared; 0: 50; below 0: none
 	Tool             string        // as in ThroughputConfig
+	Policy           int           // rules with which culvert is compared with itself; 0: none
 }
 
 // contestants are all ways there are, culvert's own first.
@@ -31,6 +32,9 @@ func (c CompareConfig) contestants() []way {
 	}
 	if c.Clients > 0 {
 		ways = append(ways, culvertWay(softEtherSuite, "tun", c.Clients), softEtherWay("tun", c.Clients))
+	}
+	if c.Policy > 0 {
+		ways = append(ways, policedWay("aes256gcm16", c.Policy))
 	}
 	return append(ways, l2tpnsWay(), plainWay())
 }
@@ -49,6 +53,7 @@ func (c CompareConfig) matches() []match {
 		{"culvert-tun-aes256gcm16", "wireguard-go", map[string]float64{"tcp": 1.5, "udp1400": 2}},
 		{"culvert-tun-aes256-sha256", "wireguard-go", map[string]float64{"tcp": 1}},
 		{"culvert-netstack-aes256gcm16", "wireguard-go", map[string]float64{"tcp": 1, "tcpdown": 1}},
+		{"culvert-tun-aes256gcm16-policy", "culvert-tun-aes256gcm16", map[string]float64{"tcp": 0.95, "tcpdown": 0.95}},
 		{"culvert-tun-aes256gcm16", "strongswan-aes256gcm16", nil},
 		{"culvert-tun-aes256-sha256", "strongswan-aes256-sha256", nil},
 		{"culvert-tun-" + softEtherSuite, "softether-tun", softEther},
@@ -70,6 +75,9 @@ func (c CompareConfig) withDefaults() (CompareConfig, []way, []load, error) {
 		return c, nil, nil, err
 	}
 	if err := defaultTimes(&c.Duration, 5*time.Second, &c.Rounds, 5); err != nil {
+		return c, nil, nil, err
+	}
+	if err := checkRules(c.Policy); err != nil {
 		return c, nil, nil, err
 	}
 	ways := c.contestants()

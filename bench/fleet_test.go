@@ -54,7 +54,7 @@ func TestRatiosOfWays(t *testing.T) {
 }
 
 func TestMatchesAreBetweenContestants(t *testing.T) {
-	c := CompareConfig{Clients: 50}
+	c := CompareConfig{Clients: 50, Policy: 100}
 	m := newMatrix(c.contestants(), nil)
 	for _, pair := range c.matches() {
 		if _, ok := m.way(pair.of); !ok {

@@ -14,6 +14,7 @@ type ForwardConfig struct {
 	Duration time.Duration // of each measurement; 0: a second
 	Rounds   int           // 0: 3
 	Sessions []int         // how many sessions take turns; empty: 1
+	Policy   int           // rules of a tenant that is measured besides; 0: none
 }
 
 // maxForwardSize is what fits into one datagram with any suite.
@@ -28,6 +29,9 @@ func (c ForwardConfig) withDefaults() (ForwardConfig, error) {
 	}
 	if len(c.Sessions) == 0 {
 		c.Sessions = []int{1}
+	}
+	if err := checkRules(c.Policy); err != nil {
+		return c, err
 	}
 	for _, n := range c.Sessions {
 		if n < 1 || n > 50000 {
@@ -97,52 +101,94 @@ func (s *Section) among(alone string, r *rig) {
 
 // forwardSuite measures every size with one suite, over one set of sessions.
 func (c ForwardConfig) forwardSuite(ctx context.Context, s *Section, suite string, sessions int, p *Progress) error {
-	r, err := newRig(ctx, suite, sessions)
+	r, err := newRig(ctx, suite, sessions, 0)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	for _, size := range c.Sizes {
-		if err := c.forwardSize(ctx, s, r, size, p); err != nil {
+	rigs := []*rig{r}
+	if c.Policy > 0 {
+		policed, err := newRig(ctx, suite, sessions, c.Policy)
+		if err != nil {
 			return err
+		}
+		defer policed.close()
+		rigs = append(rigs, policed)
+	}
+	for _, size := range c.Sizes {
+		if err := c.forwardSize(ctx, s, rigs, size, p); err != nil {
+			return err
+		}
+		if c.Policy > 0 {
+			s.leftWith(rigs[0], rigs[1], size)
 		}
 	}
 	return nil
 }
 
-func (c ForwardConfig) forwardSize(ctx context.Context, s *Section, r *rig, size int, p *Progress) error {
-	var up, down, upShare, downShare, upAllocs, downAllocs []float64
-	transform, err := transformNamed(r.suite)
+// leftWith says what is left of the rate without a policy, round by round.
+func (s *Section) leftWith(without, with *rig, size int) {
+	for _, way := range []string{"up ", "down "} {
+		one, _ := s.Figure(way + without.name(size))
+		other, _ := s.Figure(way + with.name(size))
+		var left []float64
+		for i := range min(len(one.Samples), len(other.Samples)) {
+			left = append(left, share(other.Samples[i], one.Samples[i]))
+		}
+		name := way + "left of the rate without a policy, " + with.name(size)
+		s.add(name, Share, left...)
+		s.atLeast(name, 0.9)
+		s.atMost(way+"allocs "+with.name(size), 0.001)
+	}
+}
+
+func (c ForwardConfig) forwardSize(ctx context.Context, s *Section, rigs []*rig, size int, p *Progress) error {
+	transform, err := transformNamed(rigs[0].suite)
 	if err != nil {
 		return err
 	}
 	bare := newBare(transform, size+forwardOverhead)
+	found := make([]forwarded, len(rigs))
 	for range c.Rounds {
-		u, err := r.up(ctx, size, c.Duration)
-		if err != nil {
-			return err
+		for i, r := range rigs { // in turn
+			u, err := r.up(ctx, size, c.Duration)
+			if err != nil {
+				return err
+			}
+			d, err := r.down(ctx, size, c.Duration)
+			if err != nil {
+				return err
+			}
+			found[i].add(u, d, repeat(bare.open, c.Duration/4), repeat(bare.seal, c.Duration/4))
 		}
-		d, err := r.down(ctx, size, c.Duration)
-		if err != nil {
-			return err
-		}
-		up, down = append(up, u.rate), append(down, d.rate)
-		upAllocs, downAllocs = append(upAllocs, u.allocs), append(downAllocs, d.allocs)
-		upShare = append(upShare, share(u.rate, repeat(bare.open, c.Duration/4)))
-		downShare = append(downShare, share(d.rate, repeat(bare.seal, c.Duration/4)))
 	}
-	name := r.name(size)
-	s.add("up "+name, PacketsPerSecond, up...)
-	s.add("down "+name, PacketsPerSecond, down...)
-	s.add("up share "+name, Share, upShare...)
-	s.add("down share "+name, Share, downShare...)
-	s.add("up allocs "+name, Count, upAllocs...)
-	s.add("down allocs "+name, Count, downAllocs...)
-	p.Say("forward %-24s up %s (%s of the cipher)   down %s (%s)   allocs/packet %.3f, %.3f", name,
-		PacketsPerSecond.Format(Summarize(up).Median), Share.Format(Summarize(upShare).Median),
-		PacketsPerSecond.Format(Summarize(down).Median), Share.Format(Summarize(downShare).Median),
-		Summarize(upAllocs).Median, Summarize(downAllocs).Median)
+	for i, r := range rigs {
+		found[i].tell(s, r.name(size), p)
+	}
 	return nil
+}
+
+// forwarded is what each round has found of one rig and one size.
+type forwarded struct{ up, down, upShare, downShare, upAllocs, downAllocs []float64 }
+
+// add adds a round, and what the cipher alone does.
+func (f *forwarded) add(u, d carried, open, seal float64) {
+	f.up, f.down = append(f.up, u.rate), append(f.down, d.rate)
+	f.upAllocs, f.downAllocs = append(f.upAllocs, u.allocs), append(f.downAllocs, d.allocs)
+	f.upShare, f.downShare = append(f.upShare, share(u.rate, open)), append(f.downShare, share(d.rate, seal))
+}
+
+func (f *forwarded) tell(s *Section, name string, p *Progress) {
+	s.add("up "+name, PacketsPerSecond, f.up...)
+	s.add("down "+name, PacketsPerSecond, f.down...)
+	s.add("up share "+name, Share, f.upShare...)
+	s.add("down share "+name, Share, f.downShare...)
+	s.add("up allocs "+name, Count, f.upAllocs...)
+	s.add("down allocs "+name, Count, f.downAllocs...)
+	p.Say("forward %-24s up %s (%s of the cipher)   down %s (%s)   allocs/packet %.3f, %.3f", name,
+		PacketsPerSecond.Format(Summarize(f.up).Median), Share.Format(Summarize(f.upShare).Median),
+		PacketsPerSecond.Format(Summarize(f.down).Median), Share.Format(Summarize(f.downShare).Median),
+		Summarize(f.upAllocs).Median, Summarize(f.downAllocs).Median)
 }
 
 // forwardOverhead is what L2TP, PPP, and the UDP and ESP trailers add to what is
@@ -158,10 +204,14 @@ func share(of, whole float64) float64 {
 
 // name is what figures of a size are called.
 func (r *rig) name(size int) string {
-	if r.count == 1 {
-		return fmt.Sprintf("%s %d B", r.suite, size)
+	name := fmt.Sprintf("%s %d B", r.suite, size)
+	if r.count > 1 {
+		name += fmt.Sprintf(" %d sessions", r.count)
 	}
-	return fmt.Sprintf("%s %d B %d sessions", r.suite, size, r.count)
+	if r.rules > 0 {
+		name += fmt.Sprintf(" %d rules", r.rules)
+	}
+	return name
 }
 
 // charts draws rates by size, or by the number of sessions when there are several.

@@ -120,4 +120,6 @@ func TestSendersTakeTurns(t *testing.T) {
 func TestServerConfigIsValid(t *testing.T) {
 	c := serverConfig{listen: serverAddr(), ike: 500, natt: 4500, secret: newSecret(), egress: "netstack"}
 	wantConfig(t, c.text(t.TempDir()))
+	c.rules = 100
+	wantConfig(t, c.text(t.TempDir()))
 }

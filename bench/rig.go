@@ -22,6 +22,7 @@ import (
 type rig struct {
 	suite  string
 	count  int
+	rules  int // of the tenant's policy; 0: none
 	wire   *wire
 	device *feed // of the gateway under test
 	conns  []rigSession
@@ -64,20 +65,20 @@ tenants:
     pool: [10.128.0.0/16]
     limits: {sessions_per_user: 0}
     ike: {dpd: {interval: 0s}}
-`
+%[2]s`
 
-// newRig makes the gateway and its sessions.
-func newRig(ctx context.Context, suite string, sessions int) (*rig, error) {
+// newRig makes the gateway and its sessions, with a policy of so many rules.
+func newRig(ctx context.Context, suite string, sessions, rules int) (*rig, error) {
 	suites, err := dialer.ParseSuites([]string{rigIKE}, []string{suite})
 	if err != nil {
 		return nil, badOption("%v", err)
 	}
 	secret := newSecret()
-	conf, err := config.Parse("bench", fmt.Appendf(nil, rigConfig, secret))
+	conf, err := config.Parse("bench", fmt.Appendf(nil, rigConfig, secret, policyText(rules)))
 	if err != nil {
 		return nil, failed("%w", err)
 	}
-	r := &rig{suite: suite, count: sessions, wire: newWire(), device: newFeed(), conns: make([]rigSession, sessions)}
+	r := &rig{suite: suite, count: sessions, rules: rules, wire: newWire(), device: newFeed(), conns: make([]rigSession, sessions)}
 	runCtx, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	g, err := gateway.New(gateway.Config{

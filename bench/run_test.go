@@ -48,6 +48,27 @@ func TestForward(t *testing.T) {
 	wantFigures(t, s, "up aes256gcm16 1400 B", "down aes256gcm16 1400 B", "up aes256-sha1 1400 B 5 sessions", "down share aes256-sha1 1400 B 5 sessions")
 }
 
+// TestForwardWithPolicy: what a policy leaves of the rate is said, and every packet goes.
+func TestForwardWithPolicy(t *testing.T) {
+	c := ForwardConfig{Suites: []string{"aes256gcm16"}, Sizes: []int{64}, Duration: time.Millisecond, Rounds: 1, Policy: 100}
+	s, err := Forward(context.Background(), c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFigures(t, s, "up aes256gcm16 64 B 100 rules", "up left of the rate without a policy, aes256gcm16 64 B 100 rules", "down left of the rate without a policy, aes256gcm16 64 B 100 rules")
+	if _, err := Forward(context.Background(), ForwardConfig{Policy: 1 << 20}, nil); !errors.Is(err, ErrOptions) {
+		t.Errorf("a million rules: %v", err)
+	}
+}
+
+func TestFlows(t *testing.T) {
+	s, err := Flows(context.Background(), FlowsConfig{Flows: 20000, Duration: time.Millisecond, Rounds: 2}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFigures(t, s, "new flows", "packets of known flows", "memory a flow")
+}
+
 func TestInterruptedMeasurementsEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -14,6 +14,7 @@ type serverConfig struct {
 	secret    string // pre-shared key and password
 	egress    string // as in the configuration file
 	workers   int
+	rules     int  // of its policy; 0: none
 	older     bool // it may not know every key
 }
 
@@ -42,8 +43,8 @@ tenants:
     psk: [%s]
     auth: {local: {users: [{name: %s, password: %s}]}}
     pool: [%s]
-%s    egress: %s
-`, c.listen, c.ike, c.natt, state, c.workers, c.secret, benchUser, c.secret, poolNetwork, limits, c.egress)
+%s%s    egress: %s
+`, c.listen, c.ike, c.natt, state, c.workers, c.secret, benchUser, c.secret, poolNetwork, limits, policyText(c.rules), c.egress)
 }
 
 // serve starts culvert and waits until it listens.

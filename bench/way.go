@@ -33,6 +33,20 @@ func (w way) sink(r *road) *namespace {
 // is as in caller.
 func culvertWay(suite, egress string, clients int) way {
 	w, c, call := culvertServer(suite, egress, clients)
+	return w.between(c, call).many(clients)
+}
+
+// policedWay is culvert with TUN, whose tenant has a policy.
+func policedWay(suite string, rules int) way {
+	w, c, call := culvertServer(suite, "tun", 0)
+	c.rules = rules
+	w.name += "-policy"
+	w.title += fmt.Sprintf(", %d rules", rules)
+	return w.between(c, call)
+}
+
+// between is a way with what its two ends are told.
+func (w way) between(c serverConfig, call caller) way {
 	w.start = func(ctx context.Context, r *road) error {
 		c.secret = newSecret()
 		call.secret = c.secret
@@ -42,7 +56,7 @@ func culvertWay(suite, egress string, clients int) way {
 		}
 		return r.dialIn(ctx, call)
 	}
-	return w.many(clients)
+	return w
 }
 
 // culvertServer is such a way without its start, and what its two ends are told

@@ -29,6 +29,7 @@ standard output; --report writes a page with plots as well.
 
   culvert bench crypto        ESP on one core
   culvert bench forward       packets through a whole gateway, no kernel
+  culvert bench flows         the policy of a tenant: new flows, memory
   culvert bench throughput    TCP and UDP between network namespaces
   culvert bench logins        dial-ins a second, and what they cost
   culvert bench sessions      many idle sessions: memory, and echoes
@@ -40,7 +41,7 @@ standard output; --report writes a page with plots as well.
 throughput and compare need root for namespaces and TUN devices. What a machine
 lacks is named, and the rest is run. Everything that is created is removed, also
 on ^C.`,
-		b.newCrypto(), b.newForward(), b.newThroughput(), b.newLogins(), b.newSessions(), b.newStorm(), b.newCompare(), b.newAll(), b.newJoin(), newBenchTraffic(s), newBenchWireGuard(s), newBenchCallers(s), newBenchFlood(s), b.newStrangers())
+		b.newCrypto(), b.newForward(), b.newFlows(), b.newThroughput(), b.newLogins(), b.newSessions(), b.newStorm(), b.newCompare(), b.newAll(), b.newJoin(), newBenchTraffic(s), newBenchWireGuard(s), newBenchCallers(s), newBenchFlood(s), b.newStrangers())
 	c.PersistentFlags().BoolVar(&b.json, "json", false, "write results as JSON")
 	c.PersistentFlags().StringVar(&b.report, "report", "", "write a page with plots into `DIR`")
 	return c
@@ -177,9 +178,12 @@ and a fake device, with sessions that really dialled in. Says how many packets a
 second one core carries up and down, which share that is of what the cipher
 alone allows, and how many allocations a packet costs.
 
---sessions 1,100,1000,20000 plots whether a packet costs more among many.`, func(f *pflag.FlagSet) {
+--sessions 1,100,1000,20000 plots whether a packet costs more among many.
+--policy 100 measures the same besides where the tenant has so many rules, round
+by round, and says what is left of the rate.`, func(f *pflag.FlagSet) {
 		f.StringSliceVar(&c.Suites, "suites", nil, "ESP `SUITES` (default aes256gcm16,aes256-sha256,aes256-sha1)")
 		f.IntSliceVar(&c.Sizes, "sizes", nil, "IP packets in `BYTES` (default 64,512,1400)")
+		f.IntVar(&c.Policy, "policy", 0, "also with a policy of so many `RULES`")
 		f.IntSliceVar(&c.Sessions, "sessions", nil, "`NUMBERS` of sessions that take turns (default 1)")
 		times(f, &c.Duration, &c.Rounds, "1s")
 	}, func(ctx context.Context, p *bench.Progress) (bench.Section, error) { return bench.Forward(ctx, c, p) })

@@ -21,6 +21,7 @@ Loads are those of throughput. Needs root.`, func(f *pflag.FlagSet) {
 		f.StringSliceVar(&c.With, "with", nil, "`NAMES` of what is compared (default all), such as culvert-tun-aes256gcm16,wireguard-go")
 		f.StringSliceVar(&c.Loads, "loads", nil, "`LOADS` (default tcp,tcpdown,udp1400)")
 		f.IntVar(&c.Clients, "clients", 0, "how `MANY` clients at once are compared as well (default 50; -1: none)")
+		f.IntVar(&c.Policy, "policy", 0, "culvert is compared with itself, too, with a policy of so many `RULES`")
 		f.StringVar(&c.Tool, "tool", "", "what makes traffic: own or iperf3 (default own)")
 		f.DurationVar(&c.Duration, "duration", 0, "`TIME` of each measurement (default 5s)")
 		f.IntVar(&c.Rounds, "rounds", 0, "how `OFTEN` everything is repeated (default 5)")

@@ -148,6 +148,19 @@ func TestBenchCompare(t *testing.T) {
 	}
 }
 
+// TestBenchPolicy: what a policy costs is measured of packets, of flows, and of TCP.
+func TestBenchPolicy(t *testing.T) {
+	wantBench(t, []string{"new flows", "packets of known flows", "memory a flow"}, "flows", "--flows", "20000", "--duration", "10ms", "--rounds", "1")
+	wantBench(t, []string{"up left of the rate without a policy, aes256gcm16 64 B 10 rules"},
+		"forward", "--policy", "10", "--suites", "aes256gcm16", "--sizes", "64", "--duration", "1ms", "--rounds", "1")
+	nstest.Want(t)
+	s := wantBench(t, []string{"culvert aes256gcm16 tun, 10 rules against culvert aes256gcm16 tun, TCP, one stream"},
+		"compare", "--with", "culvert-tun-aes256gcm16,culvert-tun-aes256gcm16-policy", "--policy", "10", "--loads", "tcp", "--duration", "50ms", "--rounds", "1")
+	if f, _ := s.Figure("culvert aes256gcm16 tun, 10 rules against culvert aes256gcm16 tun, TCP, one stream"); f.Goal == nil || f.Goal.Value != 0.95 {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestBenchAllNotesWhatFails(t *testing.T) {
 	o := wantCall(t, exitOK, "", "", "bench", "all", "--parts", "crypto,flat", "--brief", "--json")
 	var r bench.Report
