@@ -87,7 +87,7 @@ func (p *policyCommand) kept(c *config.Config, t *config.Tenant, ask *config.Pol
 		defer s.Close()
 		var u store.User
 		if u, err = s.User(t.Name, p.user); err == nil {
-			ask.Groups, ask.Filters = u.Groups, u.Filters
+			ask.Groups, ask.Filters, ask.Pool = u.Groups, u.Filters, u.Pool
 			return
 		}
 	}

@@ -50,9 +50,10 @@ tenants:
   - name: acme
     psk: a-long-enough-secret
     pool: 10.1.0.0/24
+    pools: {vip: 10.9.0.0/24}
     auth: {local: {users: [{name: ann, password: anns-password, groups: [engineers]}]}}
     groups: {engineers: [], guests: {filters: [web-only]}}
-    policy: {default: deny, rules: [{name: inside, from: [group:engineers, group:guests], to: 10.20.0.0/16, allow: true}]}
+    policy: {default: deny, rules: [{name: inside, from: [group:engineers, group:guests], to: 10.20.0.0/16, allow: true}, {name: vips, from: "pool:vip", to: 10.30.0.0/16, allow: true}]}
     filters:
       web-only: {default: deny, rules: [{name: web, ports: tcp/80, allow: true}]}
       nothing: {default: deny}
@@ -71,15 +72,19 @@ tenants:
 	if o := ask(exitOK, "allowed by rule inside", "Bob", "10.20.0.5:tcp/22"); strings.Contains(o.err, "store") {
 		t.Error(o.err)
 	}
-	run("groups guests, filters -", "set", "bob", "--groups", "guests")
+	run("groups guests, filters -, pool -", "set", "bob", "--groups", "guests")
 	ask(exitOK, "allowed by rule inside", "bob", "10.20.0.5:tcp/80")
 	ask(exitFailed, "denied by default of filter web-only", "bob", "10.20.0.5:tcp/22")
 	run("groups engineers,guests, filters nothing", "set", "bob", "--groups", "guests,engineers", "--filters", "nothing")
 	ask(exitFailed, "denied by default of filter nothing", "bob", "10.20.0.5:tcp/80")
 	run("groups engineers,guests, filters -", "set", "bob", "--filters", "")
+	run("filters -, pool vip", "set", "bob", "--pool", "vip")
+	ask(exitOK, "allowed by rule vips", "bob", "10.30.0.5:tcp/80")
+	run("filters -, pool -", "set", "bob", "--pool", "")
+	ask(exitFailed, "denied by default", "bob", "10.30.0.5:tcp/80")
 	ask(exitFailed, "neither in the configuration nor in the state store", "eve", "10.20.0.5:tcp/80")
 	for says, args := range map[string][]string{
-		"no filter web": {"set", "bob", "--filters", "web"}, "no group guest": {"add", "eve", "--groups", "guest"}, "no user eve": {"set", "eve", "--groups", "guests"},
+		"no pool gold": {"set", "bob", "--pool", "gold"}, "no filter web": {"set", "bob", "--filters", "web"}, "no group guest": {"add", "eve", "--groups", "guest"}, "no user eve": {"set", "eve", "--groups", "guests"},
 		"is written in the configuration": {"set", "ann", "--groups", "guests"}, "--groups or --filters": {"set", "bob"},
 	} {
 		if o := call(t, "", append([]string{"user", "--config", path}, args...)...); o.code == exitOK || !strings.Contains(o.err, says) {

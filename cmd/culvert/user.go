@@ -20,16 +20,19 @@ func newUser(s streams) *cobra.Command {
 	group := newGroup("user", "Add, change and remove users",
 		`Adds, changes and removes the users of the state store. A running server knows
 of each change at once; sessions that are up stay up, with other groups and
-filters within some seconds. Of a password only the NT
+filters within some seconds, and with the addresses that they have. Of a
+password only the NT
 hash is kept.
 
 Users written in the configuration are shown by list, and are changed there.`,
 		u.attributed(u.command("add NAME", "Add a user",
 			`Adds a user. The password is asked for without being shown; an empty answer, or
 no terminal to ask on, makes a random one, which is printed this once.`, true, u.add)),
-		u.attributed(u.command("set NAME", "Give a user other groups or filters",
-			`Changes the groups that a user is in, and the filters that hold his sessions.
-What is not named stays as it is; --groups "" and --filters "" leave none.
+		u.attributed(u.command("set NAME", "Give a user other groups or filters, or another pool",
+			`Changes the groups that a user is in, the filters that hold his sessions, and
+the pool that he gets addresses of when he logs in. What is not named stays as
+it is; --groups "" and --filters "" leave none, and with --pool "" the
+configuration says which pool.
 Sessions that are up have it within some seconds. Groups that the configuration
 has the user in are changed there.`, false, u.set)),
 		u.command("passwd NAME", "Give a user another password",
@@ -55,6 +58,7 @@ type userCommand struct {
 	config, tenant  string
 	stdin           bool
 	groups, filters []string
+	pool            string
 	named           func(flag string) bool // the flag is written
 }
 
@@ -90,11 +94,15 @@ func (u *userCommand) command(use, short, long string, password bool, do func(op
 func (u *userCommand) attributed(c *cobra.Command) *cobra.Command {
 	c.Flags().StringSliceVar(&u.groups, "groups", nil, "`GROUPS` of the tenant that the user is in, with commas between them")
 	c.Flags().StringSliceVar(&u.filters, "filters", nil, "`FILTERS` of the tenant, all of which must allow what the user does")
+	c.Flags().StringVar(&u.pool, "pool", "", "`POOL` of the tenant that the user gets addresses of")
 	return c
 }
 
 // attributes changes what a user has to what the flags say.
 func (u *userCommand) attributes(a *store.Attributes) {
+	if u.named("pool") {
+		a.Pool = u.pool
+	}
 	for flag, into := range map[string]*[]string{"groups": &a.Groups, "filters": &a.Filters} {
 		if u.named(flag) {
 			names := map[string][]string{"groups": u.groups, "filters": u.filters}[flag]
@@ -109,13 +117,16 @@ func (u *userCommand) missing(o opened) error {
 	if missing := o.tenant.Policy.Missing(u.groups, u.filters); missing != "" {
 		return fmt.Errorf("tenant %s has no %s; write it into the configuration first", o.tenant.Name, missing)
 	}
+	if _, ok := o.tenant.PoolNamed(u.pool); !ok {
+		return fmt.Errorf("tenant %s has no pool %s; write it into the configuration first", o.tenant.Name, u.pool)
+	}
 	return nil
 }
 
-// set changes a user's groups and filters.
+// set changes a user's groups, filters and pool.
 func (u *userCommand) set(o opened, name string) error {
-	if !u.named("groups") && !u.named("filters") {
-		return usageError{errors.New("nothing to change: say --groups or --filters")}
+	if !u.named("groups") && !u.named("filters") && !u.named("pool") {
+		return usageError{errors.New("nothing to change: say --groups or --filters, or --pool")}
 	}
 	if err := u.missing(o); err != nil {
 		return err
@@ -127,7 +138,7 @@ func (u *userCommand) set(o opened, name string) error {
 	if err != nil {
 		return u.explain(o, name, err)
 	}
-	fmt.Fprintf(u.out, "user %s of tenant %s: groups %s, filters %s\n", name, o.tenant.Name, listed(kept.Groups), listed(kept.Filters))
+	fmt.Fprintf(u.out, "user %s of tenant %s: groups %s, filters %s, pool %s\n", name, o.tenant.Name, listed(kept.Groups), listed(kept.Filters), cmp.Or(kept.Pool, "-"))
 	return nil
 }
 

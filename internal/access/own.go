@@ -12,14 +12,15 @@ import (
 type Own struct {
 	Groups  []string // of the tenant, beside those that the configuration has him in
 	Filters []string // of the tenant
+	Pool    string   // of the tenant; empty: the configuration says which
 }
 
 // OwnOf is what a user of the store has of his own; nil: nothing.
 func OwnOf(u store.User) *Own {
-	if len(u.Groups)+len(u.Filters) == 0 {
+	if len(u.Groups)+len(u.Filters) == 0 && u.Pool == "" {
 		return nil
 	}
-	return &Own{Groups: u.Groups, Filters: u.Filters}
+	return &Own{Groups: u.Groups, Filters: u.Filters, Pool: u.Pool}
 }
 
 // OwnNow is what somebody who is in has of his own by now, as Shown finds it; known: one of
@@ -46,7 +47,7 @@ func (o *Own) Equal(other *Own) bool {
 	if o == nil || other == nil {
 		return o == other
 	}
-	return slices.Equal(o.Groups, other.Groups) && slices.Equal(o.Filters, other.Filters)
+	return slices.Equal(o.Groups, other.Groups) && slices.Equal(o.Filters, other.Filters) && o.Pool == other.Pool
 }
 
 // FromGroup is the origin of what a group has.
@@ -70,7 +71,7 @@ func LayersOf(t *config.Tenant, user string, own *Own) (layers []Layer) {
 		}
 	}
 	himself, _ := t.Policy.Own(user)
-	for _, terms := range [...]Terms{termsOf(himself), {Groups: own.Groups, Filters: own.Filters}} {
+	for _, terms := range [...]Terms{termsOf(himself), {Groups: own.Groups, Filters: own.Filters, Pool: own.Pool}} {
 		if len(terms.Groups)+len(terms.Filters) > 0 || terms.Pool != "" {
 			layers = append(layers, Layer{FromUser, terms})
 		}
@@ -91,7 +92,7 @@ func (o *Own) holds(t *config.Tenant, user string, by *Own) *Own {
 	for _, l := range LayersOf(t, user, by) {
 		all.Filters = slices.Concat(all.Filters, l.Filters)
 	}
-	if len(all.Groups)+len(all.Filters) == 0 {
+	if len(all.Groups)+len(all.Filters) == 0 && all.Pool == "" {
 		return nil
 	}
 	return all

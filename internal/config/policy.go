@@ -36,6 +36,9 @@ type PolicyTest struct {
 	User string
 	// Groups and Filters that he has besides: those of the store, or of who knows him.
 	Groups, Filters []string
+	// Pool that he gets addresses of, where the configuration does not write him; empty:
+	// nobody else says so.
+	Pool string
 	// To is where it leads: the port, or the type of ICMP, is of the protocol.
 	To       netip.AddrPort
 	Protocol uint8

@@ -112,8 +112,8 @@ func (t *Tenant) Rules() policy.Config {
 
 // identityOf is who a user is to the rules, who may be in other groups and under other
 // filters than the configuration says.
-func (t *Tenant) identityOf(user string, groups, filters []string) *policy.Identity {
-	id := &policy.Identity{User: UserKey(user), Groups: union(t.Policy.GroupsOf(user), groups), Pool: cmp.Or(t.poolOf(user, groups), DefaultPool)}
+func (t *Tenant) identityOf(user string, groups, filters []string, pool string) *policy.Identity {
+	id := &policy.Identity{User: UserKey(user), Groups: union(t.Policy.GroupsOf(user), groups), Pool: cmp.Or(t.poolOf(user, groups, pool), DefaultPool)}
 	own, _ := t.Policy.Own(user)
 	id.Filters = union(own.Filters, filters)
 	for _, name := range id.Groups {
@@ -157,7 +157,7 @@ func (c *Config) compile(t *Tenant) (r *policy.Rules, err error) {
 
 // ask is AskPolicy for rules that are compiled.
 func (t *Tenant) ask(r *policy.Rules, p PolicyTest) PolicyAnswer {
-	source := t.clientOf(p.User, p.Groups, p.To.Addr())
+	source := t.clientOf(p)
 	if !source.IsValid() {
 		return PolicyAnswer{Decision: policy.Decision{Why: policy.Crafted}}
 	}
@@ -168,11 +168,11 @@ func (t *Tenant) ask(r *policy.Rules, p PolicyTest) PolicyAnswer {
 	if q.At.IsZero() {
 		q.At = time.Now()
 	}
-	q.From.SetIdentity(t.identityOf(p.User, p.Groups, p.Filters), nil)
+	q.From.SetIdentity(t.identityOf(p.User, p.Groups, p.Filters, p.Pool), nil)
 	for _, l := range t.Leases {
 		if l.Addr == q.Destination && t.ClientToClient {
 			q.To = new(policy.Party)
-			q.To.SetIdentity(t.identityOf(l.User, nil, nil), nil)
+			q.To.SetIdentity(t.identityOf(l.User, nil, nil, ""), nil)
 		}
 	}
 	d := r.Ask(q)
@@ -180,15 +180,16 @@ func (t *Tenant) ask(r *policy.Rules, p PolicyTest) PolicyAnswer {
 	return PolicyAnswer{Decision: d, Set: set, Rule: rule}
 }
 
-// clientOf is an address that the user's client may have, of the family of another; invalid:
-// it has none.
-func (t *Tenant) clientOf(user string, groups []string, to netip.Addr) netip.Addr {
+// clientOf is an address that the client may have that begins a flow; invalid: it has none of
+// the family.
+func (t *Tenant) clientOf(f PolicyTest) netip.Addr {
+	user, to := f.User, f.To.Addr()
 	for _, l := range t.Leases {
 		if strings.EqualFold(l.User, user) && UserKey(l.User) == UserKey(user) && l.at().Is6() == to.Is6() {
 			return l.at()
 		}
 	}
-	p, _ := t.PoolNamed(t.poolOf(user, groups))
+	p, _ := t.PoolNamed(t.poolOf(user, f.Groups, f.Pool))
 	ranges := p.Pool
 	if to.Is6() {
 		ranges = p.Pool6

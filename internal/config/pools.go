@@ -49,10 +49,13 @@ func (t *Tenant) Ranges() (all []netip.Prefix) {
 func (p *NamedPool) Ranges() []netip.Prefix { return slices.Concat(p.Pool, p.Pool6) }
 
 // poolOf is the name of the pool that a user has addresses of, who is in more groups than the
-// file says, or empty: nobody names one for him.
-func (t *Tenant) poolOf(user string, more []string) (name string) {
-	if own, _ := t.Policy.Own(user); own.Pool != "" {
-		return own.Pool
+// file says, and may have one himself that it does not, or empty: nobody names one for him.
+func (t *Tenant) poolOf(user string, more []string, his string) (name string) {
+	if own, written := t.Policy.Own(user); written {
+		his = own.Pool
+	}
+	if his != "" {
+		return his
 	}
 	for _, group := range union(t.Policy.GroupsOf(user), more) {
 		if g := t.Policy.Groups[group]; g.Pool != "" {

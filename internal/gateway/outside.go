@@ -90,7 +90,7 @@ func (o *outsiders) leaves(s *session) {
 // tenant by now, in the same network of the kernel.
 func (g *applier) findOutside(now time.Time, p *plan, r renewal) {
 	t := r.tenant
-	if !r.changed && t.outside == 0 {
+	if !r.changed && t.outside == 0 && !p.end {
 		return
 	}
 	t.vacated = t.vacated || t.unpooled > 0 // who had such an address may have another kind by now

@@ -304,3 +304,44 @@ func TestPoolThatFills(t *testing.T) {
 		count(1, 2, 1)
 	})
 }
+
+// TestPoolOfAStoredUser: a user of the store gets addresses of the pool that he has there; one
+// of a pool that there is not is refused, and the log says what to do. A change counts when he
+// logs in again.
+func TestPoolOfAStoredUser(t *testing.T) {
+	a := newAuthority(t, "a")
+	kept, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	if err := kept.AddUser("acme", store.User{Name: "dora", Hash: store.HashPassword("dorapw"), Attributes: store.Attributes{Pool: "vip"}}); err != nil {
+		t.Fatal(err)
+	}
+	dora := func(d *dialer.DialConfig) { d.User, d.Password = "dora", "dorapw" }
+	yaml := strings.Replace(everyWay+a.server(vpn), "pool: [10.100.1.0/24]", "pool: [10.100.1.0/24]\n    pools: {vip: [10.100.9.0/24]}", 1)
+	for name, edit := range map[string]func(*dialer.DialConfig){"L2TP": func(*dialer.DialConfig) {}, "IKEv2": a.trusts(vpn)} {
+		t.Run(name, func(t *testing.T) {
+			if err := kept.SetAttributes("acme", "dora", func(a *store.Attributes) { a.Pool = "vip" }); err != nil {
+				t.Fatal(err)
+			}
+			inWorldWith(t, kept, goodRoad, yaml, func(t *testing.T, w *world) {
+				c := w.client(nil)
+				conn := c.mustDial(edit, dora)
+				w.inRange(conn.Local, "10.100.9.0/24")
+				if err := kept.SetAttributes("acme", "dora", func(a *store.Attributes) { a.Pool = "gone" }); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				c.wantPing(conn, "198.18.0.2")
+				w.client(nil).wantRefused(edit, dora)
+				w.wantLog("login-refused", "cause", "no such pool")
+				c.wantPing(conn, "198.18.0.2")
+				if got, want := w.applyNow(yaml).Outside, []admin.Outside{{Tenant: "acme", Sessions: 1}}; !reflect.DeepEqual(got, want) {
+					t.Errorf("%+v, want %+v", got, want)
+				}
+				<-conn.Done()
+			})
+		})
+	}
+}

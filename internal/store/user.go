@@ -41,6 +41,9 @@ type Attributes struct {
 	Groups []string `json:"groups,omitempty"`
 	// Filters by which the user is held.
 	Filters []string `json:"filters,omitempty"`
+	// Pool is the name of the pool that the user gets addresses of; empty: the configuration
+	// says which.
+	Pool string `json:"pool,omitempty"`
 }
 
 // userRecord is a User in the file.
