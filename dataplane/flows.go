@@ -17,6 +17,9 @@ func (p *Plane) policyTime(now time.Time) policy.Now {
 	return policy.Now{Wall: now.Unix(), Up: uint32(now.Sub(p.began) / time.Second)}
 }
 
+// Asks reports whether the tenant has rules of flows.
+func (p *Port) Asks() bool { return p.rules.Load().Asks() }
+
 // FlowCounts returns what became of the tenant's flows so far.
 func (p *Port) FlowCounts() policy.Counts { return p.flows.Counts() }
 

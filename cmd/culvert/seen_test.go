@@ -119,6 +119,9 @@ tenants:
 	wantCall(t, exitOK, "live 0, begun 0, denied 0", "", "flows", "--config", conf)
 	wantCall(t, exitOK, "tenant globex has no rules of flows", "", "flows", "--tenant", "globex", "--config", conf)
 	wantCall(t, exitFailed, "the server has no tenant initech", "", "flows", "--tenant", "initech", "--config", conf)
+	if o := wantCall(t, exitOK, "acme    0      0      0", "", "status", "--config", conf); strings.Contains(o.out, "globex  0      0      0") {
+		t.Error(o.out)
+	}
 	stop()
 	if code := <-ended; code != exitOK {
 		t.Errorf("code %d: %s", code, log)

@@ -89,6 +89,7 @@ func (c *statusCommand) show(f admin.Figures, value any, tenants []admin.Tenant,
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%d\t%d\n", t.Name, t.Sessions, pool(&t.Addresses), pool(t.Prefixes),
 			size(t.Up.Bytes), size(t.Down.Bytes), sum(t.Losses()), sum(refusals(t.Causes)))
 	}
+	showFlows(w, tenants)
 	showCounts(w, "DROPPED\tTIMES", losses)
 	showCounts(w, "REFUSED\tTIMES", refusals(causes))
 	return w.Flush()
@@ -105,6 +106,18 @@ func showServer(w *tabwriter.Writer, f admin.Figures) {
 	fmt.Fprintf(w, "traffic\t%s up, %s down\n", size(f.All.Up.Bytes), size(f.All.Down.Bytes))
 	fmt.Fprintf(w, "jobs\t%d at work, %d in line, %d refused\n", f.Computing.AtWork+f.Waiting.AtWork, f.Computing.InLine+f.Waiting.InLine, f.Computing.Refused+f.Waiting.Refused)
 	fmt.Fprintf(w, "faults\t%d\n", f.Faults)
+}
+
+// showFlows writes what became of flows, of those tenants whose rules ask of them.
+func showFlows(w *tabwriter.Writer, tenants []admin.Tenant) {
+	head := "\nTENANT\tFLOWS\tBEGUN\tDENIED\tMADE ROOM\tNO ROOM\tLOST\tSTRAY\tFORGED\n"
+	for _, t := range tenants {
+		if c := t.Flows; c != nil {
+			fmt.Fprintf(w, "%s%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", head, t.Name, c.Live, c.Begun, c.Denied,
+				c.PushedBySession+c.PushedByTenant+c.PushedByAll, c.Full, c.Lost, c.Stray, c.Forged)
+			head = ""
+		}
+	}
 }
 
 // pool writes how many addresses are in use, of how many.

@@ -62,6 +62,15 @@ login-refused: wrong password    7
 			t.Errorf("what is of acme has %s: %s", others, o.out)
 		}
 	}
+	c.figures.Tenants[0].Flows = &admin.FlowCounts{Live: 1, Begun: 20, Denied: 3, PushedBySession: 4, PushedByTenant: 5, PushedByAll: 6, Full: 7, Lost: 8, Stray: 9, Forged: 10}
+	wantFlows := `
+TENANT  FLOWS  BEGUN  DENIED  MADE ROOM  NO ROOM  LOST  STRAY  FORGED
+acme    1      20     3       15         7        8     9      10
+
+DROPPED`
+	if o := wantCall(t, exitOK, "", "", "status", "--config", conf); !strings.Contains(o.out, wantFlows) {
+		t.Errorf("%s\nwant\n%s", o.out, wantFlows)
+	}
 	var f admin.Figures
 	if o := wantCall(t, exitOK, "", "", "status", "--json", "--config", conf); json.Unmarshal([]byte(o.out), &f) != nil || f.All.Dropped["unknown-spi"] != 20 || len(f.Tenants) != 2 {
 		t.Error(o.out)

@@ -62,6 +62,8 @@ type Tenant struct {
 	Outside   int        `json:"outside"`            // now: sessions with other addresses than their users would be given
 	Stack     *Stack     `json:"netstack,omitempty"` // nil: it has a device of the kernel
 	DNS       *DNS       `json:"dns,omitempty"`
+	// Flows are what became of flows; nil: no rules ever asked of any.
+	Flows *FlowCounts `json:"flows,omitempty"`
 }
 
 // Addresses are those of a pool, now. Some of the free ones may be kept for one user.

@@ -10,6 +10,7 @@ import (
 	"github.com/culvert-vpn/culvert/internal/engine"
 	"github.com/culvert-vpn/culvert/tenant/dns"
 	"github.com/culvert-vpn/culvert/tenant/netstack"
+	"github.com/culvert-vpn/culvert/tenant/policy"
 )
 
 // Everything that is counted is read here, and nowhere else: for operators, and what was
@@ -164,6 +165,10 @@ func (g *server) countDrops(f *admin.Figures, tenants []*tenantState) {
 	for i, t := range tenants { // the whole after its parts, which are never more
 		of, way := &f.Tenants[i], t.way.Load()
 		of.Dropped = named(way.port.Drops())
+		if c := way.port.FlowCounts(); c != (policy.Counts{}) || way.port.Asks() {
+			of.Flows = new(admin.FlowCounts)
+			*of.Flows = admin.FlowCounts(c)
+		}
 		if d, ok := way.device.(interface{ DNS() dns.Counters }); ok {
 			c := d.DNS()
 			of.DNS = &admin.DNS{Queries: c.Queries, Failed: c.Failed, Malformed: c.Malformed, Dropped: c.Dropped}

@@ -186,3 +186,33 @@ func TestLimitIsTold(t *testing.T) {
 		}
 	})
 }
+
+// TestFlowsAreCounted: what became of flows is in the figures of their tenant, and stays there
+// when its rules go; so are packets that rules drop, and limits that were reached.
+func TestFlowsAreCounted(t *testing.T) {
+	inWorld(t, goodRoad, seenYAML(), func(t *testing.T, w *world) {
+		alice, other := w.client(nil), w.client(nil)
+		a := alice.mustDial(ofAcme)
+		other.wantPing(other.mustDial(ofGlobex), "198.18.0.4")
+		for n := range 10 {
+			alice.wantPing(a, fmt.Sprint("198.18.0.", 10+n))
+			alice.ping(a, netip.MustParseAddr("198.19.0.1"), time.Second)
+		}
+		time.Sleep(2 * time.Minute)
+		f := w.figures()
+		acme, globex := wantTenant(t, f, "acme"), wantTenant(t, f, "globex")
+		if c := acme.Flows; c == nil || c.Begun != 10 || c.Live != 4 || c.PushedBySession != 6 || c.Denied != 10 || acme.Dropped["denied"] != 10 || acme.Events["limit-hit"] == 0 {
+			t.Errorf("%+v, %v", c, acme.Dropped)
+		}
+		if c := globex.Flows; c == nil || c.Begun != 1 || c.Denied != 0 || globex.Dropped["denied"] != 0 || globex.Events["limit-hit"] != 0 {
+			t.Errorf("%+v, %v", c, globex.Dropped)
+		}
+		w.become(figuresConfig)
+		if c := wantTenant(t, w.figures(), "acme").Flows; c == nil || c.Begun != 10 {
+			t.Errorf("what was counted is gone with the rules: %+v", c)
+		}
+		if c := wantTenant(t, w.figures(), "globex").Flows; c == nil || c.Begun != 1 {
+			t.Errorf("%+v", c)
+		}
+	})
+}
