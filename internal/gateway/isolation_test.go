@@ -142,8 +142,9 @@ func spoofed(name string, from func(c *cell) netip.Addr) packetKind {
 		}
 		return [][]byte{ipOf(from(c), to, 17, udpOf(c.port(), 7, mark(c.n)))}
 	}, passes: func(c *cell) bool {
-		// A network that its tenant's clients are open to says what it likes.
-		return c.from.network && c.own() && c.from.tenant == "initech"
+		// A network that its tenant's clients are open to says what it likes, but for the
+		// address of a client that is connected.
+		return c.from.network && c.own() && c.from.tenant == "initech" && name != "source of alice"
 	}, tries: func(c *cell) bool { return from(c) != c.from.a4 && from(c) != c.from.a6 }}
 }
 
