@@ -269,6 +269,7 @@ func TestNobodyMovesToABannedAddress(t *testing.T) {
 				nat := w.net.NAT(w.addr("198.51.100.7"))
 				c := w.client(nat)
 				conn := c.mustDial(way)
+				c.wantPing(conn, "198.18.0.2") // the last message of the dial is there
 				nat.Renumber(w.addr("198.51.101.7"))
 				c.ping(conn, w.addr("198.18.0.2"), time.Second)
 				c.wantPing(conn, "198.18.0.2")
